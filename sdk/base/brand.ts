@@ -1,0 +1,27 @@
+/**
+ * Branded types for values that can be confused with each other.
+ */
+declare const brand: unique symbol;
+
+export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+
+/**
+ * Who a peer is: 16 characters of base32 (`a-z2-7`), the first 80 bits of a hash over its static
+ * public key. The same person keeps it as long as the profile on disk lives.
+ */
+export type PeerId = Brand<string, 'PeerId'>;
+
+/** A room's identity: 16 random bytes as 32 hexadecimal characters. */
+export type RoomId = Brand<string, 'RoomId'>;
+
+/** Small integer of a seat, 0 to `MAX_PEERS - 1`, stable while the room lives. */
+export type Slot = Brand<number, 'Slot'>;
+
+/** One fixed simulation step, counted from the start of shared time. */
+export type Tick = Brand<number, 'Tick'>;
+
+/** Packet sequence number of one direction of one link. Never wraps, never reused. */
+export type Seq = Brand<number, 'Seq'>;
+
+/** Names one entity in a room for the room's life: `origin (u32) * 2^20 + counter`. */
+export type EntityId = Brand<number, 'EntityId'>;

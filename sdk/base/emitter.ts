@@ -1,0 +1,38 @@
+/**
+ * A typed set of subscribers. Every subscription returns a `Disposable`, so `using off = …` ends it.
+ */
+
+export function disposable(dispose: () => void): Disposable {
+  let done = false;
+  return {
+    [Symbol.dispose]() {
+      if (done) return;
+      done = true;
+      dispose();
+    },
+  };
+}
+
+export class Emitter<Events extends object> {
+  readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>();
+
+  on<Name extends keyof Events>(name: Name, listener: (value: Events[Name]) => void): Disposable {
+    let set = this.#listeners.get(name);
+    if (set === undefined) this.#listeners.set(name, (set = new Set()));
+    // Wrapped, so that the same function subscribed twice is two subscriptions.
+    const entry = (value: Events[Name]): void => listener(value);
+    set.add(entry as (value: never) => void);
+    return disposable(() => set.delete(entry as (value: never) => void));
+  }
+
+  /** Listeners added while emitting are not called for this event. */
+  emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
+    const set = this.#listeners.get(name);
+    if (set === undefined) return;
+    for (const listener of [...set]) (listener as (value: Events[Name]) => void)(value);
+  }
+
+  clear(): void {
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * What the mesh sees of the links below it. `Endpoint` (endpoint.ts) keeps this contract; the mesh is
+ * written against these types only.
+ *
+ * An address is a `host` and a `port`. `host` is an IP address, or `~` followed by a `PeerId` when the
+ * datagram has to be carried to that peer by another member (the mesh takes those out of `pollTransmit`
+ * and wraps them into relay frames; it puts unwrapped ones back in with the same kind of address).
+ *
+ * Each process has two sockets: `join` takes strangers' handshakes and queries, `session` takes sealed
+ * packets only. A flood on the first cannot fill the second's kernel buffer.
+ */
+import type { Brand, PeerId, RoomId } from '../base/brand.ts';
+import type { Rng } from '../base/rng.ts';
+import type { PeerStats, Channel } from '../port/port.ts';
+import type { CryptoProvider, KeyPair } from '../secure/provider.ts';
+
+/** Names one link of an endpoint; never reused in its life. */
+export type LinkId = Brand<number, 'LinkId'>;
+/** Names one attempt to connect. */
+export type AttemptId = Brand<number, 'AttemptId'>;
+
+export type SocketKind = 'join' | 'session';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Transmit {
+  readonly socket: SocketKind;
+  readonly host: string;
+  readonly port: number;
+  /** Valid until the next call into the endpoint: send or copy it before that. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * How the two sides prove they may talk.
+ * - `open`: public room; the psk is derived from the room id and proves nothing but "same room".
+ * - `code`: CPace with the room's code; only at the door.
+ * - `member`: psk from the room key both got from the room; between members of a locked room.
+ */
+export type DoorMode = 'open' | 'code' | 'member';
+
+export interface EndpointOptions {
+  readonly crypto: CryptoProvider;
+  readonly rng: Rng;
+  readonly identity: KeyPair;
+  readonly roomId: RoomId;
+  /** Ports of our two sockets, told to the far side inside the handshake. */
+  readonly joinPort: number;
+  readonly sessionPort: number;
+  /** Bytes mixed into the prologue: game id, version, schema hash. Different bytes cannot link. */
+  readonly prologue: Uint8Array;
+}
+
+export type CloseReason =
+  | 'bye' // closed by a call, here or there
+  | 'timeout' // silent for LINK_TIMEOUT_MS
+  | 'replaced' // a newer session of the same peer took over
+  | 'protocol' // the peer broke a rule that honest code cannot break
+  | 'refused' // closed by the mesh (banned, full)
+  | 'exhausted'; // sequence numbers or a queue bound ran out
+
+export type ConnectFailure = 'timeout' | 'wrong-code' | 'incompatible' | 'self' | 'busy' | 'aborted';
+
+export type EndpointEvent =
+  /**
+   * A peer proved its key. `attempt` is set on the side that called `connect`.
+   * `mode` is what it proved with. If `replaces` is set, that link is closed with `replaced` first.
+   */
+  | { readonly type: 'linked'; readonly link: LinkId; readonly peer: PeerId; readonly publicKey: Uint8Array; readonly mode: DoorMode; readonly address: Address; readonly attempt: AttemptId | undefined; readonly replaces: LinkId | undefined }
+  | { readonly type: 'message'; readonly link: LinkId; readonly peer: PeerId; readonly channel: Channel; readonly lane: number; readonly bytes: Uint8Array }
+  /** Nothing authentic was heard for SILENT_MS (adapted to loss); `heard` undoes it. */
+  | { readonly type: 'silent'; readonly link: LinkId; readonly peer: PeerId }
+  | { readonly type: 'heard'; readonly link: LinkId; readonly peer: PeerId }
+  /** The peer's address changed and the new path was validated. */
+  | { readonly type: 'moved'; readonly link: LinkId; readonly peer: PeerId; readonly address: Address }
+  | { readonly type: 'closed'; readonly link: LinkId; readonly peer: PeerId; readonly reason: CloseReason; readonly byPeer: boolean }
+  | { readonly type: 'failed'; readonly attempt: AttemptId; readonly reason: ConnectFailure };
+
+export interface LinkClock {
+  /** Peer's monotonic clock minus ours, ms, by the sample with the least RTT; undefined before the first. */
+  readonly offsetMs: number | undefined;
+  /** Half the RTT of that sample, ms. */
+  readonly errorMs: number;
+}
+
+/**
+ * Methods come in four classes (quinn's order): getters; `handle*` (network and time in); commands;
+ * `poll*` (out). After every `handle*` or command, all `poll*` are drained until each returns
+ * `undefined`, in this order: transmit, event, timeout.
+ */
+export interface EndpointLike {
+  // getters
+  readonly self: PeerId;
+  stats(now: number, link: LinkId): PeerStats | undefined;
+  clock(link: LinkId): LinkClock;
+  address(link: LinkId): Address | undefined;
+  readonly drops: Readonly<Record<string, number>>;
+
+  // in
+  handleDatagram(now: number, socket: SocketKind, host: string, port: number, bytes: Uint8Array): void;
+  handleTimeout(now: number): void;
+
+  // commands
+  /** Starts a handshake with the join socket at `address`. `expect` refuses anybody else's key. */
+  connect(now: number, address: Address, door: { readonly mode: DoorMode; readonly code?: string }, expect?: PeerId): AttemptId;
+  /** What we accept as responder. `code`/`roomKey` are set on members of a locked room. */
+  setDoor(door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined }): void;
+  /** False when not taken (closed, over a bound, queue full). Copies `bytes`. */
+  send(now: number, link: LinkId, channel: Channel, bytes: Uint8Array, lane?: number): boolean;
+  /** Lets queued data leave as soon as pacing allows instead of waiting for company. */
+  flush(now: number): void;
+  /** Moves a live link to another address without waiting for a packet from there (relay on/off). */
+  setAddress(now: number, link: LinkId, address: Address): void;
+  close(now: number, link: LinkId, reason: CloseReason): void;
+
+  // out
+  pollTransmit(now: number): Transmit | undefined;
+  pollEvent(): EndpointEvent | undefined;
+  /** Next time `handleTimeout` wants to be called, monotonic ms; Infinity for never. */
+  pollTimeout(): number;
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ['@lanista/source', 'node', 'import', 'module', 'default'] } },
+  resolve: { conditions: ['@lanista/source', 'node', 'import', 'module', 'default'] },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/e2e/**', 'test/lab/**'],
+    testTimeout: 20_000,
+    pool: 'forks',
+  },
+});
