@@ -80,3 +80,126 @@ export const MAX_ENDPOINTS_PER_PEER = 4;
 
 /** Keys banned from one room. */
 export const MAX_BANNED = 64;
+
+/** Fields of one entity kind: the changed ones are a bit mask of one 32-bit integer, with bits to spare. */
+export const MAX_ENTITY_FIELDS = 28;
+
+/** Entity kinds, messages or requests of one game: their numbers stay one byte. */
+export const MAX_KINDS = 127;
+
+/** HELLO is padded to this, so that COOKIE (29) is less than half of it: a forged source gains nothing. */
+export const HELLO_BYTES = 64;
+
+/** INIT is padded to this, so that RESP (at most 192) is at most half of it. */
+export const INIT_BYTES = 384;
+
+/** WHO is padded to this, so that HERE is at most half of it. */
+export const WHO_BYTES = 512;
+
+/** Largest answer to WHO. */
+export const MAX_HERE_BYTES = 256;
+
+/** Other members named in an answer to WHO: enough to find a second way in, bounded for gossip. */
+export const MAX_HERE_MEMBERS = 8;
+
+/** Bytes of a message in one fragment: 1,200 less header, tag, acks and the fragment's own head. */
+export const FRAGMENT_BYTES = 1_120;
+
+/** Fragments of the largest message. */
+export const MAX_FRAGMENTS = Math.ceil(MAX_MESSAGE_BYTES / FRAGMENT_BYTES);
+
+/** Reassemblies under way per peer. Senders keep to it; a ninth is a broken rule, not bad luck. */
+export const MAX_OPEN_REASSEMBLIES = 8;
+
+/** Messages of one lane between the oldest not acknowledged and the newest sent; bounds the reorder buffer. */
+export const LANE_WINDOW_MESSAGES = 1_024;
+
+/** Received bytes held per peer: one message of the largest size. 31 peers stay under `MAX_HELD_BYTES`. */
+export const MAX_RECEIVE_HELD_BYTES = MAX_MESSAGE_BYTES;
+
+/** Bytes waiting or unacknowledged towards one peer; with what is received it makes `MAX_HELD_BYTES_PER_PEER`. */
+export const MAX_SEND_HELD_BYTES = MAX_HELD_BYTES_PER_PEER - MAX_RECEIVE_HELD_BYTES;
+
+/** What a queued message is taken to cost besides its bytes, so that a million empty ones are not free. */
+export const HELD_OVERHEAD_BYTES = 64;
+
+/** Realtime bytes (`sequenced`, `unreliable`) waiting for one peer; the rest of a tick that big is refused. */
+export const MAX_REALTIME_BYTES = 64 * 1_024;
+
+/** Sent packets remembered per link: at 60 Hz 17 s, in a bulk transfer several windows. */
+export const SENT_WINDOW_PACKETS = 1_024;
+
+/** Packets an acknowledgement covers: its newest and the 64 before it. Fixed, so that no peer sizes a loop. */
+export const ACK_BITS = 64;
+
+/** Longest an acknowledgement of reliable data waits for company (ms). Part of the sender's timeout. */
+export const ACK_DELAY_MS = 4;
+
+/** Longest an acknowledgement of realtime data waits (ms): a 60 Hz stream the other way carries it for free. */
+export const ACK_DELAY_REALTIME_MS = 40;
+
+/** Reliable packets after which an acknowledgement leaves at once; well below `ACK_BITS`, so none is missed. */
+export const ACK_EVERY_PACKETS = 8;
+
+/** Queued data leaves after this even when nobody flushes (ms). */
+export const FLUSH_MS = 8;
+
+/** Least and most wait before unacknowledged data is sent again (ms). Below the least, timers of 1 ms lie. */
+export const MIN_RESEND_MS = 15;
+export const MAX_RESEND_MS = 500;
+
+/** Reliable bytes in flight, least and most. The most fits the default receive buffer of Linux (92 datagrams). */
+export const MIN_WINDOW_BYTES = 8 * 1_200;
+export const MAX_WINDOW_BYTES = 96 * 1_024;
+
+/** Queueing delay the reliable window aims for (ms). A bulk transfer must not add 5 ms to a stream beside it. */
+export const TARGET_QUEUE_MS = 2;
+
+/** Sequence numbers are skipped once in this range: whoever acknowledges one has not seen what it acknowledges. */
+export const SKIP_SEQ_MIN = 64;
+export const SKIP_SEQ_MAX = 512;
+
+/** Broken rules forgiven to one peer within `ERROR_WINDOW_MS`; one more closes the link. */
+export const ERROR_BUDGET = 8;
+export const ERROR_WINDOW_MS = 10_000;
+
+/** First wait before a handshake message is repeated (ms); it doubles. */
+export const HANDSHAKE_RETRY_MS = 100;
+
+/** A handshake that has not finished by then has failed (ms). */
+export const HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/** Attempts to connect under way at once. */
+export const MAX_ATTEMPTS = 64;
+
+/** Links of one endpoint: the room's other seats, and room for sessions that replace one another. */
+export const MAX_LINKS = 2 * MAX_PEERS;
+
+/** Handshake datagrams one source address may send: rate per second and burst. A classroom behind one host must fit. */
+export const SOURCE_RATE_PER_SECOND = 20;
+export const SOURCE_BURST = 256;
+
+/** Sources whose rate is remembered; the oldest is forgotten. */
+export const MAX_SOURCES = 256;
+
+/** Wrong codes forgiven per minute: from one address, and in all. Guessing 30 bits then takes a century. */
+export const MAX_CODE_FAILURES_PER_SOURCE = 5;
+export const MAX_CODE_FAILURES = 20;
+
+/** How long code joins are ignored after too many wrong codes (ms). */
+export const CODE_LOCKOUT_MS = 60_000;
+
+/** A timer that fires this late means that we stalled, not that the others fell silent (ms). */
+export const STALL_MS = 300;
+
+/** A link keeps its address at least this long, however often packets come from elsewhere (ms). */
+export const PATH_SWITCH_MS = 1_000;
+
+/** Pings per link: every second is enough for clock and RTT, faster at first. */
+export const PING_MS = 1_000;
+export const PING_FAST_MS = 100;
+export const PING_FAST_COUNT = 8;
+
+/** Clock samples kept, and for how long (ms): crystals drift 50 ppm, so 30 s cost 1.5 ms at worst. */
+export const CLOCK_SAMPLES = 16;
+export const CLOCK_SAMPLE_MS = 30_000;
