@@ -165,7 +165,7 @@ describe('files', () => {
   });
 
   it('open by saying what they own', () => {
-    const silent = sdk.filter(({ text }) => !/^(?:#![^\n]*\n)?\/\*\*/u.test(text)).map(({ path }) => path);
+    const silent = sdk.filter(({ text }) => !/^(?:#![^\n]*\n|\/\/\/[^\n]*\n)*\/\*\*/u.test(text)).map(({ path }) => path);
     expect(silent, 'begin the file with a comment: what it owns, and why it exists').toEqual([]);
   });
 
