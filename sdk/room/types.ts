@@ -1,0 +1,240 @@
+/**
+ * The public surface of a room, as types: what `lanista`, `lanista/node` and `lanista/browser` share.
+ * Own entities are writable, remote ones are `readonly`, and the compiler knows which is which by `mine`.
+ */
+import type { EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
+import type { DiscoveryState, RoomListing } from '../port/lan-port.ts';
+import type { LeaveReason, PeerStats, SeatStatus, WarnCode } from '../port/port.ts';
+import type { AnyGame, EntityDef, MessageDef, RequestDef } from '../sync/definition.ts';
+import type { Infer, Init } from '../sync/field.ts';
+
+export type Kind<G extends AnyGame> = keyof G['entities'] & string;
+export type MessageName<G extends AnyGame> = keyof G['messages'] & string;
+export type RequestName<G extends AnyGame> = keyof G['requests'] & string;
+
+type FieldsOf<D> = D extends EntityDef<infer F, any> ? F : never;
+export type EntityFields<G extends AnyGame, K extends Kind<G>> = FieldsOf<G['entities'][K]>;
+export type EntityValues<G extends AnyGame, K extends Kind<G>> = Infer<EntityFields<G, K>>;
+export type EntityInit<G extends AnyGame, K extends Kind<G>> = Init<EntityFields<G, K>>;
+export type MessageBody<G extends AnyGame, K extends MessageName<G>> = G['messages'][K] extends MessageDef<infer T> ? T : never;
+export type RequestInput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<infer I, any> ? I : never;
+export type RequestOutput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, infer O> ? O : never;
+export type Presence<G extends AnyGame> = Readonly<Infer<G['presence']>>;
+
+interface EntityBase<G extends AnyGame, K extends Kind<G>> {
+  readonly id: EntityId;
+  readonly kind: K;
+  /** Whose word decides it now. */
+  readonly owner: PeerId;
+  /** False once it was despawned, here or by its owner. */
+  readonly alive: boolean;
+  /** Values to draw: interpolated at `viewTime` when remote, the live ones when own. The same object each time. */
+  readonly view: Readonly<EntityValues<G, K>>;
+  /** Room time (ms) that `view` shows. */
+  readonly viewTime: number;
+  /** Values at room time `time` (ms) from this replica's history of about 2 s; undefined outside it. */
+  at(time: number): Readonly<EntityValues<G, K>> | undefined;
+  /** Calls back after each change of one field, own or received. */
+  onChange<P extends keyof EntityValues<G, K> & string>(field: P, fn: (value: EntityValues<G, K>[P], old: EntityValues<G, K>[P]) => void): Disposable;
+}
+
+export type MineEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> & {
+  readonly mine: true;
+  /** Removes it everywhere. Throws `closed` when it is gone already. */
+  despawn(): void;
+  /** What was assigned since the last tick is a jump, not a movement: nobody interpolates over it. */
+  teleport(): void;
+  requestAuthority(options?: AuthorityOptions): Promise<MineEntity<G, K> | undefined>;
+} & EntityValues<G, K>;
+
+export type RemoteEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> & {
+  readonly mine: false;
+  /** Asks for (or takes, by the kind's `transfer`) authority. Undefined when it was not given. */
+  requestAuthority(options?: AuthorityOptions): Promise<MineEntity<G, K> | undefined>;
+} & Readonly<EntityValues<G, K>>;
+
+export type Entity<G extends AnyGame, K extends Kind<G> = Kind<G>> = MineEntity<G, K> | RemoteEntity<G, K>;
+
+export interface AuthorityOptions {
+  /** Default 1,000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface EntityWatcher<G extends AnyGame, K extends Kind<G>> {
+  /** A new entity; called for those already there when watching begins, too. */
+  spawn?(entity: Entity<G, K>): void;
+  /** It is gone; its last values can still be read. */
+  despawn?(entity: Entity<G, K>): void;
+  /** Its owner changed. */
+  authority?(entity: Entity<G, K>, previous: PeerId): void;
+  /** Another peer asks for authority over an own entity; `false` refuses. */
+  request?(entity: MineEntity<G, K>, from: PeerId): boolean;
+}
+
+export interface Entities<G extends AnyGame> {
+  /**
+   * Creates an entity with this peer as owner. Throws `bad-value`, `unknown-name`, and `not-owner` for a kind with
+   * `authority: 'host'` on a peer that is not host.
+   */
+  spawn<K extends Kind<G>>(kind: K, init: EntityInit<G, K>): MineEntity<G, K>;
+  all<K extends Kind<G>>(kind: K): Iterable<Entity<G, K>>;
+  /** Own ones only. */
+  mine<K extends Kind<G>>(kind: K): Iterable<MineEntity<G, K>>;
+  get<K extends Kind<G>>(kind: K, id: EntityId): Entity<G, K> | undefined;
+  on<K extends Kind<G>>(kind: K, watcher: EntityWatcher<G, K>): Disposable;
+}
+
+export interface Peer<G extends AnyGame> {
+  readonly id: PeerId;
+  readonly slot: Slot;
+  readonly isSelf: boolean;
+  readonly isHost: boolean;
+  readonly status: SeatStatus;
+  readonly spectator: boolean;
+  readonly presence: Presence<G>;
+  /** Set when it is reached through another member. */
+  readonly via: PeerId | undefined;
+}
+
+export interface RoomClock {
+  /** Shared room time, ms: the same everywhere within `errorMs`, never runs backwards. */
+  now(): number;
+  readonly errorMs: number;
+  /**
+   * Calls `fn` at `hz` (1 to 120) on multiples of the period in shared time: tick `n` is at `n * 1000 / hz`.
+   * After a stall at most a quarter of a second is caught up; the rest is skipped. Keeps going in a hidden tab.
+   */
+  every(hz: number, fn: (tick: number, time: number) => void): Disposable;
+}
+
+export interface RoomEvents<G extends AnyGame> {
+  join: Peer<G>;
+  /** Gone for now; the seat is kept. */
+  away: Peer<G>;
+  back: Peer<G>;
+  leave: { readonly peer: Peer<G>; readonly reason: LeaveReason };
+  host: { readonly host: PeerId; readonly previous: PeerId; readonly isSelf: boolean };
+  presence: Peer<G>;
+  /** Two parts of the room became one. `lost`: this side's host-owned state gave way. */
+  merge: { readonly lost: boolean; readonly joined: readonly PeerId[] };
+  warn: { readonly code: WarnCode | 'schema' | 'handler'; readonly detail: string };
+  /** This seat is gone; the room is of no more use. */
+  close: { readonly reason: LeaveReason | 'bridge' };
+}
+
+export interface MessageMeta {
+  readonly from: PeerId;
+  /** Room time (ms) at which it was sent. */
+  readonly time: number;
+}
+
+export type MessageTarget = PeerId | 'host' | 'all' | readonly PeerId[];
+
+export interface SendOptions {
+  /** Default `all`: every present peer but this one. */
+  readonly to?: MessageTarget;
+}
+
+export interface CallOptions {
+  /** Needed for requests declared `to: 'peer'` or `'owner'`. */
+  readonly to?: PeerId | 'host';
+  /** Default 2,000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer<O> {
+  readonly from: PeerId;
+  readonly value: O | undefined;
+  /** Set when there is no value. */
+  readonly error: Error | undefined;
+}
+
+export interface HostDuty {
+  /** Aborted when the duty moves to another peer or the room closes. */
+  readonly signal: AbortSignal;
+  /** True for the first host of the room's life: set things up. False: carry on with what is there. */
+  readonly first: boolean;
+}
+
+export interface RoomStats {
+  readonly peers: ReadonlyMap<PeerId, PeerStats & { readonly interpolationDelayMs: number }>;
+  /** Bytes of entity state sent and received since the start, by kind of traffic. */
+  readonly stateBytesOut: number;
+  readonly stateBytesIn: number;
+  readonly messageBytesOut: number;
+  readonly messageBytesIn: number;
+  /** Refused input by reason, network half and game half together. */
+  readonly drops: Readonly<Record<string, number>>;
+  readonly entities: number;
+}
+
+/** One room, joined. Leaves on disposal. */
+export interface Room<G extends AnyGame> extends AsyncDisposable {
+  readonly id: RoomId;
+  readonly name: string;
+  readonly max: number;
+  readonly locked: boolean;
+  readonly self: Peer<G>;
+  /** Everybody with a seat, this peer included, by slot. */
+  readonly peers: ReadonlyMap<PeerId, Peer<G>>;
+  readonly host: PeerId;
+  readonly isHost: boolean;
+  readonly clock: RoomClock;
+  readonly entities: Entities<G>;
+  /** Aborted when the room is left or lost. */
+  readonly signal: AbortSignal;
+  setPresence(values: Partial<Infer<G['presence']>>): void;
+  /** Sends a message. Throws `bad-value`, `unknown-name`, `queue-full`, `too-large`, `closed`. */
+  send<K extends MessageName<G>>(name: K, body: MessageBody<G, K>, options?: SendOptions): void;
+  onMessage<K extends MessageName<G>>(name: K, fn: (body: MessageBody<G, K>, meta: MessageMeta) => void): Disposable;
+  /** Asks one peer. Rejects with `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused`, `aborted`, `bad-value`. */
+  call<K extends RequestName<G>>(name: K, input: RequestInput<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
+  /** Asks every other present peer; resolves when all answered or failed, in order of their slots. */
+  callAll<K extends RequestName<G>>(name: K, input: RequestInput<G, K>, options?: Omit<CallOptions, 'to'>): Promise<readonly Answer<RequestOutput<G, K>>[]>;
+  /** Answers a request. An error thrown by `fn` travels: a `LanError` with its code, anything else as `handler-failed`. */
+  handle<K extends RequestName<G>>(name: K, fn: (input: RequestInput<G, K>, from: PeerId) => RequestOutput<G, K> | Promise<RequestOutput<G, K>>): Disposable;
+  /** Runs `fn` on whoever is host now, this peer included when its turn comes. */
+  whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable;
+  on<E extends keyof RoomEvents<G>>(event: E, fn: (value: RoomEvents<G>[E]) => void): Disposable;
+  /** Tells the others not to make this peer host (a hidden page). */
+  setEligible(eligible: boolean): void;
+  /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere. */
+  kick(peer: PeerId): void;
+  stats(): RoomStats;
+  leave(): Promise<void>;
+}
+
+export interface CreateOptions {
+  readonly name: string;
+  /** Players, 2 to 32; default 16. */
+  readonly max?: number;
+  /** Locks the room: only who knows it gets in. */
+  readonly code?: string;
+  readonly spectate?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface JoinOptions {
+  readonly code?: string;
+  readonly spectate?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface LanOptions<G extends AnyGame> {
+  readonly presence: Init<G['presence']>;
+}
+
+/** The way to rooms on this network. Closes every room it opened on disposal. */
+export interface Lan<G extends AnyGame> extends AsyncDisposable {
+  readonly self: PeerId;
+  /** The live list: yields at once and after each change, until `signal` aborts or the loop ends. */
+  browse(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly RoomListing[]>;
+  create(options: CreateOptions): Promise<Room<G>>;
+  /** `target`: a listing, its id, `host:port`, or a join code. Rejects as `LanPort.open` does. */
+  join(target: RoomListing | string, options?: JoinOptions): Promise<Room<G>>;
+  joinOrCreate(options: CreateOptions): Promise<Room<G>>;
+  readonly discovery: DiscoveryState;
+  close(): Promise<void>;
+}
