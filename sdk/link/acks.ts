@@ -1,0 +1,223 @@
+/**
+ * Acknowledgements, both sides. What arrived is a number and 64 bits, so no peer can make us loop or
+ * allocate; what was sent is a ring.
+ */
+import { ACK_BITS, SENT_WINDOW_PACKETS } from '../wire/limits.ts';
+import type { OutMessage } from './reliable-send.ts';
+
+/** What we have received: the newest sequence number and the 64 before it. */
+export class ReceivedPackets {
+  newest = -1;
+  /** Bit i stands for newest - 1 - i. */
+  near = 0;
+  /** Bit i stands for newest - 33 - i. */
+  far = 0;
+  newestAt = 0;
+
+  record(now: number, seq: number): void {
+    if (seq > this.newest) {
+      const shift = seq - this.newest;
+      if (this.newest < 0 || shift > ACK_BITS) {
+        this.near = 0;
+        this.far = 0;
+      } else {
+        // The old newest becomes bit shift - 1; the rest moves along.
+        if (shift < 32) {
+          this.far = ((this.far << shift) | (this.near >>> (32 - shift))) >>> 0;
+          this.near = ((this.near << shift) | (1 << (shift - 1))) >>> 0;
+        } else if (shift === 32) {
+          this.far = this.near;
+          this.near = 0x8000_0000;
+        } else {
+          this.far = shift === 64 ? 0 : (this.near << (shift - 32)) >>> 0;
+          this.far = (this.far | (1 << (shift - 33))) >>> 0;
+          this.near = 0;
+        }
+      }
+      this.newest = seq;
+      this.newestAt = now;
+    } else {
+      const back = this.newest - 1 - seq;
+      if (back < 0) return;
+      if (back < 32) this.near = (this.near | (1 << back)) >>> 0;
+      else if (back < ACK_BITS) this.far = (this.far | (1 << (back - 32))) >>> 0;
+    }
+  }
+}
+
+const FREE = 0;
+const IN_FLIGHT = 1;
+const ACKED = 2;
+const LOST = 3;
+const SKIPPED = 4;
+
+export type AckVerdict = 'ok' | 'unsent';
+
+/** Told about the fate of each packet. */
+export interface SentFate {
+  onPieceAcked(message: OutMessage, index: number): void;
+  onPieceLost(message: OutMessage, index: number): void;
+}
+
+/** What we have sent, the last 1,024 packets: when, how much, and which reliable pieces were in it. */
+export class SentPackets {
+  readonly #seq = new Float64Array(SENT_WINDOW_PACKETS).fill(-1);
+  readonly #at = new Float64Array(SENT_WINDOW_PACKETS);
+  readonly #state = new Uint8Array(SENT_WINDOW_PACKETS);
+  readonly #eliciting = new Uint8Array(SENT_WINDOW_PACKETS);
+  readonly #bytes = new Uint32Array(SENT_WINDOW_PACKETS);
+  readonly #messages: OutMessage[][] = [];
+  readonly #indexes: number[][] = [];
+
+  /** Sequence number of the newest packet (or skipped number). */
+  last = -1;
+  /** Newest number the peer has acknowledged. */
+  acked = -1;
+  /** No packet below this is in flight. */
+  #floor = 0;
+  /** Reliable bytes in flight. */
+  flightBytes = 0;
+  /** Packets with reliable pieces in flight. */
+  flightPackets = 0;
+  /** Result of the last `handleAck`. */
+  newlyAckedBytes = 0;
+  newlyLostPackets = 0;
+  newlyAckedPackets = 0;
+  /** When the newest newly acknowledged, answer-eliciting packet was sent; -1 for none. */
+  sampleSentAt = -1;
+
+  constructor() {
+    for (let i = 0; i < SENT_WINDOW_PACKETS; i++) {
+      this.#messages.push([]);
+      this.#indexes.push([]);
+    }
+  }
+
+  /** A number that is never sent: whoever acknowledges it is guessing. */
+  skip(seq: number, fate: SentFate): void {
+    this.#claim(seq, fate);
+    this.#state[seq % SENT_WINDOW_PACKETS] = SKIPPED;
+    this.last = seq;
+  }
+
+  /** Opens the record of packet `seq`; pieces are added by `piece`. */
+  begin(now: number, seq: number, eliciting: boolean, fate: SentFate): void {
+    const slot = this.#claim(seq, fate);
+    this.#at[slot] = now;
+    this.#state[slot] = IN_FLIGHT;
+    this.#eliciting[slot] = eliciting ? 1 : 0;
+    this.last = seq;
+  }
+
+  piece(seq: number, message: OutMessage, index: number, bytes: number): void {
+    const slot = seq % SENT_WINDOW_PACKETS;
+    if (this.#messages[slot]!.length === 0) this.flightPackets++;
+    this.#messages[slot]!.push(message);
+    this.#indexes[slot]!.push(index);
+    this.#bytes[slot]! += bytes;
+    this.flightBytes += bytes;
+  }
+
+  #claim(seq: number, fate: SentFate): number {
+    const slot = seq % SENT_WINDOW_PACKETS;
+    // A packet that is overwritten while in flight will never be acknowledged.
+    if (this.#state[slot] === IN_FLIGHT) this.#lose(slot, fate);
+    this.#seq[slot] = seq;
+    this.#bytes[slot] = 0;
+    return slot;
+  }
+
+  #release(slot: number): void {
+    if (this.#messages[slot]!.length > 0) this.flightPackets--;
+    this.flightBytes -= this.#bytes[slot]!;
+    this.#messages[slot]!.length = 0;
+    this.#indexes[slot]!.length = 0;
+    this.#bytes[slot] = 0;
+  }
+
+  #lose(slot: number, fate: SentFate): void {
+    this.#state[slot] = LOST;
+    this.newlyLostPackets++;
+    const messages = this.#messages[slot]!;
+    const indexes = this.#indexes[slot]!;
+    for (let i = 0; i < messages.length; i++) fate.onPieceLost(messages[i]!, indexes[i]!);
+    this.#release(slot);
+  }
+
+  #ack(seq: number, fate: SentFate): AckVerdict {
+    if (seq < 0) return 'unsent';
+    const slot = seq % SENT_WINDOW_PACKETS;
+    if (this.#seq[slot] !== seq) return 'ok'; // Older than we remember.
+    const state = this.#state[slot];
+    if (state === SKIPPED) return 'unsent';
+    if (state === ACKED || state === FREE) return 'ok';
+    if (this.#eliciting[slot] === 1 && this.#at[slot]! > this.sampleSentAt) this.sampleSentAt = this.#at[slot]!;
+    this.newlyAckedPackets++;
+    // A packet that was taken for lost may still arrive: its pieces went back to the queue, where the
+    // receiver's own bookkeeping makes the second copy harmless.
+    if (state === IN_FLIGHT) {
+      this.newlyAckedBytes += this.#bytes[slot]!;
+      const messages = this.#messages[slot]!;
+      const indexes = this.#indexes[slot]!;
+      for (let i = 0; i < messages.length; i++) fate.onPieceAcked(messages[i]!, indexes[i]!);
+      this.#release(slot);
+    }
+    this.#state[slot] = ACKED;
+    return 'ok';
+  }
+
+  /**
+   * Takes one ACK frame. `unsent` means it names a packet that never left: the peer is lying.
+   * Packets more than three behind the newest and older than `lostBefore` count as lost.
+   */
+  handleAck(newest: number, near: number, far: number, fate: SentFate): AckVerdict {
+    this.newlyAckedBytes = 0;
+    this.newlyAckedPackets = 0;
+    this.newlyLostPackets = 0;
+    this.sampleSentAt = -1;
+    if (newest > this.last) return 'unsent';
+    if (this.#ack(newest, fate) === 'unsent') return 'unsent';
+    for (let i = 0; near !== 0 && i < 32; i++) {
+      if ((near >>> i) & 1 && this.#ack(newest - 1 - i, fate) === 'unsent') return 'unsent';
+    }
+    for (let i = 0; far !== 0 && i < 32; i++) {
+      if ((far >>> i) & 1 && this.#ack(newest - 33 - i, fate) === 'unsent') return 'unsent';
+    }
+    if (newest > this.acked) this.acked = newest;
+    return 'ok';
+  }
+
+  /** Declares lost what was sent before `before` and is at least `gap` behind `upTo`, and what acks can no longer name. */
+  detectLost(before: number, gap: number, fate: SentFate): void {
+    const upTo = Math.max(0, this.last + 1 - SENT_WINDOW_PACKETS);
+    if (this.#floor < upTo) this.#floor = upTo;
+    let settled = true;
+    for (let seq = this.#floor; seq <= this.acked - gap; seq++) {
+      const slot = seq % SENT_WINDOW_PACKETS;
+      if (this.#state[slot] === IN_FLIGHT) {
+        if (this.#at[slot]! <= before || seq < this.acked - ACK_BITS) this.#lose(slot, fate);
+        else settled = false;
+      }
+      if (settled) this.#floor = seq + 1;
+    }
+  }
+
+  /** Declares lost every packet with reliable pieces sent at or before `before`, acknowledged neighbours or not. */
+  expire(before: number, fate: SentFate): void {
+    this.newlyLostPackets = 0;
+    for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
+      const slot = seq % SENT_WINDOW_PACKETS;
+      if (this.#state[slot] === IN_FLIGHT && this.#messages[slot]!.length > 0 && this.#at[slot]! <= before) this.#lose(slot, fate);
+    }
+  }
+
+  /** When the oldest packet with reliable pieces in flight was sent; Infinity for none. */
+  oldestReliableAt(): number {
+    if (this.flightPackets === 0) return Infinity;
+    for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
+      const slot = seq % SENT_WINDOW_PACKETS;
+      if (this.#state[slot] === IN_FLIGHT && this.#messages[slot]!.length > 0) return this.#at[slot]!;
+    }
+    return Infinity;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Where the peer is. A packet that opens proves who sent it, not that its source address is real: before
+ * anything is sent to a new address, a random token has to come back from there.
+ *
+ *   steady --packet from elsewhere--> challenging(address) --token back from there--> steady(address)
+ *                                     challenging          --3 tries-->               steady(old)
+ *
+ * A relayed path (`~PeerId`) is chosen by the mesh, never by a packet; while on one, the last direct
+ * address is challenged every few seconds, so that the link returns to it by itself.
+ */
+import { equalBytes } from '../base/bytes.ts';
+import { PATH_SWITCH_MS } from '../wire/limits.ts';
+import type { Address } from './endpoint-types.ts';
+
+const TRIES = 3;
+const RETRY_MS = 200;
+const DIRECT_RETRY_MS = 2_000;
+
+export function isRelayed(address: Address): boolean {
+  return address.host.startsWith('~');
+}
+
+export class Path {
+  address: Address;
+  /** Where a direct packet last proved itself; kept while relayed. */
+  #direct: Address | undefined;
+  #challenged: Address | undefined;
+  #token: Uint8Array | undefined;
+  #tries = 0;
+  #sendChallenge = false;
+  #switchedAt = -Infinity;
+  /** One answer waits at most; a newer challenge replaces it. */
+  #answer: { readonly to: Address; readonly token: Uint8Array } | undefined;
+  readonly #random: (size: number) => Uint8Array;
+  /** When `handleTimeout` is wanted. */
+  wakeAt = Infinity;
+
+  constructor(address: Address, random: (size: number) => Uint8Array) {
+    this.address = address;
+    this.#direct = isRelayed(address) ? undefined : address;
+    this.#random = random;
+  }
+
+  isCurrent(host: string, port: number): boolean {
+    return this.address.port === port && this.address.host === host;
+  }
+
+  /** The newest packet came from somewhere else. */
+  onElsewhere(now: number, host: string, port: number): void {
+    if (host.startsWith('~') || now - this.#switchedAt < PATH_SWITCH_MS) return;
+    const target = this.#challenged;
+    if (target !== undefined && target.host === host && target.port === port) return;
+    // While a challenge is open another address has to wait, or a flood of sources would starve the real one.
+    if (target !== undefined && !isRelayed(this.address)) return;
+    this.#begin(now, { host, port });
+  }
+
+  #begin(now: number, address: Address): void {
+    this.#challenged = address;
+    this.#token = this.#random(8);
+    this.#tries = 1;
+    this.#sendChallenge = true;
+    this.wakeAt = now + RETRY_MS;
+  }
+
+  onChallenge(host: string, port: number, token: Uint8Array): void {
+    this.#answer = { to: { host, port }, token };
+  }
+
+  /** True when the answer moved the link. Undefined when it answers nothing we asked. */
+  onResponse(now: number, host: string, port: number, token: Uint8Array): boolean | undefined {
+    const target = this.#challenged;
+    if (target === undefined || this.#token === undefined || !equalBytes(token, this.#token)) return undefined;
+    if (target.host !== host || target.port !== port) return undefined;
+    this.move(now, target);
+    return true;
+  }
+
+  /** Switches at once, without a challenge. */
+  move(now: number, address: Address): void {
+    this.address = address;
+    this.#challenged = undefined;
+    this.#token = undefined;
+    this.#sendChallenge = false;
+    this.#switchedAt = now;
+    if (!isRelayed(address)) this.#direct = address;
+    this.wakeAt = isRelayed(address) && this.#direct !== undefined ? now + DIRECT_RETRY_MS : Infinity;
+  }
+
+  handleTimeout(now: number): void {
+    if (now < this.wakeAt) return;
+    if (this.#challenged === undefined) {
+      this.wakeAt = Infinity;
+      if (isRelayed(this.address) && this.#direct !== undefined) this.#begin(now, this.#direct);
+    } else if (this.#tries < TRIES) {
+      this.#tries++;
+      this.#sendChallenge = true;
+      this.wakeAt = now + RETRY_MS * 2 ** (this.#tries - 1);
+    } else {
+      this.#challenged = undefined;
+      this.#token = undefined;
+      this.wakeAt = isRelayed(this.address) && this.#direct !== undefined ? now + DIRECT_RETRY_MS : Infinity;
+    }
+  }
+
+  /** A challenge that has to leave, to an address that is not the link's own. */
+  pollChallenge(): { readonly to: Address; readonly token: Uint8Array } | undefined {
+    if (!this.#sendChallenge || this.#challenged === undefined || this.#token === undefined) return undefined;
+    this.#sendChallenge = false;
+    return { to: this.#challenged, token: this.#token };
+  }
+
+  pollAnswer(): { readonly to: Address; readonly token: Uint8Array } | undefined {
+    const answer = this.#answer;
+    this.#answer = undefined;
+    return answer;
+  }
+}
