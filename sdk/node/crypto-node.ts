@@ -1,0 +1,98 @@
+/** Crypto by node:crypto: always there. Every call goes through OpenSSL. */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  randomBytes,
+  timingSafeEqual,
+  type KeyObject,
+} from 'node:crypto';
+import type { Aead, CryptoProvider, KeyPair } from '../secure/provider.ts';
+
+// Fixed ASN.1 heads of raw X25519 keys (RFC 8410).
+const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const SPKI_HEAD = Buffer.from('302a300506032b656e032100', 'hex');
+const TAG = { authTagLength: 16 } as const;
+
+const privateKey = (raw: Uint8Array): KeyObject => createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, raw]), format: 'der', type: 'pkcs8' });
+const publicKey = (raw: Uint8Array): KeyObject => createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: 'der', type: 'spki' });
+const rawPublic = (key: KeyObject): Uint8Array => new Uint8Array(key.export({ format: 'der', type: 'spki' }).subarray(-32));
+
+class NodeAead implements Aead {
+  readonly #key: Uint8Array;
+  readonly #nonce = Buffer.alloc(12);
+
+  constructor(key: Uint8Array) {
+    this.#key = Uint8Array.from(key);
+  }
+
+  #setNonce(counter: number): void {
+    this.#nonce.writeUInt32LE(counter >>> 0, 4);
+    this.#nonce.writeUInt32LE(Math.floor(counter / 0x1_0000_0000), 8);
+  }
+
+  seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): number {
+    this.#setNonce(counter);
+    const cipher = createCipheriv('chacha20-poly1305', this.#key, this.#nonce, TAG);
+    cipher.setAAD(ad, { plaintextLength: plain.length });
+    out.set(cipher.update(plain), outOffset);
+    cipher.final();
+    out.set(cipher.getAuthTag(), outOffset + plain.length);
+    return plain.length + 16;
+  }
+
+  open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number): number {
+    const size = sealed.length - 16;
+    if (size < 0) return -1;
+    this.#setNonce(counter);
+    const decipher = createDecipheriv('chacha20-poly1305', this.#key, this.#nonce, TAG);
+    decipher.setAAD(ad, { plaintextLength: size });
+    decipher.setAuthTag(sealed.subarray(size));
+    const plain = decipher.update(sealed.subarray(0, size));
+    try {
+      decipher.final();
+    } catch {
+      return -1; // The tag does not fit; nothing of the plaintext has left this function.
+    }
+    out.set(plain, outOffset);
+    return size;
+  }
+}
+
+function digest(name: 'sha256' | 'sha512', parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash(name);
+  for (const part of parts) hash.update(part);
+  return new Uint8Array(hash.digest());
+}
+
+export const nodeCrypto: CryptoProvider = {
+  name: 'node',
+  randomBytes: (size) => new Uint8Array(randomBytes(size)),
+  sha256: (...parts) => digest('sha256', parts),
+  sha512: (...parts) => digest('sha512', parts),
+  hmacSha256(key, ...parts) {
+    const mac = createHmac('sha256', key);
+    for (const part of parts) mac.update(part);
+    return new Uint8Array(mac.digest());
+  },
+  generateKeyPair(): KeyPair {
+    const pair = generateKeyPairSync('x25519');
+    return { publicKey: rawPublic(pair.publicKey), secretKey: new Uint8Array(pair.privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32)) };
+  },
+  publicKey: (secretKey) => rawPublic(createPublicKey(privateKey(secretKey))),
+  dh(secretKey, theirs) {
+    if (secretKey.length !== 32 || theirs.length !== 32) return undefined;
+    try {
+      return new Uint8Array(diffieHellman({ privateKey: privateKey(secretKey), publicKey: publicKey(theirs) }));
+    } catch {
+      return undefined; // OpenSSL refuses an all-zero result.
+    }
+  },
+  createAead: (key) => new NodeAead(key),
+  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
+};

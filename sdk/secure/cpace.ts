@@ -1,0 +1,99 @@
+/**
+ * CPace over X25519 with SHA-512 (draft-irtf-cfrg-cpace, G_X25519): both sides prove that they know
+ * the room's code, and somebody who records the exchange can test no guess against it.
+ *
+ * Only Elligator 2 is arithmetic of ours (big integers, not constant-time: it leaks at most timing of
+ * a generator that is new for every handshake); everything secret goes through the provider.
+ */
+import { asciiBytes, concatBytes } from '../base/bytes.ts';
+import type { CryptoProvider } from './provider.ts';
+
+const P = 2n ** 255n - 19n;
+const A = 486_662n;
+const DSI = asciiBytes('CPace255');
+const DSI_ISK = asciiBytes('CPace255_ISK');
+/** SHA-512's input block: the generator string pads its first block with zeros. */
+const HASH_BLOCK_BYTES = 128;
+
+const mod = (x: bigint): bigint => ((x % P) + P) % P;
+
+function power(base: bigint, exponent: bigint): bigint {
+  let result = 1n;
+  let b = mod(base);
+  for (let e = exponent; e > 0n; e >>= 1n) {
+    if (e & 1n) result = (result * b) % P;
+    b = (b * b) % P;
+  }
+  return result;
+}
+
+/** RFC 9380 §6.7.1 on curve25519, u-coordinate only. */
+function elligator2(r: bigint): bigint {
+  const d = mod(1n + 2n * r * r);
+  const v = mod(-A * power(d === 0n ? 1n : d, P - 2n));
+  const isSquare = power(v * v * v + A * v * v + v, (P - 1n) / 2n) !== P - 1n;
+  return isSquare ? v : mod(-v - A);
+}
+
+function leb128(size: number): Uint8Array {
+  const out: number[] = [];
+  let left = size;
+  do {
+    const low = left & 127;
+    left >>= 7;
+    out.push(left > 0 ? low | 128 : low);
+  } while (left > 0);
+  return Uint8Array.from(out);
+}
+
+const prependLength = (bytes: Uint8Array): Uint8Array => concatBytes(leb128(bytes.length), bytes);
+
+/** The draft's `lv_cat`. */
+function lengthValue(...parts: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(...parts.map(prependLength));
+}
+
+/** The draft's `calculate_generator`: a point nobody knows the logarithm of, fixed by code and session. */
+export function cpaceGenerator(crypto: CryptoProvider, code: Uint8Array, channel: Uint8Array, sid: Uint8Array): Uint8Array {
+  const padding = Math.max(0, HASH_BLOCK_BYTES - 1 - prependLength(code).length - prependLength(DSI).length);
+  const hash = crypto.sha512(lengthValue(DSI, code, new Uint8Array(padding), channel, sid));
+  let u = 0n;
+  for (let i = 31; i >= 0; i--) u = (u << 8n) | BigInt(i === 31 ? hash[i]! & 0x7f : hash[i]!);
+  let point = elligator2(mod(u));
+  const out = new Uint8Array(32);
+  for (let i = 0; i < 32; i++) {
+    out[i] = Number(point & 255n);
+    point >>= 8n;
+  }
+  return out;
+}
+
+/** A share: `scalar * generator`. Undefined cannot happen with an honest generator. */
+export function cpaceShare(crypto: CryptoProvider, scalar: Uint8Array, generator: Uint8Array): Uint8Array | undefined {
+  return crypto.dh(scalar, generator);
+}
+
+/**
+ * The session key (initiator–responder form), 64 bytes; undefined when the far side's share is a
+ * low-order point.
+ */
+export function cpaceKey(
+  crypto: CryptoProvider,
+  options: {
+    readonly scalar: Uint8Array;
+    readonly theirShare: Uint8Array;
+    readonly sid: Uint8Array;
+    readonly initiatorShare: Uint8Array;
+    readonly initiatorData: Uint8Array;
+    readonly responderShare: Uint8Array;
+    readonly responderData: Uint8Array;
+  },
+): Uint8Array | undefined {
+  const k = crypto.dh(options.scalar, options.theirShare);
+  if (k === undefined) return undefined;
+  return crypto.sha512(
+    lengthValue(DSI_ISK, options.sid, k),
+    lengthValue(options.initiatorShare, options.initiatorData),
+    lengthValue(options.responderShare, options.responderData),
+  );
+}

@@ -1,0 +1,240 @@
+/**
+ * The link's handshake: Noise_XXpsk3_25519_ChaChaPoly_SHA256 with CPace in its payloads.
+ *
+ * ```
+ *   INIT   e, {hello}                 hello = mode u8 | session port u16 | join port u16 | share 32
+ *   RESP   e, ee, s, es, {hello}      the responder repeats the mode it accepted
+ *   FIN    s, se, psk, {}
+ * ```
+ * The psk comes last, so it may depend on both shares:
+ * - `open`: SHA-256("lanista open" || room id). No secret; it binds the room and keeps one code path.
+ * - `code`: SHA-256("lanista code" || CPace session key). The responder sends nothing that depends on
+ *   the code, so FIN is the initiator's one guess.
+ * - `member`: HMAC(room key, both peer ids in order): for members of a locked room.
+ *
+ * Where no CPace runs, `share` is random bytes, so that sizes tell nothing. The datagrams around these
+ * messages (connection ids, cookie, padding) are `wire/datagram.ts`.
+ */
+import { asciiBytes, ByteReader, ByteWriter, concatBytes } from '../base/bytes.ts';
+import type { PeerId } from '../base/brand.ts';
+import { cpaceGenerator, cpaceKey, cpaceShare } from './cpace.ts';
+import { peerIdOf } from './identity.ts';
+import { NoiseHandshake, type NoiseSuite } from './noise.ts';
+import type { CryptoProvider, KeyPair } from './provider.ts';
+
+export const HANDSHAKE_NAME = 'Noise_XXpsk3_25519_ChaChaPoly_SHA256';
+
+/** Sizes of the three Noise messages: e + sealed hello; e + sealed s + sealed hello; sealed s + tag. (With a psk, e is a key already.) */
+export const MESSAGE_1_BYTES = 32 + 37 + 16;
+export const MESSAGE_2_BYTES = 32 + 48 + 37 + 16;
+export const MESSAGE_3_BYTES = 48 + 16;
+
+const MODES = ['open', 'code', 'member'] as const;
+export type HandshakeMode = (typeof MODES)[number];
+
+/** What one side may prove with. `code` and `roomKey` are set where that mode is possible. */
+export interface HandshakeSecrets {
+  readonly code?: string | undefined;
+  readonly roomKey?: Uint8Array | undefined;
+}
+
+export interface HandshakeContext {
+  readonly crypto: CryptoProvider;
+  readonly identity: KeyPair;
+  /** Room id as bytes. */
+  readonly roomId: Uint8Array;
+  /** Everything both sides must agree on: protocol version, game prologue, room id, initiator's connection id. */
+  readonly prologue: Uint8Array;
+  /** The CPace session id: unique per handshake, known to both (initiator's cid || cookie). */
+  readonly sid: Uint8Array;
+  readonly sessionPort: number;
+  readonly joinPort: number;
+}
+
+/** What the far side said of itself. */
+export interface FarSide {
+  readonly publicKey: Uint8Array;
+  readonly peer: PeerId;
+  readonly sessionPort: number;
+  readonly joinPort: number;
+  readonly mode: HandshakeMode;
+}
+
+export interface HandshakeKeys {
+  readonly send: Uint8Array;
+  readonly receive: Uint8Array;
+}
+
+interface Hello {
+  readonly mode: HandshakeMode;
+  readonly sessionPort: number;
+  readonly joinPort: number;
+  readonly share: Uint8Array;
+}
+
+function suiteOf(crypto: CryptoProvider): NoiseSuite {
+  return {
+    hashBytes: 32,
+    hash: crypto.sha256,
+    hmac: crypto.hmacSha256,
+    createAead: crypto.createAead,
+    generateKeyPair: crypto.generateKeyPair,
+    dh: crypto.dh,
+  };
+}
+
+function encodeHello(hello: Hello): Uint8Array {
+  return new ByteWriter(37).u8(MODES.indexOf(hello.mode)).u16(hello.sessionPort).u16(hello.joinPort).raw(hello.share).copy();
+}
+
+function decodeHello(bytes: Uint8Array): Hello | undefined {
+  const reader = new ByteReader(bytes);
+  const mode = MODES[reader.u8()];
+  const sessionPort = reader.u16();
+  const joinPort = reader.u16();
+  const share = reader.take(32).slice();
+  return reader.done && mode !== undefined ? { mode, sessionPort, joinPort, share } : undefined;
+}
+
+/** The state both sides share: mode, CPace scalar and shares. */
+class Proof {
+  readonly #context: HandshakeContext;
+  readonly #initiator: boolean;
+  readonly #scalar: Uint8Array | undefined;
+  readonly mode: HandshakeMode;
+  readonly share: Uint8Array;
+
+  constructor(context: HandshakeContext, initiator: boolean, mode: HandshakeMode, secrets: HandshakeSecrets) {
+    this.#context = context;
+    this.#initiator = initiator;
+    this.mode = mode;
+    const { crypto } = context;
+    let share: Uint8Array | undefined;
+    if (mode === 'code') {
+      this.#scalar = crypto.randomBytes(32);
+      const generator = cpaceGenerator(crypto, asciiBytes(secrets.code ?? ''), concatBytes(asciiBytes('lanista'), context.roomId), context.sid);
+      share = cpaceShare(crypto, this.#scalar, generator);
+    }
+    this.share = share ?? crypto.randomBytes(32);
+  }
+
+  psk(theirShare: Uint8Array, theirKey: Uint8Array, secrets: HandshakeSecrets): Uint8Array | undefined {
+    const { crypto, identity, roomId } = this.#context;
+    if (this.mode === 'open') return crypto.sha256(asciiBytes('lanista open'), roomId);
+    const mine = this.share;
+    if (this.mode === 'code') {
+      const key = cpaceKey(crypto, {
+        scalar: this.#scalar!,
+        theirShare,
+        sid: this.#context.sid,
+        initiatorShare: this.#initiator ? mine : theirShare,
+        initiatorData: asciiBytes('joiner'),
+        responderShare: this.#initiator ? theirShare : mine,
+        responderData: asciiBytes('member'),
+      });
+      return key === undefined ? undefined : crypto.sha256(asciiBytes('lanista code'), key);
+    }
+    if (secrets.roomKey === undefined) return undefined;
+    const ids = [peerIdOf(identity.publicKey, crypto), peerIdOf(theirKey, crypto)].sort();
+    return crypto.hmacSha256(secrets.roomKey, asciiBytes(`lanista member ${ids[0]!} ${ids[1]!}`));
+  }
+}
+
+/** The side that calls `connect`. */
+export class InitiatorHandshake {
+  readonly #context: HandshakeContext;
+  readonly #noise: NoiseHandshake;
+  readonly #proof: Proof;
+  readonly #secrets: HandshakeSecrets;
+  /** Noise message of INIT, `MESSAGE_1_BYTES`. */
+  readonly message1: Uint8Array;
+
+  constructor(context: HandshakeContext, mode: HandshakeMode, secrets: HandshakeSecrets) {
+    this.#context = context;
+    this.#secrets = secrets;
+    this.#noise = new NoiseHandshake(HANDSHAKE_NAME, suiteOf(context.crypto), { initiator: true, prologue: context.prologue, s: context.identity });
+    this.#proof = new Proof(context, true, mode, secrets);
+    this.message1 = this.#noise.writeMessage(
+      encodeHello({ mode, sessionPort: context.sessionPort, joinPort: context.joinPort, share: this.#proof.share }),
+    )!;
+  }
+
+  /**
+   * Takes RESP's Noise message. Undefined when it is not the answer of an honest responder; the
+   * handshake is then dead, so the caller keeps a fresh one if it wants to wait for another RESP.
+   */
+  handleMessage2(message2: Uint8Array): { readonly message3: Uint8Array; readonly keys: HandshakeKeys; readonly far: FarSide } | undefined {
+    const payload = this.#noise.readMessage(message2);
+    const hello = payload === undefined ? undefined : decodeHello(payload);
+    const publicKey = this.#noise.rs;
+    if (hello === undefined || publicKey === undefined || hello.mode !== this.#proof.mode) return undefined;
+    const psk = this.#proof.psk(hello.share, publicKey, this.#secrets);
+    if (psk === undefined) return undefined;
+    this.#noise.setPsk(psk);
+    const message3 = this.#noise.writeMessage();
+    if (message3 === undefined) return undefined;
+    return { message3, keys: this.#noise.split(), far: farSide(this.#context, publicKey, hello) };
+  }
+}
+
+/** The side that answers. */
+export class ResponderHandshake {
+  readonly #context: HandshakeContext;
+  readonly #noise: NoiseHandshake;
+  readonly #proof: Proof;
+  readonly #secrets: HandshakeSecrets;
+  readonly #hello: Hello;
+  /** Noise message of RESP, `MESSAGE_2_BYTES`. The same bytes answer every repeat of the INIT. */
+  readonly message2: Uint8Array;
+
+  private constructor(context: HandshakeContext, noise: NoiseHandshake, hello: Hello, secrets: HandshakeSecrets, message2: Uint8Array, proof: Proof) {
+    this.#context = context;
+    this.#noise = noise;
+    this.#hello = hello;
+    this.#secrets = secrets;
+    this.#proof = proof;
+    this.message2 = message2;
+  }
+
+  /** The mode the initiator asked for. */
+  get mode(): HandshakeMode {
+    return this.#hello.mode;
+  }
+
+  /** Undefined when INIT's message is malformed or asks for a mode that `allows` refuses. */
+  static start(context: HandshakeContext, message1: Uint8Array, secrets: HandshakeSecrets, allows: (mode: HandshakeMode) => boolean): ResponderHandshake | undefined {
+    const noise = new NoiseHandshake(HANDSHAKE_NAME, suiteOf(context.crypto), { initiator: false, prologue: context.prologue, s: context.identity });
+    const payload = noise.readMessage(message1);
+    const hello = payload === undefined ? undefined : decodeHello(payload);
+    if (hello === undefined || !allows(hello.mode)) return undefined;
+    const proof = new Proof(context, false, hello.mode, secrets);
+    const message2 = noise.writeMessage(
+      encodeHello({ mode: hello.mode, sessionPort: context.sessionPort, joinPort: context.joinPort, share: proof.share }),
+    );
+    return message2 === undefined ? undefined : new ResponderHandshake(context, noise, hello, secrets, message2, proof);
+  }
+
+  /**
+   * Takes FIN's Noise message. `wrong-psk` means a failed guess (or a forged FIN): count it. The
+   * handshake is dead either way.
+   */
+  handleMessage3(message3: Uint8Array): { readonly keys: HandshakeKeys; readonly far: FarSide } | 'wrong-psk' {
+    if (this.#proof.mode !== 'open' && this.#proof.mode !== 'code') {
+      // The member psk depends on the initiator's key, which this message carries: read it first.
+      const key = this.#noise.peekStatic(message3);
+      const psk = key === undefined ? undefined : this.#proof.psk(this.#hello.share, key, this.#secrets);
+      if (psk === undefined) return 'wrong-psk';
+      this.#noise.setPsk(psk);
+    } else {
+      const psk = this.#proof.psk(this.#hello.share, this.#context.identity.publicKey, this.#secrets);
+      if (psk === undefined) return 'wrong-psk';
+      this.#noise.setPsk(psk);
+    }
+    if (this.#noise.readMessage(message3) === undefined) return 'wrong-psk';
+    return { keys: this.#noise.split(), far: farSide(this.#context, this.#noise.rs!, this.#hello) };
+  }
+}
+
+function farSide(context: HandshakeContext, publicKey: Uint8Array, hello: Hello): FarSide {
+  return { publicKey, peer: peerIdOf(publicKey, context.crypto), sessionPort: hello.sessionPort, joinPort: hello.joinPort, mode: hello.mode };
+}

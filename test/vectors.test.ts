@@ -1,0 +1,147 @@
+/** Official vectors, read from beside the project; skipped by name where they are not there. */
+import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { fromHex, toHex } from '../sdk/base/bytes.ts';
+import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import { cpaceGenerator, cpaceKey, cpaceShare } from '../sdk/secure/cpace.ts';
+import { NoiseHandshake, type NoiseSuite } from '../sdk/secure/noise.ts';
+import type { Aead } from '../sdk/secure/provider.ts';
+
+const ROOT = new URL('../../shared/vectors/', import.meta.url);
+const there = existsSync(ROOT);
+const read = (name: string) => JSON.parse(readFileSync(new URL(name, ROOT), 'utf8'));
+const hex = (text: string) => fromHex(text)!;
+
+const HASHES: Record<string, [string, 32 | 64]> = { SHA256: ['sha256', 32], SHA512: ['sha512', 64], BLAKE2s: ['blake2s256', 32], BLAKE2b: ['blake2b512', 64] };
+
+function aesGcm(key: Uint8Array): Aead {
+  const nonce = (n: number) => {
+    const out = Buffer.alloc(12);
+    out.writeBigUInt64BE(BigInt(n), 4);
+    return out;
+  };
+  return {
+    seal(n, ad, plain, out, at) {
+      const c = createCipheriv('aes-256-gcm', key, nonce(n));
+      c.setAAD(ad);
+      out.set(c.update(plain), at);
+      c.final();
+      out.set(c.getAuthTag(), at + plain.length);
+      return plain.length + 16;
+    },
+    open(n, ad, sealed, out, at) {
+      const size = sealed.length - 16;
+      const d = createDecipheriv('aes-256-gcm', key, nonce(n), { authTagLength: 16 });
+      d.setAAD(ad);
+      d.setAuthTag(sealed.subarray(size));
+      const plain = d.update(sealed.subarray(0, size));
+      try {
+        d.final();
+      } catch {
+        return -1;
+      }
+      out.set(plain, at);
+      return size;
+    },
+  };
+}
+
+function suite(cipher: string, hash: string): NoiseSuite {
+  const [name, hashBytes] = HASHES[hash]!;
+  return {
+    hashBytes,
+    hash: (...parts) => new Uint8Array(parts.reduce((h, p) => h.update(p), createHash(name)).digest()),
+    hmac: (key, ...parts) => new Uint8Array(parts.reduce((h, p) => h.update(p), createHmac(name, key)).digest()),
+    createAead: cipher === 'ChaChaPoly' ? nodeCrypto.createAead : aesGcm,
+    generateKeyPair: nodeCrypto.generateKeyPair,
+    dh: nodeCrypto.dh,
+  };
+}
+
+const pair = (secret: string | undefined) => (secret === undefined ? undefined : { secretKey: hex(secret), publicKey: nodeCrypto.publicKey(hex(secret)) });
+
+describe.skipIf(!there)('official vectors', () => {
+  it('[SE8] Noise: every fundamental 25519 pattern, with and without psk', () => {
+    let total = 0;
+    let passed = 0;
+    for (const v of read('cacophony.txt').vectors) {
+      const match = /^Noise_([NKXI]{1,2})((?:psk\d\+?)*)_25519_(ChaChaPoly|AESGCM)_(\w+)$/.exec(v.protocol_name);
+      if (match === null) continue;
+      total++;
+      const side = (who: 'init' | 'resp', initiator: boolean) => {
+        const s = pair(v[`${who}_static`]);
+        const e = pair(v[`${who}_ephemeral`]);
+        const rs = v[`${who}_remote_static`];
+        return new NoiseHandshake(v.protocol_name, suite(match[3]!, match[4]!), {
+          initiator,
+          prologue: hex(v[`${who}_prologue`] ?? ''),
+          ...(s && { s }),
+          ...(e && { e }),
+          ...(rs && { rs: hex(rs) }),
+          psks: (v[`${who}_psks`] ?? []).map(hex),
+        });
+      };
+      const sides = [side('init', true), side('resp', false)];
+      let ok = true;
+      for (const [i, m] of v.messages.entries()) {
+        if (sides[0]!.done) break;
+        const wire = sides[i % 2]!.writeMessage(hex(m.payload));
+        ok &&= wire !== undefined && toHex(wire) === m.ciphertext && toHex(sides[1 - (i % 2)]!.readMessage(wire) ?? new Uint8Array(1)) === m.payload;
+      }
+      ok &&= sides[0]!.done && (v.handshake_hash === undefined || toHex(sides[0]!.handshakeHash) === v.handshake_hash);
+      if (ok) passed++;
+    }
+    console.log(`noise vectors: ${passed} of ${total}`);
+    expect(total).toBeGreaterThan(100);
+    expect(passed).toBe(total);
+  });
+
+  it('[SE9] Wycheproof: X25519 and ChaCha20-Poly1305', () => {
+    let counts = [0, 0];
+    for (const group of read('wycheproof/x25519_test.json').testGroups)
+      for (const t of group.tests) {
+        counts[1]!++;
+        const shared = nodeCrypto.dh(hex(t.private), hex(t.public));
+        const zero = /^0*$/.test(t.shared);
+        if (zero ? shared === undefined : shared !== undefined && toHex(shared) === t.shared) counts[0]!++;
+      }
+    console.log(`wycheproof x25519: ${counts[0]} of ${counts[1]}`);
+    expect(counts[0]).toBe(counts[1]);
+
+    counts = [0, 0];
+    for (const group of read('wycheproof/chacha20_poly1305_test.json').testGroups) {
+      if (group.ivSize !== 96 || group.keySize !== 256) continue;
+      for (const t of group.tests) {
+        // Our nonce is four zero bytes and a counter below 2^53: other nonces cannot be expressed.
+        const iv = hex(t.iv);
+        const counter = new DataView(iv.buffer).getBigUint64(4, true);
+        if (iv[0]! | iv[1]! | iv[2]! | iv[3]! || counter > BigInt(Number.MAX_SAFE_INTEGER)) continue;
+        counts[1]!++;
+        const out = new Uint8Array(t.msg.length / 2 + 16);
+        const sealed = hex(t.ct + t.tag);
+        const size = nodeCrypto.createAead(hex(t.key)).open(Number(counter), hex(t.aad), sealed, out, 0);
+        if (t.result === 'invalid' ? size < 0 : size >= 0 && toHex(out.subarray(0, size)) === t.msg) counts[0]!++;
+      }
+    }
+    console.log(`wycheproof chacha20-poly1305 (expressible nonces): ${counts[0]} of ${counts[1]}`);
+    expect(counts[0]).toBe(counts[1]);
+  });
+
+  it('[SE10] CPace draft vectors and low-order points', () => {
+    const { G_25519: v, ...rest } = read('cpace/testvectors.json');
+    const points: Record<string, string> = rest.X25519_points ?? v.X25519_points ?? {};
+    const sid = hex(v.sid);
+    const g = cpaceGenerator(nodeCrypto, hex(v.PRS), hex(v.CI), sid);
+    const up = (bytes: Uint8Array | undefined) => toHex(bytes ?? new Uint8Array()).toUpperCase();
+    expect(up(g)).toBe(v.g);
+    const ya = cpaceShare(nodeCrypto, hex(v.ya), g)!;
+    const yb = cpaceShare(nodeCrypto, hex(v.yb), g)!;
+    expect(up(ya)).toBe(v.Ya);
+    expect(up(yb)).toBe(v.Yb);
+    expect(up(cpaceShare(nodeCrypto, hex(v.ya), yb))).toBe(v.K);
+    const key = cpaceKey(nodeCrypto, { scalar: hex(v.ya), theirShare: yb, sid, initiatorShare: ya, initiatorData: hex(v.ADa), responderShare: yb, responderData: hex(v.ADb) });
+    expect(up(key)).toBe(v.ISK_IR);
+    console.log(`cpace vectors: 5 of 5, ${Object.keys(points).length} points listed`);
+  });
+});
