@@ -1,0 +1,110 @@
+/**
+ * The round: an entity of the host that says which phase it is, and until when on the shared clock.
+ * Everybody derives everything else from it, so a new host only has to carry on with what is there.
+ *
+ *   lobby --time is up, or all ready--> match --time is up--> scores --> lobby (next map) --> …
+ */
+import { maps } from './arena.ts';
+import type { ChromaGame, ChromaRoom, Phase } from './game.ts';
+import type { MineEntity } from 'lanista';
+
+/** The values of the round, for everybody. */
+export interface RoundState {
+  readonly phase: Phase;
+  readonly startsAt: number;
+  readonly endsAt: number;
+  readonly number: number;
+  readonly map: number;
+  readonly fill: number;
+}
+
+export interface RoundOptions {
+  readonly lobbyMs: number;
+  readonly matchMs: number;
+  readonly scoresMs: number;
+  /** Bots fill the arena up to this many blobs while only one person plays; 0 for none. */
+  readonly fill: number;
+}
+
+export const defaultRound: RoundOptions = { lobbyMs: 12_000, matchMs: 90_000, scoresMs: 9_000, fill: 4 };
+
+/** Once all are ready the match starts after this. */
+const allReadyMs = 3000;
+/** A host finding no round waits this long for one to arrive before it starts its own. */
+const missingMs = 1000;
+
+type RoundEntity = MineEntity<ChromaGame, 'round'>;
+
+/** The round in force: the one that started last, when a merge left two for a moment. */
+export function currentRound(room: ChromaRoom): RoundState | undefined {
+  let best: RoundState | undefined;
+  for (const round of room.entities.all('round')) if (best === undefined || round.startsAt > best.startsAt) best = round;
+  return best;
+}
+
+/** Runs the round while this peer is host. */
+export function keepRound(room: ChromaRoom, options: RoundOptions): Disposable {
+  return room.whileHost(({ signal, first }) => {
+    let missingSince = room.clock.now();
+    const step = (now: number): void => {
+      const round = ownRound(room);
+      if (round !== undefined) {
+        missingSince = now;
+        advance(room, round, options, now);
+      } else if (first || now - missingSince > missingMs) {
+        if (currentRound(room) !== undefined) return;
+        const startsAt = Math.round(now);
+        room.entities.spawn('round', { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill });
+      }
+    };
+    step(room.clock.now());
+    const ticking = room.clock.every(10, (_tick, time) => step(time));
+    signal.addEventListener('abort', () => ticking[Symbol.dispose](), { once: true });
+  });
+}
+
+/** The round this peer writes; a second one, left by a merge, is removed. */
+function ownRound(room: ChromaRoom): RoundEntity | undefined {
+  let best: RoundEntity | undefined;
+  for (const round of room.entities.mine('round')) {
+    if (best === undefined) best = round;
+    else if (round.startsAt > best.startsAt) {
+      best.despawn();
+      best = round;
+    } else round.despawn();
+  }
+  return best;
+}
+
+function advance(room: ChromaRoom, round: RoundEntity, options: RoundOptions, now: number): void {
+  if (round.phase === 'lobby' && round.endsAt > now + allReadyMs && everybodyReady(room)) round.endsAt = Math.round(now + allReadyMs);
+  if (now < round.endsAt) return;
+  // Phases start where the one before ended; a host that slept through one starts from now.
+  const start = now - round.endsAt < 2000 ? round.endsAt : Math.round(now);
+  switch (round.phase) {
+    case 'lobby':
+      round.phase = 'match';
+      round.startsAt = start;
+      round.endsAt = start + options.matchMs;
+      round.number = (round.number + 1) & 0xffff;
+      break;
+    case 'match':
+      round.phase = 'scores';
+      round.endsAt = start + options.scoresMs;
+      break;
+    case 'scores':
+      round.phase = 'lobby';
+      round.startsAt = start;
+      round.endsAt = start + Math.min(options.lobbyMs, 6000);
+      round.map = (round.map + 1) % maps.length;
+      break;
+    default:
+      round.phase satisfies never;
+  }
+  round.fill = options.fill;
+}
+
+function everybodyReady(room: ChromaRoom): boolean {
+  for (const peer of room.peers.values()) if (peer.status === 'present' && !peer.spectator && !peer.presence.ready) return false;
+  return true;
+}

@@ -1,0 +1,42 @@
+/**
+ * Who is winning: shares of the floor per paint, and the table at the end of a round.
+ */
+
+/** One line of the table. */
+export interface Standing {
+  readonly paint: number;
+  /** Cells. */
+  readonly cells: number;
+  /** Of all cells that can be painted, 0 to 1. */
+  readonly share: number;
+  readonly names: readonly string[];
+}
+
+/**
+ * The table: most floor first, equal floors in order of paint so that all players read the same list.
+ * @param coverage cells per paint, index 0 bare.
+ * @param names who plays which paint.
+ */
+export function standings(coverage: readonly number[], names: ReadonlyMap<number, readonly string[]>): Standing[] {
+  const total = coverage.reduce((sum, cells) => sum + cells, 0);
+  const lines: Standing[] = [];
+  coverage.forEach((cells, paint) => {
+    const who = names.get(paint) ?? [];
+    if (paint === 0 || (cells === 0 && who.length === 0)) return;
+    lines.push({ paint, cells, share: total === 0 ? 0 : cells / total, names: who });
+  });
+  return lines.sort((a, b) => b.cells - a.cells || a.paint - b.paint);
+}
+
+/** The paint in front, or 0 when nobody has any floor. */
+export function leader(coverage: readonly number[]): number {
+  let best = 0;
+  let cells = 0;
+  coverage.forEach((count, paint) => {
+    if (paint > 0 && count > cells) {
+      best = paint;
+      cells = count;
+    }
+  });
+  return best;
+}
