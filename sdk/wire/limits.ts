@@ -203,3 +203,18 @@ export const PING_FAST_COUNT = 8;
 /** Clock samples kept, and for how long (ms): crystals drift 50 ppm, so 30 s cost 1.5 ms at worst. */
 export const CLOCK_SAMPLES = 16;
 export const CLOCK_SAMPLE_MS = 30_000;
+
+/** Rows of an entity's past: a receiver may lag two seconds at 30 Hz before it needs everything anew. */
+export const HISTORY_ROWS = 64;
+
+/** Most that what is drawn may lag behind, ms: past it a late snapshot is extrapolated instead. */
+export const MAX_VIEW_DELAY_MS = 150;
+
+/** How far movement is continued without news, ms. Longer turns a guess into a lie. */
+export const EXTRAPOLATE_MS = 250;
+
+/** Datagrams one tick of one owner's state may take; one byte on the wire, and 120 KB a tick is far past sense. */
+export const MAX_STATE_PARTS = 120;
+
+/** Entities one room may hold: bounds what a hostile peer makes us keep. */
+export const MAX_ENTITIES = 8_192;
