@@ -1,0 +1,138 @@
+/**
+ * What a player sees of things others move.
+ *
+ * `Playout` decides when: one per sender, it shows the room as it was `delayMs` ago, where the delay is the 99th
+ * percentile of the transit times of the last 5 s plus one snapshot interval. It glides (0.9 to 1.05 of real speed) instead of
+ * jumping. `sampleField` decides where: Hermite or linear between two rows, bounded extrapolation past the newest.
+ */
+import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../wire/limits.ts';
+import { PI, TAU } from './det.ts';
+import type { EntityCore } from './entity.ts';
+import type { NumberCodec } from './field.ts';
+
+/** Transit times kept: 5 s at 60 per second. */
+const TRANSITS = 300;
+const TRANSIT_WINDOW_MS = 5_000;
+/** Sorting the window costs; four times a second follows any network that a person can notice. */
+const REESTIMATE_MS = 250;
+/** Further off than this, playback jumps: after a sleep the present matters, not the film of what was missed. */
+const JUMP_MS = 250;
+const HALF_LIFE_MS = 50;
+
+export class Playout {
+  readonly #intervalMs: number;
+  readonly #transit = new Float64Array(TRANSITS);
+  readonly #arrived = new Float64Array(TRANSITS);
+  readonly #sorted = new Float64Array(TRANSITS);
+  #count = 0;
+  #next = 0;
+  #estimatedAt = Number.NEGATIVE_INFINITY;
+  #delayMs: number;
+  #play = Number.NaN;
+  #asked = 0;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+    this.#delayMs = 2 * intervalMs;
+  }
+
+  /** ms between what is shown and now. */
+  get delayMs(): number {
+    return this.#delayMs;
+  }
+
+  /** A snapshot sampled at room time `sampled` arrived at room time `now`. */
+  arrived(now: number, sampled: number): void {
+    // Clocks agree within an error only, so a transit can look negative; it is then as good as none.
+    this.#transit[this.#next] = Math.max(0, now - sampled);
+    this.#arrived[this.#next] = now;
+    this.#next = (this.#next + 1) % TRANSITS;
+    if (this.#count < TRANSITS) this.#count++;
+    if (now - this.#estimatedAt < REESTIMATE_MS) return;
+    this.#estimatedAt = now;
+    let kept = 0;
+    for (let i = 0; i < this.#count; i++) if (this.#arrived[i]! >= now - TRANSIT_WINDOW_MS) this.#sorted[kept++] = this.#transit[i]!;
+    const window = this.#sorted.subarray(0, kept).sort();
+    const p99 = window[Math.min(kept - 1, Math.floor(kept * 0.99))] ?? 0;
+    // 2 ms of margin: the reader draws between ticks of the clock, not on them.
+    this.#delayMs = Math.min(Math.max(MAX_VIEW_DELAY_MS, this.#intervalMs), Math.max(this.#intervalMs, p99 + this.#intervalMs + 2));
+  }
+
+  /** Room time to show at room time `now`; never runs backwards. */
+  viewTime(now: number): number {
+    const want = now - this.#delayMs;
+    if (Number.isNaN(this.#play)) {
+      this.#play = want;
+      this.#asked = now;
+      return want;
+    }
+    const passed = now - this.#asked;
+    if (passed <= 0) return this.#play;
+    this.#asked = now;
+    const behind = want - (this.#play + passed);
+    if (Math.abs(behind) > JUMP_MS) this.#play = Math.max(this.#play, want);
+    else this.#play += passed * (1 + Math.max(-0.1, Math.min(0.05, behind * 0.002)));
+    return this.#play;
+  }
+}
+
+/** The share of an error left after `ms`. */
+export function decay(ms: number): number {
+  return ms > 16 * HALF_LIFE_MS ? 0 : 2 ** (-ms / HALF_LIFE_MS);
+}
+
+/** Live number of field `field` at room time `time`, from the entity's rows. `restTick`: known unchanged up to there. */
+export function sampleField(core: EntityCore, field: number, time: number, restTick: number): number {
+  const { track, kind } = core;
+  const spec = kind.fields[field]!;
+  const codec = spec.codec as NumberCodec;
+  const age = track.ageAtTime(time);
+  if (age < 0) return track.size === 0 ? core.live[field]! : codec.dequantise(track.value(track.size - 1, field));
+  const mode = spec.lerpMode;
+  const here = codec.dequantise(track.value(age, field));
+  if (mode === 'step') return here;
+  const turning = mode === 'angle';
+  if (age === 0) {
+    if (restTick > track.tick(0)) return here;
+    const past = Math.min(EXTRAPOLATE_MS, time - track.time(0));
+    return past <= 0 ? here : here + slopeAt(core, field, codec, 0, turning) * past;
+  }
+  // A jump between two rows is not a path: the old place stands until the new one begins.
+  if (jumped(core, age)) return here;
+  const start = track.time(age);
+  const span = track.time(age - 1) - start;
+  const u = (time - start) / span;
+  const step = difference(here, codec.dequantise(track.value(age - 1, field)), turning);
+  if (mode !== 'hermite') return here + step * u;
+  const m0 = slopeAt(core, field, codec, age, false) * span;
+  const m1 = slopeAt(core, field, codec, age - 1, false) * span;
+  const u2 = u * u;
+  const u3 = u2 * u;
+  return here + (u3 - 2 * u2 + u) * m0 + (3 * u2 - 2 * u3) * step + (u3 - u2) * m1;
+}
+
+function difference(from: number, to: number, turning: boolean): number {
+  if (!turning) return to - from;
+  const turn = (to - from) % TAU;
+  return turn > PI ? turn - TAU : turn < -PI ? turn + TAU : turn;
+}
+
+/** True when the row before `age` (newer by one) is on the other side of a teleport. */
+function jumped(core: EntityCore, age: number): boolean {
+  const hop = core.kind.count;
+  return core.track.value(age, hop) !== core.track.value(age - 1, hop);
+}
+
+/** Units per ms at the row of `age`: the sent velocity where there is one, else differences with the neighbours. */
+function slopeAt(core: EntityCore, field: number, codec: NumberCodec, age: number, turning: boolean): number {
+  const { track, kind } = core;
+  const velocity = kind.velocity[field]!;
+  if (velocity >= 0) return (kind.fields[velocity]!.codec as NumberCodec).dequantise(track.value(age, velocity)) / 1_000;
+  const here = codec.dequantise(track.value(age, field));
+  const hasOlder = age + 1 < track.size && !jumped(core, age + 1);
+  const hasNewer = age > 0 && !jumped(core, age);
+  const older = hasOlder ? -difference(here, codec.dequantise(track.value(age + 1, field)), turning) / (track.time(age) - track.time(age + 1)) : 0;
+  const newer = hasNewer ? difference(here, codec.dequantise(track.value(age - 1, field)), turning) / (track.time(age - 1) - track.time(age)) : 0;
+  if (hasOlder && hasNewer) return (older + newer) / 2;
+  return hasNewer ? newer : older;
+}
