@@ -1,0 +1,255 @@
+/**
+ * The loopback server between a page and its local process: who may talk to it at all.
+ *
+ * Every other page in the same browser, and every site that page's tabs visit, can reach this port too
+ * (`ws` takes any Origin and any Host by default). So, in this order, all of these must hold:
+ *
+ * 1. the connection comes from a loopback address;
+ * 2. `Host` is exactly ours (a rebound DNS name is not);
+ * 3. for the WebSocket: `Origin` is exactly ours (missing and `null` are not), GET, our path;
+ * 4. the first message is a hello of at most 4 KiB, within 2 s, with the token of this launch, compared in
+ *    constant time. The token travels in the URL's fragment, which no request line or log ever holds.
+ *
+ * No cookie: cookies ignore ports. No CORS headers: nobody else may read anything here.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { RawData, WebSocket } from 'ws';
+import { LanError } from '../base/errors.ts';
+import { BRIDGE_CLOSE, BRIDGE_HELLO_MS, decodeCommands, MAX_BRIDGE_BATCH_BYTES, MAX_BRIDGE_HELLO_BYTES, MAX_BRIDGE_STRANGERS } from '../bridge/index.ts';
+import type { GameFacts, LanPort } from '../port/lan-port.ts';
+import { BridgeSession } from './bridge-session.ts';
+import type { BridgeStats } from './bridge-session.ts';
+import { refuse, securityHeaders, serveFile } from './static-files.ts';
+
+export type { BridgeStats } from './bridge-session.ts';
+
+/** Where the page's WebSocket asks to be upgraded. */
+export const BRIDGE_PATH = '/__lanista';
+
+export interface AttachBridgeOptions {
+  readonly lan: LanPort;
+  /** When given, a page built for other facts is told to reload. */
+  readonly game?: GameFacts;
+  /** Default: 128 fresh random bits. A fixed one lets pages survive a restart of the process. */
+  readonly token?: string;
+  /** How long a seat outlives its page, ms. Default 15,000. */
+  readonly keepMs?: number;
+}
+
+export interface AttachedBridge {
+  /** Goes into the fragment of the page's URL. */
+  readonly token: string;
+  /** The page's address with the token, once the server listens. */
+  url(): string;
+  stats(): BridgeStats;
+  /** Sends the page away and leaves its rooms. The HTTP server stays. */
+  close(): Promise<void>;
+}
+
+export interface StartBridgeOptions extends Omit<AttachBridgeOptions, 'lan'> {
+  /** A function is called once the port is ours, and what it gives is closed with the bridge. */
+  readonly lan: LanPort | (() => LanPort | Promise<LanPort>);
+  /** Folder of the built page; without it only the WebSocket is served. */
+  readonly root?: string;
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** A loopback address. Default 127.0.0.1. */
+  readonly host?: '127.0.0.1' | '::1';
+}
+
+export interface Bridge {
+  /** Open this in a browser: it carries the token in its fragment. */
+  readonly url: string;
+  readonly token: string;
+  readonly port: number;
+  stats(): BridgeStats;
+  close(): Promise<void>;
+}
+
+/**
+ * Adds the bridge to a server that exists (a dev server). Upgrades for other paths are left alone.
+ */
+export function attachBridge(server: Server, options: AttachBridgeOptions): AttachedBridge {
+  const token = options.token ?? randomBytes(16).toString('base64url');
+  const session = new BridgeSession({ lan: options.lan, game: options.game, keepMs: options.keepMs });
+  // Before the hello we look at MAX_BRIDGE_HELLO_BYTES only; the receiver cannot be told later.
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_BRIDGE_BATCH_BYTES });
+  /** Connections that have not said hello yet. */
+  const strangers = new Set<Duplex>();
+
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (pathOf(request) !== BRIDGE_PATH) return;
+    const status = upgradeRefusal(request, portOf(server), strangers.size);
+    if (status !== undefined) {
+      session.drop(`bridge-upgrade-${status.reason}`);
+      socket.on('error', () => socket.destroy());
+      socket.end(`HTTP/1.1 ${status.code} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    strangers.add(socket);
+    socket.once('close', () => strangers.delete(socket));
+    sockets.handleUpgrade(request, socket, head, (page) => {
+      receivePage(page, token, session, () => strangers.delete(socket));
+    });
+  };
+  server.on('upgrade', onUpgrade);
+
+  return {
+    token,
+    url: () => `http://${hostOf(server)}:${portOf(server)}/#${token}`,
+    stats: () => session.stats(),
+    async close() {
+      server.off('upgrade', onUpgrade);
+      await session.close();
+      for (const page of sockets.clients) page.close(BRIDGE_CLOSE.ending);
+      sockets.close();
+      setTimeout(() => {
+        for (const page of sockets.clients) page.terminate();
+      }, 200).unref();
+    },
+  };
+}
+
+/**
+ * Serves the page and the bridge on loopback.
+ * @throws `LanError` `bind-failed` when the port is taken.
+ */
+export async function startBridge(options: StartBridgeOptions): Promise<Bridge> {
+  const host = options.host ?? '127.0.0.1';
+  const server = createServer((request, response) => handleRequest(server, options.root, request, response));
+  server.on('clientError', (_error, socket) => socket.destroy());
+  await listen(server, host, options.port ?? 0);
+  const owned = typeof options.lan === 'function';
+  let lan: LanPort;
+  try {
+    lan = typeof options.lan === 'function' ? await options.lan() : options.lan;
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  const { game, token, keepMs } = options;
+  const attached = attachBridge(server, { lan, ...(game && { game }), ...(token !== undefined && { token }), ...(keepMs !== undefined && { keepMs }) });
+  server.on('upgrade', (request, socket) => {
+    if (pathOf(request) !== BRIDGE_PATH) socket.destroy();
+  });
+  return {
+    url: attached.url(),
+    token: attached.token,
+    port: portOf(server),
+    stats: () => attached.stats(),
+    async close() {
+      await attached.close();
+      if (owned) await lan.close();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      setTimeout(() => server.closeAllConnections(), 300).unref();
+      await closed;
+    },
+  };
+}
+
+function receivePage(page: WebSocket, token: string, session: BridgeSession, greeted: () => void): void {
+  let known = false;
+  const late = setTimeout(() => {
+    session.drop('bridge-no-hello');
+    page.close(BRIDGE_CLOSE.token, TOKEN_WORDS);
+  }, BRIDGE_HELLO_MS);
+  page.on('error', () => page.terminate());
+  page.on('close', () => {
+    clearTimeout(late);
+    session.detach(page);
+  });
+  page.on('message', (data: RawData, isBinary: boolean) => {
+    const bytes = data as Buffer;
+    if (known) return isBinary ? session.receive(page, bytes) : session.drop('bridge-text');
+    if (page.readyState !== page.OPEN) return;
+    clearTimeout(late);
+    const hello = isBinary && bytes.length <= MAX_BRIDGE_HELLO_BYTES ? decodeCommands(bytes).entries[0] : undefined;
+    if (hello?.type !== 'hello' || !isToken(hello.token, token)) {
+      session.drop('bridge-token');
+      page.close(BRIDGE_CLOSE.token, TOKEN_WORDS);
+      return;
+    }
+    greeted();
+    known = session.attach(page, hello);
+  });
+}
+
+const TOKEN_WORDS = 'This address is from an earlier start of the game. Open the link the game printed.';
+
+function isToken(given: string, token: string): boolean {
+  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(given), hash(token));
+}
+
+function handleRequest(server: Server, root: string | undefined, request: IncomingMessage, response: ServerResponse): void {
+  const port = portOf(server);
+  const headers = securityHeaders(allowedHosts(port).map((host) => `ws://${host}`));
+  if (!isLoopback(request.socket.remoteAddress)) return refuse(response, 403, 'This game answers on its own computer only.', headers);
+  if (!isOurHost(request, port)) return refuse(response, 403, `Open this game as http://127.0.0.1:${port}.`, headers);
+  if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'Only GET and HEAD are answered.', { ...headers, Allow: 'GET, HEAD' });
+  if (root === undefined) return refuse(response, 404, 'No page is served here.', headers);
+  serveFile(root, request, response, headers).catch(() => response.destroy());
+}
+
+function upgradeRefusal(request: IncomingMessage, port: number, strangers: number): { code: number; reason: string } | undefined {
+  if (!isLoopback(request.socket.remoteAddress)) return { code: 403, reason: 'remote' };
+  if (request.method !== 'GET') return { code: 405, reason: 'method' };
+  if (!isOurHost(request, port)) return { code: 403, reason: 'host' };
+  if (!isOurOrigin(request, port)) return { code: 403, reason: 'origin' };
+  if (strangers >= MAX_BRIDGE_STRANGERS) return { code: 503, reason: 'strangers' };
+  return undefined;
+}
+
+function allowedHosts(port: number): readonly string[] {
+  const names = ['127.0.0.1', 'localhost', '[::1]'];
+  return names.map((name) => (port === 80 ? name : `${name}:${port}`));
+}
+
+function isOurHost(request: IncomingMessage, port: number): boolean {
+  const { headersDistinct } = request;
+  return headersDistinct['host']?.length === 1 && allowedHosts(port).includes(request.headers.host ?? '');
+}
+
+/** The Origin must name the very host the request was made to: `localhost` may not speak for `127.0.0.1`. */
+function isOurOrigin(request: IncomingMessage, port: number): boolean {
+  const given = request.headersDistinct['origin'];
+  return given?.length === 1 && allowedHosts(port).some((host) => given[0] === `http://${host}` && request.headers.host === host);
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address === '::1' || (address !== undefined && /^(::ffff:)?127\./.test(address));
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '').split('?', 1)[0]!;
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo | null)?.port ?? 0;
+}
+
+function hostOf(server: Server): string {
+  const address = (server.address() as AddressInfo | null)?.address ?? '127.0.0.1';
+  return address === '::1' ? '[::1]' : '127.0.0.1';
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => {
+      const hint = 'Choose another with --port, or --port 0 for any free one.';
+      const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code ?? error.message})`;
+      reject(new LanError('bind-failed', `Port ${port} on ${host} ${why}.`, { hint, cause: error }));
+    };
+    server.once('error', failed);
+    server.listen(port, host, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+}

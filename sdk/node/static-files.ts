@@ -1,0 +1,111 @@
+/**
+ * Serves the game's page: the files of one folder, read-only, nothing else.
+ *
+ * A path is decoded once, must name a plain file inside the folder (after following links), and no part
+ * of it may start with a dot. Only GET and HEAD. The headers forbid what the page does not need: frames,
+ * foreign scripts, content sniffing, other origins reading it.
+ */
+import { createReadStream } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname, join, sep } from 'node:path';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+  '.map': 'application/json; charset=utf-8',
+  '.webmanifest': 'application/manifest+json; charset=utf-8',
+  '.txt': 'text/plain; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.jpg': 'image/jpeg',
+  '.jpeg': 'image/jpeg',
+  '.webp': 'image/webp',
+  '.gif': 'image/gif',
+  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
+  '.mp3': 'audio/mpeg',
+  '.ogg': 'audio/ogg',
+  '.wav': 'audio/wav',
+  '.wasm': 'application/wasm',
+};
+
+/** Headers of every answer, refusals included. `sockets` are the page's own WebSocket origins. */
+export function securityHeaders(sockets: readonly string[]): Record<string, string> {
+  return {
+    'Content-Security-Policy': [
+      "default-src 'self'",
+      "style-src 'self' 'unsafe-inline'",
+      "img-src 'self' data: blob:",
+      "media-src 'self' data: blob:",
+      ["connect-src 'self' data: blob:", ...sockets].join(' '),
+      "object-src 'none'",
+      "base-uri 'none'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+    ].join('; '),
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+  };
+}
+
+/** Answers with a status and one plain sentence. */
+export function refuse(response: ServerResponse, status: number, sentence: string, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { ...headers, 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' });
+  response.end(`${sentence}\n`);
+}
+
+/**
+ * The parts of the file's path below the folder, or `undefined` when the request names none: not
+ * decodable, empty parts, dots in front, separators or NULs smuggled in by encoding.
+ */
+export function filePartsOf(target: string): readonly string[] | undefined {
+  const path = target.split(/[?#]/, 1)[0]!;
+  if (!path.startsWith('/')) return undefined;
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(path);
+  } catch {
+    return undefined;
+  }
+  if (decoded === '/') return ['index.html'];
+  const parts = decoded.slice(1).split('/');
+  // Colons and trailing dots or spaces mean something to Windows that they do not mean to us.
+  const bad = (part: string): boolean => part === '' || part.startsWith('.') || /[\\:\0]|[. ]$/.test(part);
+  return parts.some(bad) ? undefined : parts;
+}
+
+/** Answers one request from the folder `root`. The caller has checked Host and method. */
+export async function serveFile(root: string, request: IncomingMessage, response: ServerResponse, headers: Record<string, string>): Promise<void> {
+  const parts = filePartsOf(request.url ?? '/');
+  if (parts === undefined) return refuse(response, 400, 'That path cannot be served.', headers);
+  const file = await plainFileIn(root, parts);
+  if (file === undefined) return refuse(response, 404, 'There is no such file.', headers);
+  const type = TYPES[extname(file.path).toLowerCase()] ?? 'application/octet-stream';
+  // Names below assets/ carry a hash of their content; everything else may change under its name.
+  const cache = type.startsWith('text/html') ? 'no-store' : parts[0] === 'assets' ? 'public, max-age=31536000, immutable' : 'no-cache';
+  response.writeHead(200, { ...headers, 'Content-Type': type, 'Content-Length': file.size, 'Cache-Control': cache });
+  if (request.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  const stream = createReadStream(file.path);
+  stream.on('error', () => response.destroy());
+  stream.pipe(response);
+}
+
+async function plainFileIn(root: string, parts: readonly string[]): Promise<{ path: string; size: number } | undefined> {
+  try {
+    const [base, path] = await Promise.all([realpath(root), realpath(join(root, ...parts))]);
+    if (!path.startsWith(base.endsWith(sep) ? base : base + sep)) return undefined;
+    const facts = await stat(path);
+    return facts.isFile() ? { path, size: facts.size } : undefined;
+  } catch {
+    return undefined;
+  }
+}
