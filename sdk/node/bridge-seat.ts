@@ -42,6 +42,8 @@ export class BridgeSeat {
   readonly port: RoomPort;
   /** True once the port said `closed`. */
   over = false;
+  /** True once the page asked to leave: such a seat is not kept. */
+  leaving = false;
   onOver: (() => void) | undefined;
   readonly #now: () => number;
   readonly #queues = new Map<PeerId, PeerQueue>();
@@ -91,9 +93,14 @@ export class BridgeSeat {
         clearTimeout(timer);
         resolve();
       };
-      this.port.leave(this.#now());
-      this.drain();
+      this.leave();
     });
+  }
+
+  leave(): void {
+    this.leaving = true;
+    this.port.leave(this.#now());
+    this.drain();
   }
 
   send(to: PeerId, channel: Channel, lane: number, bytes: Uint8Array): void {

@@ -211,8 +211,7 @@ export class BridgeSession {
         return seat.drain();
       }
       case 'leave':
-        seat.port.leave(this.#lan.time.now());
-        return seat.drain();
+        return seat.leave();
       default:
         return this.drop('bridge-no-room');
     }
@@ -280,8 +279,8 @@ export class BridgeSession {
 
   #keep(seat: BridgeSeat): void {
     seat.takeBack();
-    if (seat.over) return;
-    if (this.#closed) return;
+    if (seat.over || this.#closed) return;
+    if (seat.leaving) return void seat.clear(CLEARING_MS);
     const before = this.#kept;
     if (before !== undefined) void before.clear(CLEARING_MS);
     this.#kept = seat;

@@ -1,0 +1,198 @@
+/**
+ * A seat seen from the page: `RoomPort` over the bridge. The process holds the real one; here is what it
+ * last said (roster, statistics, time), what has arrived and waits for `poll`, and how much reliable data
+ * the process has not taken yet, so that `send` can answer at once.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { Outbox, BridgeRoster, PageCommand, ProcessEvent } from '../bridge/index.ts';
+import { BRIDGE_CREDIT_BYTES } from '../bridge/index.ts';
+import type { Channel, PeerStats, PortEvent, PortRoster, PortStats, RoomPort } from '../port/port.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_LANES, MAX_MESSAGE_BYTES } from '../wire/limits.ts';
+import { RoomTime } from './process-clock.ts';
+import type { ProcessClock } from './process-clock.ts';
+
+/** What a seat needs of the client it belongs to. */
+export interface SeatLine {
+  readonly self: PeerId;
+  readonly clock: ProcessClock;
+  readonly out: Outbox<PageCommand>;
+  /** Sends what is in `out`, now. */
+  post(): void;
+  /** Unsent bytes of the page's own socket. */
+  unsent(): number;
+  peerId(number: number): PeerId | undefined;
+  peerNumber(id: PeerId): number | undefined;
+}
+
+/** Unsent bytes beyond which unreliable and sequenced messages are not taken. */
+const LAG_BYTES = 256 * 1_024;
+
+type RoomEvent = Extract<ProcessEvent, { room: number }>;
+
+export class BridgeRoomPort implements RoomPort {
+  readonly self: PeerId;
+  readonly room: number;
+  onWake: (() => void) | undefined;
+  readonly #line: SeatLine;
+  readonly #time: RoomTime;
+  readonly #events: PortEvent[] = [];
+  #roster: PortRoster;
+  #stats: PortStats = { peers: new Map(), drops: {} };
+  /** Reliable bytes sent to each peer, less those the process has taken, since the seat opened. */
+  readonly #sent = new Map<PeerId, number>();
+  readonly #taken = new Map<PeerId, number>();
+  #over = false;
+
+  constructor(line: SeatLine, room: number, roster: BridgeRoster) {
+    this.#line = line;
+    this.self = line.self;
+    this.room = room;
+    this.#time = new RoomTime(line.clock);
+    this.#roster = this.#readRoster(roster);
+  }
+
+  roster(): PortRoster {
+    return this.#roster;
+  }
+
+  send(_now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane = 0): boolean {
+    const bound = channel === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;
+    if (this.#over || bytes.length > bound || lane < 0 || lane >= MAX_LANES) return false;
+    const peer = this.#line.peerNumber(to);
+    if (peer === undefined || to === this.self || !this.#isPresent(to)) return false;
+    if (channel === 'reliable') {
+      const sent = (this.#sent.get(to) ?? 0) + bytes.length;
+      if (sent - (this.#taken.get(to) ?? 0) > BRIDGE_CREDIT_BYTES) return false;
+      this.#sent.set(to, sent);
+    } else if (this.#line.unsent() > LAG_BYTES) return false;
+    this.#line.out.add({ type: 'send', room: this.room, peer, channel, lane, bytes });
+    return true;
+  }
+
+  flush(_now: number): void {
+    if (this.#over || this.#line.out.empty) return;
+    this.#command({ type: 'flush', room: this.room });
+  }
+
+  poll(): PortEvent | undefined {
+    return this.#events.shift();
+  }
+
+  time(now: number): number {
+    return this.#time.now(now);
+  }
+
+  timeErrorMs(_now: number): number {
+    return this.#time.errorMs();
+  }
+
+  setEligible(_now: number, eligible: boolean): void {
+    this.#command({ type: 'eligible', room: this.room, eligible });
+  }
+
+  kick(_now: number, peer: PeerId): boolean {
+    const number = this.#line.peerNumber(peer);
+    const known = this.#roster.peers.some((entry) => entry.id === peer);
+    if (this.#over || number === undefined || !known || this.#roster.host !== this.self || peer === this.self) return false;
+    this.#command({ type: 'kick', room: this.room, peer: number });
+    return true;
+  }
+
+  leave(_now: number): void {
+    this.#command({ type: 'leave', room: this.room });
+  }
+
+  stats(_now: number): PortStats {
+    return this.#stats;
+  }
+
+  /** The socket is gone and the seat with it, as far as this page goes. */
+  lose(): void {
+    this.#push({ type: 'closed', reason: 'bridge' });
+  }
+
+  /** One event of this room. Waking is left to the caller, once per batch. */
+  handle(event: RoomEvent): void {
+    switch (event.type) {
+      case 'message': {
+        const from = this.#line.peerId(event.peer);
+        if (from !== undefined) this.#push({ type: 'message', from, channel: event.channel, lane: event.lane, bytes: event.bytes });
+        return;
+      }
+      case 'roster': {
+        this.#roster = this.#readRoster(event.roster);
+        const left = event.left.flatMap(({ peer, slot, reason }) => {
+          const id = this.#line.peerId(peer);
+          return id === undefined ? [] : [{ id, slot, reason }];
+        });
+        return this.#push({ type: 'roster', roster: this.#roster, left });
+      }
+      case 'reset': {
+        const peer = this.#line.peerId(event.peer);
+        if (peer !== undefined) this.#push({ type: 'reset', peer });
+        return;
+      }
+      case 'merge': {
+        const joined = event.joined.map((number) => this.#line.peerId(number)).filter((id) => id !== undefined);
+        return this.#push({ type: 'merge', lost: event.lost, joined });
+      }
+      case 'closed':
+        return this.#push({ type: 'closed', reason: event.reason });
+      case 'warn':
+        return this.#push({ type: 'warn', code: event.code, detail: event.detail });
+      case 'taken': {
+        const peer = this.#line.peerId(event.peer);
+        if (peer !== undefined) this.#taken.set(peer, event.bytes);
+        return;
+      }
+      case 'time':
+        return this.#time.sample(event.at, event.time, event.errorMs);
+      case 'stats':
+        return this.#readStats(event);
+      case 'opened':
+      case 'failed':
+        return;
+    }
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get waiting(): boolean {
+    return this.#events.length > 0;
+  }
+
+  #push(event: PortEvent): void {
+    if (this.#over) return;
+    if (event.type === 'closed') this.#over = true;
+    this.#events.push(event);
+  }
+
+  #command(command: PageCommand): void {
+    if (this.#over) return;
+    this.#line.out.add(command);
+    this.#line.post();
+  }
+
+  #isPresent(id: PeerId): boolean {
+    return this.#roster.peers.some((peer) => peer.id === id && peer.status === 'present');
+  }
+
+  #readRoster(from: BridgeRoster): PortRoster {
+    const id = (number: number): PeerId => this.#line.peerId(number) ?? ('' as PeerId);
+    const peers = from.peers.map(({ peer, via, ...rest }) => ({ ...rest, id: id(peer), via: via === undefined ? undefined : id(via) }));
+    return { ...from, host: id(from.host), peers };
+  }
+
+  #readStats(event: Extract<ProcessEvent, { type: 'stats' }>): void {
+    const peers = new Map<PeerId, PeerStats>();
+    for (const { peer, ...of } of event.peers) {
+      const id = this.#line.peerId(peer);
+      if (id !== undefined) peers.set(id, of);
+    }
+    const drops: Record<string, number> = {};
+    for (const { reason, count } of event.drops) drops[reason] = count;
+    this.#stats = { peers, drops };
+  }
+}
