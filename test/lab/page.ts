@@ -11,17 +11,6 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import type { Place } from './process.ts';
 
-/** What the demo's page shows to tests under `window.chroma`, as far as the tests rely on it. */
-export interface ChromaState {
-  readonly phase: string;
-  readonly endsAt: number;
-  readonly slot: number;
-  readonly host: boolean;
-  readonly players: number;
-  readonly x: number;
-  readonly y: number;
-}
-
 const candidates = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
 /** Where Chromium is, or `undefined`. */

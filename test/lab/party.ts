@@ -56,14 +56,14 @@ export async function lab(): Promise<LabResult> {
   const hostIndex = states.findIndex((state) => state.host);
   const endsAt = states[hostIndex]?.endsAt ?? Number.NaN;
   const phase = states[hostIndex]?.phase;
+  const oldHostSlot = states[hostIndex]?.slot;
   const left = seats.filter((_, index) => index !== hostIndex).map((seat) => seat.page);
   const killed = performance.now();
   seats[hostIndex]?.game.kill();
   const hostChangeMs = await until('a new host', 20_000, async () => {
     const now = await Promise.all(left.map(chromaState));
-    return now.filter((state) => state.host).length === 1 && now.every((state) => state.hostSlot === now[0]?.hostSlot && state.hostSlot !== hostIndex_(states, hostIndex))
-      ? performance.now() - killed
-      : undefined;
+    const agreed = now.every((state) => state.hostSlot === now[0]?.hostSlot && state.hostSlot !== oldHostSlot);
+    return agreed && now.filter((state) => state.host).length === 1 ? performance.now() - killed : undefined;
   }, 20);
   const after = await Promise.all(left.map(chromaState));
   const timerIntact = after.every((state) => state.phase === phase && Math.abs(state.endsAt - endsAt) <= 50);
@@ -81,10 +81,6 @@ export async function lab(): Promise<LabResult> {
     timer_intact: timerIntact,
     pass: foundMs <= 2000 && hostChangeMs <= 2000 && floorEqual && timerIntact,
   };
-}
-
-function hostIndex_(states: readonly { readonly slot: number }[], index: number): number {
-  return states[index]?.slot ?? -1;
 }
 
 /** Builds the page once; three processes building it at the same time would only disturb each other. */
