@@ -50,7 +50,7 @@ it('find each other after Play', async () => {
     return states.every((state) => state.players === 2) ? true : undefined;
   });
   const states = await Promise.all(pages.map(chromaState));
-  expect(states.map((state) => state.slot).toSorted()).toEqual([0, 1]);
+  expect(states.map((state) => state.slot).toSorted((a, b) => a - b)).toEqual([0, 1]);
   expect(states.filter((state) => state.host)).toHaveLength(1);
 });
 

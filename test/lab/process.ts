@@ -113,8 +113,8 @@ export async function gameUrl(game: LabProcess, timeoutMs = 60_000): Promise<str
 }
 
 /** Starts another script of the tests from its TypeScript source. */
-export function startScript(script: string, args: readonly string[], place: Place | undefined): LabProcess {
-  return new LabProcess([process.execPath, ...sourceFlags, script, ...args], place);
+export function startScript(script: string, args: readonly string[], place: Place | undefined, home?: string): LabProcess {
+  return new LabProcess([process.execPath, ...sourceFlags, script, ...args], place, {}, home);
 }
 
 export function sleep(ms: number): Promise<void> {
