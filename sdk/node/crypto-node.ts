@@ -23,37 +23,53 @@ const privateKey = (raw: Uint8Array): KeyObject => createPrivateKey({ key: Buffe
 const publicKey = (raw: Uint8Array): KeyObject => createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: 'der', type: 'spki' });
 const rawPublic = (key: KeyObject): Uint8Array => new Uint8Array(key.export({ format: 'der', type: 'spki' }).subarray(-32));
 
+/**
+ * Writes the nonce of Noise rev 34 §12.3: four zero bytes, then the counter as 64-bit little-endian;
+ * all of it combined with `base`, where there is one.
+ */
+export function writeNonce(to: Uint8Array, at: number, counter: number, base: Uint8Array | undefined): void {
+  const high = Math.floor(counter / 0x1_0000_0000);
+  to[at] = to[at + 1] = to[at + 2] = to[at + 3] = 0;
+  to[at + 4] = counter;
+  to[at + 5] = counter >>> 8;
+  to[at + 6] = counter >>> 16;
+  to[at + 7] = counter >>> 24;
+  to[at + 8] = high;
+  to[at + 9] = high >>> 8;
+  to[at + 10] = high >>> 16;
+  to[at + 11] = high >>> 24;
+  if (base !== undefined) for (let i = 0; i < 12; i++) to[at + i]! ^= base[i]!;
+}
+
 class NodeAead implements Aead {
   readonly #key: Uint8Array;
+  readonly #base: Uint8Array | undefined;
   readonly #nonce = Buffer.alloc(12);
 
-  constructor(key: Uint8Array) {
+  constructor(key: Uint8Array, nonceBase?: Uint8Array) {
     this.#key = Uint8Array.from(key);
+    this.#base = nonceBase;
   }
 
-  #setNonce(counter: number): void {
-    this.#nonce.writeUInt32LE(counter >>> 0, 4);
-    this.#nonce.writeUInt32LE(Math.floor(counter / 0x1_0000_0000), 8);
-  }
-
-  seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): number {
-    this.#setNonce(counter);
+  seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number, plainOffset = 0, plainEnd = plain.length): number {
+    const size = plainEnd - plainOffset;
+    writeNonce(this.#nonce, 0, counter, this.#base);
     const cipher = createCipheriv('chacha20-poly1305', this.#key, this.#nonce, TAG);
-    cipher.setAAD(ad, { plaintextLength: plain.length });
-    out.set(cipher.update(plain), outOffset);
+    cipher.setAAD(ad, { plaintextLength: size });
+    out.set(cipher.update(size === plain.length ? plain : plain.subarray(plainOffset, plainEnd)), outOffset);
     cipher.final();
-    out.set(cipher.getAuthTag(), outOffset + plain.length);
-    return plain.length + 16;
+    out.set(cipher.getAuthTag(), outOffset + size);
+    return size + 16;
   }
 
-  open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number): number {
-    const size = sealed.length - 16;
+  open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number, sealedOffset = 0, sealedEnd = sealed.length): number {
+    const size = sealedEnd - sealedOffset - 16;
     if (size < 0) return -1;
-    this.#setNonce(counter);
+    writeNonce(this.#nonce, 0, counter, this.#base);
     const decipher = createDecipheriv('chacha20-poly1305', this.#key, this.#nonce, TAG);
     decipher.setAAD(ad, { plaintextLength: size });
-    decipher.setAuthTag(sealed.subarray(size));
-    const plain = decipher.update(sealed.subarray(0, size));
+    decipher.setAuthTag(sealed.subarray(sealedOffset + size, sealedEnd));
+    const plain = decipher.update(sealed.subarray(sealedOffset, sealedOffset + size));
     try {
       decipher.final();
     } catch {
@@ -93,6 +109,6 @@ export const nodeCrypto: CryptoProvider = {
       return undefined; // OpenSSL refuses an all-zero result.
     }
   },
-  createAead: (key) => new NodeAead(key),
+  createAead: (key, nonceBase) => new NodeAead(key, nonceBase),
   equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
 };

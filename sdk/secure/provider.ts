@@ -12,13 +12,16 @@ export interface KeyPair {
 export interface Aead {
   /**
    * ChaCha20-Poly1305 (RFC 8439 §2.8) with nonce = 4 zero bytes then `counter` as 64-bit
-   * little-endian (Noise rev 34 §12.3). Writes `plain.length + 16` bytes at `out[outOffset]`,
-   * returns how many.
+   * little-endian (Noise rev 34 §12.3). Seals `plain[plainOffset..plainEnd)` (the whole by default),
+   * writes that many bytes and 16 more at `out[outOffset]`, returns how many.
    * @param counter 0 to 2^48 - 1; the caller never repeats one under a key.
    */
-  seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): number;
-  /** Returns the plaintext length written at `out[outOffset]`, or -1 when the tag does not fit. Never throws. */
-  open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number): number;
+  seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number, plainOffset?: number, plainEnd?: number): number;
+  /**
+   * Opens `sealed[sealedOffset..sealedEnd)` (the whole by default). Returns the plaintext length written
+   * at `out[outOffset]`, or -1 when the tag does not fit. Never throws.
+   */
+  open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number, sealedOffset?: number, sealedEnd?: number): number;
 }
 
 export interface CryptoProvider {
@@ -32,7 +35,8 @@ export interface CryptoProvider {
   publicKey(secretKey: Uint8Array): Uint8Array;
   /** X25519; undefined when the result is all zero (low-order point) or a key is malformed. */
   dh(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined;
-  createAead(key: Uint8Array): Aead;
+  /** @param nonceBase 12 bytes combined with each nonce by exclusive or (as in RFC 8446 §5.3); zero by default. */
+  createAead(key: Uint8Array, nonceBase?: Uint8Array): Aead;
   /** Constant-time comparison. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
 }
