@@ -1,0 +1,98 @@
+/**
+ * Every bound of discovery, in one place: its value, why this value, what breaks otherwise.
+ * They are not in `wire/limits.ts` because no byte of the protocol depends on them.
+ */
+
+/** Beacon port, shared by all local players. Below 32,768, where Linux begins its ephemeral ports. */
+export const BEACON_PORT = 29_797;
+
+/** First and last data port. With the beacon, one firewall rule `29797:29829/udp` covers everything. */
+export const DATA_PORT_FIRST = 29_798;
+export const DATA_PORT_LAST = 29_829;
+
+export const MDNS_PORT = 5_353;
+/** The one multicast group that VPN kill switches and Wi-Fi routers tolerate; never one of our own. */
+export const MDNS_GROUP = '224.0.0.251';
+/** Service name (RFC 6335 §5.1: at most 15 of [a-z0-9-]). */
+export const SERVICE_NAME = 'lanista';
+
+/** Linux allows 20 multicast memberships per socket; four are left for others. */
+export const MAX_INTERFACES = 16;
+
+/** Time between looks at the interface list, ms. A cable plugged in is used within this. */
+export const INTERFACE_POLL_MS = 2_000;
+
+/** Wall-clock jump between two looks that counts as sleep, ms. A stalled event loop stays below. */
+export const SLEEP_JUMP_MS = 5_000;
+
+/** Largest mDNS packet (RFC 6762 §17). Larger is dropped unread. */
+export const MDNS_MAX_BYTES = 9_000;
+/** Questions in one packet: ours have one. 1,500 of them made 1,501 answers of the stock library. */
+export const MDNS_MAX_QUESTIONS = 16;
+/** Records in one packet; a busy printer sends about 20. */
+export const MDNS_MAX_RECORDS = 96;
+/** Labels and pointers followed in one name (a name has at most 127 labels). */
+export const MDNS_MAX_LABELS = 128;
+/** Work in one packet, in labels walked. Bounds the time of the worst packet whatever its bytes are. */
+export const MDNS_MAX_STEPS = 4_096;
+/** TTL of every record we send, s (RFC 6762 §10 for records with a host name); stock 28,800 keeps the dead listed. */
+export const MDNS_TTL_S = 120;
+/** Known answers are listed up to this size of a query, so that it stays one datagram. */
+export const MDNS_QUERY_BYTES = 1_400;
+/** Equal responses leave at most this often, ms (RFC 6762 §6). */
+export const MDNS_RESPONSE_GAP_MS = 1_000;
+/** Packets taken from one source: burst, and per second. A flood costs the flooder, not the game. */
+export const MDNS_SOURCE_BURST = 60;
+export const MDNS_SOURCE_PER_S = 30;
+/** Sources whose rate is remembered; the oldest gives way. */
+export const MDNS_MAX_SOURCES = 512;
+/** Instance names let through to the browser, which never forgets one by itself. */
+export const MDNS_MAX_NAMES = 256;
+/** Packets waiting to be sent, interfaces multiplied in. More than this is an amplifier, not a host. */
+export const MDNS_MAX_QUEUE = 64;
+/** Time between tries to bind 5353 again while another program holds it, ms. */
+export const MDNS_REBIND_MS = 10_000;
+
+/** Query times after the start of a search, ms; then every `MDNS_QUERY_SLOW_MS`. */
+export const MDNS_QUERY_LADDER_MS: readonly number[] = [0, 1_000, 3_000, 7_000, 15_000, 31_000];
+export const MDNS_QUERY_SLOW_MS = 60_000;
+
+/** Broadcast times after the start of a search, ms; then every `BEACON_SLOW_MS` (searching) or `BEACON_QUIET_MS` (playing). */
+export const BEACON_LADDER_MS: readonly number[] = [0, 100, 250, 500, 1_000, 1_500, 2_000, 3_000, 4_000];
+export const BEACON_SLOW_MS = 5_000;
+export const BEACON_QUIET_MS = 15_000;
+/** Answers to one source: burst, and per second. */
+export const HERE_SOURCE_BURST = 12;
+export const HERE_SOURCE_PER_S = 12;
+/** Sources whose rate, and who is told when a room closes, is remembered. */
+export const HERE_MAX_SOURCES = 128;
+
+/** Addresses kept as candidates. A LAN party is 32; a spoofing flood must not push memory. */
+export const MAX_CANDIDATES = 64;
+/** A candidate nobody names any more is forgotten after this, ms. */
+export const CANDIDATE_TTL_MS = 15_000;
+/** Back-off of unanswered candidates, ms: first and last. */
+export const CANDIDATE_BACKOFF_MS = 250;
+export const CANDIDATE_BACKOFF_MAX_MS = 5_000;
+
+/** Rooms in the list, and answering addresses kept of each. */
+export const MAX_ROOMS = 128;
+export const MAX_ROOM_ADDRESSES = 8;
+/** An answering room is asked again after this, ms. */
+export const PROBE_MS = 700;
+/** One that missed is asked again after this, ms; after `PROBE_MISSES` it is gone: 700 + 6 x 300 < 3,000. */
+export const PROBE_RETRY_MS = 300;
+export const PROBE_MISSES = 6;
+/** After a hint that it left: 5 probes 80 ms apart, gone within 0.5 s. A spoofed hint only makes it answer. */
+export const PROBE_HINT_MS = 80;
+export const PROBE_HINT_MISSES = 5;
+
+/** Files read in the same-machine registry. */
+export const MAX_LOCAL_ENTRIES = 64;
+/** Largest registry entry, bytes. */
+export const LOCAL_ENTRY_BYTES = 512;
+/** Time between looks at the registry while searching, ms. */
+export const LOCAL_POLL_MS = 250;
+
+/** Endpoints of former games kept on disk. */
+export const MAX_KNOWN_PEERS = 16;

@@ -1,0 +1,91 @@
+/**
+ * Addresses where a member of some room may answer, from every source, asked with back-off. Pure.
+ *
+ * Nothing a candidate says about itself is believed: it becomes a room in the list by answering WHO, and
+ * a peer by proving its key. Bounded; the one longest unheard of gives way, named-by-hand ones last.
+ */
+import type { Address } from '../../link/endpoint-types.ts';
+import type { DiscoverySource } from '../../port/lan-port.ts';
+import { CANDIDATE_BACKOFF_MAX_MS, CANDIDATE_BACKOFF_MS, CANDIDATE_TTL_MS, MAX_CANDIDATES } from './bounds.ts';
+
+interface Candidate {
+  readonly address: Address;
+  readonly source: DiscoverySource;
+  /** When a source last named it. */
+  heardAt: number;
+  /** When to ask it next. */
+  tryAt: number;
+  backoffMs: number;
+}
+
+export function addressKey(address: Address): string {
+  return `${address.host}:${address.port}`;
+}
+
+export class CandidateTable {
+  readonly #table = new Map<string, Candidate>();
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Some source names `address`. Cheap to repeat: a known one is only refreshed. */
+  add(now: number, address: Address, source: DiscoverySource): void {
+    const key = addressKey(address);
+    const known = this.#table.get(key);
+    if (known !== undefined) {
+      known.heardAt = now;
+      return;
+    }
+    if (this.#table.size >= MAX_CANDIDATES) this.#evict();
+    this.#table.set(key, { address, source, heardAt: now, tryAt: now, backoffMs: CANDIDATE_BACKOFF_MS });
+  }
+
+  /** It answered: the room list watches it from here. */
+  remove(address: Address): void {
+    this.#table.delete(addressKey(address));
+  }
+
+  /** Everyone is asked at once again: the network changed, or the user pressed refresh. */
+  restart(now: number): void {
+    for (const candidate of this.#table.values()) {
+      candidate.tryAt = now;
+      candidate.backoffMs = CANDIDATE_BACKOFF_MS;
+    }
+  }
+
+  /** Candidates to ask now; each is put off by its doubled back-off. Forgets those nobody names any more. */
+  due(now: number): readonly Address[] {
+    const out: Address[] = [];
+    for (const [key, candidate] of this.#table) {
+      if (now - candidate.heardAt > CANDIDATE_TTL_MS) {
+        this.#table.delete(key);
+      } else if (candidate.tryAt <= now) {
+        out.push(candidate.address);
+        candidate.tryAt = now + candidate.backoffMs;
+        candidate.backoffMs = Math.min(candidate.backoffMs * 2, CANDIDATE_BACKOFF_MAX_MS);
+      }
+    }
+    return out;
+  }
+
+  /** When `due` has something next. */
+  nextAt(): number {
+    let at = Number.POSITIVE_INFINITY;
+    for (const candidate of this.#table.values()) at = Math.min(at, candidate.tryAt);
+    return at;
+  }
+
+  #evict(): void {
+    let oldest: string | undefined;
+    let oldestAt = Number.POSITIVE_INFINITY;
+    for (const [key, candidate] of this.#table) {
+      const at = candidate.heardAt + (candidate.source === 'direct' ? CANDIDATE_TTL_MS : 0);
+      if (at < oldestAt) {
+        oldestAt = at;
+        oldest = key;
+      }
+    }
+    if (oldest !== undefined) this.#table.delete(oldest);
+  }
+}

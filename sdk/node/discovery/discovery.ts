@@ -1,0 +1,364 @@
+/**
+ * Discovery as one thing: every candidate source, the questions, the answers, the list of rooms.
+ *
+ *   local registry ─┐                        ┌─► room list ──► watchers
+ *   mDNS adverts   ─┤                        │
+ *   known peers    ─┼─► candidates ─► WHO ───┤ HERE (answers a nonce of ours)
+ *   by address     ─┤    beacon ────► WHO ───┤
+ *   gossip         ─┘                        └─► onMember: an address of our own room, for the mesh
+ *
+ * A source only names addresses. What is listed has answered our own question; what joins has proved its
+ * key to the mesh. Time is one absolute deadline; nothing here runs while nobody searches and no room
+ * is open.
+ */
+import type { PeerId } from '../../base/brand.ts';
+import { asciiBytes, fromHex, toHex } from '../../base/bytes.ts';
+import { disposable } from '../../base/emitter.ts';
+import type { Rng } from '../../base/rng.ts';
+import type { Address } from '../../link/endpoint-types.ts';
+import type { RoomFacts } from '../../mesh/mesh-types.ts';
+import type { DiscoverySource, DiscoveryState, GameFacts, LocalTime, RoomListing } from '../../port/lan-port.ts';
+import type { CryptoProvider } from '../../secure/provider.ts';
+import { KIND_HERE, KIND_WHO, NONCE_BYTES, ROOM_TAG_BYTES, decodeHere, decodeWho, encodeHere, encodeWho, type HereFacts } from '../../wire/datagram.ts';
+import type { Udp } from '../udp.ts';
+import { Beacon } from './beacon.ts';
+import { BEACON_LADDER_MS, BEACON_QUIET_MS, BEACON_SLOW_MS, HERE_MAX_SOURCES, HERE_SOURCE_BURST, HERE_SOURCE_PER_S, LOCAL_POLL_MS } from './bounds.ts';
+import { CandidateTable } from './candidates.ts';
+import { InterfaceWatch, type InterfaceReader } from './interfaces.ts';
+import type { KnownPeers } from './known-peers.ts';
+import { LocalRegistry } from './local.ts';
+import { Mdns } from './mdns.ts';
+import { RoomList } from './room-list.ts';
+import { SourceRates } from './source-rates.ts';
+
+export interface DiscoverySwitches {
+  /** Default true. */
+  readonly mdns?: boolean;
+  /** Default true. */
+  readonly beacon?: boolean;
+  /** Default true. */
+  readonly local?: boolean;
+  /** Default 29797. */
+  readonly beaconPort?: number;
+  /** Directory of the same-machine registry. */
+  readonly localDirectory?: string;
+}
+
+export interface DiscoveryOptions {
+  readonly self: PeerId;
+  /** Undefined lists the rooms of every game. */
+  readonly game: GameFacts | undefined;
+  readonly crypto: CryptoProvider;
+  readonly rng: Rng;
+  readonly udp: Udp;
+  /** Owned by discovery alone. */
+  readonly time: LocalTime;
+  readonly readInterfaces: InterfaceReader;
+  /** Names or addresses; empty means all. */
+  readonly interfaces: readonly string[];
+  readonly switches: DiscoverySwitches;
+  readonly known: KnownPeers;
+  /** Facts of the room we sit in; undefined when there is none to tell about. */
+  readonly facts: () => RoomFacts | undefined;
+  /** A member of our room answers there. */
+  readonly onMember: (address: Address) => void;
+  /** Interfaces changed, or the machine slept. */
+  readonly onNetworkChange: () => void;
+}
+
+/** Unanswered questions remembered; a question is worth this long, ms. */
+const MAX_NONCES = 256;
+const NONCE_TTL_MS = 3_000;
+
+const NO_NONCE = new Uint8Array(NONCE_BYTES);
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+  readonly interfaces: InterfaceWatch;
+  readonly rooms: RoomList;
+  readonly candidates = new CandidateTable();
+  readonly mdns: Mdns | undefined;
+  readonly #beacon: Beacon | undefined;
+  readonly #local: LocalRegistry | undefined;
+  readonly #watchers = new Set<(rooms: readonly RoomListing[]) => void>();
+  readonly #nonces = new Map<string, number>();
+  readonly #hereRates = new SourceRates(HERE_SOURCE_BURST, HERE_SOURCE_PER_S, HERE_MAX_SOURCES);
+  /** Who asked us lately: told when the room closes, so that they ask again. */
+  readonly #askers = new Map<string, { readonly address: Address; at: number }>();
+  readonly #delayed = new Set<NodeJS.Timeout>();
+  #advertised: RoomFacts | undefined;
+  #ladderAt = 0;
+  #ladderStep = 0;
+  #beaconAt = Number.POSITIVE_INFINITY;
+  #localAt = Number.POSITIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: DiscoveryOptions) {
+    const { switches } = options;
+    this.#options = options;
+    this.interfaces = new InterfaceWatch(options.readInterfaces, options.interfaces);
+    this.rooms = new RoomList(options.self, options.game);
+    const nics = this.interfaces.list;
+    const onState = (): void => undefined;
+    if (switches.mdns !== false) {
+      this.mdns = new Mdns(
+        {
+          rng: options.rng,
+          now: () => options.time.now(),
+          onCandidate: (address, peer, gameId) => this.#onAdvert(address, peer, gameId),
+          onGone: (address) => this.#hint(address),
+          onState,
+        },
+        nics,
+      );
+    }
+    if (switches.beacon !== false) {
+      this.#beacon = new Beacon({
+        port: switches.beaconPort,
+        loopbackOnly: nics.length > 0 && nics.every((nic) => nic.kind === 'loopback'),
+        onWho: (host, port, bytes) => this.#answer(host, port, bytes, true),
+        onState,
+      });
+    }
+    if (switches.local !== false) this.#local = new LocalRegistry(switches.localDirectory);
+    this.#reschedule();
+  }
+
+  // ---- for the room list ----
+
+  /** Calls back with the list now and after each change; searching goes on while anybody watches. */
+  watch(onChange: (rooms: readonly RoomListing[]) => void): Disposable {
+    this.#watchers.add(onChange);
+    if (this.#watchers.size === 1) this.search();
+    onChange(this.rooms.listings);
+    return disposable(() => {
+      this.#watchers.delete(onChange);
+      if (this.#watchers.size > 0) return;
+      this.rooms.clear();
+      this.rooms.takeChange();
+      if (this.#advertised === undefined) {
+        this.mdns?.stopSearching();
+        this.#beaconAt = Number.POSITIVE_INFINITY;
+        this.#localAt = Number.POSITIVE_INFINITY;
+      }
+      this.#reschedule();
+    });
+  }
+
+  /** Starts every ladder anew. */
+  search(): void {
+    const now = this.#options.time.now();
+    this.#ladderAt = now;
+    this.#ladderStep = 0;
+    this.#beaconAt = now;
+    this.#localAt = now;
+    for (const address of this.#options.known.addresses) if (this.interfaces.onLink(address.host)) this.candidates.add(now, address, 'known');
+    this.candidates.restart(now);
+    this.mdns?.search(now);
+    this.#run();
+  }
+
+  /** Asks one address, whatever the back-off says. */
+  ask(address: Address): void {
+    this.candidates.add(this.#options.time.now(), address, 'direct');
+    this.#sendWho(address.host, address.port);
+  }
+
+  state(): DiscoveryState {
+    if (this.interfaces.list.length === 0) return { level: 'unavailable', reasons: ['No network interface is up: only players on this machine are found.'] };
+    const failing = this.#options.udp.sendErrors;
+    const reasons = [...(this.mdns?.socket.reasons() ?? []), ...(this.#beacon?.reasons() ?? []), ...(this.#local?.reasons() ?? [])];
+    if ((failing.get('EPERM') ?? 0) > 0) reasons.push('Sending by UDP is refused at times: a local firewall or a VPN kill switch blocks it.');
+    if (this.mdns !== undefined && !this.mdns.socket.isHooked) reasons.push('mDNS is off: this version of multicast-dns does not take a socket.');
+    return { level: reasons.length === 0 ? 'ok' : 'degraded', reasons: [...new Set(reasons)] };
+  }
+
+  // ---- for the room we sit in ----
+
+  /** Tells the network about our room from now on, and looks for its other parts. */
+  advertise(): void {
+    const facts = this.#options.facts();
+    if (facts === undefined || this.#closed) return;
+    this.#advertised = facts;
+    const { udp, crypto } = this.#options;
+    const session = toHex(crypto.sha256(asciiBytes(facts.roomId))).slice(0, 8);
+    this.mdns?.publish({ peer: this.#options.self, gameId: facts.gameId, session, joinPort: udp.joinPort });
+    this.#local?.publish({ host: udp.host === '0.0.0.0' ? '127.0.0.1' : udp.host, port: udp.joinPort });
+    this.search();
+  }
+
+  /** The room is left: those who asked about it lately are told to ask again. */
+  withdraw(): void {
+    if (this.#advertised === undefined) return;
+    const last: HereFacts = { ...this.#advertised, players: 0, members: [] };
+    this.#advertised = undefined;
+    this.mdns?.unpublish();
+    this.#local?.unpublish();
+    const bytes = encodeHere({ nonce: NO_NONCE, facts: last });
+    for (const asker of this.#askers.values()) this.#options.udp.send('join', asker.address.host, asker.address.port, bytes);
+    this.#askers.clear();
+    if (this.#watchers.size === 0) {
+      this.mdns?.stopSearching();
+      this.#beaconAt = Number.POSITIVE_INFINITY;
+      this.#localAt = Number.POSITIVE_INFINITY;
+    }
+    this.#reschedule();
+  }
+
+  // ---- datagrams ----
+
+  /** Takes WHO and HERE off the join socket; false for everything else. */
+  handleDatagram(host: string, port: number, bytes: Uint8Array): boolean {
+    if (bytes[0] === KIND_WHO) this.#answer(host, port, bytes, false);
+    else if (bytes[0] === KIND_HERE) this.#handleHere(host, port, bytes);
+    else return false;
+    return true;
+  }
+
+  #answer(host: string, port: number, bytes: Uint8Array, broadcast: boolean): void {
+    const facts = this.#options.facts();
+    if (facts === undefined || this.#closed) return;
+    // A broadcast from outside the chosen interfaces is not for us; unicast may come through a router.
+    if (broadcast && this.interfaces.onLink(host) === undefined) return;
+    const who = decodeWho(bytes);
+    if (who === undefined || (who.gameId !== undefined && who.gameId !== facts.gameId)) return;
+    const { crypto, rng, time, udp } = this.#options;
+    if (who.roomTag !== undefined) {
+      const tag = crypto.sha256(asciiBytes('lanista room'), fromHex(facts.roomId)!).subarray(0, ROOM_TAG_BYTES);
+      if (!crypto.equal(who.roomTag, tag)) return;
+    }
+    const now = time.now();
+    if (!this.#hereRates.take(host, now)) return;
+    const key = `${host}:${port}`;
+    this.#askers.delete(key);
+    this.#askers.set(key, { address: { host, port }, at: now });
+    if (this.#askers.size > HERE_MAX_SOURCES) this.#askers.delete(this.#askers.keys().next().value!);
+    const reply = Uint8Array.from(encodeHere({ nonce: who.nonce, facts }));
+    if (!broadcast || facts.players <= 8) return udp.send('join', host, port, reply);
+    // Many members hear one broadcast: spread out, their answers do not collide on the air.
+    const timer = setTimeout(() => {
+      this.#delayed.delete(timer);
+      udp.send('join', host, port, reply);
+    }, 20 + rng.int(60));
+    this.#delayed.add(timer);
+  }
+
+  #handleHere(host: string, port: number, bytes: Uint8Array): void {
+    const here = decodeHere(bytes);
+    if (here === undefined || here.facts.peer === this.#options.self) return;
+    const now = this.#options.time.now();
+    const { facts } = here;
+    const address = { host, port: facts.joinPort };
+    const askedAt = this.#nonces.get(toHex(here.nonce));
+    if (askedAt === undefined || now - askedAt > NONCE_TTL_MS || port !== facts.joinPort) {
+      // Not an answer to us: worth a question, nothing more.
+      this.#hint({ host, port });
+      return;
+    }
+    const ours = this.#options.facts();
+    if (ours !== undefined && ours.roomId === facts.roomId) {
+      this.#options.onMember(address);
+      for (const member of facts.members) this.#options.onMember(member);
+    }
+    this.candidates.remove(address);
+    if (this.#watchers.size === 0) return;
+    const isNews = this.rooms.heard(now, address, facts, now - askedAt);
+    if (isNews && facts.players > 0) {
+      for (const member of facts.members) if (!this.rooms.knows(member)) this.candidates.add(now, member, 'gossip');
+    }
+    this.#publishChange();
+    this.#reschedule();
+  }
+
+  #onAdvert(address: Address, peer: string | undefined, gameId: string | undefined): void {
+    const { game, self } = this.#options;
+    if (peer === self || (game !== undefined && gameId !== undefined && gameId !== game.id)) return;
+    this.#addCandidate(address, 'mdns');
+  }
+
+  #addCandidate(address: Address, source: DiscoverySource): void {
+    const now = this.#options.time.now();
+    if (this.rooms.knows(address)) return;
+    this.candidates.add(now, address, source);
+    this.#reschedule();
+  }
+
+  #hint(address: Address): void {
+    const now = this.#options.time.now();
+    this.rooms.hint(now, address);
+    this.#reschedule();
+  }
+
+  #sendWho(host: string, port: number): void {
+    const { crypto, game, time, udp } = this.#options;
+    const nonce = crypto.randomBytes(NONCE_BYTES);
+    this.#nonces.set(toHex(nonce), time.now());
+    if (this.#nonces.size > MAX_NONCES) this.#nonces.delete(this.#nonces.keys().next().value!);
+    udp.send('join', host, port, encodeWho({ nonce, roomTag: undefined, gameId: game?.id }));
+  }
+
+  // ---- time ----
+
+  #run(): void {
+    if (this.#closed) return;
+    const { time } = this.#options;
+    const now = time.now();
+    if (this.interfaces.nextAt <= now) this.#pollInterfaces(now);
+    if (this.#localAt <= now) {
+      this.#localAt = this.#watchers.size > 0 ? now + LOCAL_POLL_MS : now + BEACON_SLOW_MS;
+      for (const address of this.#local?.read() ?? []) this.#addLocal(now, address);
+    }
+    if (this.#beaconAt <= now) this.#broadcast(now);
+    this.mdns?.poll(now);
+    for (const address of this.candidates.due(now)) this.#sendWho(address.host, address.port);
+    if (this.#watchers.size > 0) for (const address of this.rooms.due(now)) this.#sendWho(address.host, address.port);
+    this.#publishChange();
+    this.#reschedule();
+  }
+
+  #addLocal(now: number, address: Address): void {
+    if (!this.rooms.knows(address)) this.candidates.add(now, address, 'local');
+  }
+
+  #broadcast(now: number): void {
+    const slow = this.#watchers.size > 0 || (this.#options.facts()?.players ?? 0) < 2 ? BEACON_SLOW_MS : BEACON_QUIET_MS;
+    const step = BEACON_LADDER_MS[++this.#ladderStep];
+    this.#beaconAt = step === undefined ? now + slow : Math.max(this.#ladderAt + step, now + 50);
+    const beacon = this.#beacon;
+    if (beacon === undefined) return;
+    for (const target of beacon.targets(this.interfaces.list)) this.#sendWho(target, beacon.port);
+  }
+
+  #pollInterfaces(now: number): void {
+    const change = this.interfaces.poll(now, Date.now());
+    // Each time, changed or not: an interface that was re-created has lost its multicast membership.
+    this.mdns?.socket.setInterfaces(this.interfaces.list);
+    if (change === undefined) return;
+    this.mdns?.socket.announce();
+    this.#options.onNetworkChange();
+    if (this.#watchers.size > 0 || this.#advertised !== undefined) this.search();
+  }
+
+  #publishChange(): void {
+    const changed = this.rooms.takeChange();
+    if (changed === undefined) return;
+    for (const watcher of [...this.#watchers]) watcher(changed);
+  }
+
+  #reschedule(): void {
+    if (this.#closed) return;
+    const rooms = this.#watchers.size > 0 ? this.rooms.nextAt() : Number.POSITIVE_INFINITY;
+    const next = Math.min(this.interfaces.nextAt, this.#localAt, this.#beaconAt, this.mdns?.nextAt ?? Number.POSITIVE_INFINITY, this.candidates.nextAt(), rooms);
+    this.#options.time.schedule(next, () => this.#run());
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.withdraw();
+    this.#closed = true;
+    this.#watchers.clear();
+    for (const timer of this.#delayed) clearTimeout(timer);
+    this.#options.time.cancel();
+    await Promise.all([this.mdns?.close(), this.#beacon?.close()]);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Which network interfaces discovery uses, and in which order their addresses are offered.
+ *
+ * The kernel picks one interface for a multicast or broadcast packet (the default route's), which is the
+ * wrong one on any machine with a VPN or a virtual switch. So everything here is per interface, and the
+ * list is read again every two seconds: adapters appear, vanish and change address while a game runs.
+ */
+import type { NetworkInterfaceInfo } from 'node:os';
+
+import { INTERFACE_POLL_MS, MAX_INTERFACES, SLEEP_JUMP_MS } from './bounds.ts';
+
+export type InterfaceKind = 'lan' | 'public' | 'link-local' | 'virtual' | 'loopback';
+
+export interface LanInterface {
+  readonly name: string;
+  /** IPv4, dotted. */
+  readonly address: string;
+  readonly netmask: string;
+  /** Directed broadcast address of the subnet. */
+  readonly broadcast: string;
+  readonly kind: InterfaceKind;
+  /** Lower is offered first. */
+  readonly rank: number;
+}
+
+export type InterfaceReader = () => NodeJS.Dict<NetworkInterfaceInfo[]>;
+
+/** Adapters that carry no LAN by themselves: tunnels, containers, hypervisors. Ranked last, never excluded. */
+const VIRTUAL_NAME = /^(docker|br-|veth|virbr|vmnet|vboxnet|vethernet|wsl|utun|tun|tap|wg|ppp|tailscale|zt|zerotier|hamachi|ipsec|nordlynx)/i;
+
+const RANK: Record<InterfaceKind, number> = { lan: 0, public: 1, 'link-local': 2, virtual: 3, loopback: 4 };
+
+/** Undefined unless `text` is a dotted IPv4 address. */
+export function parseIpv4(text: string): number | undefined {
+  const parts = text.split('.');
+  if (parts.length !== 4) return undefined;
+  let value = 0;
+  for (const part of parts) {
+    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return undefined;
+    value = value * 256 + Number(part);
+  }
+  return value;
+}
+
+export function formatIpv4(value: number): string {
+  return `${(value >>> 24) & 255}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
+function kindOf(name: string, address: number, internal: boolean): InterfaceKind {
+  if (internal || address >>> 24 === 127) return 'loopback';
+  if (VIRTUAL_NAME.test(name)) return 'virtual';
+  if (address >>> 16 === 0xa9fe) return 'link-local';
+  const isPrivate = address >>> 24 === 10 || address >>> 20 === 0xac1 || address >>> 16 === 0xc0a8;
+  return isPrivate ? 'lan' : 'public';
+}
+
+/**
+ * Eligible IPv4 interfaces, best first, at most `MAX_INTERFACES`.
+ * @param only names or addresses; empty means every one that is not loopback and not a /32 tunnel, or
+ *   loopback when nothing else is up.
+ */
+export function scanInterfaces(read: InterfaceReader, only: readonly string[] = []): readonly LanInterface[] {
+  const found: LanInterface[] = [];
+  for (const [name, infos] of Object.entries(read())) {
+    for (const info of infos ?? []) {
+      // Node 18 reported the family as a number for a while.
+      if (info.family !== 'IPv4' && (info.family as unknown) !== 4) continue;
+      const address = parseIpv4(info.address);
+      const mask = parseIpv4(info.netmask);
+      if (address === undefined || mask === undefined) continue;
+      const chosen = only.includes(name) || only.includes(info.address);
+      if (only.length > 0 ? !chosen : mask === 0xffff_ffff) continue;
+      const kind = kindOf(name, address, info.internal);
+      const broadcast = formatIpv4((address | ~mask) >>> 0);
+      found.push({ name, address: info.address, netmask: info.netmask, broadcast, kind, rank: RANK[kind] });
+    }
+  }
+  const outside = found.filter((nic) => nic.kind !== 'loopback');
+  const usable = only.length === 0 && outside.length > 0 ? outside : found;
+  return usable.sort((a, b) => a.rank - b.rank).slice(0, MAX_INTERFACES);
+}
+
+/** True when `host` is in the subnet of `nic`. */
+export function isOnLink(host: string, nic: LanInterface): boolean {
+  const a = parseIpv4(host);
+  const mask = parseIpv4(nic.netmask)!;
+  return a !== undefined && ((a & mask) >>> 0) === ((parseIpv4(nic.address)! & mask) >>> 0);
+}
+
+export type InterfaceChange = 'changed' | 'woke';
+
+/**
+ * The current list, read again every `INTERFACE_POLL_MS`. Time comes from outside: `nextAt` says when
+ * `poll` wants to run. Wall-clock time is read as well, because monotonic time stands still on a
+ * sleeping laptop, and a jump of it is the only sign of a sleep.
+ */
+export class InterfaceWatch {
+  readonly #read: InterfaceReader;
+  readonly #only: readonly string[];
+  #list: readonly LanInterface[];
+  #key: string;
+  #wallMs: number | undefined;
+  nextAt = 0;
+
+  constructor(read: InterfaceReader, only: readonly string[]) {
+    this.#read = read;
+    this.#only = only;
+    this.#list = scanInterfaces(read, only);
+    this.#key = keyOf(this.#list);
+  }
+
+  get list(): readonly LanInterface[] {
+    return this.#list;
+  }
+
+  /** The interface whose subnet holds `host`. */
+  onLink(host: string): LanInterface | undefined {
+    return this.#list.find((nic) => isOnLink(host, nic));
+  }
+
+  /** Reads the interfaces again; undefined when nothing changed and nobody slept. */
+  poll(now: number, wallMs: number): InterfaceChange | undefined {
+    this.nextAt = now + INTERFACE_POLL_MS;
+    const slept = this.#wallMs !== undefined && wallMs - this.#wallMs > INTERFACE_POLL_MS + SLEEP_JUMP_MS;
+    this.#wallMs = wallMs;
+    this.#list = scanInterfaces(this.#read, this.#only);
+    const key = keyOf(this.#list);
+    const changed = key !== this.#key;
+    this.#key = key;
+    return slept ? 'woke' : changed ? 'changed' : undefined;
+  }
+}
+
+function keyOf(list: readonly LanInterface[]): string {
+  return list.map((nic) => `${nic.name}/${nic.address}/${nic.netmask}`).join(' ');
+}

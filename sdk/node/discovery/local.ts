@@ -1,0 +1,111 @@
+/**
+ * Players on the same machine, found with no network card at all: one small file per process in a
+ * directory of this user, naming its join address and process id. A file whose process is gone is
+ * removed by whoever sees it.
+ *
+ * The directory is ours (0700, owner checked, no link): what stands in it is still only a candidate.
+ */
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, renameSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+import type { Address } from '../../link/endpoint-types.ts';
+import { isAlive } from '../profile.ts';
+import { LOCAL_ENTRY_BYTES, MAX_LOCAL_ENTRIES } from './bounds.ts';
+import { parseIpv4 } from './interfaces.ts';
+
+export function localDirectory(): string {
+  // On Windows there is no uid, and the temporary directory is the user's own.
+  const { uid } = userInfo();
+  return join(tmpdir(), uid >= 0 ? `lanista-${uid}` : 'lanista');
+}
+
+interface Entry {
+  readonly pid: number;
+  readonly address: Address;
+}
+
+/** Undefined for anything but what `LocalRegistry.publish` writes. */
+export function parseLocalEntry(text: string): Entry | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { pid, host, port } = value as Record<string, unknown>;
+  if (!Number.isInteger(pid) || (pid as number) <= 0 || typeof host !== 'string' || parseIpv4(host) === undefined) return undefined;
+  if (!Number.isInteger(port) || (port as number) <= 0 || (port as number) > 65_535) return undefined;
+  return { pid: pid as number, address: { host, port: port as number } };
+}
+
+export class LocalRegistry {
+  readonly directory: string;
+  #failure: string | undefined;
+  #file: string | undefined;
+  readonly #remove = (): void => this.unpublish();
+
+  constructor(directory: string = localDirectory()) {
+    this.directory = directory;
+    try {
+      mkdirSync(directory, { mode: 0o700, recursive: true });
+      const stat = lstatSync(directory);
+      const { uid } = userInfo();
+      if (!stat.isDirectory() || (uid >= 0 && stat.uid !== uid)) this.#failure = `Players on this machine are not found: ${directory} belongs to somebody else.`;
+    } catch (error) {
+      this.#failure = `Players on this machine are not found: ${directory} cannot be used (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
+    }
+  }
+
+  reasons(): readonly string[] {
+    return this.#failure === undefined ? [] : [this.#failure];
+  }
+
+  publish(address: Address): void {
+    if (this.#failure !== undefined) return;
+    this.unpublish();
+    const file = join(this.directory, `${process.pid}-${address.port}.json`);
+    try {
+      // Moved into place whole, so that a reader never sees half of it.
+      writeFileSync(`${file}.new`, JSON.stringify({ pid: process.pid, host: address.host, port: address.port }), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+      this.#file = file;
+      process.on('exit', this.#remove);
+    } catch (error) {
+      this.#failure = `Players on this machine cannot find this room (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
+    }
+  }
+
+  unpublish(): void {
+    if (this.#file === undefined) return;
+    rmSync(this.#file, { force: true });
+    this.#file = undefined;
+    process.removeListener('exit', this.#remove);
+  }
+
+  /** Join addresses of the others, at most `MAX_LOCAL_ENTRIES`. */
+  read(): readonly Address[] {
+    if (this.#failure !== undefined) return [];
+    const out: Address[] = [];
+    let names: string[];
+    try {
+      names = readdirSync(this.directory);
+    } catch {
+      return [];
+    }
+    for (const name of names.slice(0, MAX_LOCAL_ENTRIES)) {
+      const path = join(this.directory, name);
+      if (path === this.#file || !name.endsWith('.json')) continue;
+      try {
+        if (lstatSync(path).size > LOCAL_ENTRY_BYTES) continue;
+        const entry = parseLocalEntry(readFileSync(path, 'utf8'));
+        if (entry === undefined || !isAlive(entry.pid)) rmSync(path, { force: true });
+        else out.push(entry.address);
+      } catch {
+        // Removed while we read: its room is gone.
+      }
+    }
+    return out;
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The rooms that answer, by our own questions alone. Pure; time comes in.
+ *
+ * A room is in the list because a member of it answered a WHO of ours, and leaves it because no member
+ * answers any more. Advert TTLs mean nothing here, a goodbye is only a reason to ask at once.
+ *
+ *              answer                       no answer              PROBE_MISSES
+ *   (unknown) ───────► fresh ──PROBE_MS──► asked ──PROBE_RETRY_MS──► asked ── … ──► gone
+ *                        ▲                   │ answer         hint: PROBE_HINT_MS apart instead
+ *                        └───────────────────┘
+ */
+import type { PeerId, RoomId } from '../../base/brand.ts';
+import type { Address } from '../../link/endpoint-types.ts';
+import type { GameFacts, RoomListing } from '../../port/lan-port.ts';
+import type { HereFacts } from '../../wire/datagram.ts';
+import { MAX_ROOMS, MAX_ROOM_ADDRESSES, PROBE_HINT_MISSES, PROBE_HINT_MS, PROBE_MISSES, PROBE_MS, PROBE_RETRY_MS } from './bounds.ts';
+import { addressKey } from './candidates.ts';
+import { whyIncompatible } from './words.ts';
+
+interface Member {
+  readonly address: Address;
+  readonly peer: PeerId;
+  /** Questions since its last answer. */
+  misses: number;
+  askAt: number;
+  hinted: boolean;
+  pingMs: number | undefined;
+}
+
+interface Room {
+  facts: HereFacts;
+  readonly members: Map<string, Member>;
+}
+
+/** Members of one room that are asked while all is well; the rest only when one of these is missing. */
+const ASKED_MEMBERS = 2;
+
+export class RoomList {
+  readonly #self: PeerId;
+  readonly #game: GameFacts | undefined;
+  readonly #rooms = new Map<RoomId, Room>();
+  #changed = true;
+  #listings: readonly RoomListing[] = [];
+
+  /** @param game undefined lists the rooms of every game, all as compatible. */
+  constructor(self: PeerId, game: GameFacts | undefined) {
+    this.#self = self;
+    this.#game = game;
+  }
+
+  /** A member at `address` answered a question of ours. False when it is not news for this list. */
+  heard(now: number, address: Address, facts: HereFacts, pingMs: number | undefined): boolean {
+    if (facts.peer === this.#self || (this.#game !== undefined && facts.gameId !== this.#game.id)) return false;
+    this.#forgetElsewhere(address, facts.roomId);
+    let room = this.#rooms.get(facts.roomId);
+    if (room === undefined) {
+      if (this.#rooms.size >= MAX_ROOMS) return false;
+      room = { facts, members: new Map() };
+      this.#rooms.set(facts.roomId, room);
+      this.#changed = true;
+    }
+    const key = addressKey(address);
+    let member = room.members.get(key);
+    if (member === undefined) {
+      // Another address of a member that answers already (its second interface, or loopback) is no news.
+      for (const other of room.members.values()) if (other.peer === facts.peer && other.misses === 0) return false;
+      if (room.members.size >= MAX_ROOM_ADDRESSES) return false;
+      member = { address, peer: facts.peer, misses: 0, askAt: 0, hinted: false, pingMs: undefined };
+      room.members.set(key, member);
+      this.#changed = true;
+    }
+    if (!sameFacts(room.facts, facts)) this.#changed = true;
+    room.facts = facts;
+    member.misses = 0;
+    member.hinted = false;
+    member.askAt = now + PROBE_MS;
+    if (pingMs !== undefined) {
+      const smoothed = member.pingMs === undefined ? pingMs : Math.min(pingMs, member.pingMs * 0.8 + pingMs * 0.2);
+      if (member.pingMs === undefined || Math.abs(smoothed - member.pingMs) >= 1) this.#changed = true;
+      member.pingMs = smoothed;
+    }
+    return true;
+  }
+
+  /** Somebody says that `address` left. We ask. */
+  hint(now: number, address: Address): void {
+    const key = addressKey(address);
+    for (const room of this.#rooms.values()) {
+      const member = room.members.get(key);
+      if (member === undefined || member.hinted) continue;
+      member.hinted = true;
+      member.misses = 0;
+      member.askAt = now;
+    }
+  }
+
+  knows(address: Address): boolean {
+    const key = addressKey(address);
+    for (const room of this.#rooms.values()) if (room.members.has(key)) return true;
+    return false;
+  }
+
+  /** Addresses to ask now. Members that missed too often are removed here. */
+  due(now: number): readonly Address[] {
+    const out: Address[] = [];
+    for (const [id, room] of this.#rooms) {
+      for (const member of asked(room)) {
+        if (member.askAt > now) continue;
+        if (member.misses >= (member.hinted ? PROBE_HINT_MISSES : PROBE_MISSES)) {
+          room.members.delete(addressKey(member.address));
+          this.#changed = true;
+          continue;
+        }
+        member.misses++;
+        member.askAt = now + (member.hinted ? PROBE_HINT_MS : PROBE_RETRY_MS);
+        out.push(member.address);
+      }
+      if (room.members.size === 0) this.#rooms.delete(id);
+    }
+    return out;
+  }
+
+  nextAt(): number {
+    let at = Number.POSITIVE_INFINITY;
+    for (const room of this.#rooms.values()) for (const member of asked(room)) at = Math.min(at, member.askAt);
+    return at;
+  }
+
+  /** Forgets every room: nobody is watching, so nothing is known any more. */
+  clear(): void {
+    if (this.#rooms.size > 0) this.#changed = true;
+    this.#rooms.clear();
+  }
+
+  facts(id: RoomId): HereFacts | undefined {
+    return this.#rooms.get(id)?.facts;
+  }
+
+  /** Where members of a room answer, quickest first, with what they say of the others. */
+  addresses(id: RoomId): readonly Address[] {
+    const room = this.#rooms.get(id);
+    if (room === undefined) return [];
+    const members = [...room.members.values()].sort((a, b) => (a.pingMs ?? 1_000) - (b.pingMs ?? 1_000));
+    return [...members.map((member) => member.address), ...room.facts.members];
+  }
+
+  /** The whole list, a new array after each change; undefined when it is as it was. */
+  takeChange(): readonly RoomListing[] | undefined {
+    if (!this.#changed) return undefined;
+    this.#changed = false;
+    this.#listings = [...this.#rooms.values()].map((room) => this.#listing(room)).sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
+    return this.#listings;
+  }
+
+  get listings(): readonly RoomListing[] {
+    this.takeChange();
+    return this.#listings;
+  }
+
+  #listing(room: Room): RoomListing {
+    const { facts } = room;
+    const reason = this.#game === undefined ? undefined : whyIncompatible(this.#game, facts);
+    let best: Member | undefined;
+    for (const member of room.members.values()) if (best === undefined || (member.pingMs ?? 1_000) < (best.pingMs ?? 1_000)) best = member;
+    return {
+      id: facts.roomId,
+      name: facts.name,
+      players: facts.players,
+      max: facts.max,
+      locked: facts.locked,
+      pingMs: best?.pingMs === undefined ? undefined : Math.round(best.pingMs * 10) / 10,
+      gameId: facts.gameId,
+      version: facts.version,
+      schemaHash: facts.schemaHash,
+      compatible: reason === undefined,
+      reason,
+      address: best === undefined ? '' : addressKey(best.address),
+    };
+  }
+
+  /** A process is in one room: when it answers for another, it left the first. */
+  #forgetElsewhere(address: Address, roomId: RoomId): void {
+    const key = addressKey(address);
+    for (const [id, room] of this.#rooms) {
+      if (id === roomId || !room.members.delete(key)) continue;
+      this.#changed = true;
+      if (room.members.size === 0) this.#rooms.delete(id);
+    }
+  }
+}
+
+function asked(room: Room): readonly Member[] {
+  const members = [...room.members.values()];
+  return members.some((member) => member.misses >= 2 || member.hinted) ? members : members.slice(0, ASKED_MEMBERS);
+}
+
+function sameFacts(a: HereFacts, b: HereFacts): boolean {
+  return a.name === b.name && a.players === b.players && a.max === b.max && a.locked === b.locked && a.version === b.version && a.schemaHash === b.schemaHash;
+}

@@ -1,0 +1,174 @@
+/**
+ * The run loop: puts sockets and time into meshes, takes datagrams and deadlines out.
+ *
+ * Datagrams of one turn of the event loop go in one after the other; what they cause leaves at the end
+ * of the turn, bundled. Wake-ups are absolute deadlines, never an interval: a late turn does not push
+ * the ones after it.
+ *
+ *   socket 'message' ──► handleDatagram ─┐
+ *   timer            ──► handleTimeout  ─┼─► drain: transmit until empty, wake the room, next deadline
+ *   room (send, …)   ──► DrivenPort     ─┘
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { SocketKind } from '../link/endpoint-types.ts';
+import type { MeshLike } from '../mesh/mesh-types.ts';
+import type { LocalTime } from '../port/lan-port.ts';
+import type { Channel, PortEvent, PortRoster, PortStats, RoomPort } from '../port/port.ts';
+import type { Udp } from './udp.ts';
+
+export class Driver {
+  readonly #udp: Pick<Udp, 'send'>;
+  readonly #time: LocalTime;
+  readonly #rooms = new Set<DrivenPort>();
+  #turn: NodeJS.Immediate | undefined;
+
+  /** @param time owned by this driver alone: its one wake-up is the next deadline. */
+  constructor(udp: Pick<Udp, 'send'>, time: LocalTime) {
+    this.#udp = udp;
+    this.#time = time;
+  }
+
+  /** Starts driving `mesh`; `onGone` is called once, when its seat is gone. */
+  add(mesh: MeshLike, onGone: () => void): DrivenPort {
+    const port = new DrivenPort(mesh, () => this.soon(), onGone);
+    this.#rooms.add(port);
+    this.soon();
+    return port;
+  }
+
+  remove(port: DrivenPort): void {
+    this.#rooms.delete(port);
+  }
+
+  handleDatagram(socket: SocketKind, host: string, port: number, bytes: Uint8Array): void {
+    const now = this.#time.now();
+    // A datagram of another room is silent by its tag or connection id, so every mesh may see it.
+    for (const room of this.#rooms) room.mesh.handleDatagram(now, socket, host, port, bytes);
+    this.soon();
+  }
+
+  /** Drains at the end of this turn of the event loop. */
+  soon(): void {
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined;
+      this.drain();
+    });
+  }
+
+  /** Drains now; also the timer's callback. */
+  drain(): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (const room of [...this.#rooms]) {
+      const { mesh } = room;
+      const now = this.#time.now();
+      if (mesh.pollTimeout() <= now) mesh.handleTimeout(now);
+      this.#transmit(mesh, now);
+      room.wake();
+      // The room above may have answered at once; its datagrams leave in the same turn.
+      this.#transmit(mesh, this.#time.now());
+      if (this.#rooms.has(room)) next = Math.min(next, mesh.pollTimeout());
+    }
+    this.#time.schedule(next, () => this.drain());
+  }
+
+  #transmit(mesh: MeshLike, now: number): void {
+    for (let datagram = mesh.pollTransmit(now); datagram !== undefined; datagram = mesh.pollTransmit(now)) {
+      this.#udp.send(datagram.socket, datagram.host, datagram.port, datagram.bytes);
+    }
+  }
+
+  /** Stops; nothing is sent any more. */
+  close(): void {
+    if (this.#turn !== undefined) clearImmediate(this.#turn);
+    this.#turn = undefined;
+    this.#rooms.clear();
+    this.#time.cancel();
+  }
+}
+
+/** A mesh as the game half sees it: every command is followed by a drain. */
+export class DrivenPort implements RoomPort {
+  readonly mesh: MeshLike;
+  onWake: (() => void) | undefined;
+  readonly #soon: () => void;
+  readonly #onGone: () => void;
+  #pending = false;
+  #gone = false;
+
+  constructor(mesh: MeshLike, soon: () => void, onGone: () => void) {
+    this.mesh = mesh;
+    this.#soon = soon;
+    this.#onGone = onGone;
+    mesh.onWake = () => {
+      this.#pending = true;
+      soon();
+    };
+  }
+
+  get self(): PeerId {
+    return this.mesh.self;
+  }
+
+  roster(): PortRoster {
+    return this.mesh.roster();
+  }
+
+  send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean {
+    return this.mesh.send(now, to, channel, bytes, lane);
+  }
+
+  flush(now: number): void {
+    this.mesh.flush(now);
+    this.#soon();
+  }
+
+  poll(): PortEvent | undefined {
+    const event = this.mesh.poll();
+    if (event?.type === 'closed') this.#leave();
+    return event;
+  }
+
+  time(now: number): number {
+    return this.mesh.time(now);
+  }
+
+  timeErrorMs(now: number): number {
+    return this.mesh.timeErrorMs(now);
+  }
+
+  setEligible(now: number, eligible: boolean): void {
+    this.mesh.setEligible(now, eligible);
+    this.#soon();
+  }
+
+  kick(now: number, peer: PeerId): boolean {
+    const done = this.mesh.kick(now, peer);
+    this.#soon();
+    return done;
+  }
+
+  leave(now: number): void {
+    this.mesh.leave(now);
+    this.#soon();
+  }
+
+  stats(now: number): PortStats {
+    return this.mesh.stats(now);
+  }
+
+  /** Called by the driver once per drain: tells the room that `poll` may have something. */
+  wake(): void {
+    if (this.#pending) {
+      this.#pending = false;
+      this.onWake?.();
+    }
+    const { type } = this.mesh.joinState;
+    if (type === 'left' || type === 'failed') this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#onGone();
+  }
+}

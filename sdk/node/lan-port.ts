@@ -1,0 +1,442 @@
+/**
+ * The network of one local process: finds rooms, opens one, keeps it findable while it is open.
+ *
+ *   open(create)          found a room with a random id
+ *   open(join)            ask there (room id, host:port or join code) ─► join what answers
+ *   open(join-or-create)  search a moment ─► join the room of that name ┐
+ *                                        └─► found it, id derived from the name: whoever founds it at the
+ *                                            same instant founds another part of ONE room, and parts merge
+ */
+import { lookup } from 'node:dns/promises';
+import { networkInterfaces } from 'node:os';
+
+import type { PeerId, RoomId } from '../base/brand.ts';
+import { asciiBytes, concatBytes, toHex } from '../base/bytes.ts';
+import { disposable } from '../base/emitter.ts';
+import { LanError } from '../base/errors.ts';
+import { createRng, type Rng } from '../base/rng.ts';
+import type { Address } from '../link/endpoint-types.ts';
+import { Mesh } from '../mesh/mesh.ts';
+import type { MeshLike, MeshOptions, RoomFacts } from '../mesh/mesh-types.ts';
+import type { DiscoveryState, GameFacts, LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
+import type { RoomPort } from '../port/port.ts';
+import { peerIdOf } from '../secure/identity.ts';
+import type { CryptoProvider } from '../secure/provider.ts';
+import type { HereFacts } from '../wire/datagram.ts';
+import { MAX_ENDPOINTS_PER_PEER, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
+import { nodeCrypto } from './crypto-node.ts';
+import { DATA_PORT_FIRST } from './discovery/bounds.ts';
+import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
+import { scanInterfaces, type InterfaceReader } from './discovery/interfaces.ts';
+import { decodeJoinCode, encodeJoinCode, normaliseRoomCode } from './discovery/join-code.ts';
+import { KnownPeers } from './discovery/known-peers.ts';
+import { whyIncompatible } from './discovery/words.ts';
+import { Driver, type DrivenPort } from './driver.ts';
+import { NodeTime, monotonicMs } from './local-time.ts';
+import { openProfile, type Profile } from './profile.ts';
+import { bindHost, openUdp, type Udp } from './udp.ts';
+
+export interface NodeLanOptions {
+  /** Names or IPv4 addresses of the interfaces to use; empty or missing means every usable one. */
+  readonly interfaces?: readonly string[];
+  /** UDP port of the join socket; 0 or missing takes the first free one from 29798 on. */
+  readonly port?: number;
+  /** Which stored identity to be; `false` for one that lasts as long as this process. Default `default`. */
+  readonly profile?: string | false;
+  readonly discovery?: DiscoverySwitches;
+  /** How long an absent peer keeps its seat, ms. Default `DEFAULT_GRACE_MS`. */
+  readonly graceMs?: number;
+  /** For tests: the list of interfaces. */
+  readonly readInterfaces?: InterfaceReader;
+}
+
+/** How long `joinOrCreate` looks before it founds, ms: least, and a random part so that not all found at once. */
+const SETTLE_MS = 350;
+const SETTLE_SPREAD_MS = 300;
+/** How long an address or a room id may take to answer, ms. */
+const ANSWER_MS = 3_000;
+/** How long a join may take after somebody answered, ms. */
+const JOIN_MS = 8_000;
+/** How long a room that was left may go on telling the others, ms. */
+const FAREWELL_MS = 400;
+
+interface OpenRoom {
+  readonly port: DrivenPort;
+  readonly mesh: MeshLike;
+  readonly addresses: readonly Address[];
+}
+
+/** `LanPort` over UDP. Opened by `openNodeLanPort`. */
+export class NodeLanPort implements LanPort {
+  readonly self: PeerId;
+  readonly time: LocalTime = new NodeTime();
+  readonly #options: NodeLanOptions;
+  readonly #game: GameFacts;
+  readonly #crypto: CryptoProvider;
+  readonly #rng: Rng;
+  readonly #udp: Udp;
+  readonly #profile: Profile;
+  readonly #driver: Driver;
+  readonly #known: KnownPeers;
+  readonly #discovery: Discovery;
+  #room: OpenRoom | undefined;
+  #opening = false;
+  #closed = false;
+
+  /** Use `openNodeLanPort`. */
+  constructor(parts: { game: GameFacts; options: NodeLanOptions; crypto: CryptoProvider; rng: Rng; udp: Udp; profile: Profile }) {
+    this.#game = parts.game;
+    this.#options = parts.options;
+    this.#crypto = parts.crypto;
+    this.#rng = parts.rng;
+    this.#udp = parts.udp;
+    this.#profile = parts.profile;
+    this.self = peerIdOf(parts.profile.identity.publicKey, parts.crypto);
+    this.#driver = new Driver(parts.udp, new NodeTime());
+    this.#known = new KnownPeers(parts.profile.directory, parts.profile.name);
+    this.#discovery = new Discovery({
+      self: this.self,
+      game: parts.game,
+      crypto: parts.crypto,
+      rng: parts.rng,
+      udp: parts.udp,
+      time: new NodeTime(),
+      readInterfaces: parts.options.readInterfaces ?? networkInterfaces,
+      interfaces: parts.options.interfaces ?? [],
+      switches: parts.options.discovery ?? {},
+      known: this.#known,
+      facts: () => this.#facts(),
+      onMember: (address) => this.#room?.mesh.addCandidate(monotonicMs(), address),
+      onNetworkChange: () => {
+        this.#room?.mesh.setAddresses(monotonicMs(), this.addresses());
+        this.#driver.soon();
+      },
+    });
+  }
+
+  handleDatagram(socket: 'join' | 'session', host: string, port: number, bytes: Uint8Array): void {
+    if (socket === 'join' && this.#discovery.handleDatagram(host, port, bytes)) this.#driver.soon();
+    else this.#driver.handleDatagram(socket, host, port, bytes);
+  }
+
+  /** Where others reach our join socket, best interface first. */
+  addresses(): readonly Address[] {
+    const nics = this.#discovery.interfaces.list;
+    return nics.slice(0, MAX_ENDPOINTS_PER_PEER).map((nic) => ({ host: nic.address, port: this.#udp.joinPort }));
+  }
+
+  /** What to read aloud where nobody finds anybody; undefined without a network. */
+  joinCode(): string | undefined {
+    const [address] = this.addresses();
+    return address === undefined ? undefined : encodeJoinCode(address);
+  }
+
+  get joinPort(): number {
+    return this.#udp.joinPort;
+  }
+
+  discovery(): DiscoveryState {
+    const state = this.#discovery.state();
+    const warning = this.#profile.warning;
+    return warning === undefined ? state : { level: state.level === 'ok' ? 'degraded' : state.level, reasons: [...state.reasons, warning] };
+  }
+
+  watchRooms(onChange: (rooms: readonly RoomListing[]) => void): Disposable {
+    this.#assertOpen();
+    return this.#discovery.watch(onChange);
+  }
+
+  async open(request: OpenRequest, signal?: AbortSignal): Promise<RoomPort> {
+    this.#assertOpen();
+    if (signal?.aborted) throw aborted(signal);
+    if (this.#room !== undefined || this.#opening) {
+      throw new LanError('bad-argument', 'This player sits in a room already.', { hint: 'Leave that room first, or open a second lan.' });
+    }
+    this.#opening = true;
+    try {
+      switch (request.type) {
+        case 'create':
+          return this.#found(request, toHex(this.#crypto.randomBytes(16)) as RoomId).port;
+        case 'join':
+          return await this.#joinTarget(request, signal);
+        case 'join-or-create':
+          return await this.#joinOrCreate(request, signal);
+      }
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const room = this.#room;
+    if (room !== undefined) {
+      room.mesh.leave(monotonicMs());
+      this.#discovery.withdraw();
+      const end = monotonicMs() + FAREWELL_MS;
+      while (monotonicMs() < end && room.mesh.joinState.type === 'joined') {
+        this.#driver.drain();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      this.#driver.drain();
+    }
+    await this.#discovery.close();
+    this.#driver.close();
+    this.time.cancel();
+    await this.#udp.close();
+    this.#profile.release();
+  }
+
+  // ---- opening ----
+
+  #assertOpen(): void {
+    if (this.#closed) throw new LanError('closed', 'This lan is closed.', { hint: 'Open a new one.' });
+  }
+
+  #facts(): RoomFacts | undefined {
+    const mesh = this.#room?.mesh;
+    return mesh?.joinState.type === 'joined' ? mesh.facts(monotonicMs()) : undefined;
+  }
+
+  #mesh(parts: Pick<MeshOptions, 'roomId' | 'name' | 'max' | 'code' | 'spectate' | 'entry'>, addresses: readonly Address[]): OpenRoom {
+    const mesh: MeshLike = new Mesh(monotonicMs(), {
+      ...parts,
+      crypto: this.#crypto,
+      rng: this.#rng,
+      identity: this.#profile.identity,
+      game: this.#game,
+      joinPort: this.#udp.joinPort,
+      sessionPort: this.#udp.sessionPort,
+      addresses: this.addresses(),
+      wallClockMs: Date.now(),
+      ...(this.#options.graceMs === undefined ? {} : { graceMs: this.#options.graceMs }),
+    });
+    const port = this.#driver.add(mesh, () => this.#gone(room));
+    const room: OpenRoom = { port, mesh, addresses };
+    this.#room = room;
+    return room;
+  }
+
+  #gone(room: OpenRoom): void {
+    if (this.#room === room) {
+      this.#room = undefined;
+      this.#discovery.withdraw();
+    }
+    // What is queued still has to leave: the driver forgets it a moment later.
+    setTimeout(() => this.#driver.remove(room.port), FAREWELL_MS).unref();
+  }
+
+  #found(request: { name: string; max: number; code: string | undefined; spectate: boolean }, roomId: RoomId): OpenRoom {
+    checkRoom(request);
+    const room = this.#mesh({ roomId, name: request.name, max: request.max, code: normaliseCode(request.code), spectate: request.spectate, entry: 'found' }, []);
+    this.#driver.drain();
+    this.#discovery.advertise();
+    return room;
+  }
+
+  async #joinOrCreate(request: Extract<OpenRequest, { type: 'join-or-create' }>, signal: AbortSignal | undefined): Promise<RoomPort> {
+    checkRoom(request);
+    const roomId = this.#derivedId(request.name, normaliseCode(request.code));
+    const fits = (room: RoomListing): boolean => room.name === request.name && room.compatible && room.locked === (request.code !== undefined);
+    const choose = (rooms: readonly RoomListing[]): RoomListing | undefined => rooms.find((room) => room.id === roomId) ?? rooms.filter(fits).sort((a, b) => b.players - a.players || (a.id < b.id ? -1 : 1))[0];
+    const found = await this.#search(choose, SETTLE_MS + this.#rng.int(SETTLE_SPREAD_MS), signal);
+    if (found !== undefined) {
+      if (!found.listing.compatible) throw incompatible(found.listing.reason);
+      try {
+        return await this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
+      } catch (error) {
+        // It was the last member and left while we knocked: the room is ours to found.
+        if (!(error instanceof LanError) || error.code !== 'unreachable') throw error;
+      }
+    }
+    return this.#found(request, roomId).port;
+  }
+
+  async #joinTarget(request: Extract<OpenRequest, { type: 'join' }>, signal: AbortSignal | undefined): Promise<RoomPort> {
+    const { target } = request;
+    if (/^[0-9a-f]{32}$/i.test(target)) {
+      const id = target.toLowerCase();
+      const found = await this.#search((rooms) => rooms.find((room) => room.id === id), ANSWER_MS, signal);
+      if (found === undefined) throw new LanError('unreachable', 'Nobody of that room answers any more.', { hint: 'Look at the list of rooms again.' });
+      if (!found.listing.compatible) throw incompatible(found.listing.reason);
+      return this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
+    }
+    const address = await resolveTarget(target);
+    const listed = (rooms: readonly RoomListing[]): RoomListing | undefined => rooms.find((room) => this.#discovery.rooms.addresses(room.id).some((one) => one.host === address.host && one.port === address.port));
+    const found = await this.#search(listed, ANSWER_MS, signal, address);
+    if (found === undefined) {
+      throw new LanError('unreachable', `No room of this game answers at ${address.host}:${address.port}.`, {
+        hint: 'Check the address, and that the other player is in a room; a firewall there may block UDP. "lanista doctor" on both machines tells.',
+      });
+    }
+    if (!found.listing.compatible) throw incompatible(found.listing.reason);
+    return this.#join(found.facts, [address, ...found.addresses], request.code, request.spectate, signal);
+  }
+
+  /** Searches until `choose` is content or time is up. Rejects with `aborted`. */
+  #search(
+    choose: (rooms: readonly RoomListing[]) => RoomListing | undefined,
+    withinMs: number,
+    signal: AbortSignal | undefined,
+    ask?: Address,
+  ): Promise<{ listing: RoomListing; facts: HereFacts; addresses: readonly Address[] } | undefined> {
+    return new Promise((resolve, reject) => {
+      const timers = new Set<NodeJS.Timeout>();
+      let off: Disposable = disposable(() => undefined);
+      const end = (finish: () => void): void => {
+        for (const timer of timers) clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        finish();
+        // The watch may still be in the making when the list has what we want at once.
+        queueMicrotask(() => off[Symbol.dispose]());
+      };
+      const onAbort = (): void => end(() => reject(aborted(signal)));
+      let settled = false;
+      const look = (rooms: readonly RoomListing[]): void => {
+        const listing = settled ? undefined : choose(rooms);
+        const facts = listing === undefined ? undefined : this.#discovery.rooms.facts(listing.id);
+        if (listing === undefined || facts === undefined) return;
+        settled = true;
+        const addresses = this.#discovery.rooms.addresses(listing.id);
+        end(() => resolve({ listing, facts, addresses }));
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      timers.add(setTimeout(() => end(() => resolve(undefined)), withinMs));
+      if (ask !== undefined) for (const ms of [0, 100, 250, 500, 1_000, 1_500, 2_000]) timers.add(setTimeout(() => this.#discovery.ask(ask), ms));
+      off = this.#discovery.watch(look);
+    });
+  }
+
+  async #join(facts: HereFacts, addresses: readonly Address[], code: string | undefined, spectate: boolean, signal: AbortSignal | undefined): Promise<RoomPort> {
+    const reason = whyIncompatible(this.#game, facts);
+    if (reason !== undefined) throw incompatible(reason);
+    if (facts.locked && code === undefined) throw new LanError('wrong-code', `The room "${facts.name}" needs a code.`, { hint: 'Ask somebody in the room for it.' });
+    const room = this.#mesh({ roomId: facts.roomId, name: facts.name, max: facts.max, code: facts.locked ? normaliseCode(code) : undefined, spectate, entry: 'join' }, addresses);
+    const now = monotonicMs();
+    for (const address of addresses) room.mesh.addCandidate(now, address);
+    this.#driver.soon();
+    try {
+      await this.#joined(room, signal);
+    } catch (error) {
+      room.mesh.leave(monotonicMs());
+      this.#driver.drain();
+      if (this.#room === room) this.#room = undefined;
+      setTimeout(() => this.#driver.remove(room.port), FAREWELL_MS).unref();
+      throw error;
+    }
+    for (const address of addresses.slice(0, 4).reverse()) this.#known.add(address);
+    this.#discovery.advertise();
+    return room.port;
+  }
+
+  /** Resolves when the mesh has its seat. */
+  #joined(room: OpenRoom, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const until = monotonicMs() + JOIN_MS;
+      const look = (): void => {
+        const state = room.mesh.joinState;
+        if (signal?.aborted) reject(aborted(signal));
+        else if (state.type === 'joined') resolve();
+        else if (state.type === 'failed') reject(joinError(state.reason));
+        else if (state.type === 'left') reject(new LanError('closed', 'The room was left before it was joined.'));
+        else if (monotonicMs() > until) reject(joinError('unreachable'));
+        else setTimeout(look, 5);
+      };
+      look();
+    });
+  }
+
+  /** The same for everybody who asks for that name (and code) of this game, so that founders meet. */
+  #derivedId(name: string, code: string | undefined): RoomId {
+    const field = (text: string): Uint8Array => {
+      const bytes = new TextEncoder().encode(text);
+      return concatBytes(Uint8Array.of(bytes.length >>> 8, bytes.length), bytes);
+    };
+    // The code itself stays out: the id is on the air, and a guess could be tested against it.
+    const hash = this.#crypto.sha256(asciiBytes('lanista derived room'), field(this.#game.id), field(name), field(code === undefined ? 'open' : 'code'));
+    return toHex(hash.subarray(0, 16)) as RoomId;
+  }
+}
+
+/** Opens sockets, profile and discovery. Rejects with `bind-failed` or `bad-argument`. */
+export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions = {}): Promise<NodeLanPort> {
+  const crypto = nodeCrypto;
+  const wanted = options.interfaces ?? [];
+  const nics = scanInterfaces(options.readInterfaces ?? networkInterfaces, wanted);
+  if (wanted.length > 0 && nics.length === 0) {
+    throw new LanError('no-network', `This machine has no interface ${wanted.join(', ')}.`, { hint: 'Run "lanista doctor" to see its interfaces.' });
+  }
+  let port: NodeLanPort | undefined;
+  const udp = await openUdp({
+    host: bindHost(wanted.length === 0 ? [] : nics.map((nic) => nic.address)),
+    port: options.port,
+    onDatagram: (socket, host, from, bytes) => port?.handleDatagram(socket, host, from, bytes),
+  });
+  let profile: Profile | undefined;
+  try {
+    profile = openProfile(crypto, options.profile);
+    const seed = crypto.randomBytes(4);
+    const rng = createRng(new DataView(seed.buffer, seed.byteOffset).getUint32(0));
+    port = new NodeLanPort({ game, options, crypto, rng, udp, profile });
+    return port;
+  } catch (error) {
+    profile?.release();
+    await udp.close();
+    throw error;
+  }
+}
+
+function normaliseCode(code: string | undefined): string | undefined {
+  if (code === undefined) return undefined;
+  const plain = normaliseRoomCode(code);
+  if (plain.length === 0 || plain.length > 64) throw new LanError('bad-argument', `Expected a room code of 1 to 64 characters, got ${plain.length}.`, { hint: 'Four letters or digits are a good code.' });
+  return plain;
+}
+
+function checkRoom(request: { name: string; max: number; code: string | undefined }): void {
+  const bytes = new TextEncoder().encode(request.name).length;
+  if (bytes === 0 || bytes > MAX_ROOM_NAME_BYTES) throw new LanError('bad-argument', `Expected a room name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${bytes}.`, { hint: 'Choose a shorter name.' });
+  if (!Number.isInteger(request.max) || request.max < 1 || request.max > MAX_PEERS) throw new LanError('bad-argument', `Expected 1 to ${MAX_PEERS} players, got ${request.max}.`);
+  normaliseCode(request.code);
+}
+
+/** An address from `host:port`, `host`, or a join code. Rejects with `bad-argument` or `unreachable`. */
+async function resolveTarget(target: string): Promise<Address> {
+  const byCode = decodeJoinCode(target);
+  if (byCode !== undefined) return byCode;
+  const match = /^([^\s:/]+)(?::(\d{1,5}))?$/.exec(target.trim());
+  const port = match?.[2] === undefined ? DATA_PORT_FIRST : Number(match[2]);
+  if (match?.[1] === undefined || port === 0 || port > 65_535) {
+    throw new LanError('bad-argument', `Expected a room id, host:port or a join code, got ${JSON.stringify(target)}.`, { hint: 'Like "192.168.1.5:29798" or "abcde-fghij".' });
+  }
+  try {
+    const { address } = await lookup(match[1], 4);
+    return { host: address, port };
+  } catch (cause) {
+    throw new LanError('unreachable', `No machine is called ${match[1]}.`, { hint: 'Use its IP address.', cause });
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): LanError {
+  return new LanError('aborted', 'Opening the room was aborted.', { cause: signal?.reason });
+}
+
+function incompatible(reason: string | undefined): LanError {
+  return new LanError('incompatible', `That room ${reason ?? 'is not compatible'}.`, { hint: 'Everybody has to run the same version of the game.' });
+}
+
+function joinError(reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible'): LanError {
+  switch (reason) {
+    case 'unreachable':
+      return new LanError('unreachable', 'The room stopped answering while joining.', { hint: 'Try again; "lanista doctor" tells when a firewall is in the way.' });
+    case 'wrong-code':
+      return new LanError('wrong-code', 'That is not the code of this room.', { hint: 'Ask somebody in the room for it.' });
+    case 'room-full':
+      return new LanError('room-full', 'The room has no free seat.', { hint: 'Watch as a spectator, or create another room.' });
+    case 'kicked':
+      return new LanError('kicked', 'This player was removed from that room.', { hint: 'Create another room.' });
+    case 'incompatible':
+      return incompatible(undefined);
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * A profile: the secret key that makes this player the same peer tomorrow, in a small directory on disk.
+ *
+ * Two processes with one key would be one peer in two places, so each profile is locked by its process;
+ * a second process on the same machine takes `default-2`, a third `default-3`. A lock names its owner's
+ * process id; it is broken when that process is gone, so `kill -9` costs nothing.
+ */
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+import { LanError } from '../base/errors.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
+import type { CryptoProvider, KeyPair } from '../secure/provider.ts';
+
+export interface Profile {
+  readonly name: string;
+  readonly identity: KeyPair;
+  /** Where other small files of this profile live; undefined when nothing may be kept. */
+  readonly directory: string | undefined;
+  /** Why nothing is kept, in words; undefined when it is. */
+  readonly warning: string | undefined;
+  /** Lets another process take it. */
+  release(): void;
+}
+
+/** Profiles of one name tried before giving up on keeping an identity. */
+const MAX_PROFILES = 64;
+
+/** Locks this process holds: our own process id in a lock file is only alive if it is here. */
+const held = new Set<string>();
+
+/** `$LANISTA_HOME`, or the place the operating system has for settings. */
+export function profileHome(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
+  if (env['LANISTA_HOME'] !== undefined && env['LANISTA_HOME'] !== '') return env['LANISTA_HOME'];
+  if (platform === 'win32') return join(env['APPDATA'] ?? join(homedir(), 'AppData', 'Roaming'), 'lanista');
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'lanista');
+  return join(env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'lanista');
+}
+
+/** True when a process of that id runs, ours or anybody's. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** A process id comes again after a reboot; on Linux the start time tells the two apart. */
+function startMark(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function isLockStale(path: string, text: string): boolean {
+  const [pidText = '', mark = ''] = text.split(' ');
+  const pid = Number(pidText);
+  if (!Number.isInteger(pid) || pid <= 0) return true;
+  if (pid === process.pid) return !held.has(path);
+  if (!isAlive(pid)) return true;
+  const current = startMark(pid);
+  return mark !== '' && current !== '' && mark !== current;
+}
+
+function tryLock(path: string): boolean {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    try {
+      const file = openSync(path, 'wx', 0o600);
+      writeSync(file, `${process.pid} ${startMark(process.pid)}`);
+      closeSync(file);
+      held.add(path);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch {
+      continue;
+    }
+    // An empty lock was created this instant and is about to be filled.
+    if (text === '' || !isLockStale(path, text)) return false;
+    // Moving it aside is atomic: of two processes that see the same dead lock, one wins. The loser may
+    // have moved the winner's new lock, which its text shows; then it is put back.
+    const aside = `${path}.${process.pid}`;
+    try {
+      renameSync(path, aside);
+      if (readFileSync(aside, 'utf8') !== text) {
+        renameSync(aside, path);
+        return false;
+      }
+      rmSync(aside, { force: true });
+    } catch {
+      continue;
+    }
+  }
+  return false;
+}
+
+function loadKey(path: string, crypto: CryptoProvider): KeyPair {
+  try {
+    const secretKey = fromHex(readFileSync(path, 'utf8').trim());
+    if (secretKey?.length === 32) {
+      chmodSync(path, 0o600);
+      return { publicKey: crypto.publicKey(secretKey), secretKey };
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const fresh = crypto.generateKeyPair();
+  // Written aside and moved: a crash in between must not leave half a key.
+  writeFileSync(`${path}.new`, `${toHex(fresh.secretKey)}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+  return fresh;
+}
+
+/**
+ * Takes the first free profile of that name. With `false`, or where nothing can be written, the identity
+ * lives as long as the process: everything works, only the seat is not regained after a restart.
+ * Throws `bad-argument` for a name that is no file name.
+ */
+export function openProfile(crypto: CryptoProvider, name: string | false = 'default', home: string = profileHome()): Profile {
+  if (name === false) return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning: undefined, release: () => undefined };
+  if (!/^[a-z0-9][a-z0-9_-]{0,31}$/i.test(name)) {
+    throw new LanError('bad-argument', `Expected a profile name of letters, digits, "-" and "_", got ${JSON.stringify(name)}.`, { hint: 'Use something like "ann".' });
+  }
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    for (let i = 1; i <= MAX_PROFILES; i++) {
+      const chosen = i === 1 ? name : `${name}-${i}`;
+      const lock = join(home, `${chosen}.lock`);
+      if (!tryLock(lock)) continue;
+      const release = (): void => {
+        if (!held.delete(lock)) return;
+        process.removeListener('exit', release);
+        rmSync(lock, { force: true });
+      };
+      try {
+        const identity = loadKey(join(home, `${chosen}.key`), crypto);
+        process.on('exit', release);
+        return { name: chosen, identity, directory: home, warning: undefined, release };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const warning = `The profile in ${home} cannot be used (${code ?? String(error)}); a seat is not regained after a restart.`;
+    return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning, release: () => undefined };
+  }
+  return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning: `More than ${MAX_PROFILES} players run on this machine.`, release: () => undefined };
+}

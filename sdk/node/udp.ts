@@ -1,0 +1,149 @@
+/**
+ * The two UDP sockets of a process: `join` for strangers, `session` for sealed packets only, so that a
+ * flood on the first cannot fill the kernel buffer of the second.
+ *
+ * Neither is connected (a connected socket raises ECONNREFUSED when a peer's port closes), neither
+ * shares its port (a shared port gives all unicast to the socket bound last), and `lookup` is
+ * synchronous: Node would otherwise ask its resolver thread about every dotted address.
+ */
+import { createSocket, type Socket } from 'node:dgram';
+import { isIP } from 'node:net';
+
+import { LanError } from '../base/errors.ts';
+import type { SocketKind } from '../link/endpoint-types.ts';
+import { MAX_DATAGRAM_BYTES, RECEIVE_BUFFER_BYTES } from '../wire/limits.ts';
+import { DATA_PORT_FIRST, DATA_PORT_LAST } from './discovery/bounds.ts';
+
+export type DatagramListener = (socket: SocketKind, host: string, port: number, bytes: Uint8Array) => void;
+
+export interface UdpOptions {
+  /** Address to bind; `0.0.0.0` for every interface. */
+  readonly host: string;
+  /** Port of the join socket; 0 or undefined takes the first free one of the range. */
+  readonly port?: number | undefined;
+  readonly onDatagram: DatagramListener;
+}
+
+export interface Udp {
+  readonly host: string;
+  readonly joinPort: number;
+  readonly sessionPort: number;
+  /** Send failures by errno, since the start. */
+  readonly sendErrors: ReadonlyMap<string, number>;
+  /** Copies `bytes`. Failures are counted, never thrown: the link above resends what matters. */
+  send(socket: SocketKind, host: string, port: number, bytes: Uint8Array): void;
+  /** Datagrams larger than any decoder takes, dropped unread. */
+  readonly oversized: number;
+  close(): Promise<void>;
+}
+
+/** Where to bind for a list of wanted interface addresses: the only one, or everywhere. */
+export function bindHost(addresses: readonly string[]): string {
+  return addresses.length === 1 && isIP(addresses[0]!) === 4 ? addresses[0]! : '0.0.0.0';
+}
+
+type Lookup = (host: string, options: unknown, callback: (error: Error | null, address: string, family: number) => void) => void;
+
+/** Every host is numeric here, so there is nothing to look up. */
+export const numericLookup: Lookup = (host, _options, callback) => {
+  if (host === '') callback(null, '127.0.0.1', 4);
+  else if (isIP(host) === 4) callback(null, host, 4);
+  else callback(Object.assign(new Error(`not an IPv4 address: ${host}`), { code: 'EAFNOSUPPORT' }), host, 4);
+};
+
+function bindOnce(host: string, port: number): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: false, recvBufferSize: RECEIVE_BUFFER_BYTES, lookup: numericLookup as never });
+  return new Promise((resolve, reject) => {
+    const refuse = (error: Error): void => {
+      socket.close();
+      reject(error);
+    };
+    socket.once('error', refuse);
+    socket.bind({ port, address: host, exclusive: true }, () => {
+      socket.removeListener('error', refuse);
+      resolve(socket);
+    });
+  });
+}
+
+function bindError(error: NodeJS.ErrnoException, host: string, port: number): LanError {
+  const where = `${host}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new LanError('bind-failed', `UDP port ${port} is taken by another program.`, { hint: 'Choose another port, or leave it out to take a free one.', cause: error });
+    case 'EADDRNOTAVAIL':
+      return new LanError('bind-failed', `This machine has no address ${host}.`, { hint: 'Run "lanista doctor" to see its interfaces.', cause: error });
+    case 'EACCES':
+    case 'EPERM':
+      return new LanError('bind-failed', `The system does not allow a UDP socket on ${where}.`, { hint: 'Use a port of 1024 or above, and check security software.', cause: error });
+    default:
+      return new LanError('bind-failed', `No UDP socket could be opened on ${where} (${error.code ?? error.message}).`, { hint: 'Run "lanista doctor".', cause: error });
+  }
+}
+
+async function bindInRange(host: string, wanted: number | undefined): Promise<Socket> {
+  if (wanted !== undefined && wanted !== 0) {
+    return bindOnce(host, wanted).catch((error: unknown) => Promise.reject(bindError(error as NodeJS.ErrnoException, host, wanted)));
+  }
+  for (let port = DATA_PORT_FIRST; port <= DATA_PORT_LAST; port++) {
+    try {
+      return await bindOnce(host, port);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // Windows answers EACCES for ports that Hyper-V has reserved.
+      if (code !== 'EADDRINUSE' && code !== 'EACCES') throw bindError(error as NodeJS.ErrnoException, host, port);
+    }
+  }
+  return bindOnce(host, 0).catch((error: unknown) => Promise.reject(bindError(error as NodeJS.ErrnoException, host, 0)));
+}
+
+/** Rejects with `bind-failed`. */
+export async function openUdp(options: UdpOptions): Promise<Udp> {
+  const { host, onDatagram } = options;
+  const join = await bindInRange(host, options.port);
+  let session: Socket;
+  try {
+    session = await bindInRange(host, undefined);
+  } catch (error) {
+    join.close();
+    throw error;
+  }
+  const sockets: Record<SocketKind, Socket> = { join, session };
+  const sendErrors = new Map<string, number>();
+  const count = (error: Error | null): void => {
+    if (error === null) return;
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    sendErrors.set(code, (sendErrors.get(code) ?? 0) + 1);
+  };
+  let oversized = 0;
+  let closed = false;
+  for (const kind of ['join', 'session'] as const) {
+    const socket = sockets[kind];
+    socket.on('error', count);
+    socket.on('message', (bytes, remote) => {
+      if (bytes.length > MAX_DATAGRAM_BYTES) oversized++;
+      else if (!closed) onDatagram(kind, remote.address, remote.port, bytes);
+    });
+  }
+  // Discovery asks by directed broadcast from the join socket, so that answers reach it too.
+  join.setBroadcast(true);
+  return {
+    host,
+    joinPort: join.address().port,
+    sessionPort: session.address().port,
+    sendErrors,
+    get oversized() {
+      return oversized;
+    },
+    send(kind, to, port, bytes) {
+      if (closed || port <= 0 || port > 65_535) return;
+      // The kernel may take it later, and the caller's buffer is shared: so a copy.
+      sockets[kind].send(Buffer.from(bytes), port, to, count);
+    },
+    close() {
+      if (closed) return Promise.resolve();
+      closed = true;
+      return Promise.all([join, session].map((socket) => new Promise<void>((resolve) => socket.close(() => resolve())))).then(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,282 @@
+/** The pure parts of discovery: interfaces, packet walker, candidates, room list, codes, words. */
+import { describe, expect, it } from 'vitest';
+import dnsPacket from 'dns-packet';
+
+import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { createRng } from '../sdk/base/rng.ts';
+import { CANDIDATE_TTL_MS, MAX_CANDIDATES, MDNS_QUERY_BYTES, PROBE_HINT_MISSES, PROBE_HINT_MS } from '../sdk/node/discovery/bounds.ts';
+import { CandidateTable } from '../sdk/node/discovery/candidates.ts';
+import { DNS_TYPE, encodeName, encodeResponse, walkDns, withKnownAnswers } from '../sdk/node/discovery/dns-walker.ts';
+import { InterfaceWatch, scanInterfaces, type InterfaceReader } from '../sdk/node/discovery/interfaces.ts';
+import { decodeJoinCode, encodeJoinCode, normaliseRoomCode } from '../sdk/node/discovery/join-code.ts';
+import { parseLocalEntry } from '../sdk/node/discovery/local.ts';
+import { RoomList } from '../sdk/node/discovery/room-list.ts';
+import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
+import { describeSendError, whyIncompatible } from '../sdk/node/discovery/words.ts';
+import type { HereFacts } from '../sdk/wire/datagram.ts';
+
+const nic = (address: string, netmask: string, internal = false): any => ({ address, netmask, family: 'IPv4', mac: '02:00:00:00:00:01', internal, cidr: null });
+const lo = { lo: [nic('127.0.0.1', '255.0.0.0', true)] };
+
+describe('interfaces', () => {
+  it('[DI1] ranks real LANs first, tunnels and virtual adapters last, and leaves loopback out', () => {
+    const read: InterfaceReader = () => ({
+      ...lo,
+      docker0: [nic('172.17.0.1', '255.255.0.0')],
+      tun0: [nic('10.8.0.2', '255.255.255.255')],
+      wg0: [nic('10.9.0.2', '255.255.255.0')],
+      wlan0: [nic('192.168.1.7', '255.255.255.0')],
+      eth1: [nic('169.254.3.4', '255.255.0.0')],
+    });
+    const list = scanInterfaces(read);
+    expect(list.map((one) => one.name)).toEqual(['wlan0', 'eth1', 'docker0', 'wg0']);
+    expect(list[0]!.broadcast).toBe('192.168.1.255');
+    expect(list[1]!.kind).toBe('link-local');
+  });
+
+  it('[DI1] falls back to loopback when nothing else is up, and takes exactly what was asked for', () => {
+    expect(scanInterfaces(() => lo).map((one) => one.broadcast)).toEqual(['127.255.255.255']);
+    const both: InterfaceReader = () => ({ ...lo, eth0: [nic('192.168.1.7', '255.255.255.0')] });
+    expect(scanInterfaces(both, ['127.0.0.1']).map((one) => one.name)).toEqual(['lo']);
+    expect(scanInterfaces(both, ['eth0']).map((one) => one.address)).toEqual(['192.168.1.7']);
+    expect(scanInterfaces(both, ['10.1.1.1'])).toEqual([]);
+  });
+
+  it('[DI2] notices interfaces that come, go and change, and a sleep by the jump of the wall clock', () => {
+    let now: any = lo;
+    const watch = new InterfaceWatch(() => now, []);
+    expect(watch.poll(0, 1_000)).toBeUndefined();
+    now = { ...lo, eth0: [nic('192.168.1.7', '255.255.255.0')] };
+    expect(watch.poll(2_000, 3_000)).toBe('changed');
+    now = { ...lo, eth0: [nic('192.168.1.9', '255.255.255.0')] };
+    expect(watch.poll(4_000, 5_000)).toBe('changed');
+    expect(watch.poll(6_000, 7_000)).toBeUndefined();
+    expect(watch.poll(8_000, 30_000)).toBe('woke');
+    expect(watch.onLink('192.168.1.77')?.name).toBe('eth0');
+    expect(watch.onLink('192.168.2.77')).toBeUndefined();
+  });
+});
+
+const SERVICE = '_lanista._udp.local';
+const sample = (): Buffer =>
+  dnsPacket.encode({
+    type: 'response',
+    flags: dnsPacket.AUTHORITATIVE_ANSWER,
+    answers: [{ name: SERVICE, type: 'PTR', ttl: 120, data: `ln-abc.${SERVICE}` }],
+    additionals: [
+      { name: `ln-abc.${SERVICE}`, type: 'SRV', ttl: 120, data: { port: 29_798, target: 'ln-abc.local', priority: 0, weight: 0 } },
+      { name: `ln-abc.${SERVICE}`, type: 'TXT', ttl: 120, data: ['txtvers=1', 'g=paint'] },
+      { name: 'ln-abc.local', type: 'A', ttl: 120, data: '10.0.0.5' },
+      { name: 'ln-abc.local', type: 'AAAA', ttl: 120, data: 'fe80::1' },
+    ],
+  });
+
+describe('packet walker', () => {
+  it('[DI3] reads what an independent encoder wrote', () => {
+    const packet = walkDns(sample());
+    if (typeof packet === 'string') throw new Error(packet);
+    expect(packet.isResponse).toBe(true);
+    expect(packet.answers[0]).toMatchObject({ name: SERVICE, target: `ln-abc.${SERVICE}`, ttlS: 120 });
+    expect(packet.extras.map((record) => record.type)).toEqual([DNS_TYPE.SRV, DNS_TYPE.TXT, DNS_TYPE.A, DNS_TYPE.AAAA]);
+  });
+
+  it('[DI3] drops by name: short, long, flags, counts, pointers that go forward, data that overruns', () => {
+    const edit = (at: number, value: number): Buffer => {
+      const bytes = sample();
+      bytes[at] = value;
+      return bytes;
+    };
+    expect(walkDns(new Uint8Array(4))).toBe('short');
+    expect(walkDns(new Uint8Array(9_001))).toBe('long');
+    expect(walkDns(edit(2, 0xf8))).toBe('flags');
+    expect(walkDns(edit(4, 1))).toBe('counts');
+    expect(walkDns(edit(12, 0xc0))).toBe('name');
+    expect(walkDns(Buffer.concat([sample(), Buffer.from([0])]))).toBe('trailing');
+    // A pointer to itself.
+    expect(walkDns(Uint8Array.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 12, 0, 1]))).toBe('name');
+    // A chain of pointers, each one back: followed only so far.
+    const chain = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    expect(typeof walkDns(Uint8Array.from(chain))).toBe('string');
+  });
+
+  it('[DI3] 10,000 mutated packets: none throws, none takes 5 ms, and what passes a library can decode', () => {
+    const rng = createRng(11);
+    const seeds = [sample(), dnsPacket.encode({ type: 'query', questions: [{ name: SERVICE, type: 'PTR' }] })];
+    let passed = 0;
+    let longestMs = 0;
+    for (let i = 0; i < 10_000; i++) {
+      let bytes = Buffer.from(seeds[rng.int(seeds.length)]!);
+      for (let n = rng.int(6); n >= 0; n--) {
+        const kind = rng.int(4);
+        if (kind === 0) bytes[rng.int(bytes.length)] = rng.int(256);
+        else if (kind === 1) bytes = bytes.subarray(0, 1 + rng.int(bytes.length));
+        else if (kind === 2) bytes = Buffer.concat([bytes, Buffer.from(Array.from({ length: rng.int(40) }, () => rng.int(256)))]);
+        else bytes.writeUInt8(0xc0 | rng.int(2), rng.int(bytes.length));
+      }
+      const start = performance.now();
+      const packet = walkDns(bytes);
+      longestMs = Math.max(longestMs, performance.now() - start);
+      if (typeof packet !== 'string') {
+        passed++;
+        expect(packet.answers.length + packet.extras.length).toBeLessThanOrEqual(96);
+      }
+    }
+    expect(passed).toBeGreaterThan(100);
+    expect(longestMs).toBeLessThan(20);
+  });
+
+  it('[DI3] the worst packet it can be given stays cheap', () => {
+    // 96 records whose names are all pointer chains into one long chain.
+    const bytes = new Uint8Array(9_000);
+    bytes.set([0, 0, 0x84, 0, 0, 0, 0, 96, 0, 0, 0, 0]);
+    for (let at = 12; at + 2 < 9_000; at += 2) bytes.set([0xc0 | ((at - 2) >>> 8), (at - 2) & 255], at);
+    const start = performance.now();
+    expect(typeof walkDns(bytes)).toBe('string');
+    expect(performance.now() - start).toBeLessThan(5);
+  });
+
+  it('[DI4] writes responses and known answers that an independent decoder reads', () => {
+    const response = encodeResponse([{ name: SERVICE, type: DNS_TYPE.PTR, ttlS: 120, flush: false, data: encodeName(`ln-x.${SERVICE}`) }], [{ name: 'ln-x.local', type: DNS_TYPE.A, ttlS: 120, flush: true, data: Uint8Array.of(10, 0, 0, 5) }]);
+    const decoded = dnsPacket.decode(Buffer.from(response)) as any;
+    expect(decoded.answers[0]).toMatchObject({ name: SERVICE, data: `ln-x.${SERVICE}`, ttl: 120 });
+    expect(decoded.additionals[0]).toMatchObject({ data: '10.0.0.5', flush: true });
+
+    const query = dnsPacket.encode({ type: 'query', questions: [{ name: SERVICE, type: 'PTR' }] });
+    const names = Array.from({ length: 200 }, (_, i) => `ln-${i}`);
+    const asked = withKnownAnswers(query, names, 110, MDNS_QUERY_BYTES);
+    expect(asked.length).toBeLessThanOrEqual(MDNS_QUERY_BYTES);
+    const answers = (dnsPacket.decode(Buffer.from(asked)) as any).answers;
+    expect(answers[3]).toMatchObject({ type: 'PTR', name: SERVICE, data: `ln-3.${SERVICE}`, ttl: 110 });
+    expect(typeof walkDns(asked)).toBe('object');
+  });
+});
+
+const FACTS: HereFacts = {
+  roomId: '00112233445566778899aabbccddeeff' as RoomId,
+  name: 'Friday',
+  players: 2,
+  max: 16,
+  locked: false,
+  gameId: 'paint',
+  version: 3,
+  schemaHash: 7,
+  peer: 'aaaaaaaaaaaaaaaa' as PeerId,
+  joinPort: 29_798,
+  members: [],
+};
+const SELF = 'zzzzzzzzzzzzzzzz' as PeerId;
+const GAME = { id: 'paint', version: 3, schemaHash: 7 };
+const AT = { host: '10.0.0.5', port: 29_798 };
+
+describe('candidates', () => {
+  it('[DI5] asks with doubled back-off and forgets whom nobody names any more', () => {
+    const table = new CandidateTable();
+    table.add(0, AT, 'mdns');
+    expect(table.due(0)).toEqual([AT]);
+    expect(table.due(200)).toEqual([]);
+    expect(table.due(250)).toEqual([AT]);
+    expect(table.due(700)).toEqual([]);
+    expect(table.nextAt()).toBe(750);
+    expect(table.due(CANDIDATE_TTL_MS + 1)).toEqual([]);
+    expect(table.size).toBe(0);
+  });
+
+  it('[DI5] holds at most MAX_CANDIDATES, and what was named by hand stays longest', () => {
+    const table = new CandidateTable();
+    table.add(0, { host: '10.1.1.1', port: 1 }, 'direct');
+    for (let i = 0; i < 1_000; i++) table.add(i, { host: `10.0.${i >> 8}.${i & 255}`, port: 9 }, 'mdns');
+    expect(table.size).toBe(MAX_CANDIDATES);
+    expect(table.due(1_000).some((address) => address.host === '10.1.1.1')).toBe(true);
+  });
+});
+
+describe('room list', () => {
+  it('[DI6] lists what answered, and says in words what does not fit', () => {
+    const list = new RoomList(SELF, GAME);
+    expect(list.heard(0, AT, FACTS, 4)).toBe(true);
+    expect(list.listings[0]).toMatchObject({ id: FACTS.roomId, name: 'Friday', players: 2, max: 16, pingMs: 4, compatible: true, reason: undefined, address: '10.0.0.5:29798' });
+    list.heard(1, { host: '10.0.0.6', port: 29_798 }, { ...FACTS, roomId: 'ff'.repeat(16) as RoomId, version: 4, peer: 'bbbbbbbbbbbbbbbb' as PeerId }, 4);
+    expect(list.listings.find((room) => room.version === 4)).toMatchObject({ compatible: false, reason: 'runs version 4, you run version 3' });
+    expect(list.heard(2, AT, { ...FACTS, peer: SELF }, 1)).toBe(false);
+    expect(list.heard(2, AT, { ...FACTS, gameId: 'other' }, 1)).toBe(false);
+    expect(whyIncompatible(GAME, { ...FACTS, schemaHash: 8 })).toMatch(/another build/);
+  });
+
+  it('[DI7] a killed room leaves within 3 s by our own questions, and not while half of them are answered', () => {
+    const list = new RoomList(SELF, GAME);
+    list.heard(0, AT, FACTS, 4);
+    let now = 0;
+    let questions = 0;
+    while (list.listings.length > 0 && now < 10_000) {
+      now = Math.max(now, list.nextAt());
+      questions += list.due(now).length;
+    }
+    expect(now).toBeLessThanOrEqual(3_000);
+    expect(questions).toBe(6);
+
+    const alive = new RoomList(SELF, GAME);
+    alive.heard(0, AT, FACTS, 4);
+    for (let i = 0, at = 0; i < 500; i++) {
+      at = alive.nextAt();
+      if (alive.due(at).length > 0 && i % 2 === 0) alive.heard(at + 5, AT, FACTS, 5);
+    }
+    expect(alive.listings.length).toBe(1);
+  });
+
+  it('[DI8] a goodbye is only a hint: silence after it ends the room in 0.5 s, an answer keeps it', () => {
+    const list = new RoomList(SELF, GAME);
+    list.heard(0, AT, FACTS, 4);
+    list.hint(100, AT);
+    expect(list.due(100)).toEqual([AT]);
+    list.heard(103, AT, FACTS, 3);
+    expect(list.due(103 + PROBE_HINT_MS)).toEqual([]);
+    expect(list.listings.length).toBe(1);
+    list.hint(200, AT);
+    for (let i = 0; i <= PROBE_HINT_MISSES; i++) list.due(200 + i * PROBE_HINT_MS);
+    expect(list.listings.length).toBe(0);
+    expect(PROBE_HINT_MISSES * PROBE_HINT_MS).toBeLessThanOrEqual(500);
+  });
+
+  it('[DI6] one member with two addresses is one member; a member that moved takes its answer along', () => {
+    const list = new RoomList(SELF, GAME);
+    list.heard(0, AT, FACTS, 4);
+    expect(list.heard(0, { host: '127.0.0.1', port: 29_798 }, FACTS, 1)).toBe(false);
+    list.heard(5, AT, { ...FACTS, roomId: 'ab'.repeat(16) as RoomId }, 1);
+    expect(list.listings.map((room) => room.id)).toEqual(['ab'.repeat(16)]);
+  });
+});
+
+describe('codes and words', () => {
+  it('[DI9] a join code holds an address and forgives how people write', () => {
+    const code = encodeJoinCode({ host: '192.168.1.42', port: 29_798 })!;
+    expect(code).toMatch(/^[a-z2-7]{5}-[a-z2-7]{5}$/);
+    expect(decodeJoinCode(code)).toEqual({ host: '192.168.1.42', port: 29_798 });
+    expect(decodeJoinCode(` ${code.toUpperCase().replace('-', ' ')} `)).toEqual({ host: '192.168.1.42', port: 29_798 });
+    expect(decodeJoinCode('hello')).toBeUndefined();
+    const rng = createRng(5);
+    for (let i = 0; i < 300; i++) {
+      const address = { host: `${rng.int(256)}.${rng.int(256)}.${rng.int(256)}.${rng.int(256)}`, port: 1 + rng.int(65_535) };
+      expect(decodeJoinCode(encodeJoinCode(address)!)).toEqual(address);
+    }
+    expect(normaliseRoomCode(' Ab–c d-E ')).toBe('abcde');
+  });
+
+  it('[DI10] the registry believes only what it writes', () => {
+    expect(parseLocalEntry('{"pid":12,"host":"127.0.0.1","port":29798}')).toEqual({ pid: 12, address: { host: '127.0.0.1', port: 29_798 } });
+    for (const text of ['', '[]', 'null', '{"pid":"1","host":"127.0.0.1","port":1}', '{"pid":1,"host":"a.b","port":1}', '{"pid":1,"host":"127.0.0.1","port":0}', '{']) expect(parseLocalEntry(text)).toBeUndefined();
+  });
+
+  it('[DI11] says in words why sending fails', () => {
+    expect(describeSendError('EPERM', 'eth0', 'linux')).toMatch(/firewall|kill switch/);
+    expect(describeSendError('EHOSTUNREACH', 'en0', 'darwin')).toMatch(/Local Network/);
+  });
+
+  it('[DI12] a source may burst and then has a rate; sources are bounded', () => {
+    const rates = new SourceRates(3, 10, 2);
+    expect([1, 2, 3, 4].map(() => rates.take('a', 0))).toEqual([true, true, true, false]);
+    expect(rates.take('a', 100)).toBe(true);
+    rates.take('b', 100);
+    rates.take('c', 100);
+    expect(rates.take('a', 100)).toBe(true);
+  });
+});
