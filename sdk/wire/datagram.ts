@@ -5,8 +5,8 @@
  *
  *   HELLO  0x01  64 B   kind u8 · version u8 · nonce[8] · roomTag[8] · zero padding
  *   COOKIE 0x02  29 B   kind u8 · nonce[8] · cookie[20]
- *   INIT   0x03  384 B  kind u8 · version u8 · mode u8 · cid u32 · nonce[8] · cookie[20] · roomTag[8]
- *                       · size u16 · noise message 1 [size] · zero padding
+ *   INIT   0x03  384 B  kind u8 · version u8 · cid u32 · nonce[8] · cookie[20] · roomTag[8] · size u16
+ *                       · noise message 1 [size] · zero padding
  *   RESP   0x04         kind u8 · cid u32 of the receiver · cid u32 of the sender · noise message 2
  *   FIN    0x05         kind u8 · cid u32 of the receiver · noise message 3
  *   WHO    0x06  512 B  kind u8 · version u8 · nonce[8] · flags u8 (1: room tag, 2: game id)
@@ -43,10 +43,6 @@ export const ROOM_TAG_BYTES = 8;
 export const DATA_HEADER_BYTES = 11;
 export const TAG_BYTES = 16;
 
-/** Handshake modes on the wire, by position. */
-export const DOOR_MODES = ['open', 'code', 'member'] as const;
-type Mode = (typeof DOOR_MODES)[number];
-
 export interface Hello {
   readonly nonce: Uint8Array;
   readonly roomTag: Uint8Array;
@@ -56,7 +52,6 @@ export interface Cookie {
   readonly cookie: Uint8Array;
 }
 export interface Init {
-  readonly mode: Mode;
   readonly cid: number;
   readonly nonce: Uint8Array;
   readonly cookie: Uint8Array;
@@ -149,7 +144,7 @@ export function decodeCookie(bytes: Uint8Array): Cookie | undefined {
 }
 
 export function encodeInit(init: Init): Uint8Array {
-  start(KIND_INIT).u8(PROTOCOL_VERSION).u8(DOOR_MODES.indexOf(init.mode)).u32(init.cid);
+  start(KIND_INIT).u8(PROTOCOL_VERSION).u32(init.cid);
   writer.raw(init.nonce).raw(init.cookie).raw(init.roomTag).u16(init.noise.length).raw(init.noise);
   return padTo(INIT_BYTES);
 }
@@ -157,14 +152,13 @@ export function encodeInit(init: Init): Uint8Array {
 export function decodeInit(bytes: Uint8Array): Init | undefined {
   const reader = open(bytes, KIND_INIT, INIT_BYTES);
   if (reader === undefined || reader.u8() !== PROTOCOL_VERSION) return undefined;
-  const mode = DOOR_MODES[reader.u8()];
   const cid = reader.u32();
   const nonce = reader.take(NONCE_BYTES);
   const cookie = reader.take(COOKIE_BYTES);
   const roomTag = reader.take(ROOM_TAG_BYTES);
   const noise = reader.take(reader.u16());
-  if (mode === undefined || !onlyPadding(reader)) return undefined;
-  return { mode, cid, nonce, cookie, roomTag, noise };
+  if (!onlyPadding(reader)) return undefined;
+  return { cid, nonce, cookie, roomTag, noise };
 }
 
 export function encodeResp(resp: Resp): Uint8Array {

@@ -218,3 +218,101 @@ export const MAX_STATE_PARTS = 120;
 
 /** Entities one room may hold: bounds what a hostile peer makes us keep. */
 export const MAX_ENTITIES = 8_192;
+
+/** Addresses a mesh tries at once because somebody said that a member may answer there. */
+export const MAX_CANDIDATES = 64;
+
+/** How often a member tells whom it hears (ms), and the least time between two tellings. */
+export const HEARTBEAT_MS = 150;
+export const HEARTBEAT_MIN_MS = 25;
+
+/** How long a member must be unreachable before the host calls it away, or the others elect (ms). */
+export const UNREACHABLE_MS = 200;
+
+/** A newcomer whose seat nobody gave within this time has failed (ms). */
+export const JOIN_TIMEOUT_MS = 8_000;
+
+/** Messages kept from a linked peer that is not in our roster yet: its copy of the roster was faster. */
+export const MAX_EARLY_MESSAGES = 64;
+
+/** A member tells who it hears this often (ms). Six lost in a row make it look gone, so not slower than keep-alives. */
+export const BEAT_MS = 100;
+
+/** The mesh looks at itself this often (ms); finer would burn time, coarser delays a new host. */
+export const MESH_TICK_MS = 50;
+
+/** What a member said about whom it hears is forgotten after this (ms), unless repeated. */
+export const BEAT_STALE_MS = 1_000;
+
+/** A fresh link counts in both directions this long before the far side's word is needed (ms). */
+export const LINK_SETTLE_MS = 700;
+
+/** Unreachable this long before the host writes `away` (ms); absorbs one member noticing before another. */
+export const AWAY_HOLD_MS = 150;
+
+/** A peer just seated is not called away before this (ms): it has to learn the roster and link first. */
+export const SEAT_SETTLE_MS = 2_500;
+
+/** Wait before the next in line claims the host's duties when the one before does not (ms). */
+export const CLAIM_RANK_MS = 300;
+
+/** A peer that lost everybody at once is itself cut off; it waits this long before it is host of itself (ms). */
+export const LONE_CLAIM_MS = 3_000;
+
+/** Time a reason to merge or rejoin has to stand before it is acted on, and between repeats (ms). */
+export const MERGE_HOLD_MS = 120;
+export const MERGE_RETRY_MS = 400;
+
+/** First wait between requests for a seat (ms); it doubles up to `JOIN_RETRY_MAX_MS`. */
+export const JOIN_RETRY_MS = 100;
+export const JOIN_RETRY_MAX_MS = 800;
+
+/** Without an answer by then a join has failed (ms). */
+export const JOIN_TIMEOUT_MS = 10_000;
+
+/** The side that is not first to call tries after this (ms). */
+export const DIAL_SECOND_MS = 500;
+
+/** Waits between attempts to link to a seat or a candidate (ms): least and most. */
+export const DIAL_RETRY_MS = 700;
+export const DIAL_RETRY_MAX_MS = 3_000;
+export const CANDIDATE_RETRY_MAX_MS = 8_000;
+
+/** Attempts under way to one seat or candidate; more would only be the same packet again. */
+export const MAX_DIALS_PER_TARGET = 3;
+
+/** Addresses remembered as possibly of this room. */
+export const MAX_CANDIDATES = 64;
+
+/** Members a relayed datagram may pass; longer detours cost more than they help, and loops end. */
+export const MAX_RELAY_HOPS = 4;
+
+/** Relayed datagrams of which only a part has come, for all origins together. */
+export const MAX_RELAY_PARTIALS = 64;
+
+/** A relayed link tries its direct path this often (ms): at first and at most. */
+export const PROBE_MS = 1_000;
+export const PROBE_MAX_MS = 8_000;
+
+/** Messages and bytes kept for one peer that is seated but not yet linked, or linked but not yet seated. */
+export const MAX_EARLY_MESSAGES = 256;
+export const MAX_EARLY_BYTES = 256 * 1_024;
+
+/** A leaving peer waits at most this long for its goodbye to be acknowledged (ms). */
+export const LEAVE_LINGER_MS = 400;
+
+/** Host changes a roster remembers, so that a peer that slept knows whether it missed or lost something. */
+export const MAX_LINEAGE = 32;
+
+/** Departures a roster remembers with their reason. */
+export const MAX_DEPARTED = 16;
+
+/** Answers to WHO per second and their burst: enough for a room full of browsers, too few to be a weapon. */
+export const WHO_RATE_PER_SECOND = 50;
+export const WHO_BURST = 100;
+
+/** Room time follows the host's at this rate (ratio): 5 ms per second is below what anybody sees. */
+export const TIME_SLEW_RATIO = 0.005;
+
+/** Behind by more than this, room time steps forward at once (ms). */
+export const TIME_STEP_MS = 250;

@@ -1,0 +1,89 @@
+/**
+ * One attempt of ours to connect.
+ *
+ *   hello --COOKIE--> init --RESP--> fin --first sealed packet--> linked
+ *   any --repeats at 100, 200, 400 … ms until the deadline--> failed
+ *   init --RESP that does not verify--> hello (twice, then failed)
+ *   fin --no packet for FIN_PATIENCE_MS--> hello, or `wrong-code` where a code was tried
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { Rng } from '../base/rng.ts';
+import type { FarSide, InitiatorHandshake } from '../secure/handshake.ts';
+import type { Session } from '../secure/session.ts';
+import { HANDSHAKE_RETRY_MS, HANDSHAKE_TIMEOUT_MS } from '../wire/limits.ts';
+import type { Address, AttemptId, DoorMode } from './endpoint-types.ts';
+
+/** How long FIN is repeated before the answer counts as "no". A wrong code is answered with silence. */
+const FIN_PATIENCE_MS = 2_000;
+
+/** Longest pause between repeats. */
+const MAX_RETRY_MS = 800;
+
+export type AttemptState =
+  | { readonly type: 'hello' }
+  | { readonly type: 'init'; readonly cid: number; readonly handshake: InitiatorHandshake }
+  | { readonly type: 'fin'; readonly cid: number; readonly since: number; readonly session: Session; readonly far: FarSide };
+
+export class Attempt {
+  readonly id: AttemptId;
+  readonly address: Address;
+  readonly mode: DoorMode;
+  readonly code: string | undefined;
+  readonly expect: PeerId | undefined;
+  readonly startedAt: number;
+  deadline: number;
+  nonce: Uint8Array;
+  state: AttemptState = { type: 'hello' };
+  /** What is repeated. */
+  datagram: Uint8Array;
+  nextAt: number;
+  restarts = 0;
+  #waitMs = HANDSHAKE_RETRY_MS;
+
+  constructor(now: number, id: AttemptId, address: Address, mode: DoorMode, code: string | undefined, expect: PeerId | undefined, nonce: Uint8Array, hello: Uint8Array) {
+    this.id = id;
+    this.address = address;
+    this.mode = mode;
+    this.code = code;
+    this.expect = expect;
+    this.nonce = nonce;
+    this.datagram = hello;
+    this.startedAt = now;
+    this.deadline = now + HANDSHAKE_TIMEOUT_MS;
+    this.nextAt = now;
+  }
+
+  /** Our connection id; undefined before INIT. */
+  get cid(): number | undefined {
+    return this.state.type === 'hello' ? undefined : this.state.cid;
+  }
+
+  /** A new state, with something new to send at once. */
+  enter(now: number, state: AttemptState, datagram: Uint8Array): void {
+    this.state = state;
+    this.datagram = datagram;
+    this.#waitMs = HANDSHAKE_RETRY_MS;
+    this.nextAt = now;
+  }
+
+  /** Called when the datagram leaves: sets the time of its repetition, jittered by a fifth. */
+  onSent(now: number, rng: Rng): void {
+    this.nextAt = now + this.#waitMs * (0.8 + 0.4 * rng.float());
+    this.#waitMs = Math.min(MAX_RETRY_MS, this.#waitMs * 2);
+  }
+
+  /** True when the other side has our FIN and our last repeat of it, and still says nothing. */
+  isUnheard(now: number): boolean {
+    return this.state.type === 'fin' && now - this.state.since >= FIN_PATIENCE_MS;
+  }
+
+  get wakeAt(): number {
+    const patience = this.state.type === 'fin' ? this.state.since + FIN_PATIENCE_MS : Infinity;
+    return Math.min(this.nextAt, this.deadline, patience);
+  }
+
+  /** The peer answers us with a handshake of its own: ours waits, in case that one fails. */
+  park(until: number): void {
+    if (this.nextAt < until) this.nextAt = until;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * How often strangers may try. Two limits: handshakes per source address (each costs us four scalar
+ * multiplications), and wrong codes per minute (each is a guess).
+ */
+import { CODE_LOCKOUT_MS, MAX_CODE_FAILURES, MAX_CODE_FAILURES_PER_SOURCE, MAX_SOURCES, SOURCE_BURST, SOURCE_RATE_PER_SECOND } from '../wire/limits.ts';
+
+const MINUTE_MS = 60_000;
+
+interface Source {
+  tokens: number;
+  at: number;
+  failures: number;
+  failuresSince: number;
+}
+
+export class JoinGuard {
+  /** In order of first sight: the oldest is forgotten when the table is full. */
+  readonly #sources = new Map<string, Source>();
+  #failures = 0;
+  #failuresSince = -Infinity;
+  #lockedUntil = -Infinity;
+
+  #source(now: number, host: string): Source {
+    let source = this.#sources.get(host);
+    if (source !== undefined) return source;
+    if (this.#sources.size >= MAX_SOURCES) this.#sources.delete(this.#sources.keys().next().value!);
+    source = { tokens: SOURCE_BURST, at: now, failures: 0, failuresSince: now };
+    this.#sources.set(host, source);
+    return source;
+  }
+
+  /** Takes one handshake from the source's allowance. Asked only once the cookie has proved the address. */
+  allow(now: number, host: string): boolean {
+    const source = this.#source(now, host);
+    source.tokens = Math.min(SOURCE_BURST, source.tokens + ((now - source.at) * SOURCE_RATE_PER_SECOND) / 1_000);
+    source.at = now;
+    if (source.tokens < 1) return false;
+    source.tokens--;
+    return true;
+  }
+
+  /** False while code joins are suspended for this source, or for everybody. */
+  allowsCode(now: number, host: string): boolean {
+    if (now < this.#lockedUntil) return false;
+    const source = this.#sources.get(host);
+    return source === undefined || now - source.failuresSince > MINUTE_MS || source.failures < MAX_CODE_FAILURES_PER_SOURCE;
+  }
+
+  onWrongCode(now: number, host: string): void {
+    const source = this.#source(now, host);
+    if (now - source.failuresSince > MINUTE_MS) {
+      source.failures = 0;
+      source.failuresSince = now;
+    }
+    source.failures++;
+    if (now - this.#failuresSince > MINUTE_MS) {
+      this.#failures = 0;
+      this.#failuresSince = now;
+    }
+    if (++this.#failures >= MAX_CODE_FAILURES) this.#lockedUntil = now + CODE_LOCKOUT_MS;
+  }
+}

@@ -1,0 +1,302 @@
+/**
+ * A bad network between addresses, in the shape of what it tests: sans-IO, `handle*` in, `poll*` out.
+ *
+ * Put a datagram in with `handleDatagram`, take it out with `poll` once its time has come. Between the two
+ * it may be lost, doubled, delayed, overtaken, damaged, or stuck behind others on a narrow path. Everything
+ * is decided by the seed: the same calls give the same answers.
+ *
+ * Addresses are whatever the caller calls a host: faults are per pair of hosts, ports are carried along.
+ */
+import { createRng, type Rng } from '../base/rng.ts';
+
+export interface NetemOptions {
+  readonly seed: number;
+  /** Chance of losing a datagram, 0 to 1. */
+  readonly lossRatio?: number;
+  /** Gilbert model: chance per datagram that a burst of loss starts, and its mean length in datagrams. */
+  readonly burstRatio?: number;
+  readonly burstLength?: number;
+  /** Chance that a datagram arrives twice. */
+  readonly duplicateRatio?: number;
+  /** Chance that a datagram of the last minute arrives once more. */
+  readonly replayRatio?: number;
+  /** One-way delay, ms, and what is added at random, ms. More jitter than spacing means reordering. */
+  readonly delayMs?: number;
+  readonly jitterMs?: number;
+  /** Chance that one is held back by three times the jitter or 10 ms more. */
+  readonly reorderRatio?: number;
+  /** Chances of flipped bits (1 to 8), of a cut and of an added tail. */
+  readonly corruptRatio?: number;
+  readonly truncateRatio?: number;
+  readonly extendRatio?: number;
+  /** Bytes per ms of each sending host's uplink; Infinity for none. What waits longer than `queueMs` is dropped. */
+  readonly bytesPerMs?: number;
+  readonly queueMs?: number;
+  /** Datagrams a receiver's socket holds between two polls; more are dropped. */
+  readonly receiveBuffer?: number;
+  /** Largest datagram that passes; larger ones vanish as on a path with a small MTU. */
+  readonly mtuBytes?: number;
+}
+
+export interface NetemDatagram {
+  readonly from: { readonly host: string; readonly port: number };
+  readonly to: { readonly host: string; readonly port: number };
+  /** Which of the receiver's sockets; opaque here. */
+  readonly socket: string;
+  readonly bytes: Uint8Array;
+}
+
+interface Flight extends NetemDatagram {
+  readonly at: number;
+  readonly order: number;
+}
+
+const REPLAY_SPAN_MS = 60_000;
+const REPLAY_KEPT = 256;
+
+/** What happened to all datagrams so far. */
+export interface NetemCounts {
+  sent: number;
+  delivered: number;
+  lost: number;
+  blocked: number;
+  duplicated: number;
+  replayed: number;
+  damaged: number;
+  overflowed: number;
+}
+
+/** Draws a set of faults for one seed: each class is present in half of the seeds (swarm testing). */
+export function swarmOptions(seed: number): NetemOptions {
+  const rng = createRng(seed ^ 0x5eed);
+  const maybe = (most: number): number => (rng.chance(0.5) ? rng.float() * most : 0);
+  return {
+    seed,
+    lossRatio: maybe(0.4),
+    burstRatio: maybe(0.01),
+    burstLength: 1 + rng.int(40),
+    duplicateRatio: maybe(0.5),
+    replayRatio: maybe(0.05),
+    delayMs: maybe(150),
+    jitterMs: maybe(150),
+    reorderRatio: maybe(0.25),
+    corruptRatio: maybe(0.05),
+    truncateRatio: maybe(0.05),
+    extendRatio: maybe(0.05),
+    bytesPerMs: rng.chance(0.2) ? 64 + rng.int(4_000) : Infinity,
+    receiveBuffer: rng.chance(0.2) ? 92 : Infinity,
+  };
+}
+
+export class Netem {
+  readonly counts: NetemCounts = { sent: 0, delivered: 0, lost: 0, blocked: 0, duplicated: 0, replayed: 0, damaged: 0, overflowed: 0 };
+  readonly #rng: Rng;
+  #options: NetemOptions;
+  readonly #heap: Flight[] = [];
+  #order = 0;
+  readonly #blocked = new Set<string>();
+  readonly #bursts = new Map<string, number>();
+  readonly #linkFreeAt = new Map<string, number>();
+  readonly #past: { readonly datagram: NetemDatagram; readonly at: number }[] = [];
+  readonly #received = new Map<string, number>();
+  #receivedAt = -Infinity;
+
+  constructor(options: NetemOptions) {
+    this.#options = options;
+    this.#rng = createRng(options.seed);
+  }
+
+  /** Changes faults from now on; datagrams under way keep theirs. */
+  configure(options: Partial<Omit<NetemOptions, 'seed'>>): void {
+    this.#options = { ...this.#options, ...options };
+  }
+
+  /** No fault any more, no block; the seed's stream goes on. */
+  heal(): void {
+    this.#options = { seed: this.#options.seed, delayMs: Math.min(5, this.#options.delayMs ?? 0) };
+    this.#blocked.clear();
+    this.#bursts.clear();
+  }
+
+  /** Cuts one direction; call it both ways for a whole cut. Applies to what is under way too. */
+  block(from: string, to: string): void {
+    this.#blocked.add(`${from} ${to}`);
+  }
+
+  unblock(from: string, to: string): void {
+    this.#blocked.delete(`${from} ${to}`);
+  }
+
+  /** Cuts every pair of hosts that share no group, both ways. */
+  partition(...groups: readonly (readonly string[])[]): void {
+    for (const one of groups) {
+      for (const other of groups) {
+        if (one === other) continue;
+        for (const a of one) for (const b of other) if (!one.includes(b) && !other.includes(a)) this.block(a, b);
+      }
+    }
+  }
+
+  isBlocked(from: string, to: string): boolean {
+    return this.#blocked.has(`${from} ${to}`);
+  }
+
+  /** Takes a datagram in; `bytes` are copied. */
+  handleDatagram(now: number, datagram: NetemDatagram): void {
+    const o = this.#options;
+    this.counts.sent++;
+    const copy: NetemDatagram = { ...datagram, bytes: datagram.bytes.slice() };
+    if (this.#lost(copy)) {
+      this.counts.lost++;
+      return;
+    }
+    const leavesAt = this.#leave(now, copy);
+    if (leavesAt === undefined) {
+      this.counts.overflowed++;
+      return;
+    }
+    this.#schedule(leavesAt, this.#damage(copy));
+    if (this.#chance(o.duplicateRatio)) {
+      this.counts.duplicated++;
+      this.#schedule(leavesAt, copy);
+    }
+    this.#replay(now, copy);
+  }
+
+  #chance(ratio: number | undefined): boolean {
+    return ratio !== undefined && ratio > 0 && this.#rng.chance(ratio);
+  }
+
+  #lost(datagram: NetemDatagram): boolean {
+    const o = this.#options;
+    if (o.mtuBytes !== undefined && datagram.bytes.length > o.mtuBytes) return true;
+    const pair = `${datagram.from.host} ${datagram.to.host}`;
+    const left = this.#bursts.get(pair) ?? 0;
+    if (left > 0) {
+      this.#bursts.set(pair, left - 1);
+      return true;
+    }
+    if (this.#chance(o.burstRatio)) this.#bursts.set(pair, this.#rng.int(2 * (o.burstLength ?? 10)));
+    return this.#chance(o.lossRatio);
+  }
+
+  /** When the datagram is through its sender's uplink; undefined when the queue is full. */
+  #leave(now: number, datagram: NetemDatagram): number | undefined {
+    const rate = this.#options.bytesPerMs ?? Infinity;
+    if (rate === Infinity) return now;
+    const free = Math.max(now, this.#linkFreeAt.get(datagram.from.host) ?? 0);
+    if (free - now > (this.#options.queueMs ?? 200)) return undefined;
+    const done = free + (datagram.bytes.length + 28) / rate;
+    this.#linkFreeAt.set(datagram.from.host, done);
+    return done;
+  }
+
+  #damage(datagram: NetemDatagram): NetemDatagram {
+    const o = this.#options;
+    let bytes = datagram.bytes;
+    if (this.#chance(o.corruptRatio) && bytes.length > 0) {
+      bytes = bytes.slice();
+      for (let i = 1 + this.#rng.int(8); i > 0; i--) bytes[this.#rng.int(bytes.length)]! ^= 1 << this.#rng.int(8);
+    }
+    if (this.#chance(o.truncateRatio)) bytes = bytes.slice(0, this.#rng.int(bytes.length + 1));
+    if (this.#chance(o.extendRatio)) {
+      const longer = new Uint8Array(bytes.length + 1 + this.#rng.int(64));
+      longer.set(bytes);
+      for (let i = bytes.length; i < longer.length; i++) longer[i] = this.#rng.int(256);
+      bytes = longer;
+    }
+    if (bytes === datagram.bytes) return datagram;
+    this.counts.damaged++;
+    return { ...datagram, bytes };
+  }
+
+  #replay(now: number, datagram: NetemDatagram): void {
+    const ratio = this.#options.replayRatio ?? 0;
+    if (ratio === 0) return;
+    while (this.#past.length > 0 && (now - this.#past[0]!.at > REPLAY_SPAN_MS || this.#past.length >= REPLAY_KEPT)) this.#past.shift();
+    if (this.#past.length > 0 && this.#rng.chance(ratio)) {
+      this.counts.replayed++;
+      this.#schedule(now, this.#past[this.#rng.int(this.#past.length)]!.datagram);
+    }
+    this.#past.push({ datagram, at: now });
+  }
+
+  #schedule(leavesAt: number, datagram: NetemDatagram): void {
+    const o = this.#options;
+    const jitter = o.jitterMs ?? 0;
+    let at = leavesAt + (o.delayMs ?? 0) + (jitter > 0 ? this.#rng.float() * jitter : 0);
+    if (this.#chance(o.reorderRatio)) at += this.#rng.float() * Math.max(10, 3 * jitter);
+    this.#push({ ...datagram, at, order: this.#order++ });
+  }
+
+  /** When the next datagram arrives; Infinity for none. */
+  pollTimeout(): number {
+    return this.#heap[0]?.at ?? Infinity;
+  }
+
+  /** The next datagram that has arrived by `now`, or undefined. */
+  poll(now: number): NetemDatagram | undefined {
+    for (;;) {
+      const first = this.#heap[0];
+      if (first === undefined || first.at > now) return undefined;
+      this.#pop();
+      if (this.isBlocked(first.from.host, first.to.host)) {
+        this.counts.blocked++;
+        continue;
+      }
+      if (this.#overflows(now, first)) {
+        this.counts.overflowed++;
+        continue;
+      }
+      this.counts.delivered++;
+      return first;
+    }
+  }
+
+  /** A socket that is polled seldom holds only so many: what arrived before the last few is gone. */
+  #overflows(now: number, datagram: NetemDatagram): boolean {
+    const room = this.#options.receiveBuffer ?? Infinity;
+    if (room === Infinity) return false;
+    if (now !== this.#receivedAt) {
+      this.#received.clear();
+      this.#receivedAt = now;
+    }
+    const key = `${datagram.to.host} ${datagram.to.port}`;
+    const count = (this.#received.get(key) ?? 0) + 1;
+    this.#received.set(key, count);
+    return count > room;
+  }
+
+  #before(a: Flight, b: Flight): boolean {
+    return a.at < b.at || (a.at === b.at && a.order < b.order);
+  }
+
+  #push(flight: Flight): void {
+    const heap = this.#heap;
+    let i = heap.length;
+    heap.push(flight);
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (this.#before(heap[parent]!, flight)) break;
+      heap[i] = heap[parent]!;
+      i = parent;
+    }
+    heap[i] = flight;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
+      if (this.#before(last, heap[child]!)) break;
+      heap[i] = heap[child]!;
+      i = child;
+    }
+    heap[i] = last;
+  }
+}
