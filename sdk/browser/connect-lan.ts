@@ -1,0 +1,109 @@
+/**
+ * `connectLan`: from a page to its LAN in one awaited call.
+ *
+ * The token comes in the fragment of the page's address, once. It is moved into `sessionStorage` (kept per tab and
+ * per origin, port included) and out of the address bar, so that a screenshot or a copied link gives nothing away.
+ */
+import { BridgeClient } from './bridge-client.ts';
+import type { BridgeState, KeptSeat } from './bridge-client.ts';
+import { LanError } from '../base/errors.ts';
+import { openLanOver } from '../room/lan.ts';
+import type { Lan, LanOptions, Room } from '../room/types.ts';
+import type { AnyGame } from '../sync/definition.ts';
+
+export interface ConnectOptions<G extends AnyGame> extends LanOptions<G> {
+  /** WebSocket address of the local process. Default: the server this page came from. */
+  readonly url?: string;
+  /** Default: the fragment of the page's address, or the one kept in this tab. */
+  readonly token?: string;
+}
+
+/** A `Lan` in a page, with what only a page has. */
+export interface PageLan<G extends AnyGame> extends Lan<G> {
+  /** The seat this tab had before it was reloaded; `joinOrCreate` with its name, or `resume`, takes it up again. */
+  readonly resumed: KeptSeat | undefined;
+  /** Takes the kept seat up again. Rejects with `closed` when there is none any more. */
+  resume(): Promise<Room<G>>;
+  /** The connection to the local process. */
+  readonly connection: BridgeState;
+  onConnection(listener: (state: BridgeState) => void): Disposable;
+}
+
+const TOKEN_KEY = 'lanista-token';
+const TOKEN = /^#?([A-Za-z0-9_-]{20,64})$/;
+
+/**
+ * Connects the page to its local process.
+ * Rejects with `LanError` `bridge`: no process answers, or it refuses this page (the words say why).
+ */
+export async function connectLan<const G extends AnyGame>(game: G, options: ConnectOptions<G>): Promise<PageLan<G>> {
+  const port = await BridgeClient.connect({
+    url: options.url ?? defaultUrl(),
+    token: options.token ?? takeToken(),
+    game: { id: game.id, version: game.version, schemaHash: game.schemaHash },
+  });
+  return openPageLan(game, port, options);
+}
+
+/** A `PageLan` over a client that is connected already; for tests and unusual pages. */
+export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient, options: LanOptions<G>): PageLan<G> {
+  const lan = openLanOver(game, port, options);
+  const listeners = new Set<(state: BridgeState) => void>();
+  port.onState = (state) => {
+    for (const listener of [...listeners]) listener(state);
+  };
+  const extras = {
+    get resumed() {
+      return port.kept;
+    },
+    resume(): Promise<Room<G>> {
+      const kept = port.kept;
+      if (kept === undefined) return Promise.reject(new LanError('closed', 'There is no seat to take up again.', { hint: 'Join a room.' }));
+      // The process answers with the kept seat when the name is its own.
+      return lan.joinOrCreate({ name: kept.name });
+    },
+    get connection() {
+      return port.state;
+    },
+    onConnection(listener: (state: BridgeState) => void): Disposable {
+      const entry = (state: BridgeState): void => listener(state);
+      listeners.add(entry);
+      return { [Symbol.dispose]: () => void listeners.delete(entry) };
+    },
+  };
+  return Object.defineProperties(lan, Object.getOwnPropertyDescriptors(extras)) as PageLan<G>;
+}
+
+function defaultUrl(): string {
+  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/__lanista`;
+}
+
+/** Out of the address bar into the tab's own storage. */
+function takeToken(): string {
+  const given = TOKEN.exec(location.hash)?.[1];
+  if (given !== undefined) {
+    history.replaceState(history.state, '', location.pathname + location.search);
+    keep(given);
+    return given;
+  }
+  const kept = keptToken();
+  if (kept !== undefined) return kept;
+  throw new LanError('bridge', 'This page was opened without its key.', { hint: 'Open the link the game printed when it started.' });
+}
+
+/** Storage can be forbidden; then a reload needs the link again. */
+function keep(token: string): void {
+  try {
+    sessionStorage.setItem(TOKEN_KEY, token);
+  } catch {
+    return;
+  }
+}
+
+function keptToken(): string | undefined {
+  try {
+    return sessionStorage.getItem(TOKEN_KEY) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,176 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { BRIDGE_VERSION, createCommandOutbox } from '../sdk/bridge/index.ts';
+import type { PageCommand } from '../sdk/bridge/index.ts';
+import { filePartsOf } from '../sdk/node/static-files.ts';
+import type { Bridge } from '../sdk/node/bridge-server.ts';
+import { Bench, GAME } from './bridge-fake.ts';
+
+const bench = new Bench();
+let bridge: Bridge;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lanista-page-'));
+  const root = join(folder, 'page');
+  await mkdir(join(root, 'assets'), { recursive: true });
+  await writeFile(join(folder, 'secret.txt'), 'secret');
+  await writeFile(join(root, 'index.html'), '<!doctype html>');
+  await writeFile(join(root, '.env'), 'secret');
+  await writeFile(join(root, 'assets', 'main-abc.js'), 'export {};');
+  await symlink(join(folder, 'secret.txt'), join(root, 'link.txt'));
+  bridge = await bench.start({ root, game: GAME });
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+function ask(path: string, options: { method?: string; host?: string } = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port: bridge.port, path, method: options.method ?? 'GET', headers: { Host: options.host ?? `127.0.0.1:${bridge.port}` } }, (response) => {
+      let body = '';
+      response.on('data', (part) => (body += String(part)));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
+}
+
+/** What a WebSocket attempt comes to: `open`, or the status that refused it. */
+function upgrade(options: { origin?: string | undefined; host?: string; path?: string }): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${bridge.port}${options.path ?? '/__lanista'}`, {
+      ...(options.origin !== undefined && { origin: options.origin }),
+      headers: { Host: options.host ?? `127.0.0.1:${bridge.port}` },
+    });
+    socket.on('open', () => {
+      resolve('open');
+      socket.terminate();
+    });
+    socket.on('unexpected-response', (_request, response) => {
+      resolve(String(response.statusCode));
+      socket.terminate();
+    });
+    socket.on('error', () => resolve('refused'));
+  });
+}
+
+/** Sends `first` on an accepted socket; the close code, or `welcome`. */
+function greet(first: Uint8Array | string | undefined): Promise<number | 'welcome'> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${bridge.port}/__lanista`, { origin: `http://127.0.0.1:${bridge.port}` });
+    socket.on('open', () => {
+      if (first !== undefined) socket.send(first);
+    });
+    socket.on('message', () => {
+      resolve('welcome');
+      socket.terminate();
+    });
+    socket.on('close', (code) => resolve(code));
+    socket.on('error', () => undefined);
+  });
+}
+
+function batch(...commands: PageCommand[]): Uint8Array {
+  const out = createCommandOutbox();
+  for (const command of commands) out.add(command);
+  return out.take()!;
+}
+
+const hello = (token: string): PageCommand => ({ type: 'hello', version: BRIDGE_VERSION, token, game: GAME });
+
+describe('bridge: who gets in', () => {
+  test('[BR20] a WebSocket opens only with exactly our Host and the same Origin', async () => {
+    const { port } = bridge;
+    const own = `127.0.0.1:${port}`;
+    const cases: readonly [string, Parameters<typeof upgrade>[0], string][] = [
+      ['own page by number', { origin: `http://${own}` }, 'open'],
+      ['own page by name', { origin: `http://localhost:${port}`, host: `localhost:${port}` }, 'open'],
+      ['no origin', {}, '403'],
+      ['null origin (file, sandboxed frame)', { origin: 'null' }, '403'],
+      ['foreign site', { origin: 'http://evil.example' }, '403'],
+      ['foreign site, our host name', { origin: 'http://evil.example', host: `localhost:${port}` }, '403'],
+      ['rebound name', { origin: `http://evil.example:${port}`, host: `evil.example:${port}` }, '403'],
+      ['rebound name, our origin', { origin: `http://${own}`, host: `evil.example:${port}` }, '403'],
+      ['another local port', { origin: `http://127.0.0.1:${port + 1}` }, '403'],
+      ['origin without port', { origin: 'http://127.0.0.1' }, '403'],
+      ['https origin', { origin: `https://${own}` }, '403'],
+      ['0.0.0.0', { origin: `http://0.0.0.0:${port}`, host: `0.0.0.0:${port}` }, '403'],
+      ['name and number mixed', { origin: `http://localhost:${port}`, host: own }, '403'],
+      ['prefix of our origin', { origin: `http://${own}.evil.example` }, '403'],
+      ['upper case', { origin: `HTTP://${own}` }, '403'],
+      ['user in origin', { origin: `http://a@${own}` }, '403'],
+      ['host without port', { origin: `http://${own}`, host: '127.0.0.1' }, '403'],
+      ['host with other port', { origin: `http://${own}`, host: `127.0.0.1:${port + 1}` }, '403'],
+      ['other path', { origin: `http://${own}`, path: '/' }, 'refused'],
+      ['path below ours', { origin: `http://${own}`, path: '/__lanista/x' }, 'refused'],
+    ];
+    for (const [name, options, expected] of cases) expect([name, await upgrade(options)]).toEqual([name, expected]);
+  });
+
+  test('[BR21] the first message must be a hello with the token of this launch, in time and small', async () => {
+    const { token } = bridge;
+    expect(await greet(batch(hello('')))).toBe(4_001);
+    expect(await greet(batch(hello(`${token}x`)))).toBe(4_001);
+    expect(await greet(batch(hello(token.slice(1))))).toBe(4_001);
+    expect(await greet(batch({ type: 'ping', stamp: 1 }, hello(token)))).toBe(4_001);
+    expect(await greet(token)).toBe(4_001);
+    expect(await greet(new Uint8Array(0))).toBe(4_001);
+    expect(await greet(new Uint8Array(5_000))).toBe(4_001);
+    expect(await greet(batch(hello(token), { type: 'send', room: 1, peer: 1, channel: 'reliable', lane: 0, bytes: new Uint8Array(5_000) }))).toBe(4_001);
+    const began = performance.now();
+    expect(await greet(undefined)).toBe(4_001);
+    expect(performance.now() - began).toBeLessThan(3_500);
+    expect(await greet(batch(hello(token)))).toBe('welcome');
+    expect(token).toMatch(/^[A-Za-z0-9_-]{22}$/);
+    expect(bridge.url).toBe(`http://127.0.0.1:${bridge.port}/#${token}`);
+  });
+
+  test('[BR22] the page is served with fences around it, to GET and HEAD, to our Host only', async () => {
+    const page = await ask('/');
+    expect(page.status).toBe(200);
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(page.headers['cache-control']).toBe('no-store');
+    expect(page.headers['x-content-type-options']).toBe('nosniff');
+    expect(page.headers['content-security-policy']).toContain("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:");
+    expect(page.headers['content-security-policy']).toContain("frame-ancestors 'none'");
+    expect(page.headers['access-control-allow-origin']).toBeUndefined();
+    expect((await ask('/assets/main-abc.js?v=1')).headers).toMatchObject({ 'content-type': 'text/javascript; charset=utf-8', 'cache-control': expect.stringContaining('immutable') });
+    expect(await ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) expect([method, (await ask('/', { method })).status]).toEqual([method, 405]);
+    for (const host of ['evil.example', `evil.example:${bridge.port}`, '127.0.0.1', `127.0.0.1:${bridge.port + 1}`]) expect([host, (await ask('/', { host })).status]).toEqual([host, 403]);
+  });
+
+  test('[BR23] no path leads out of the page\'s folder', async () => {
+    const paths = ['/../secret.txt', '/..%2fsecret.txt', '/%2e%2e/secret.txt', '/assets/../../secret.txt', '/..%5csecret.txt', '/.env', '/%2eenv', '/link.txt', '/index.html%00.js', '//etc/passwd', '/c:/x', '/%', '/assets', '/assets/', '/index.html.'];
+    for (const path of paths) {
+      const answer = await ask(path);
+      expect([path, answer.status >= 400 && answer.status < 500, answer.body.includes('secret')]).toEqual([path, true, false]);
+    }
+    expect(filePartsOf('http://evil.example/x')).toBeUndefined();
+    expect(filePartsOf('/a/b.js?x=/../y')).toEqual(['a', 'b.js']);
+  });
+
+  test('[BR24] bytes that are no HTTP end the connection and nothing else', async () => {
+    await new Promise<void>((resolve) => {
+      const socket = connect(bridge.port, '127.0.0.1', () => socket.write('\x16\x03\x01\x00\xff\r\n\r\n'));
+      socket.on('close', () => resolve());
+      socket.on('error', () => undefined);
+      socket.resume();
+    });
+    expect((await ask('/')).status).toBe(200);
+  });
+});

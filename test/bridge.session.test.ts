@@ -1,0 +1,324 @@
+import { describe, expect, test } from 'vitest';
+import { LanError } from '../sdk/base/errors.ts';
+import { startBridge } from '../sdk/node/bridge-server.ts';
+import { MAX_MESSAGE_BYTES } from '../sdk/wire/limits.ts';
+import { Bench, drain, GAME, join, ME, OTHER, until } from './bridge-fake.ts';
+
+const bytesOf = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+describe('bridge: a seat seen from the page', () => {
+  test('[BR4] roster, messages both ways, statistics, kick and leave pass unchanged', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start({ game: GAME }));
+    expect(page.self).toBe(ME);
+    expect(page.discovery()).toEqual({ level: 'degraded', reasons: ['Multicast does not come through.'] });
+    const port = await page.open(join());
+    const room = bench.lan.rooms[0]!;
+    expect(port.roster()).toEqual(room.roster());
+
+    expect(port.send(0, OTHER, 'reliable', bytesOf(1, 2), 3)).toBe(true);
+    expect(port.send(0, OTHER, 'unreliable', bytesOf(9))).toBe(true);
+    port.flush(0);
+    await until(() => room.flushes > 0);
+    expect(room.sent).toEqual([
+      { to: OTHER, channel: 'reliable', lane: 3, bytes: bytesOf(1, 2) },
+      { to: OTHER, channel: 'unreliable', lane: 0, bytes: bytesOf(9) },
+    ]);
+
+    let woken = 0;
+    port.onWake = () => woken++;
+    const roster = { ...room.roster(), epoch: 2, host: OTHER };
+    room.say(
+      { type: 'message', from: OTHER, channel: 'sequenced', lane: 1, bytes: bytesOf(4) },
+      { type: 'reset', peer: OTHER },
+      { type: 'merge', lost: true, joined: [OTHER] },
+      { type: 'roster', roster, left: [{ id: OTHER, slot: room.roster().peers[1]!.slot, reason: 'timeout' }] },
+      { type: 'warn', code: 'loss', detail: 'much' },
+    );
+    await until(() => woken > 0);
+    expect(drain(port)).toEqual([
+      { type: 'message', from: OTHER, channel: 'sequenced', lane: 1, bytes: bytesOf(4) },
+      { type: 'reset', peer: OTHER },
+      { type: 'merge', lost: true, joined: [OTHER] },
+      { type: 'roster', roster, left: [{ id: OTHER, slot: 1, reason: 'timeout' }] },
+      { type: 'warn', code: 'loss', detail: 'much' },
+    ]);
+    expect(port.kick(0, OTHER)).toBe(false);
+    expect(port.stats(0)).toEqual(room.stats());
+
+    port.leave(0);
+    await until(() => room.left);
+    await until(() => woken > 1);
+    expect(drain(port)).toEqual([{ type: 'closed', reason: 'bye' }]);
+    expect(port.send(0, OTHER, 'reliable', bytesOf(1))).toBe(false);
+  });
+
+  test('[BR5] all that happens within one turn arrives as one WebSocket message, each way', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const page = await bench.page(bridge);
+    const port = await page.open(join());
+    const room = bench.lan.rooms[0]!;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const before = bridge.stats();
+    for (let i = 0; i < 20; i++) room.say({ type: 'message', from: OTHER, channel: 'unreliable', lane: 0, bytes: bytesOf(i) });
+    for (let i = 0; i < 20; i++) port.send(0, OTHER, 'unreliable', bytesOf(i));
+    port.flush(0);
+    await until(() => room.sent.length === 20);
+    await until(() => bridge.stats().batchesOut > before.batchesOut);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(drain(port).filter((event) => event.type === 'message')).toHaveLength(20);
+    // A ping and its answer, or the statistics of the second, may fall into the same moment.
+    expect(bridge.stats().batchesOut - before.batchesOut).toBeLessThanOrEqual(2);
+    expect(bridge.stats().batchesIn - before.batchesIn).toBeLessThanOrEqual(2);
+  });
+
+  test('[BR6] the largest reliable message passes, a larger one and an absent peer are refused at once', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start());
+    const port = await page.open(join());
+    const room = bench.lan.rooms[0]!;
+    const large = new Uint8Array(MAX_MESSAGE_BYTES).fill(7);
+    expect(port.send(0, OTHER, 'reliable', large)).toBe(true);
+    expect(port.send(0, OTHER, 'reliable', new Uint8Array(MAX_MESSAGE_BYTES + 1))).toBe(false);
+    expect(port.send(0, OTHER, 'unreliable', new Uint8Array(1_101))).toBe(false);
+    expect(port.send(0, ME, 'reliable', bytesOf(1))).toBe(false);
+    expect(port.send(0, 'cccccccccccccccc' as typeof ME, 'reliable', bytesOf(1))).toBe(false);
+    port.flush(0);
+    await until(() => room.sent.length === 1);
+    expect(room.sent[0]!.bytes).toEqual(large);
+    room.say({ type: 'message', from: OTHER, channel: 'reliable', lane: 0, bytes: large });
+    let got: unknown;
+    await until(() => (got ??= port.poll()) !== undefined);
+    expect(got).toMatchObject({ bytes: large });
+  });
+
+  test('[BR7] reliable messages the port cannot take yet wait in order, and the page is held back by what was taken', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start());
+    const port = await page.open(join());
+    const room = bench.lan.rooms[0]!;
+    room.room = 2;
+    let sent = 0;
+    const chunk = (at: number): Uint8Array => new Uint8Array(100_000).fill(at);
+    while (port.send(0, OTHER, 'reliable', chunk(sent))) sent++;
+    expect(sent).toBe(10);
+    port.flush(0);
+    await until(() => room.sent.length === 2);
+    room.room = Infinity;
+    await until(() => room.sent.length === sent);
+    expect(room.sent.map((message) => message.bytes[0])).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    await until(() => port.send(0, OTHER, 'reliable', chunk(sent)));
+  });
+
+  test('[BR8] room time is the process\'s within the stated error, and never runs backwards', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start());
+    const port = await page.open(join());
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    let last = 0;
+    for (let i = 0; i < 50; i++) {
+      const now = page.time.now();
+      const time = port.time(now);
+      expect(time).toBeGreaterThanOrEqual(last);
+      last = time;
+      expect(Math.abs(time - (now + 1_000_000))).toBeLessThanOrEqual(port.timeErrorMs(now) + 1);
+      await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+  });
+
+  test('[BR9] errors of the network half keep code, words and hint; an abort reaches it', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start());
+    const full = await page.open({ type: 'join', target: 'full', code: undefined, spectate: false }).catch((error: unknown) => error as LanError);
+    expect(full).toMatchObject({ code: 'room-full', hint: 'Watch instead.', message: 'The room has no free seat. Watch instead.' });
+    const abort = new AbortController();
+    const never = page.open({ type: 'join', target: 'never', code: undefined, spectate: false }, abort.signal);
+    await until(() => bench.lan.requests.length === 2);
+    abort.abort();
+    await expect(never).rejects.toMatchObject({ code: 'aborted' });
+    await until(() => bench.lan.aborts === 1);
+  });
+
+  test('[BR10] the list of rooms is live while anybody watches', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start());
+    const room = { id: '00' as never, name: 'Näst ☂', players: 2, max: 8, locked: true, pingMs: 1.5, gameId: 'g', version: 3, schemaHash: 4, compatible: false, reason: 'runs 1.3', address: '127.0.0.1:1' };
+    const seen: unknown[] = [];
+    const watching = page.watchRooms((rooms) => seen.push(rooms));
+    expect(seen).toEqual([[]]);
+    await until(() => bench.lan.watchers.size === 1);
+    for (const watcher of bench.lan.watchers) watcher([room, { ...room, pingMs: undefined, reason: undefined, compatible: true }]);
+    await until(() => seen.length >= 3);
+    expect(seen.at(-1)).toEqual([room, { ...room, pingMs: undefined, reason: undefined, compatible: true }]);
+    watching[Symbol.dispose]();
+    await until(() => bench.lan.watchers.size === 0);
+  });
+});
+
+describe('bridge: pages come and go', () => {
+  test('[BR11] a reloaded page gets its seat back; meanwhile the seat is not eligible', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const first = await bench.page(bridge);
+    await first.open(join());
+    const room = bench.lan.rooms[0]!;
+    first.sockets[0]!.terminate();
+    await until(() => room.eligible.at(-1) === false);
+    room.say({ type: 'message', from: OTHER, channel: 'reliable', lane: 0, bytes: bytesOf(1) });
+
+    const second = await bench.page(bridge);
+    expect(second.kept).toEqual({ roomId: room.roster().roomId, name: 'Friday' });
+    const port = await second.open(join());
+    expect(port.roster()).toEqual(room.roster());
+    expect(bench.lan.rooms).toHaveLength(1);
+    expect(room.left).toBe(false);
+    await until(() => room.eligible.at(-1) === true);
+    expect(second.kept).toBeUndefined();
+    port.send(0, OTHER, 'reliable', bytesOf(5));
+    port.flush(0);
+    await until(() => room.sent.length === 1);
+  });
+
+  test('[BR11] a kept seat can be claimed, is left for another room, and is left when nobody comes', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start({ keepMs: 150 });
+    const one = await bench.page(bridge);
+    await one.open(join());
+    one.sockets[0]!.terminate();
+    await until(() => bench.lan.rooms[0]!.eligible.length === 1);
+    const two = await bench.page(bridge);
+    const port = await two.claim();
+    expect(port.roster().name).toBe('Friday');
+    await expect(two.claim()).rejects.toMatchObject({ code: 'closed' });
+    two.sockets[0]!.terminate();
+    await until(() => bench.lan.rooms[0]!.eligible.at(-1) === false);
+    const three = await bench.page(bridge);
+    await three.open(join('Saturday'));
+    expect(bench.lan.rooms.map((room) => room.left)).toEqual([true, false]);
+    three.sockets[0]!.terminate();
+    await until(() => bench.lan.rooms[1]!.left);
+  });
+
+  test('[BR12] the newest tab wins; the old one hears it in words and does not come back', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const old = await bench.page(bridge);
+    const port = await old.open(join());
+    const fresh = await bench.page(bridge);
+    await until(() => old.state.type === 'closed');
+    expect(drain(port)).toEqual([{ type: 'closed', reason: 'bridge' }]);
+    expect(old.state).toMatchObject({ error: { code: 'bridge', message: expect.stringContaining('another tab') } });
+    await expect(old.open(join())).rejects.toMatchObject({ code: 'bridge' });
+    await fresh.open(join());
+    expect(bench.lan.rooms).toHaveLength(1);
+    expect(bridge.stats().pages).toBe(2);
+  });
+
+  test('[BR13] a page that closes on purpose leaves its room at once', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const page = await bench.page(bridge);
+    await page.open(join());
+    await page.close();
+    await until(() => bench.lan.rooms[0]!.left);
+    expect((await bench.page(bridge)).kept).toBeUndefined();
+  });
+
+  test('[BR14] a lost socket closes the page\'s rooms and is opened again, with the list watched as before', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const page = await bench.page(bridge);
+    const port = await page.open(join());
+    page.watchRooms(() => undefined);
+    await until(() => bench.lan.watchers.size === 1);
+    page.sockets[0]!.terminate();
+    await until(() => page.state.type === 'waiting');
+    expect(drain(port).at(-1)).toEqual({ type: 'closed', reason: 'bridge' });
+    await expect(page.open(join())).rejects.toMatchObject({ code: 'bridge' });
+    await until(() => page.state.type === 'open' && bench.lan.watchers.size === 1);
+    expect(page.kept?.name).toBe('Friday');
+  });
+
+  test('[BR15] a lagging page loses unreliable messages, never reliable ones', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const page = await bench.page(bridge);
+    const port = await page.open(join());
+    const room = bench.lan.rooms[0]!;
+    page.sockets[0]!.pause();
+    const filler = new Uint8Array(200_000);
+    // The kernel's own buffers take the first megabytes; after that the process sees the page lag.
+    for (let i = 0; i < 40 && bridge.stats().drops['bridge-page-lagging'] === undefined; i++) {
+      room.say({ type: 'message', from: OTHER, channel: 'reliable', lane: 0, bytes: filler });
+      room.say({ type: 'message', from: OTHER, channel: 'unreliable', lane: 0, bytes: bytesOf(i) });
+      await new Promise((resolve) => setTimeout(resolve, 8));
+    }
+    expect(bridge.stats().drops['bridge-page-lagging']).toBeGreaterThan(0);
+    room.say({ type: 'message', from: OTHER, channel: 'reliable', lane: 1, bytes: bytesOf(99) });
+    page.sockets[0]!.resume();
+    const seen: number[] = [];
+    await until(() => {
+      for (const event of drain(port)) if (event.type === 'message') seen.push(event.lane);
+      return seen.at(-1) === 1;
+    });
+  });
+
+  test('[BR16] while the page is hidden the process sends at least 30 batches a second and the tick goes on', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    let change = (): void => undefined;
+    const timers = new Set<NodeJS.Timeout>();
+    const clock = {
+      hidden: false,
+      now: () => performance.now(),
+      // A hidden page's timers come about once a second.
+      setTimeout: (fn: () => void, ms: number) => {
+        const timer = setTimeout(fn, clock.hidden ? 1_000 : ms);
+        timers.add(timer);
+        return timer;
+      },
+      clearTimeout: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout),
+      requestFrame: () => undefined,
+      onVisibility: (fn: () => void) => {
+        change = fn;
+        return { [Symbol.dispose]: () => undefined };
+      },
+    };
+    const page = await bench.page(bridge, { page: clock });
+    await page.open(join());
+    clock.hidden = true;
+    change();
+    const room = bench.lan.rooms[0]!;
+    await until(() => room.eligible.at(-1) === false);
+    let ticks = 0;
+    const tick = (): void => {
+      ticks++;
+      page.time.schedule(page.time.now() + 16, tick);
+    };
+    tick();
+    const before = bridge.stats().batchesOut;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(bridge.stats().batchesOut - before).toBeGreaterThanOrEqual(30);
+    expect(ticks).toBeGreaterThanOrEqual(25);
+    clock.hidden = false;
+    change();
+    await until(() => room.eligible.at(-1) === true);
+    page.time.cancel();
+    for (const timer of timers) clearTimeout(timer);
+  });
+
+  test('[BR17] a taken port is one plain sentence', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const error = await startBridge({ lan: bench.lan, port: bridge.port }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(LanError);
+    expect(error).toMatchObject({ code: 'bind-failed', message: `Port ${bridge.port} on 127.0.0.1 is taken by another program. Choose another with --port, or --port 0 for any free one.` });
+  });
+
+  test('[BR18] a page built from another version of the game is told to reload', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start({ game: { ...GAME, schemaHash: 8 } });
+    await expect(bench.page(bridge)).rejects.toMatchObject({ code: 'bridge', message: expect.stringContaining('Reload') });
+  });
+});
