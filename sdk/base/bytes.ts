@@ -108,7 +108,9 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.bytes[this.#reserve(1)] = value;
+    // Reserve first: `this.bytes[this.#reserve(1)]` would take the buffer before it grows, and lose the byte.
+    const at = this.#reserve(1);
+    this.bytes[at] = value;
     return this;
   }
 

@@ -58,7 +58,7 @@ export const bool: Field<boolean> = {
   },
 };
 
-/** Milliseconds, 0 to 8,900 years' worth of microseconds: written as whole microseconds in 48 bits. */
+/** Milliseconds, 0 to 2.8e11 (8.9 years): written as whole microseconds in 48 bits. */
 export const ms: Field<number> = {
   write: (out, value) => void out.u48(clamp(value * 1_000, MAX_U48)),
   read: (from) => from.u48() / 1_000,

@@ -165,7 +165,9 @@ function receivePage(page: WebSocket, token: string, session: BridgeSession, gre
     session.detach(page);
   });
   page.on('message', (data: RawData, isBinary: boolean) => {
-    const bytes = data as Buffer;
+    const buffer = data as Buffer;
+    // Not a Buffer from here on: its `slice` shares memory where everybody expects a copy.
+    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     if (known) return isBinary ? session.receive(page, bytes) : session.drop('bridge-text');
     if (page.readyState !== page.OPEN) return;
     clearTimeout(late);
