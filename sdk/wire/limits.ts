@@ -219,21 +219,12 @@ export const MAX_STATE_PARTS = 120;
 /** Entities one room may hold: bounds what a hostile peer makes us keep. */
 export const MAX_ENTITIES = 8_192;
 
-/** Addresses a mesh tries at once because somebody said that a member may answer there. */
-export const MAX_CANDIDATES = 64;
-
 /** How often a member tells whom it hears (ms), and the least time between two tellings. */
 export const HEARTBEAT_MS = 150;
 export const HEARTBEAT_MIN_MS = 25;
 
 /** How long a member must be unreachable before the host calls it away, or the others elect (ms). */
 export const UNREACHABLE_MS = 200;
-
-/** A newcomer whose seat nobody gave within this time has failed (ms). */
-export const JOIN_TIMEOUT_MS = 8_000;
-
-/** Messages kept from a linked peer that is not in our roster yet: its copy of the roster was faster. */
-export const MAX_EARLY_MESSAGES = 64;
 
 /** A member tells who it hears this often (ms). Six lost in a row make it look gone, so not slower than keep-alives. */
 export const BEAT_MS = 100;
@@ -316,3 +307,6 @@ export const TIME_SLEW_RATIO = 0.005;
 
 /** Behind by more than this, room time steps forward at once (ms). */
 export const TIME_STEP_MS = 250;
+
+/** Requests of one peer that wait for an answer at once, on either side: bounds what a silent or greedy peer can pile up. */
+export const MAX_PENDING_CALLS = 256;

@@ -1,0 +1,82 @@
+/**
+ * The bodies of messages, requests and presence: by our fields (a flat array in order of declaration) or by any Standard Schema
+ * (a msgpack value, validated on both sides). What does not validate never reaches the game.
+ */
+import { LanError } from '../base/errors.ts';
+import type { PackReader, PackWriter } from '../wire/pack.ts';
+import type { PayloadValue } from '../wire/payload.ts';
+import { decodePayload, encodePayload } from '../wire/payload.ts';
+import { show } from './definition.ts';
+import type { FieldSpec, Fields } from './field.ts';
+import { specOf } from './field.ts';
+import type { StandardSchemaV1 } from './standard-schema.ts';
+import { isStandardSchema } from './standard-schema.ts';
+
+export interface BodyCodec {
+  /** Appends the body. Throws `bad-value` with the field's path. */
+  write(out: PackWriter, body: unknown, path: string): void;
+  /** Reads the rest of `input`; undefined when it is not valid. */
+  read(input: PackReader): Readonly<{ body: unknown }> | undefined;
+}
+
+export function bodyCodec(of: Fields | StandardSchemaV1): BodyCodec {
+  return isStandardSchema(of) ? foreignCodec(of) : fieldsCodec(of);
+}
+
+function fieldsCodec(fields: Fields): BodyCodec & { readonly names: readonly string[] } {
+  const names = Object.keys(fields);
+  const specs: readonly FieldSpec[] = names.map((name) => specOf(fields[name]!));
+  return {
+    names,
+    write(out, body, path) {
+      if (typeof body !== 'object' || body === null) throw new LanError('bad-value', `${path}: expected an object, got ${show(body)}.`);
+      const given = body as Readonly<Record<string, unknown>>;
+      for (const name of Object.keys(given)) if (!names.includes(name)) throw new LanError('bad-value', `${path}.${name}: there is no such field.`, { hint: `Fields are ${names.join(', ')}.` });
+      out.array(specs.length);
+      specs.forEach((spec, i) => {
+        const value = given[names[i]!] ?? spec.initial;
+        const expected = spec.check(value);
+        if (expected !== undefined) throw new LanError('bad-value', `${path}.${names[i]}: expected ${expected}, got ${show(value)}.`);
+        if (spec.codec.storage === 'boxed') spec.codec.write(out, value);
+        else out.int(spec.codec.quantise(spec.codec.toLive(value)));
+      });
+    },
+    read(input) {
+      if (input.array(specs.length) !== specs.length) return undefined;
+      const body: Record<string, unknown> = {};
+      for (let i = 0; i < specs.length; i++) {
+        const { codec } = specs[i]!;
+        if (codec.storage === 'boxed') body[names[i]!] = codec.read(input);
+        else {
+          const int = input.int();
+          if (int < codec.low || int > codec.high) return undefined;
+          body[names[i]!] = codec.fromLive(codec.dequantise(int));
+        }
+        if (!input.ok) return undefined;
+      }
+      return input.done ? { body } : undefined;
+    },
+  };
+}
+
+function foreignCodec(schema: StandardSchemaV1): BodyCodec {
+  const validate = (value: unknown): { readonly value: unknown } | { readonly words: string } => {
+    const result = schema['~standard'].validate(value);
+    if (result instanceof Promise) throw new LanError('bad-definition', 'a message schema must validate synchronously.', { hint: 'Remove async refinements.' });
+    return result.issues === undefined ? { value: result.value } : { words: result.issues.map((issue) => issue.message).join('; ') };
+  };
+  return {
+    write(out, body, path) {
+      const checked = validate(body);
+      if ('words' in checked) throw new LanError('bad-value', `${path}: ${checked.words}.`);
+      out.raw(encodePayload(checked.value as PayloadValue));
+    },
+    read(input) {
+      const bytes = input.rest();
+      const value = decodePayload(bytes);
+      if (value === undefined) return undefined;
+      const checked = validate(value);
+      return 'words' in checked ? undefined : { body: checked.value };
+    },
+  };
+}

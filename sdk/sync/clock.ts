@@ -1,0 +1,64 @@
+/**
+ * Fixed ticks on shared time: tick `n` of `every(hz)` is at `n * 1000 / hz` ms of room time, the same moment on every peer.
+ * After a stall a bounded part is caught up and the rest skipped: a replay of the past helps nobody.
+ */
+import { disposable } from '../base/emitter.ts';
+import { LanError } from '../base/errors.ts';
+
+/** Most of the past that is caught up, ms. */
+const CATCH_UP_MS = 250;
+
+interface Beat {
+  readonly hz: number;
+  readonly fn: (tick: number, time: number) => void;
+  next: number;
+  live: boolean;
+}
+
+export class Metronome {
+  readonly #beats = new Set<Beat>();
+  readonly #changed: () => void;
+
+  /** @param changed called when an earlier deadline may exist. */
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  every(time: number, hz: number, fn: (tick: number, time: number) => void): Disposable {
+    if (!(hz >= 0.1 && hz <= 120)) throw new LanError('bad-argument', `clock.every: expected 0.1 to 120 Hz, got ${hz}.`);
+    const beat: Beat = { hz, fn, next: Math.floor((time * hz) / 1_000) + 1, live: true };
+    this.#beats.add(beat);
+    this.#changed();
+    return disposable(() => {
+      beat.live = false;
+      this.#beats.delete(beat);
+    });
+  }
+
+  /** Room time of the next tick; Infinity for none. */
+  deadline(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const beat of this.#beats) earliest = Math.min(earliest, (beat.next * 1_000) / beat.hz);
+    return earliest;
+  }
+
+  /** Runs every tick that is due at room time `time`, earliest first. */
+  run(time: number): void {
+    for (const beat of this.#beats) {
+      const oldest = Math.ceil(((time - CATCH_UP_MS) * beat.hz) / 1_000);
+      if (beat.next < oldest) beat.next = oldest;
+    }
+    for (;;) {
+      let due: Beat | undefined;
+      for (const beat of this.#beats) if ((beat.next * 1_000) / beat.hz <= time && (due === undefined || beat.next / beat.hz < due.next / due.hz)) due = beat;
+      if (due === undefined) return;
+      const tick = due.next++;
+      due.fn(tick, (tick * 1_000) / due.hz);
+    }
+  }
+
+  stop(): void {
+    for (const beat of this.#beats) beat.live = false;
+    this.#beats.clear();
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * One peer's stream of state, as it arrives: order, baselines, and applying it.
+ *
+ * A tick is complete when all its parts were applied; only complete ticks are acked, so a baseline is always a state this
+ * replica has had in full. Ticks older than the newest applied are dropped whole: no field ever goes back.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { PackReader } from '../wire/pack.ts';
+import { MAX_STATE_PARTS } from '../wire/limits.ts';
+import { bitCount, decodeChanged, decodeWhole } from './delta.ts';
+import type { WholeValues } from './delta.ts';
+import { EntityCore } from './entity.ts';
+import type { EntityHome, KindSpec, SnapshotSource } from './entity.ts';
+import { Playout } from './interpolation.ts';
+import type { EntityStore } from './store.ts';
+
+/** Why a state frame was refused. */
+export type StateDrop = 'state-malformed' | 'state-old' | 'state-baseline' | 'state-session' | 'state-value' | 'state-full';
+
+/** What the rules of authority say to a claim. `later`: not decidable yet, so the tick must not be acked. */
+export type Claim = 'accept' | 'refuse' | 'later';
+
+export interface InboundRules {
+  readonly home: EntityHome;
+  readonly self: PeerId;
+  /** `core` is undefined for an entity that is new here. */
+  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, epoch: number): Claim;
+  /** Authority over `core` moved to `from`. */
+  yielded(core: EntityCore, previous: PeerId): void;
+  /** This replica is not what the peer says it should be. */
+  diverged(from: PeerId): void;
+  hash(from: PeerId): number;
+}
+
+interface FrameHead {
+  readonly tick: number;
+  readonly time: number;
+  readonly baseline: number;
+  readonly quiet: number;
+  readonly now: number;
+}
+
+export class Inbound implements SnapshotSource {
+  readonly peer: PeerId;
+  readonly session: number;
+  readonly playout: Playout;
+  completeTick = -1;
+  /** The full state has arrived at least once. */
+  synced = false;
+  readonly #hz: number;
+  readonly #store: EntityStore;
+  readonly #rules: InboundRules;
+  #newestTick = -1;
+  #newestTime = 0;
+  readonly #seen = new Uint8Array(MAX_STATE_PARTS);
+  #seenCount = 0;
+  #held = false;
+  #fullTick = -1;
+  #fullNext = 0;
+  #fullHeld = false;
+  readonly #listed = new Set<number>();
+  readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
+
+  constructor(peer: PeerId, session: number, hz: number, store: EntityStore, rules: InboundRules) {
+    this.peer = peer;
+    this.session = session;
+    this.playout = new Playout(1_000 / hz);
+    this.#hz = hz;
+    this.#store = store;
+    this.#rules = rules;
+  }
+
+  /**
+   * Applies one body. Undefined when it was taken, else why it was dropped.
+   * @param now room time.
+   */
+  handleBody(now: number, tick: number, full: boolean, input: PackReader): StateDrop | undefined {
+    const count = input.array(0xffff);
+    const baseAge = input.int();
+    const part = input.count(0xffff);
+    const parts = input.count(0xffff);
+    const phase = input.count(127);
+    const quiet = input.count(127);
+    const hash = input.int();
+    if (!input.ok || count < 6 || part >= parts || full !== baseAge < 0 || (!full && (parts > MAX_STATE_PARTS || baseAge > tick))) return 'state-malformed';
+    const head: FrameHead = { tick, time: ((tick + phase / 128) * 1_000) / this.#hz, baseline: full ? -1 : tick - baseAge, quiet, now };
+    if (full) return this.#handleFull(head, part, parts, input);
+    // Without the state at the baseline the differences mean nothing.
+    if (this.completeTick < 0 || head.baseline > this.completeTick) return 'state-baseline';
+    if (tick < this.#newestTick || (tick === this.#newestTick && this.#seen[part] === 1)) return 'state-old';
+    if (tick > this.#newestTick) this.#begin(head);
+    const drop = this.#entries(head, input);
+    if (drop !== undefined) return drop;
+    this.#seen[part] = 1;
+    this.#seenCount++;
+    if (this.#seenCount === parts && !this.#held) {
+      this.completeTick = tick;
+      if (hash !== 0 && hash !== this.#rules.hash(this.peer)) this.#rules.diverged(this.peer);
+    }
+    return undefined;
+  }
+
+  #begin(head: FrameHead): void {
+    this.#newestTick = head.tick;
+    this.#newestTime = head.time;
+    this.#seen.fill(0);
+    this.#seenCount = 0;
+    this.#held = false;
+    this.playout.arrived(head.now, head.time);
+  }
+
+  /** Parts of a full state come in order, on the reliable channel. */
+  #handleFull(head: FrameHead, part: number, parts: number, input: PackReader): StateDrop | undefined {
+    if (part === 0) {
+      this.#fullTick = head.tick;
+      this.#fullNext = 0;
+      this.#fullHeld = false;
+      this.#listed.clear();
+    }
+    if (part !== this.#fullNext || head.tick !== this.#fullTick) return 'state-malformed';
+    this.#held = false;
+    const drop = this.#entries(head, input, this.#listed);
+    if (drop !== undefined) return drop;
+    if (this.#held) this.#fullHeld = true;
+    this.#fullNext++;
+    if (this.#fullNext < parts || this.#fullHeld) return undefined;
+    if (head.tick >= this.#newestTick) {
+      this.#begin(head);
+      // What the owner did not list, it no longer has.
+      for (const core of [...this.#store.all()]) if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#store.remove(core, false);
+    }
+    if (head.tick > this.completeTick) this.completeTick = head.tick;
+    this.synced = true;
+    return undefined;
+  }
+
+  #entries(head: FrameHead, input: PackReader, listed?: Set<number>): StateDrop | undefined {
+    let origin = this.session;
+    let counter = -1;
+    while (input.more) {
+      const gap = input.count(0xf_ffff);
+      if (gap === 0) {
+        origin = input.count(0xffff_ffff);
+        counter = -1;
+        if (!input.ok) return 'state-malformed';
+        continue;
+      }
+      counter += gap;
+      if (counter > 0xf_ffff) return 'state-malformed';
+      const mask = input.int();
+      if (!input.ok) return 'state-malformed';
+      const drop = mask === 0 ? this.#whole(head, origin, counter, input, listed) : mask === -1 ? this.#gone(origin, counter) : this.#changed(head, origin, counter, mask, input);
+      if (drop !== undefined) return drop;
+    }
+    return input.ok ? undefined : 'state-malformed';
+  }
+
+  #whole(head: FrameHead, origin: number, counter: number, input: PackReader, listed: Set<number> | undefined): StateDrop | undefined {
+    const values = decodeWhole(input, this.#store.kinds, this.#scratch);
+    if (values === undefined) return 'state-value';
+    let core = this.#store.find(origin, counter);
+    if (core === undefined && this.#store.isBuried(origin, counter)) return undefined;
+    if (core !== undefined && core.kind !== values.kind) return 'state-value';
+    if (core === undefined || core.owner !== this.peer) {
+      const claim = this.#rules.judge(this.peer, values.kind, core, values.epoch);
+      if (claim === 'later') this.#held = true;
+      if (claim !== 'accept') return undefined;
+    }
+    listed?.add(origin * 0x10_0000 + counter);
+    if (core === undefined) {
+      if (this.#store.full) return 'state-full';
+      core = new EntityCore(this.#rules.home, values.kind, origin, counter, this.peer);
+      core.epoch = values.epoch;
+      core.source = this;
+      this.#take(core, head, values);
+      this.#store.add(core);
+      return undefined;
+    }
+    const previous = core.owner;
+    if (previous !== this.peer) {
+      core.owner = this.peer;
+      core.epoch = values.epoch;
+      core.yielded = false;
+      this.#rules.yielded(core, previous);
+      core.source = this;
+      core.lastChange = -1;
+    } else if (values.epoch > core.epoch) core.epoch = values.epoch;
+    core.yielded = false;
+    core.source = this;
+    // A full state can be overtaken by a newer body of the same stream.
+    if (core.lastChange > head.tick) return undefined;
+    this.#apply(core, head, values.ints, values.boxed);
+    return undefined;
+  }
+
+  /** The first values of an entity that is new here: nothing to compare, nobody to tell. */
+  #take(core: EntityCore, head: FrameHead, values: WholeValues): void {
+    const { kind } = core;
+    for (let i = 0; i <= kind.count; i++) {
+      core.ints[i] = values.ints[i]!;
+      const codec = kind.fields[i]?.codec;
+      if (codec === undefined) continue;
+      if (codec.storage === 'boxed') core.boxed[i] = values.boxed[i];
+      else core.live[i] = codec.dequantise(values.ints[i]!);
+    }
+    core.lastChange = head.tick;
+    core.track.push(head.tick, head.time, core.ints);
+  }
+
+  #gone(origin: number, counter: number): undefined {
+    const core = this.#store.find(origin, counter);
+    if (core !== undefined && core.owner === this.peer && !core.mine) this.#store.remove(core, true);
+  }
+
+  #changed(head: FrameHead, origin: number, counter: number, mask: number, input: PackReader): StateDrop | undefined {
+    const core = this.#store.find(origin, counter);
+    if (core === undefined || core.owner !== this.peer || core.mine) {
+      // Somebody with a better claim has it, or it is gone: the sender will learn.
+      input.skip(bitCount(mask));
+      return input.ok ? undefined : 'state-malformed';
+    }
+    const age = core.track.ageAtTick(head.baseline);
+    if (age < 0) {
+      this.#held = true;
+      this.#rules.diverged(this.peer);
+      input.skip(bitCount(mask));
+      return input.ok ? undefined : 'state-malformed';
+    }
+    const { ints, boxed } = this.#scratch;
+    for (let i = 0; i <= core.kind.count; i++) {
+      ints[i] = core.ints[i]!;
+      boxed[i] = core.boxed[i];
+    }
+    if (!decodeChanged(input, core, mask, age, ints, boxed)) return 'state-value';
+    this.#apply(core, head, ints, boxed);
+    return undefined;
+  }
+
+  /** Makes `ints` and `boxed` the newest values, adds the rows, and tells watchers what changed. */
+  #apply(core: EntityCore, head: FrameHead, ints: Int32Array, boxed: readonly unknown[]): void {
+    const { kind, track } = core;
+    let mask = 0;
+    for (let i = 0; i <= kind.count; i++) {
+      const codec = kind.fields[i]?.codec;
+      if (codec?.storage === 'boxed' ? !codec.same(core.boxed[i] ?? null, boxed[i] ?? null) : core.ints[i] !== ints[i]) mask |= 1 << i;
+    }
+    core.lastChange = head.tick;
+    if (mask === 0 && track.size > 0 && head.baseline >= 0) {
+      // At rest, and known to be: this row ends the movement that the row before may suggest.
+      if (track.size > 1) core.smoothly(head.now, () => track.push(head.tick, head.time, core.ints));
+      return;
+    }
+    const old: unknown[] | undefined = core.watched ? kind.fields.map((_, i) => core.value(i)) : undefined;
+    core.smoothly(head.now, () => {
+      this.#rest(core, head);
+      for (let i = 0; i <= kind.count; i++) {
+        core.ints[i] = ints[i]!;
+        const codec = kind.fields[i]?.codec;
+        if (codec === undefined) continue;
+        if (codec.storage === 'boxed') core.boxed[i] = boxed[i];
+        else if ((mask & (1 << i)) !== 0) core.live[i] = codec.dequantise(ints[i]!);
+      }
+      track.push(head.tick, head.time, core.ints);
+    });
+    if (old !== undefined) for (let i = 0; i < kind.count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
+  }
+
+  /**
+   * Fills in what is known of the time since the entity's last row: that it did not change. Without it, a thing that starts
+   * to move would seem to have crept since it last did.
+   */
+  #rest(core: EntityCore, head: FrameHead): void {
+    const { track, kind } = core;
+    if (track.size === 0) return;
+    const nothingMissed = this.completeTick >= head.tick - head.quiet;
+    const known = nothingMissed ? head.tick - kind.every : this.completeTick;
+    const tick = known - (((known % kind.every) + kind.every) % kind.every);
+    if (tick <= track.tick(0) || tick >= head.tick) return;
+    track.rest(tick, head.time - ((head.tick - tick) * 1_000) / this.#hz);
+  }
+
+  get newestTime(): number {
+    return this.#newestTime;
+  }
+}

@@ -1,0 +1,385 @@
+/**
+ * Messages and requests: typed, numbered by order of declaration, checked on both sides.
+ *
+ * `sequenced` and `unreliable` ride on the unreliable channel with a sequence number of their own per peer and name, so that copies
+ * (`redundancy`) are recognised and an older one never follows a newer. Requests are reliable; an answer is matched by its id and its sender.
+ */
+import type { PeerId } from '../base/brand.ts';
+import { disposable } from '../base/emitter.ts';
+import type { LanErrorCode } from '../base/errors.ts';
+import { LanError } from '../base/errors.ts';
+import { distance16 } from '../base/sequence.ts';
+import type { Channel } from '../port/port.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_PENDING_CALLS } from '../wire/limits.ts';
+import { PackReader, PackWriter } from '../wire/pack.ts';
+import type { BodyCodec } from './body.ts';
+import { bodyCodec } from './body.ts';
+import type { AnyGame, MessageDef, RequestDef } from './definition.ts';
+import { ANSWER, CALL, FAILURE, MESSAGE } from './wire.ts';
+
+export type MessageDrop = 'message-malformed' | 'message-unknown' | 'message-invalid' | 'message-old' | 'request-busy';
+
+export interface MessageWorld {
+  readonly self: PeerId;
+  now(): number;
+  roomTime(): number;
+  host(): PeerId;
+  /** Present peers but this one, by slot. */
+  present(): readonly PeerId[];
+  send(to: PeerId, channel: Channel, bytes: Uint8Array): boolean;
+  /** Calls `fn` at the next pump: what a peer sends itself arrives as everything else does. */
+  later(fn: () => void): void;
+  drop(reason: MessageDrop): void;
+  /** A handler of the game threw. */
+  failed(what: string, cause: unknown): void;
+}
+
+interface MessageSpec {
+  readonly index: number;
+  readonly name: string;
+  readonly def: MessageDef<unknown>;
+  readonly codec: BodyCodec;
+  readonly listeners: Set<(body: unknown, meta: { readonly from: PeerId; readonly time: number }) => void>;
+  /** By peer: newest sequence, and a bit for each of the 32 before it. */
+  readonly received: Map<PeerId, { newest: number; mask: number }>;
+  next: number;
+}
+
+interface RequestSpec {
+  readonly index: number;
+  readonly name: string;
+  readonly def: RequestDef<unknown, unknown>;
+  readonly input: BodyCodec;
+  readonly output: BodyCodec;
+  handler: ((input: unknown, from: PeerId) => unknown) | undefined;
+}
+
+interface Pending {
+  readonly to: PeerId;
+  readonly spec: RequestSpec;
+  readonly deadline: number;
+  readonly settle: (error: LanError | undefined, value?: unknown) => void;
+}
+
+interface Repeat {
+  readonly bytes: Uint8Array;
+  readonly to: readonly PeerId[];
+  left: number;
+}
+
+export interface CallSettings {
+  readonly to?: PeerId | 'host';
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 2_000;
+const MAX_REPEATS = 256;
+const CARRIED_CODES: readonly string[] = ['bad-value', 'bad-argument', 'no-handler', 'handler-failed', 'refused', 'not-owner', 'closed', 'unknown-name', 'too-large'];
+
+export class Messenger {
+  readonly #world: MessageWorld;
+  readonly #messages = new Map<string, MessageSpec>();
+  readonly #byIndex: readonly MessageSpec[];
+  readonly #requests = new Map<string, RequestSpec>();
+  readonly #requestByIndex: readonly RequestSpec[];
+  readonly #pending = new Map<number, Pending>();
+  readonly #serving = new Map<PeerId, number>();
+  #repeats: Repeat[] = [];
+  #lastCall = 0;
+  readonly #out = new PackWriter(1_024);
+  bytesOut = 0;
+  bytesIn = 0;
+
+  constructor(game: AnyGame, world: MessageWorld) {
+    this.#world = world;
+    this.#byIndex = Object.entries<MessageDef<unknown>>(game.messages).map(([name, def], index) => ({ index, name, def, codec: bodyCodec(def.body), listeners: new Set(), received: new Map(), next: 0 }));
+    for (const spec of this.#byIndex) this.#messages.set(spec.name, spec);
+    this.#requestByIndex = Object.entries<RequestDef<unknown, unknown>>(game.requests).map(([name, def], index) => ({ index, name, def, input: bodyCodec(def.input), output: bodyCodec(def.output), handler: undefined }));
+    for (const spec of this.#requestByIndex) this.#requests.set(spec.name, spec);
+  }
+
+  #message(name: string): MessageSpec {
+    const spec = this.#messages.get(name);
+    if (spec === undefined) throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: `Messages are ${[...this.#messages.keys()].join(', ')}.` });
+    return spec;
+  }
+
+  #request(name: string): RequestSpec {
+    const spec = this.#requests.get(name);
+    if (spec === undefined) throw new LanError('unknown-name', `there is no request '${name}'.`, { hint: `Requests are ${[...this.#requests.keys()].join(', ')}.` });
+    return spec;
+  }
+
+  send(name: string, body: unknown, to: PeerId | 'host' | 'all' | readonly PeerId[]): void {
+    const spec = this.#message(name);
+    const { delivery, redundancy } = spec.def;
+    const time = this.#world.roomTime();
+    const seq = spec.next;
+    const out = this.#out;
+    out.reset();
+    out.array(5);
+    out.int(MESSAGE);
+    out.int(spec.index);
+    out.int(seq);
+    out.int(Math.floor(time));
+    spec.codec.write(out, body, name);
+    const limit = delivery === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;
+    if (out.offset > limit) throw new LanError('too-large', `message '${name}' takes ${out.offset} bytes, and ${delivery} carries ${limit}.`, { hint: delivery === 'reliable' ? 'Cut it into pieces.' : "Send it 'reliable'." });
+    spec.next = (seq + 1) & 0xffff;
+    const bytes = out.copy();
+    const targets = this.#targets(to);
+    for (const peer of targets) {
+      if (peer === this.#world.self) this.#world.later(() => this.handle(this.#world.self, bytes));
+      else {
+        this.bytesOut += bytes.length;
+        const taken = this.#world.send(peer, delivery === 'reliable' ? 'reliable' : 'unreliable', bytes);
+        if (!taken && delivery === 'reliable' && this.#world.present().includes(peer)) throw new LanError('queue-full', `message '${name}' was not taken: more is queued for ${peer} than the link may hold.`, { hint: 'Send less, or wait.' });
+      }
+    }
+    if (redundancy > 1 && delivery !== 'reliable' && this.#repeats.length < MAX_REPEATS) this.#repeats.push({ bytes, to: targets.filter((peer) => peer !== this.#world.self), left: redundancy - 1 });
+  }
+
+  #targets(to: PeerId | 'host' | 'all' | readonly PeerId[]): readonly PeerId[] {
+    if (to === 'all') return this.#world.present();
+    if (to === 'host') return [this.#world.host()];
+    return typeof to === 'string' ? [to] : to;
+  }
+
+  /** Sends again what is to be sent more than once; called every tick. */
+  repeat(): void {
+    if (this.#repeats.length === 0) return;
+    for (const repeat of this.#repeats) {
+      repeat.left--;
+      for (const peer of repeat.to) if (this.#world.send(peer, 'unreliable', repeat.bytes)) this.bytesOut += repeat.bytes.length;
+    }
+    this.#repeats = this.#repeats.filter((repeat) => repeat.left > 0);
+  }
+
+  onMessage(name: string, listener: (body: unknown, meta: { readonly from: PeerId; readonly time: number }) => void): Disposable {
+    const { listeners } = this.#message(name);
+    const entry: typeof listener = (body, meta) => listener(body, meta);
+    listeners.add(entry);
+    return disposable(() => listeners.delete(entry));
+  }
+
+  answer(name: string, handler: (input: unknown, from: PeerId) => unknown): Disposable {
+    const spec = this.#request(name);
+    if (spec.handler !== undefined) throw new LanError('bad-argument', `request '${name}' already has a handler.`, { hint: 'Dispose the other one first.' });
+    spec.handler = handler;
+    return disposable(() => (spec.handler = undefined));
+  }
+
+  call(name: string, input: unknown, options: CallSettings): Promise<unknown> {
+    let spec: RequestSpec;
+    let bytes: Uint8Array;
+    const id = (this.#lastCall = (this.#lastCall + 1) >>> 0);
+    const { self } = this.#world;
+    let to: PeerId;
+    try {
+      spec = this.#request(name);
+      const target = options.to ?? (spec.def.to === 'host' ? 'host' : undefined);
+      if (target === undefined) throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
+      to = target === 'host' ? this.#world.host() : target;
+      bytes = this.#callBytes(spec, id, input);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    const { signal } = options;
+    if (signal?.aborted === true) return Promise.reject(new LanError('aborted', `request '${name}' was aborted before it was sent.`));
+    if (this.#pending.size >= MAX_PENDING_CALLS) return Promise.reject(new LanError('queue-full', `${MAX_PENDING_CALLS} requests wait for an answer already.`));
+    return new Promise((resolve, reject) => {
+      const abort = (): void => settle(new LanError('aborted', `request '${name}' was aborted.`));
+      const settle = (error: LanError | undefined, value?: unknown): void => {
+        if (!this.#pending.delete(id)) return;
+        signal?.removeEventListener('abort', abort);
+        if (error === undefined) resolve(value);
+        else reject(error);
+      };
+      this.#pending.set(id, { to, spec, deadline: this.#world.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS), settle });
+      signal?.addEventListener('abort', abort, { once: true });
+      if (to === self) this.#world.later(() => this.handle(self, bytes));
+      else if (this.#world.send(to, 'reliable', bytes)) this.bytesOut += bytes.length;
+      else settle(this.#world.present().includes(to) ? new LanError('queue-full', `request '${name}' was not taken: more is queued for ${to} than the link may hold.`) : new LanError('peer-gone', `request '${name}': ${to} is not here.`));
+    });
+  }
+
+  #callBytes(spec: RequestSpec, id: number, input: unknown): Uint8Array {
+    const out = this.#out;
+    out.reset();
+    out.array(5);
+    out.int(CALL);
+    out.int(id);
+    out.int(spec.index);
+    out.int(Math.floor(this.#world.roomTime()));
+    spec.input.write(out, input, spec.name);
+    if (out.offset > MAX_MESSAGE_BYTES) throw new LanError('too-large', `request '${spec.name}' takes ${out.offset} bytes of ${MAX_MESSAGE_BYTES}.`);
+    return out.copy();
+  }
+
+  /** Something of this module's kinds arrived. */
+  handle(from: PeerId, bytes: Uint8Array): void {
+    this.bytesIn += bytes.length;
+    const input = new PackReader(bytes);
+    const count = input.array(5);
+    const type = input.int();
+    if (type === MESSAGE && count === 5) return this.#handleMessage(from, input);
+    if (type === CALL && count === 5) return this.#handleCall(from, input);
+    if (type === ANSWER && count === 3) return this.#handleAnswer(from, input);
+    if (type === FAILURE && count === 4) return this.#handleFailure(from, input);
+    this.#world.drop('message-malformed');
+  }
+
+  #handleMessage(from: PeerId, input: PackReader): void {
+    const spec = this.#byIndex[input.int()];
+    const seq = input.count(0xffff);
+    const time = input.count(0xffff_ffff);
+    if (!input.ok) return this.#world.drop('message-malformed');
+    if (spec === undefined) return this.#world.drop('message-unknown');
+    const read = spec.codec.read(input);
+    if (read === undefined) return this.#world.drop('message-invalid');
+    if (from !== this.#world.self && !this.#isNew(spec, from, seq)) {
+      // A copy sent for redundancy is no refusal worth counting.
+      if (spec.def.redundancy === 1) this.#world.drop('message-old');
+      return;
+    }
+    for (const listener of [...spec.listeners]) this.#guard(`onMessage('${spec.name}')`, () => listener(read.body, { from, time }));
+  }
+
+  #isNew(spec: MessageSpec, from: PeerId, seq: number): boolean {
+    if (spec.def.delivery === 'reliable') return true;
+    const known = spec.received.get(from);
+    if (known === undefined) {
+      spec.received.set(from, { newest: seq, mask: 0 });
+      return true;
+    }
+    const ahead = distance16(seq, known.newest);
+    if (ahead > 0) {
+      known.mask = ahead > 31 ? 0 : (known.mask << ahead) | (1 << (ahead - 1));
+      known.newest = seq;
+      return true;
+    }
+    const bit = 1 << (-ahead - 1);
+    if (spec.def.delivery === 'sequenced' || ahead === 0 || ahead < -32 || (known.mask & bit) !== 0) return false;
+    known.mask |= bit;
+    return true;
+  }
+
+  #handleCall(from: PeerId, input: PackReader): void {
+    const id = input.count(0xffff_ffff);
+    const spec = this.#requestByIndex[input.int()];
+    input.count(0xffff_ffff);
+    if (!input.ok) return this.#world.drop('message-malformed');
+    if (spec === undefined) return this.#world.drop('message-unknown');
+    const read = spec.input.read(input);
+    if (read === undefined) {
+      this.#world.drop('message-invalid');
+      return this.#fail(from, id, 'bad-value', `the request '${spec.name}' did not validate`);
+    }
+    const { handler } = spec;
+    if (handler === undefined) return this.#fail(from, id, 'no-handler', `nobody handles '${spec.name}' there`);
+    const serving = this.#serving.get(from) ?? 0;
+    if (serving >= MAX_PENDING_CALLS) return this.#world.drop('request-busy');
+    this.#serving.set(from, serving + 1);
+    const done = (): void => void this.#serving.set(from, (this.#serving.get(from) ?? 1) - 1);
+    void (async () => handler(read.body, from))().then(
+      (value) => {
+        done();
+        this.#reply(from, id, spec, value);
+      },
+      (error: unknown) => {
+        done();
+        if (error instanceof LanError) return this.#fail(from, id, error.code, error.message);
+        this.#world.failed(`handle('${spec.name}')`, error);
+        this.#fail(from, id, 'handler-failed', error instanceof Error ? error.message : String(error));
+      },
+    );
+  }
+
+  #reply(to: PeerId, id: number, spec: RequestSpec, value: unknown): void {
+    const out = this.#out;
+    out.reset();
+    out.array(3);
+    out.int(ANSWER);
+    out.int(id);
+    try {
+      spec.output.write(out, value, `answer to ${spec.name}`);
+    } catch (error) {
+      this.#world.failed(`handle('${spec.name}')`, error);
+      return this.#fail(to, id, 'handler-failed', error instanceof Error ? error.message : String(error));
+    }
+    this.#deliver(to, out.copy());
+  }
+
+  #fail(to: PeerId, id: number, code: LanErrorCode, words: string): void {
+    const out = this.#out;
+    out.reset();
+    out.array(4);
+    out.int(FAILURE);
+    out.int(id);
+    out.text(code);
+    out.text(words.slice(0, 200));
+    this.#deliver(to, out.copy());
+  }
+
+  #deliver(to: PeerId, bytes: Uint8Array): void {
+    if (to === this.#world.self) return this.#world.later(() => this.handle(to, bytes));
+    this.bytesOut += bytes.length;
+    this.#world.send(to, 'reliable', bytes);
+  }
+
+  #handleAnswer(from: PeerId, input: PackReader): void {
+    const pending = this.#pending.get(input.count(0xffff_ffff));
+    // An answer that comes after its time-out, or from whom nothing was asked, is nobody's.
+    if (pending === undefined || pending.to !== from) return;
+    const read = pending.spec.output.read(input);
+    if (read === undefined) {
+      this.#world.drop('message-invalid');
+      return pending.settle(new LanError('bad-value', `the answer to '${pending.spec.name}' did not validate.`));
+    }
+    pending.settle(undefined, read.body);
+  }
+
+  #handleFailure(from: PeerId, input: PackReader): void {
+    const pending = this.#pending.get(input.count(0xffff_ffff));
+    const code = input.text(32);
+    const words = input.text(1_024);
+    if (!input.done) return this.#world.drop('message-malformed');
+    if (pending === undefined || pending.to !== from) return;
+    pending.settle(new LanError(CARRIED_CODES.includes(code) ? (code as LanErrorCode) : 'handler-failed', `request '${pending.spec.name}' to ${from}: ${words}`));
+  }
+
+  /** Requests to `peer` cannot be answered any more. */
+  peerGone(peer: PeerId, forGood: boolean): void {
+    for (const pending of [...this.#pending.values()]) if (pending.to === peer) pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
+    if (forGood) this.#serving.delete(peer);
+    this.peerRestarted(peer);
+  }
+
+  /** `peer` counts its messages anew. */
+  peerRestarted(peer: PeerId): void {
+    for (const spec of this.#byIndex) spec.received.delete(peer);
+  }
+
+  close(): void {
+    for (const pending of [...this.#pending.values()]) pending.settle(new LanError('closed', `request '${pending.spec.name}': the room was left.`));
+  }
+
+  deadline(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const pending of this.#pending.values()) earliest = Math.min(earliest, pending.deadline);
+    return earliest;
+  }
+
+  handleTimeout(now: number): void {
+    for (const pending of [...this.#pending.values()]) if (pending.deadline <= now) pending.settle(new LanError('timeout', `request '${pending.spec.name}': no answer from ${pending.to} in time.`));
+  }
+
+  #guard(what: string, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#world.failed(what, error);
+    }
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * Replication: what this peer owns goes out, what others own comes in.
+ *
+ * Outgoing there is one stream: the state of all own entities at each tick. A peer first gets all of it on the reliable channel (`full`), acks
+ * its tick, and from then on gets bodies coded against the newest tick it acked. Peers with the same ack share one encoding.
+ * Incoming there is one stream per peer, which applies bodies in order of their ticks and acks those that arrived whole.
+ *
+ *   per peer:  none ──full sent──► waiting ──ack──► following ──ack too old, resync asked, link reset──► none
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { RoomPort } from '../port/port.ts';
+import { HISTORY_ROWS } from '../wire/limits.ts';
+import { PackWriter } from '../wire/pack.ts';
+import type { BodyParts, Tombstone } from './delta.ts';
+import { FRAME, FULL_FRAME, encodeBody, hashEntity } from './delta.ts';
+import type { EntityCore } from './entity.ts';
+import { Inbound } from './inbound.ts';
+import type { EntityStore } from './store.ts';
+
+/** Lane of the reliable channel for full states and authority; messages have their own, so neither waits for the other. */
+export const CONTROL_LANE = 1;
+
+/** How often a whole state may be sent to one peer, ms: what asks for it must not be able to flood. */
+const FULL_EVERY_MS = 500;
+/** A full state that is not acked for so long is sent again. */
+const FULL_AGAIN_MS = 3_000;
+/** Seconds between hashes of the whole state. */
+const HASH_EVERY_S = 2;
+
+export class Outbound {
+  readonly peer: PeerId;
+  /** Newest tick it has all of; -1 before the full state was acked. */
+  acked = -1;
+  fullTick = -1;
+  fullAt = Number.NEGATIVE_INFINITY;
+  /** The tick we told it we have; to know when an ack has news. */
+  ackSent = -1;
+
+  constructor(peer: PeerId) {
+    this.peer = peer;
+  }
+
+  restart(): void {
+    this.acked = -1;
+    this.fullTick = -1;
+    this.fullAt = Number.NEGATIVE_INFINITY;
+  }
+}
+
+export class Replication {
+  readonly store: EntityStore;
+  readonly hz: number;
+  readonly session: number;
+  readonly #port: RoomPort;
+  readonly outbound = new Map<PeerId, Outbound>();
+  readonly inbound = new Map<PeerId, Inbound>();
+  /** Sorted by origin (own session first), then counter. */
+  #owned: EntityCore[] = [];
+  #unsorted = false;
+  #tombs: Tombstone[] = [];
+  /** Despawned since the last tick. */
+  #dying: EntityCore[] = [];
+  /** Newest tick that was collected, and the newest two with a change. */
+  tick = -1;
+  #changeTick = -1;
+  #quiet = 127;
+  #phase = 0;
+  readonly #body = new PackWriter(8_192);
+  readonly #message = new PackWriter(2_048);
+  readonly #cache = new Map<number, BodyParts>();
+  bytesOut = 0;
+  bytesIn = 0;
+
+  constructor(port: RoomPort, store: EntityStore, hz: number, session: number) {
+    this.#port = port;
+    this.store = store;
+    this.hz = hz;
+    this.session = session;
+  }
+
+  get owned(): readonly EntityCore[] {
+    return this.#owned;
+  }
+
+  /** `core` is ours from now on: new, or handed to us. Everything about it is told anew. */
+  own(core: EntityCore): void {
+    core.mine = true;
+    core.source = undefined;
+    core.bornTick = Number.POSITIVE_INFINITY;
+    core.mark(0);
+    this.#owned.push(core);
+    this.#unsorted = true;
+  }
+
+  /** `core` is somebody else's from now on. */
+  disown(core: EntityCore): void {
+    core.mine = false;
+    core.dirty = 0;
+    const at = this.#owned.indexOf(core);
+    if (at >= 0) this.#owned.splice(at, 1);
+  }
+
+  /** An own entity is gone; the others are told until each has acked it. */
+  bury(core: EntityCore): void {
+    this.disown(core);
+    this.#dying.push(core);
+  }
+
+  /** Takes over what the game assigned since the last tick. `time` is when, in room time. */
+  collect(tick: number, time: number): void {
+    this.tick = tick;
+    this.#phase = Math.min(127, Math.max(0, Math.floor(((time * this.hz) / 1_000 - tick) * 128)));
+    const { store } = this;
+    let changed = false;
+    let kept = 0;
+    for (let i = 0; i < store.queued; i++) {
+      const core = store.queue[i]!;
+      const { kind } = core;
+      if (!core.mine || !core.alive) {
+        core.queued = false;
+        continue;
+      }
+      if (core.bornTick < tick && tick % kind.every !== 0) {
+        store.queue[kept++] = core;
+        continue;
+      }
+      core.queued = false;
+      if (this.#collectOne(core, tick, time)) changed = true;
+    }
+    for (let i = kept; i < store.queued; i++) store.queue[i] = undefined as never;
+    store.queued = kept;
+    for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, tick });
+    if (changed || this.#dying.length > 0) {
+      this.#dying = [];
+      this.#quiet = this.#changeTick < 0 ? 127 : Math.min(127, tick - this.#changeTick);
+      this.#changeTick = tick;
+    }
+  }
+
+  #collectOne(core: EntityCore, tick: number, time: number): boolean {
+    const { kind, ints, live, dirty, changed } = core;
+    const born = core.bornTick === Number.POSITIVE_INFINITY;
+    let any = born;
+    for (let i = 0; i <= kind.count; i++) {
+      if (!born && (dirty & (1 << i)) === 0) continue;
+      if (i === kind.count) {
+        if ((dirty & (1 << i)) !== 0) ints[i] = ints[i]! + 1;
+      } else {
+        const { codec } = kind.fields[i]!;
+        if (codec.storage === 'number') {
+          const int = codec.quantise(live[i]!);
+          if (int === ints[i] && !born) continue;
+          ints[i] = int;
+        }
+      }
+      changed[i] = tick;
+      any = true;
+    }
+    core.dirty = 0;
+    if (!any) return false;
+    if (born) core.bornTick = tick;
+    // At rest until now: without this row, whoever interpolates `at` would glide from the distant past.
+    const { track } = core;
+    if (track.size > 0 && track.tick(0) < tick - kind.every) track.rest(tick - kind.every, time - (kind.every * 1_000) / this.hz);
+    core.lastChange = tick;
+    track.push(tick, time, ints);
+    return true;
+  }
+
+  /** Says to every present peer what it does not know yet. */
+  send(now: number, peers: readonly PeerId[]): void {
+    if (this.#unsorted) this.#sort();
+    this.#body.reset();
+    this.#cache.clear();
+    const hashed = this.tick % (this.hz * HASH_EVERY_S) === 0;
+    const hash = hashed ? this.hash(undefined) : 0;
+    for (const peer of peers) {
+      const out = this.outbound.get(peer);
+      const input = this.inbound.get(peer);
+      if (out === undefined || input === undefined) continue;
+      const ack = input.completeTick;
+      if (out.acked >= 0 && this.tick - out.acked >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
+      if (out.acked < 0) this.#sendFull(now, out, ack);
+      // One body more than the last change needs: it tells that things came to rest.
+      if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed)) this.#sendBody(now, out, ack, hash);
+      else if (ack !== out.ackSent) this.#sendHead(now, out, FRAME, ack, undefined, 0, 0);
+      out.ackSent = ack;
+    }
+    this.#forgetTombs();
+  }
+
+  #sendFull(now: number, out: Outbound, ack: number): void {
+    const since = now - out.fullAt;
+    if (since < FULL_EVERY_MS || (out.fullTick >= 0 && since < FULL_AGAIN_MS)) return;
+    out.fullTick = this.tick;
+    out.fullAt = now;
+    const parts = this.#encode(-1, 0);
+    for (let i = 0; i < parts.starts.length; i++) this.#sendHead(now, out, FULL_FRAME, ack, this.#body.bytes, parts.starts[i]!, parts.ends[i]!);
+  }
+
+  #sendBody(now: number, out: Outbound, ack: number, hash: number): void {
+    let parts = this.#cache.get(out.acked);
+    if (parts === undefined) this.#cache.set(out.acked, (parts = this.#encode(out.acked, hash)));
+    for (let i = 0; i < parts.starts.length; i++) this.#sendHead(now, out, FRAME, ack, this.#body.bytes, parts.starts[i]!, parts.ends[i]!);
+  }
+
+  #encode(baseline: number, hash: number): BodyParts {
+    const head = { tick: this.tick, baseline, phase: this.#phase, quiet: this.tick === this.#changeTick ? this.#quiet : Math.min(127, this.tick - this.#changeTick), hash, session: this.session };
+    return encodeBody(this.#body, head, this.#owned, this.#tombs);
+  }
+
+  #sendHead(now: number, out: Outbound, type: number, ack: number, body: Uint8Array | undefined, start: number, end: number): void {
+    const message = this.#message;
+    message.reset();
+    message.array(5);
+    message.int(type);
+    message.int(this.session & 0xffff);
+    message.int(this.tick);
+    if (ack < 0) message.nil();
+    else message.int(this.tick - ack);
+    if (body === undefined) message.nil();
+    else message.raw(body, start, end);
+    this.bytesOut += message.offset;
+    if (type === FULL_FRAME) this.#port.send(now, out.peer, 'reliable', message.view(), CONTROL_LANE);
+    else this.#port.send(now, out.peer, 'unreliable', message.view(), CONTROL_LANE);
+  }
+
+  /** `peer` says it has all of our state up to `tick`. */
+  handleAck(peer: PeerId, tick: number): void {
+    const out = this.outbound.get(peer);
+    // Only ticks sent since the last full state count: an older ack speaks of a baseline that is gone.
+    if (out === undefined || out.fullTick < 0 || tick < out.fullTick || tick > this.tick) return;
+    if (tick > out.acked) out.acked = tick;
+  }
+
+  /** Hash over what `peer` owns here, or what we own. */
+  hash(peer: PeerId | undefined): number {
+    let sum = 0;
+    if (peer === undefined) for (const core of this.#owned) sum = (sum + hashEntity(core)) >>> 0;
+    else for (const core of this.store.all()) if (core.owner === peer && !core.mine) sum = (sum + hashEntity(core)) >>> 0;
+    return sum === 0 ? 1 : sum;
+  }
+
+  #sort(): void {
+    const { session } = this;
+    this.#owned.sort((a, b) => (a.origin === b.origin ? a.counter - b.counter : a.origin === session ? -1 : b.origin === session ? 1 : a.origin - b.origin));
+    this.#unsorted = false;
+  }
+
+  #forgetTombs(): void {
+    if (this.#tombs.length === 0) return;
+    let oldest = this.tick;
+    for (const out of this.outbound.values()) if (out.acked >= 0 && out.acked < oldest) oldest = out.acked;
+    this.#tombs = this.#tombs.filter((tomb) => tomb.tick > oldest);
+  }
+}

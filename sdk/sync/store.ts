@@ -1,0 +1,120 @@
+/**
+ * Every entity of a room that this peer knows, whoever owns it, and who is watching.
+ *
+ * It also keeps, for a while, the ids of what was despawned, so that a late snapshot from a former owner cannot bring the dead back.
+ */
+import type { PeerId } from '../base/brand.ts';
+import { disposable } from '../base/emitter.ts';
+import { LanError } from '../base/errors.ts';
+import { MAX_ENTITIES } from '../wire/limits.ts';
+import type { AnyGame } from './definition.ts';
+import type { EntityCore } from './entity.ts';
+import { KindSpec } from './entity.ts';
+
+export interface Watcher {
+  spawn?(handle: object): void;
+  despawn?(handle: object): void;
+  authority?(handle: object, previous: PeerId): void;
+  request?(handle: object, from: PeerId): boolean;
+}
+
+/** Ids of the despawned that are remembered; the oldest are forgotten. */
+const MAX_GRAVES = 4_096;
+
+export class EntityStore {
+  readonly kinds: readonly KindSpec[];
+  readonly #byName = new Map<string, KindSpec>();
+  readonly #byId = new Map<number, EntityCore>();
+  readonly #byKind: Set<EntityCore>[];
+  readonly #graves = new Set<number>();
+  readonly #watchers: Set<Watcher>[];
+  /** Entities with unsent changes; the first `queued` count. */
+  readonly queue: EntityCore[] = [];
+  queued = 0;
+
+  constructor(game: AnyGame) {
+    this.kinds = Object.entries(game.entities).map(([name, def], index) => new KindSpec(index, name, def as never, game.stateHz));
+    for (const kind of this.kinds) this.#byName.set(kind.name, kind);
+    this.#byKind = this.kinds.map(() => new Set());
+    this.#watchers = this.kinds.map(() => new Set());
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get full(): boolean {
+    return this.#byId.size >= MAX_ENTITIES;
+  }
+
+  kind(name: string): KindSpec {
+    const kind = this.#byName.get(name);
+    if (kind === undefined) throw new LanError('unknown-name', `there is no entity kind '${name}'.`, { hint: `Kinds are ${[...this.#byName.keys()].join(', ')}.` });
+    return kind;
+  }
+
+  find(origin: number, counter: number): EntityCore | undefined {
+    return this.#byId.get(origin * 0x10_0000 + counter);
+  }
+
+  byId(id: number): EntityCore | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): IterableIterator<EntityCore> {
+    return this.#byId.values();
+  }
+
+  ofKind(kind: KindSpec): ReadonlySet<EntityCore> {
+    return this.#byKind[kind.index]!;
+  }
+
+  isBuried(origin: number, counter: number): boolean {
+    return this.#graves.has(origin * 0x10_0000 + counter);
+  }
+
+  add(core: EntityCore): void {
+    this.#byId.set(core.id, core);
+    this.#byKind[core.kind.index]!.add(core);
+    for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.spawn?.(core.handle);
+  }
+
+  /** @param bury remember the id: it was despawned for good, not merely lost with its owner. */
+  remove(core: EntityCore, bury: boolean): void {
+    if (!core.alive) return;
+    core.alive = false;
+    this.#byId.delete(core.id);
+    this.#byKind[core.kind.index]!.delete(core);
+    if (bury) {
+      this.#graves.add(core.id);
+      if (this.#graves.size > MAX_GRAVES) for (const oldest of this.#graves) {
+        this.#graves.delete(oldest);
+        break;
+      }
+    }
+    for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.despawn?.(core.handle);
+  }
+
+  /** Tells watchers that the owner changed from `previous`. */
+  authorityChanged(core: EntityCore, previous: PeerId): void {
+    for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.authority?.(core.handle, previous);
+  }
+
+  /** Whether the game lets `from` have it; yes unless a watcher refuses. */
+  allows(core: EntityCore, from: PeerId): boolean {
+    for (const watcher of [...this.#watchers[core.kind.index]!]) if (watcher.request?.(core.handle, from) === false) return false;
+    return true;
+  }
+
+  watch(kind: KindSpec, watcher: Watcher): Disposable {
+    const set = this.#watchers[kind.index]!;
+    set.add(watcher);
+    if (watcher.spawn !== undefined) for (const core of [...this.#byKind[kind.index]!]) watcher.spawn(core.handle);
+    return disposable(() => set.delete(watcher));
+  }
+
+  enqueue(core: EntityCore): void {
+    this.queue[this.queued++] = core;
+  }
+}
+

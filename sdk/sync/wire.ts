@@ -1,0 +1,23 @@
+/**
+ * The first number of everything the game half sends: what it is. Every message is one msgpack array.
+ *
+ *   HELLO     [1, session, schemaHash, ready, begun, presence]        reliable, first on lanes 0 and 1
+ *   MESSAGE   [2, index, seq, time, body]                            any channel
+ *   FRAME     [3, tag, tick, ackAge, body]                           unreliable; `delta.ts`
+ *   FULL      [4, tag, tick, ackAge, body]                           reliable, lane 1
+ *   CALL      [5, id, index, time, body]      ANSWER [6, id, body]   FAILURE [7, id, code, words]
+ *   PRESENCE  [8, presence]                   RESYNC [9, tag]
+ *   ASK       [10, tag, id, origin, counter]  DENY the same with 12
+ *   GRANT     [11, tag, id, origin, counter, whole entity]           ADOPT the same with 13
+ */
+export const HELLO = 1;
+export const MESSAGE = 2;
+export const CALL = 5;
+export const ANSWER = 6;
+export const FAILURE = 7;
+export const PRESENCE = 8;
+export const RESYNC = 9;
+export const ASK = 10;
+export const GRANT = 11;
+export const DENY = 12;
+export const ADOPT = 13;
