@@ -1,0 +1,203 @@
+/**
+ * The roster: the agreed list of seats of a room, as a value. Pure: every change is a function from
+ * one roster to the next; who may make it, and when, is decided in `membership.ts`.
+ *
+ * Order: rosters are ordered by (term, epoch). A term belongs to one host: it is a counter times 2^20
+ * plus 20 bits of a hash of the host's id, so two hosts can never write in the same term. Inside a
+ * term only its host writes, and every change is the next epoch.
+ *
+ * Lineage: `lineage` holds the terms this roster continues; whoever comes from another term has been
+ * absorbed, and what its host decided meanwhile gives way (`merge` with `lost`).
+ */
+import type { PeerId, RoomId, Slot } from '../base/brand.ts';
+import type { Address } from '../link/endpoint-types.ts';
+import type { LeaveReason, PortDeparture, SeatStatus } from '../port/port.ts';
+import { MAX_BANNED, MAX_DEPARTED, MAX_ENDPOINTS_PER_PEER, MAX_LINEAGE, MAX_PEERS } from '../wire/limits.ts';
+
+export interface Seat {
+  readonly id: PeerId;
+  readonly slot: Slot;
+  readonly status: SeatStatus;
+  readonly spectator: boolean;
+  readonly eligible: boolean;
+  /** Random number of the running process: another one means that it was started anew. */
+  readonly instance: number;
+  /** Join addresses, the best first. */
+  readonly addresses: readonly Address[];
+}
+
+export interface Roster {
+  readonly roomId: RoomId;
+  readonly name: string;
+  readonly max: number;
+  readonly locked: boolean;
+  readonly term: number;
+  readonly epoch: number;
+  readonly host: PeerId;
+  /** Sorted by slot. */
+  readonly seats: readonly Seat[];
+  readonly banned: readonly PeerId[];
+  /** Who left lately and why, the newest last. */
+  readonly departed: readonly PortDeparture[];
+  /** Terms this roster continues, this one last. */
+  readonly lineage: readonly number[];
+  /** Peers that came in with the merge that began this term; empty when none did. */
+  readonly merged: readonly PeerId[];
+}
+
+export interface Newcomer {
+  readonly id: PeerId;
+  readonly instance: number;
+  readonly spectator: boolean;
+  readonly addresses: readonly Address[];
+}
+
+const TERM_STEP = 2 ** 20;
+
+/** Of two versions of the list, positive when the first is newer. */
+export function compareVersions(aTerm: number, aEpoch: number, bTerm: number, bEpoch: number): number {
+  return aTerm === bTerm ? aEpoch - bEpoch : aTerm - bTerm;
+}
+
+/** 20 bits of a peer's id: its first four characters. The id is a hash already. */
+function hostBits(id: PeerId): number {
+  let bits = 0;
+  for (let i = 0; i < 4; i++) {
+    const code = id.charCodeAt(i);
+    bits = (bits << 5) | ((code >= 97 ? code - 97 : code - 24) & 31);
+  }
+  return bits & (TERM_STEP - 1);
+}
+
+/** The smallest term of `host` that is greater than `after`. */
+export function nextTerm(after: number, host: PeerId): number {
+  return (Math.floor(after / TERM_STEP) + 1) * TERM_STEP + hostBits(host);
+}
+
+export function seatOf(roster: Roster, id: PeerId): Seat | undefined {
+  for (const seat of roster.seats) if (seat.id === id) return seat;
+  return undefined;
+}
+
+export function foundRoster(room: { readonly roomId: RoomId; readonly name: string; readonly max: number; readonly locked: boolean }, founder: Newcomer, startTerm: number): Roster {
+  const term = nextTerm(startTerm * TERM_STEP, founder.id);
+  const seat: Seat = { ...founder, addresses: boundAddresses(founder.addresses), slot: 0 as Slot, status: 'present', eligible: true };
+  return { ...room, term, epoch: 1, host: founder.id, seats: [seat], banned: [], departed: [], lineage: [term], merged: [] };
+}
+
+/** At most `MAX_ENDPOINTS_PER_PEER`, without repeats, the first ones first. */
+export function boundAddresses(...lists: readonly (readonly Address[])[]): readonly Address[] {
+  const out: Address[] = [];
+  for (const list of lists) {
+    for (const address of list) {
+      if (out.length >= MAX_ENDPOINTS_PER_PEER) return out;
+      if (!out.some((other) => other.host === address.host && other.port === address.port)) out.push({ host: address.host, port: address.port });
+    }
+  }
+  return out;
+}
+
+function freeSlot(seats: readonly Seat[]): Slot | undefined {
+  let taken = 0;
+  for (const seat of seats) taken |= 1 << seat.slot;
+  for (let slot = 0; slot < MAX_PEERS; slot++) if ((taken & (1 << slot)) === 0) return slot as Slot;
+  return undefined;
+}
+
+const bySlot = (a: Seat, b: Seat): number => a.slot - b.slot;
+
+/** The same list, one epoch later, with what `change` says. */
+export function nextEpoch(roster: Roster, change: Partial<Roster>): Roster {
+  return { ...roster, ...change, epoch: roster.epoch + 1 };
+}
+
+/** Gives `newcomer` a seat: its own when it has one, else the lowest free slot. */
+export function seatPeer(roster: Roster, newcomer: Newcomer): Roster | 'kicked' | 'room-full' {
+  if (roster.banned.includes(newcomer.id)) return 'kicked';
+  const old = seatOf(roster, newcomer.id);
+  if (old !== undefined) {
+    const seat: Seat = { ...old, status: 'present', instance: newcomer.instance, addresses: boundAddresses(newcomer.addresses) };
+    return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
+  }
+  const slot = freeSlot(roster.seats);
+  const players = roster.seats.filter((seat) => !seat.spectator).length;
+  if (slot === undefined || (!newcomer.spectator && players >= roster.max)) return 'room-full';
+  const seat: Seat = { ...newcomer, addresses: boundAddresses(newcomer.addresses), slot, status: 'present', eligible: true };
+  return nextEpoch(roster, { seats: [...roster.seats, seat].sort(bySlot) });
+}
+
+/** Changes one seat; the same roster when nothing changes or the seat is not there. */
+export function updateSeat(roster: Roster, id: PeerId, change: Partial<Pick<Seat, 'status' | 'eligible' | 'addresses'>>): Roster {
+  const old = seatOf(roster, id);
+  if (old === undefined) return roster;
+  const seat: Seat = { ...old, ...change };
+  if (seat.status === old.status && seat.eligible === old.eligible && sameAddresses(seat.addresses, old.addresses)) return roster;
+  return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
+}
+
+function sameAddresses(a: readonly Address[], b: readonly Address[]): boolean {
+  return a.length === b.length && a.every((address, i) => address.host === b[i]!.host && address.port === b[i]!.port);
+}
+
+/** Takes a seat away; `ban` keeps the key out for the room's life. */
+export function removeSeat(roster: Roster, id: PeerId, reason: LeaveReason, ban = false): Roster {
+  const seat = seatOf(roster, id);
+  const banned = ban && !roster.banned.includes(id) ? [...roster.banned, id].slice(-MAX_BANNED) : roster.banned;
+  if (seat === undefined) return banned === roster.banned ? roster : nextEpoch(roster, { banned });
+  const departed = [...roster.departed.filter((one) => one.id !== id), { id, slot: seat.slot, reason }].slice(-MAX_DEPARTED);
+  return nextEpoch(roster, { seats: roster.seats.filter((other) => other !== seat), banned, departed });
+}
+
+/** A new host continues the list in a term of its own, with those it reaches present. */
+export function claimRoster(roster: Roster, host: PeerId, after: number, isPresent: (seat: Seat) => boolean): Roster {
+  const term = nextTerm(Math.max(after, roster.term), host);
+  const seats = roster.seats.map((seat): Seat => {
+    const status = seat.id === host || (seat.status === 'present' && isPresent(seat)) ? 'present' : 'away';
+    return status === seat.status ? seat : { ...seat, status };
+  });
+  return { ...roster, term, epoch: roster.epoch + 1, host, seats, lineage: [...roster.lineage, term].slice(-MAX_LINEAGE), merged: [] };
+}
+
+/**
+ * Two parts become one: `winner` keeps its slots, seats of `loser` whose slot is taken get the lowest
+ * free one. Who is present in either part is present. Seats beyond `MAX_PEERS` stay out.
+ */
+export function mergeRosters(winner: Roster, loser: Roster, after: number): Roster {
+  const banned = [...new Set([...winner.banned, ...loser.banned])].slice(-MAX_BANNED);
+  const seats: Seat[] = winner.seats.filter((seat) => !banned.includes(seat.id));
+  const merged: PeerId[] = [];
+  for (const seat of loser.seats) {
+    if (banned.includes(seat.id)) continue;
+    const at = seats.findIndex((other) => other.id === seat.id);
+    if (at >= 0) {
+      if (seat.status !== 'present') continue;
+      // The loser's word is newer about a peer that followed it.
+      const old = seats[at]!;
+      if (old.status !== 'present' || seat.id === loser.host) {
+        seats[at] = { ...old, status: 'present', instance: seat.instance, eligible: seat.eligible, addresses: boundAddresses(seat.addresses, old.addresses) };
+        merged.push(seat.id);
+      }
+      continue;
+    }
+    const slot = seats.some((other) => other.slot === seat.slot) ? freeSlot([...seats, ...loser.seats]) ?? freeSlot(seats) : seat.slot;
+    if (slot === undefined) continue;
+    seats.push({ ...seat, slot });
+    if (seat.status === 'present') merged.push(seat.id);
+  }
+  const term = nextTerm(Math.max(after, winner.term, loser.term), winner.host);
+  const lineage = [...winner.lineage.filter((one) => one !== loser.term), term].slice(-MAX_LINEAGE);
+  const departed = winner.departed.filter((one) => !seats.some((seat) => seat.id === one.id));
+  return { ...winner, term, epoch: Math.max(winner.epoch, loser.epoch) + 1, seats: seats.sort(bySlot), banned, departed, lineage, merged };
+}
+
+/** Who is gone between two lists, with the reason the newer one gives. */
+export function departures(before: Roster, after: Roster): readonly PortDeparture[] {
+  const left: PortDeparture[] = [];
+  for (const seat of before.seats) {
+    if (seatOf(after, seat.id) !== undefined) continue;
+    const known = after.departed.find((one) => one.id === seat.id);
+    const reason = known?.reason ?? (after.banned.includes(seat.id) ? 'kicked' : 'timeout');
+    left.push({ id: seat.id, slot: seat.slot, reason });
+  }
+  return left;
+}
