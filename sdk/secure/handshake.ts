@@ -83,6 +83,14 @@ function suiteOf(crypto: CryptoProvider): NoiseSuite {
   };
 }
 
+/** What a person typed, as bytes: case, spaces and hyphens do not matter. UTF-16, big-endian. */
+export function codeBytes(code: string): Uint8Array {
+  const clean = code.normalize('NFKC').toUpperCase().replace(/[\s-]/gu, '');
+  const writer = new ByteWriter(clean.length * 2);
+  for (let i = 0; i < clean.length; i++) writer.u16(clean.charCodeAt(i));
+  return writer.copy();
+}
+
 function encodeHello(hello: Hello): Uint8Array {
   return new ByteWriter(37).u8(MODES.indexOf(hello.mode)).u16(hello.sessionPort).u16(hello.joinPort).raw(hello.share).copy();
 }
@@ -112,7 +120,7 @@ class Proof {
     let share: Uint8Array | undefined;
     if (mode === 'code') {
       this.#scalar = crypto.randomBytes(32);
-      const generator = cpaceGenerator(crypto, asciiBytes(secrets.code ?? ''), concatBytes(asciiBytes('lanista'), context.roomId), context.sid);
+      const generator = cpaceGenerator(crypto, codeBytes(secrets.code ?? ''), concatBytes(asciiBytes('lanista'), context.roomId), context.sid);
       share = cpaceShare(crypto, this.#scalar, generator);
     }
     this.share = share ?? crypto.randomBytes(32);
@@ -160,8 +168,9 @@ export class InitiatorHandshake {
   }
 
   /**
-   * Takes RESP's Noise message. Undefined when it is not the answer of an honest responder; the
-   * handshake is then dead, so the caller keeps a fresh one if it wants to wait for another RESP.
+   * Takes RESP's Noise message. Undefined when it is not the answer of an honest responder; the true
+   * one may still come, and this handshake still takes it. Whoever answers has shown no knowledge of
+   * the psk yet: its first sealed packet does.
    */
   handleMessage2(message2: Uint8Array): { readonly message3: Uint8Array; readonly keys: HandshakeKeys; readonly far: FarSide } | undefined {
     const payload = this.#noise.readMessage(message2);
@@ -184,6 +193,7 @@ export class ResponderHandshake {
   readonly #proof: Proof;
   readonly #secrets: HandshakeSecrets;
   readonly #hello: Hello;
+  #failedGuess = false;
   /** Noise message of RESP, `MESSAGE_2_BYTES`. The same bytes answer every repeat of the INIT. */
   readonly message2: Uint8Array;
 
@@ -194,6 +204,14 @@ export class ResponderHandshake {
     this.#secrets = secrets;
     this.#proof = proof;
     this.message2 = message2;
+  }
+
+  /**
+   * True once the initiator itself (nobody else can make a FIN that opens as far as the psk) has shown
+   * the wrong secret. False after a FIN that is mere noise: do not count that as a guess.
+   */
+  get failedGuess(): boolean {
+    return this.#failedGuess;
   }
 
   /** The mode the initiator asked for. */
@@ -215,10 +233,11 @@ export class ResponderHandshake {
   }
 
   /**
-   * Takes FIN's Noise message. `wrong-psk` means a failed guess (or a forged FIN): count it. The
-   * handshake is dead either way.
+   * Takes FIN's Noise message. `wrong-psk` means that it does not open; `failedGuess` tells a wrong code
+   * from noise. After noise the true FIN may still come, after a guess the handshake is over.
    */
   handleMessage3(message3: Uint8Array): { readonly keys: HandshakeKeys; readonly far: FarSide } | 'wrong-psk' {
+    if (this.#failedGuess || this.#noise.done) return 'wrong-psk';
     if (this.#proof.mode !== 'open' && this.#proof.mode !== 'code') {
       // The member psk depends on the initiator's key, which this message carries: read it first.
       const key = this.#noise.peekStatic(message3);
@@ -230,7 +249,11 @@ export class ResponderHandshake {
       if (psk === undefined) return 'wrong-psk';
       this.#noise.setPsk(psk);
     }
-    if (this.#noise.readMessage(message3) === undefined) return 'wrong-psk';
+    const payload = this.#noise.readMessage(message3);
+    if (payload === undefined || payload.length > 0) {
+      this.#failedGuess = this.#noise.pskReached;
+      return 'wrong-psk';
+    }
     return { keys: this.#noise.split(), far: farSide(this.#context, this.#noise.rs!, this.#hello) };
   }
 }

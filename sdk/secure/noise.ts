@@ -2,7 +2,8 @@
  * Noise Protocol Framework, revision 34: handshake patterns over X25519, written with the
  * specification's own names (§5). Primitives come in through `NoiseSuite`.
  *
- * Bytes from the far side never throw: `readMessage` returns `undefined` and the state is dead.
+ * Bytes from the far side never throw: `readMessage` returns `undefined` and leaves the state as it was,
+ * so a forged message cannot spoil a handshake that the true one would complete.
  */
 import { asciiBytes, concatBytes } from '../base/bytes.ts';
 import type { Aead, KeyPair } from './provider.ts';
@@ -40,6 +41,14 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
 };
 
 const NO_BYTES = new Uint8Array(0);
+
+/** All of a SymmetricState that reading changes; its arrays are replaced, never written to. */
+interface SymmetricSave {
+  readonly h: Uint8Array;
+  readonly ck: Uint8Array;
+  readonly aead: Aead | undefined;
+  readonly n: number;
+}
 
 /** §5.2: chaining key, handshake hash and the cipher under way. */
 class SymmetricState {
@@ -111,9 +120,20 @@ class SymmetricState {
     return out;
   }
 
+  save(): SymmetricSave {
+    return { h: this.h, ck: this.#ck, aead: this.#aead, n: this.#n };
+  }
+
+  restore(saved: SymmetricSave): void {
+    this.h = saved.h;
+    this.#ck = saved.ck;
+    this.#aead = saved.aead;
+    this.#n = saved.n;
+  }
+
   /** Opens without mixing or counting. */
   peek(sealed: Uint8Array): Uint8Array | undefined {
-    if (this.#aead === undefined) return undefined;
+    if (this.#aead === undefined || sealed.length < 16) return undefined;
     const out = new Uint8Array(sealed.length - 16);
     return this.#aead.open(this.#n, this.h, sealed, out, 0) < 0 ? undefined : out;
   }
@@ -148,7 +168,7 @@ export class NoiseHandshake {
   #re: Uint8Array | undefined;
   #psks: Uint8Array[];
   #step = 0;
-  #dead = false;
+  #pskMixed = false;
   /** The far side's static public key, once known. */
   rs: Uint8Array | undefined;
 
@@ -208,12 +228,35 @@ export class NoiseHandshake {
     return concatBytes(...parts);
   }
 
-  /** The payload, or undefined when the bytes are not what an honest far side would send. */
+  /**
+   * The payload, or undefined when the bytes are not what an honest far side would send; then nothing
+   * has changed and another message may be tried.
+   */
   readMessage(message: Uint8Array): Uint8Array | undefined {
-    if (this.#dead || this.done) return undefined;
+    if (this.done) return undefined;
+    const symmetric = this.#symmetric.save();
+    const psks = [...this.#psks];
+    const { rs } = this;
+    const re = this.#re;
+    const step = this.#step;
+    this.#pskMixed = false;
     const payload = this.#read(message);
-    if (payload === undefined) this.#dead = true;
+    if (payload === undefined) {
+      this.#symmetric.restore(symmetric);
+      this.#psks = psks;
+      this.#re = re;
+      this.rs = rs;
+      this.#step = step;
+    }
     return payload;
+  }
+
+  /**
+   * True when the last `readMessage` got as far as the psk: all before it was right, so the message came
+   * from the one who wrote the earlier ones.
+   */
+  get pskReached(): boolean {
+    return this.#pskMixed;
   }
 
   #read(message: Uint8Array): Uint8Array | undefined {
@@ -239,6 +282,7 @@ export class NoiseHandshake {
       const psk = this.#psks.shift();
       if (psk === undefined) return false;
       this.#symmetric.mixKeyAndHash(psk);
+      this.#pskMixed = true;
       return true;
     }
     // §7.1: the first letter is the initiator's key, the second the responder's.

@@ -10,13 +10,14 @@
  * travel in the header. A receiver derives the next key when it sees the next epoch and keeps it only
  * if the packet opens, so that a forged epoch costs one failed tag and changes nothing.
  */
+import { assert } from '../base/assert.ts';
 import { asciiBytes } from '../base/bytes.ts';
+import { DATA_HEADER_BYTES, KIND_DATA, TAG_BYTES, readDataEpoch, readDataSeq, writeDataHeader } from '../wire/datagram.ts';
 import { ReplayWindow } from './replay-window.ts';
 import type { Aead, CryptoProvider } from './provider.ts';
 
-export const DATA_KIND = 0x80;
-export const HEADER_BYTES = 11;
-export const TAG_BYTES = 16;
+/** Bytes by which a datagram is larger than what it carries. */
+export const SEAL_OVERHEAD_BYTES = DATA_HEADER_BYTES + TAG_BYTES;
 
 /** Packets under one key; far below ChaCha20-Poly1305's limits, often enough to be exercised. */
 const REKEY_PACKETS = 2 ** 20;
@@ -26,7 +27,6 @@ const REKEY_MS = 120_000;
 const PREVIOUS_KEY_MS = 5_000;
 /** Six bytes of sequence; the link is closed as `exhausted` there. */
 export const MAX_SEQ = 2 ** 48 - 1;
-const EPOCH_MASK = 0x03;
 
 const REKEY_LABEL = asciiBytes('lanista rekey');
 
@@ -47,7 +47,7 @@ export class Session {
   readonly #crypto: CryptoProvider;
   readonly #remoteCid: number;
   readonly #window = new ReplayWindow();
-  readonly #header = new Uint8Array(HEADER_BYTES);
+  readonly #header = new Uint8Array(DATA_HEADER_BYTES);
 
   #sendKey: Uint8Array;
   #sendAead: Aead;
@@ -61,14 +61,16 @@ export class Session {
   #receiveEpoch = 0;
   #previousAead: Aead | undefined;
   #previousUntil = 0;
+  #nextKey: Uint8Array | undefined;
   #nextAead: Aead | undefined;
 
   constructor(options: SessionOptions) {
     this.#crypto = options.crypto;
     this.#remoteCid = options.remoteCid;
-    this.#sendKey = options.sendKey;
+    // Copies: replaced keys are erased, and a test may give both sides one array.
+    this.#sendKey = options.sendKey.slice();
     this.#sendAead = options.crypto.createAead(options.sendKey);
-    this.#receiveKey = options.receiveKey;
+    this.#receiveKey = options.receiveKey.slice();
     this.#receiveAead = options.crypto.createAead(options.receiveKey);
     this.#nextSeq = options.firstSeq ?? 0;
     this.#sendRekeySeq = this.#nextSeq + REKEY_PACKETS;
@@ -84,6 +86,14 @@ export class Session {
     return this.#nextSeq > MAX_SEQ;
   }
 
+  /** Times the keys were replaced, out and in. */
+  get sendEpoch(): number {
+    return this.#sendEpoch;
+  }
+  get receiveEpoch(): number {
+    return this.#receiveEpoch;
+  }
+
   /** Leaves one sequence number unused: an ack of it proves that the peer acks what it never got. */
   skipSeq(): number {
     return this.#nextSeq++;
@@ -91,27 +101,18 @@ export class Session {
 
   /**
    * Writes a whole datagram at the start of `out`, returns its length. `out` must have room for
-   * `plain.length + HEADER_BYTES + TAG_BYTES`.
+   * `plainBytes + SEAL_OVERHEAD_BYTES`. The link ends before it is `exhausted`: sealing then would
+   * repeat a nonce, so it breaks an invariant instead.
    */
-  seal(now: number, plain: Uint8Array, out: Uint8Array): number {
-    if (this.#nextSeq >= this.#sendRekeySeq || now >= this.#sendRekeyAt) this.#ratchetSend(now);
-    const seq = this.#nextSeq++;
+  seal(now: number, plain: Uint8Array, out: Uint8Array, plainBytes: number = plain.length): number {
+    const seq = this.#nextSeq;
+    assert(seq <= MAX_SEQ, 'an exhausted session seals nothing');
+    if (seq >= this.#sendRekeySeq || now >= this.#sendRekeyAt) this.#ratchetSend(now);
+    this.#nextSeq = seq + 1;
     const header = this.#header;
-    const high = Math.floor(seq / 0x1_0000_0000);
-    const cid = this.#remoteCid;
-    header[0] = DATA_KIND | (this.#sendEpoch & EPOCH_MASK);
-    header[1] = cid >>> 24;
-    header[2] = cid >>> 16;
-    header[3] = cid >>> 8;
-    header[4] = cid;
-    header[5] = high >>> 8;
-    header[6] = high;
-    header[7] = seq >>> 24;
-    header[8] = seq >>> 16;
-    header[9] = seq >>> 8;
-    header[10] = seq;
-    out.set(header);
-    return HEADER_BYTES + this.#sendAead.seal(seq, header, plain, out, HEADER_BYTES);
+    writeDataHeader(header, this.#sendEpoch, this.#remoteCid, seq);
+    for (let i = 0; i < DATA_HEADER_BYTES; i++) out[i] = header[i]!;
+    return DATA_HEADER_BYTES + this.#sendAead.seal(seq, header, plain, out, DATA_HEADER_BYTES, 0, plainBytes);
   }
 
   /**
@@ -119,66 +120,54 @@ export class Session {
    * window and the ratchet move only when the tag was right.
    */
   open(now: number, datagram: Uint8Array, out: Uint8Array): number | OpenRefusal {
-    if (datagram.length < HEADER_BYTES + TAG_BYTES) return 'short';
-    const seq = sequenceOf(datagram);
+    if (datagram.length < SEAL_OVERHEAD_BYTES || (datagram[0]! & 0xfc) !== KIND_DATA) return 'short';
+    const seq = readDataSeq(datagram);
     const known = this.#window.check(seq);
     if (known !== undefined) return known;
-    const epoch = datagram[0]! & EPOCH_MASK;
-    const header = datagram.subarray(0, HEADER_BYTES);
-    const body = datagram.subarray(HEADER_BYTES);
-    if (epoch === (this.#receiveEpoch & EPOCH_MASK)) {
-      const size = this.#receiveAead.open(seq, header, body, out, 0);
-      if (size < 0) return 'tag';
-      this.#window.accept(seq);
-      return size;
-    }
-    if (epoch === ((this.#receiveEpoch + 1) & EPOCH_MASK)) {
-      this.#nextAead ??= this.#crypto.createAead(this.#nextReceiveKey());
-      const size = this.#nextAead.open(seq, header, body, out, 0);
-      if (size < 0) return 'tag';
-      this.#ratchetReceive(now);
-      this.#window.accept(seq);
-      return size;
-    }
-    if (epoch === ((this.#receiveEpoch + 3) & EPOCH_MASK) && this.#previousAead !== undefined && now < this.#previousUntil) {
-      const size = this.#previousAead.open(seq, header, body, out, 0);
-      if (size < 0) return 'tag';
-      this.#window.accept(seq);
-      return size;
-    }
-    return 'epoch';
+    if (this.#previousAead !== undefined && now >= this.#previousUntil) this.#previousAead = undefined;
+
+    // 0: current key, 1: the next one, 3: the one before. Two bits cannot say more, and 2 is nobody's.
+    const ahead = (readDataEpoch(datagram) - this.#receiveEpoch) & 3;
+    const aead = ahead === 0 ? this.#receiveAead : ahead === 1 ? this.#candidate() : ahead === 3 ? this.#previousAead : undefined;
+    if (aead === undefined) return 'epoch';
+
+    const header = this.#header;
+    for (let i = 0; i < DATA_HEADER_BYTES; i++) header[i] = datagram[i]!;
+    const size = aead.open(seq, header, datagram, out, 0, DATA_HEADER_BYTES, datagram.length);
+    if (size < 0) return 'tag';
+    if (ahead === 1) this.#ratchetReceive(now);
+    this.#window.accept(seq);
+    return size;
   }
 
   #ratchetSend(now: number): void {
-    this.#sendKey = this.#crypto.hmacSha256(this.#sendKey, REKEY_LABEL);
-    this.#sendAead = this.#crypto.createAead(this.#sendKey);
+    const key = this.#crypto.hmacSha256(this.#sendKey, REKEY_LABEL);
+    this.#sendKey.fill(0);
+    this.#sendKey = key;
+    this.#sendAead = this.#crypto.createAead(key);
     this.#sendEpoch++;
     this.#sendRekeySeq = this.#nextSeq + REKEY_PACKETS;
     this.#sendRekeyAt = now + REKEY_MS;
   }
 
-  #nextReceiveKey(): Uint8Array {
-    return this.#crypto.hmacSha256(this.#receiveKey, REKEY_LABEL);
+  /** Derived once per epoch however many forgeries ask for it, and not used before a packet opened with it. */
+  #candidate(): Aead {
+    if (this.#nextAead === undefined) {
+      this.#nextKey = this.#crypto.hmacSha256(this.#receiveKey, REKEY_LABEL);
+      this.#nextAead = this.#crypto.createAead(this.#nextKey);
+    }
+    return this.#nextAead;
   }
 
   #ratchetReceive(now: number): void {
+    assert(this.#nextAead !== undefined && this.#nextKey !== undefined, 'the next key opened this packet');
     this.#previousAead = this.#receiveAead;
     this.#previousUntil = now + PREVIOUS_KEY_MS;
-    this.#receiveKey = this.#nextReceiveKey();
-    this.#receiveAead = this.#nextAead!;
+    this.#receiveKey.fill(0);
+    this.#receiveKey = this.#nextKey;
+    this.#receiveAead = this.#nextAead;
+    this.#nextKey = undefined;
     this.#nextAead = undefined;
     this.#receiveEpoch++;
   }
-}
-
-/** The sequence number in a datagram's header; the datagram has at least `HEADER_BYTES`. */
-export function sequenceOf(datagram: Uint8Array): number {
-  const high = (datagram[5]! << 8) | datagram[6]!;
-  const low = ((datagram[7]! << 24) | (datagram[8]! << 16) | (datagram[9]! << 8) | datagram[10]!) >>> 0;
-  return high * 0x1_0000_0000 + low;
-}
-
-/** The connection id in a datagram's header. */
-export function cidOf(datagram: Uint8Array): number {
-  return ((datagram[1]! << 24) | (datagram[2]! << 16) | (datagram[3]! << 8) | datagram[4]!) >>> 0;
 }
