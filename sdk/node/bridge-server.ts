@@ -26,6 +26,7 @@ import { BridgeSession } from './bridge-session.ts';
 import type { BridgeStats } from './bridge-session.ts';
 import { refuse, securityHeaders, serveFile } from './static-files.ts';
 
+export type { GameFacts, LanPort } from '../port/lan-port.ts';
 export type { BridgeStats } from './bridge-session.ts';
 
 /** Where the page's WebSocket asks to be upgraded. */

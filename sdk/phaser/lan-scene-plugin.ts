@@ -36,14 +36,17 @@ interface Bound {
 
 export class LanScenePlugin extends Plugins.ScenePlugin {
   readonly #bound = new Set<Bound>();
+  readonly #onUpdate = (): void => this.#update();
+  readonly #onShutdown = (): void => this.clear();
+  readonly #onDestroy = (): void => this.destroy();
   #roomChange: Disposable | undefined;
 
   /** Called by Phaser once per scene. */
   override boot(): void {
     const events = this.systems?.events;
-    events?.on(Scenes.Events.PRE_UPDATE, this.#update, this);
-    events?.on(Scenes.Events.SHUTDOWN, this.clear, this);
-    events?.once(Scenes.Events.DESTROY, this.destroy, this);
+    events?.on(Scenes.Events.PRE_UPDATE, this.#onUpdate);
+    events?.on(Scenes.Events.SHUTDOWN, this.#onShutdown);
+    events?.once(Scenes.Events.DESTROY, this.#onDestroy);
   }
 
   /** What `connectLan` gave. Throws `closed` before the game has one. */
@@ -85,8 +88,8 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
   override destroy(): void {
     this.clear();
     const events = this.systems?.events;
-    events?.off(Scenes.Events.PRE_UPDATE, this.#update, this);
-    events?.off(Scenes.Events.SHUTDOWN, this.clear, this);
+    events?.off(Scenes.Events.PRE_UPDATE, this.#onUpdate);
+    events?.off(Scenes.Events.SHUTDOWN, this.#onShutdown);
     super.destroy();
   }
 

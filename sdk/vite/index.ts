@@ -8,8 +8,7 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { Plugin, ViteDevServer } from 'vite';
 import { attachBridge } from '../node/bridge-server.ts';
-import type { AttachedBridge } from '../node/bridge-server.ts';
-import type { GameFacts, LanPort } from '../port/lan-port.ts';
+import type { AttachedBridge, GameFacts, LanPort } from '../node/bridge-server.ts';
 
 export interface LanistaPluginOptions {
   /** Opens the network half. Called once when the dev server starts; closed with it. */
