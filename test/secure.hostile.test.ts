@@ -1,0 +1,92 @@
+/** Handshakes with simulated crypto (every mode, every nonce watched) and with forged messages. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createRng } from '../sdk/base/rng.ts';
+import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import { CookieJar } from '../sdk/secure/cookie.ts';
+import { codeBytes, InitiatorHandshake, ResponderHandshake, type HandshakeContext, type HandshakeSecrets } from '../sdk/secure/handshake.ts';
+import type { CryptoProvider } from '../sdk/secure/provider.ts';
+import { createSimCrypto, NonceRegistry } from '../sdk/testing/sim-crypto.ts';
+
+function context(crypto: CryptoProvider): HandshakeContext {
+  return { crypto, identity: crypto.generateKeyPair(), roomId: new Uint8Array(16).fill(5), prologue: Uint8Array.of(1), sid: new Uint8Array(28).fill(9), sessionPort: 1, joinPort: 2 };
+}
+
+const code: HandshakeSecrets = { code: 'K7Q-2MX', roomKey: new Uint8Array(32).fill(3) };
+
+describe('handshake against forgers', () => {
+  it('[SE13] a forged RESP or FIN changes nothing: the true one still completes the handshake', () => {
+    fc.assert(
+      fc.property(fc.constantFrom('open', 'code', 'member'), fc.nat(), fc.uint8Array({ maxLength: 200 }), (mode, at, junk) => {
+        const initiator = new InitiatorHandshake(context(nodeCrypto), mode, code);
+        const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;
+        const resp = responder.message2.slice();
+        resp[at % resp.length]! ^= 1;
+        expect(initiator.handleMessage2(resp)).toBeUndefined();
+        expect(initiator.handleMessage2(junk)).toBeUndefined();
+        const done = initiator.handleMessage2(responder.message2)!;
+        const fin = done.message3.slice();
+        fin[at % 48]! ^= 1;
+        expect(responder.handleMessage3(fin)).toBe('wrong-psk');
+        expect(responder.handleMessage3(junk)).toBe('wrong-psk');
+        expect(responder.failedGuess).toBe(false);
+        const answer = responder.handleMessage3(done.message3);
+        if (answer === 'wrong-psk') throw new Error('the true FIN was refused');
+        expect(answer.keys.send).toEqual(done.keys.receive);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('[SE2] a wrong code is a guess, and the only one', () => {
+    const initiator = new InitiatorHandshake(context(nodeCrypto), 'code', { code: 'K7Q-2MY' });
+    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;
+    const done = initiator.handleMessage2(responder.message2)!;
+    expect(responder.handleMessage3(done.message3)).toBe('wrong-psk');
+    expect(responder.failedGuess).toBe(true);
+    expect(responder.handleMessage3(done.message3)).toBe('wrong-psk');
+  });
+
+  it('[SE13] bytes of any kind as message 1 are refused without throwing', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (junk) => {
+        expect(ResponderHandshake.start(context(nodeCrypto), junk, code, () => true)).toBeUndefined();
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('[SE2] a code is the same however it is typed', () => {
+    expect(codeBytes('k7q 2mx')).toEqual(codeBytes('K7Q-2MX'));
+    expect(codeBytes('K7Q-2MX')).not.toEqual(codeBytes('K7Q-2MY'));
+    expect(codeBytes('é')).not.toEqual(codeBytes('i'));
+  });
+
+  it('[SE12] with simulated crypto all doors work and no nonce repeats', () => {
+    const registry = new NonceRegistry();
+    const a = createSimCrypto(createRng(1), registry);
+    const b = createSimCrypto(createRng(2), registry);
+    for (const mode of ['open', 'code', 'member'] as const) {
+      const initiator = new InitiatorHandshake(context(a), mode, code);
+      const responder = ResponderHandshake.start(context(b), initiator.message1, code, () => true)!;
+      const done = initiator.handleMessage2(responder.message2)!;
+      expect(responder.handleMessage3(done.message3)).not.toBe('wrong-psk');
+    }
+    // Per handshake: message 1 one key, message 2 two, message 3 two.
+    expect(registry.sealed).toBe(15);
+  });
+
+  it('[SE7] a cookie with any bit changed, or from the future, is worth nothing', () => {
+    const jar = new CookieJar(0, nodeCrypto);
+    const nonce = new Uint8Array(8);
+    const cookie = jar.issue(5_000, '10.0.0.1', 5, nonce);
+    for (let bit = 0; bit < 160; bit++) {
+      const bad = cookie.slice();
+      bad[bit >>> 3]! ^= 1 << (bit & 7);
+      expect(jar.verify(5_000, bad, '10.0.0.1', 5, nonce)).toBe(false);
+    }
+    expect(jar.verify(4_000, cookie, '10.0.0.1', 5, nonce)).toBe(false);
+    expect(jar.verify(5_000, cookie.subarray(1), '10.0.0.1', 5, nonce)).toBe(false);
+    expect(jar.verify(5_000, cookie, '10.0.0.1', 5, nonce)).toBe(true);
+  });
+});
