@@ -1,0 +1,78 @@
+/**
+ * Draws the floor: by the shader where there is WebGL, as plain cells on a canvas elsewhere. Reads the
+ * floor of the rules and keeps nothing of its own but the texture.
+ */
+import { Textures, WEBGL } from 'phaser';
+import type { Scene } from 'phaser';
+import { cellCount, gridHeight, gridWidth, worldHeight, worldWidth } from '../../rules/arena.ts';
+import type { Floor } from '../../rules/floor.ts';
+import { floorShader } from './floor-shader.ts';
+import { paintColor } from './palette.ts';
+
+/** How long fresh paint glows, ms. */
+const wetMs = 450;
+/** Textures are uploaded at most this often; paint at 30 Hz looks the same as at 60. */
+const uploadEveryMs = 33;
+
+export class FloorLayer {
+  readonly #texture: Textures.CanvasTexture;
+  readonly #image: ImageData;
+  readonly #shader: boolean;
+  #version = -1;
+  #drawnAt = Number.NEGATIVE_INFINITY;
+  #wet = false;
+  strongPatterns = false;
+
+  constructor(scene: Scene, key: string, fx: boolean) {
+    scene.textures.remove(key);
+    const texture = scene.textures.createCanvas(key, gridWidth, gridHeight);
+    if (texture === null) throw new Error('the floor texture could not be made');
+    this.#texture = texture;
+    this.#texture.setFilter(Textures.FilterMode.NEAREST);
+    this.#image = texture.context.createImageData(gridWidth, gridHeight);
+    this.#shader = scene.game.renderer.type === WEBGL;
+    const x = worldWidth / 2;
+    const y = worldHeight / 2;
+    if (!this.#shader) {
+      scene.add.image(x, y, key).setDisplaySize(worldWidth, worldHeight).setDepth(-10);
+      return;
+    }
+    const setupUniforms = (set: (name: string, value: unknown) => void): void => {
+      set('uTime', scene.time.now / 1000);
+      set('uPattern', this.strongPatterns ? 1 : 0.22);
+    };
+    const config = { name: `floor-${key}`, fragmentSource: floorShader, initialUniforms: { uGrid: 0, uCells: [gridWidth, gridHeight], uTime: 0, uPattern: 0.22, uNoise: fx ? 1 : 0 }, setupUniforms };
+    scene.add.shader(config, x, y, worldWidth, worldHeight, [key]).setDepth(-10);
+  }
+
+  /** Brings the picture up to date. `now`: the clock the strokes are stamped with. */
+  draw(floor: Floor, now: number, frameMs: number): void {
+    if (frameMs - this.#drawnAt < uploadEveryMs || (floor.version === this.#version && !this.#wet)) return;
+    this.#drawnAt = frameMs;
+    this.#version = floor.version;
+    this.#wet = false;
+    const { data } = this.#image;
+    for (let i = 0; i < cellCount; i++) {
+      const paint = floor.paint[i] ?? 0;
+      const age = now - (floor.time[i] ?? 0);
+      const wet = paint > 0 && age < wetMs ? 1 - Math.max(0, age) / wetMs : 0;
+      if (wet > 0) this.#wet = true;
+      if (this.#shader) {
+        data[i * 4] = paint * 28;
+        data[i * 4 + 1] = Math.round(wet * 255);
+        data[i * 4 + 2] = 0;
+      } else this.#plain(data, i, paint, wet);
+      data[i * 4 + 3] = 255;
+    }
+    this.#texture.context.putImageData(this.#image, 0, 0);
+    this.#texture.refresh();
+  }
+
+  #plain(data: Uint8ClampedArray, i: number, paint: number, wet: number): void {
+    const color = paint === 0 ? 0x0f1224 : paintColor(paint);
+    const light = wet * 60;
+    data[i * 4] = (color >> 16) + light;
+    data[i * 4 + 1] = ((color >> 8) & 255) + light;
+    data[i * 4 + 2] = (color & 255) + light;
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The page: connects to the local process, shows home, and turns a room into a match. Everything seen is
+ * in `scenes/` and `ui/`, everything played in `../rules/`.
+ */
+import { AUTO, CANVAS, Game, Scale, WEBGL } from 'phaser';
+import type { Lan, RoomListing } from 'lanista';
+import { connectLan } from 'lanista/browser';
+import { createMind, think } from '../rules/bots.ts';
+import { game as rules } from '../rules/game.ts';
+import type { ChromaGame, ChromaRoom } from '../rules/game.ts';
+import { Match } from '../rules/match.ts';
+import type { Chroma } from './chroma.ts';
+import { readState } from './chroma.ts';
+import { Controls } from './controls.ts';
+import { css, ink } from './look/palette.ts';
+import { ArenaScene } from './scenes/arena.ts';
+import { BootScene } from './scenes/boot.ts';
+import { HomeScene } from './scenes/home.ts';
+import { HudScene } from './scenes/hud.ts';
+import { readSettings, readUrl } from './settings.ts';
+import { Synth } from './sound/synth.ts';
+import { setStage } from './stage.ts';
+import type { Stage } from './stage.ts';
+import { HomeView } from './ui/home.ts';
+import { MatchOverlay } from './ui/overlay.ts';
+
+const defaultRoom = 'Chroma Rush';
+const maxPlayers = 16;
+
+const options = readUrl(location.search);
+const settings = readSettings(options);
+const surface = part('game');
+const ui = part('ui');
+const synth = new Synth();
+const stage: Stage = { options, settings, synth, controls: new Controls(surface, ui), match: undefined, pilot: createPilot() };
+const phaser = startPhaser();
+const home = new HomeView(settings, { play: () => enter((lan) => lan.joinOrCreate({ name: options.room ?? defaultRoom, max: maxPlayers })), join: (target) => enter((lan) => lan.join(target)) });
+ui.append(home.root);
+
+let overlay: MatchOverlay | undefined;
+let lan: Lan<ChromaGame> | undefined;
+
+const chroma: Chroma = {
+  lan: undefined,
+  room: undefined,
+  match: undefined,
+  play: (room) => enter((to) => to.joinOrCreate({ name: room ?? options.room ?? defaultRoom, max: maxPlayers })),
+  join: (target) => enter((to) => to.join(target)),
+  leave: () => leave(),
+  press: (pressed) => stage.controls.press(pressed),
+  state: () => readState(stage.match),
+  floorHash: () => stage.match?.floor.hash().toString(16) ?? '',
+};
+globalThis.chroma = chroma;
+
+if (options.sound) for (const type of ['pointerdown', 'keydown'] as const) addEventListener(type, () => synth.unlock());
+document.addEventListener('visibilitychange', () => stage.match?.room.setEligible(!document.hidden));
+void start();
+
+async function start(): Promise<void> {
+  try {
+    lan = await connectLan(rules, { presence: { name: settings.name, hue: settings.hue } });
+  } catch (error) {
+    home.tell(`The game’s own process does not answer. Start it again with “npm start” and open the address it prints. (${words(error)})`);
+    return;
+  }
+  chroma.lan = lan;
+  void followRooms(lan);
+  if (options.autoplay !== 'no') void home.run(() => chroma.play());
+}
+
+async function followRooms(from: Lan<ChromaGame>): Promise<void> {
+  try {
+    for await (const rooms of from.browse()) home.show(rooms.filter((room: RoomListing) => room.gameId === rules.id), from.discovery);
+  } catch (error) {
+    home.tell(words(error));
+  }
+}
+
+/** Opens a room and swaps home for the arena. Rejects with what went wrong, in words. */
+async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promise<void> {
+  if (lan === undefined) throw new Error('Not connected to the game’s own process yet. Try again in a moment.');
+  if (stage.match !== undefined) return;
+  const room = await open(lan);
+  room.setPresence({ name: settings.name, hue: settings.hue, ready: options.autoplay !== 'no' });
+  const round = { ...(options.matchSeconds !== undefined && { matchMs: options.matchSeconds * 1000 }), ...(options.lobbySeconds !== undefined && { lobbyMs: options.lobbySeconds * 1000 }), ...(options.bots !== undefined && { fill: options.bots }) };
+  const match = new Match(room, { round, random: Math.random });
+  stage.match = match;
+  chroma.match = match;
+  chroma.room = room;
+  home.root.hidden = true;
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  overlay = new MatchOverlay(ui, match, settings, synth, () => void leave());
+  room.signal.addEventListener('abort', () => goHome(match), { once: true });
+  room.on('close', ({ reason }) => {
+    if (reason === 'kicked') home.tell('The host removed you from the room.');
+    else if (reason !== 'bye') home.tell('The connection to the room was lost. Press Play to come back.');
+  });
+  phaser.scene.stop('home');
+  phaser.scene.start('arena');
+}
+
+async function leave(): Promise<void> {
+  const match = stage.match;
+  if (match === undefined) return;
+  goHome(match);
+  await match.room.leave();
+}
+
+function goHome(match: Match): void {
+  if (stage.match !== match) return;
+  stage.match = undefined;
+  chroma.match = undefined;
+  chroma.room = undefined;
+  overlay?.[Symbol.dispose]();
+  overlay = undefined;
+  match[Symbol.dispose]();
+  phaser.scene.stop('hud');
+  phaser.scene.stop('arena');
+  phaser.scene.start('home');
+  home.root.hidden = false;
+}
+
+function startPhaser(): Game {
+  // As sharp as the screen, within what a weak graphics chip fills at 60 Hz.
+  const wanted = Math.min(innerWidth, (innerHeight * 16) / 9) * Math.min(2, devicePixelRatio);
+  const width = Math.round(Math.min(1920, Math.max(480, wanted)) / 16) * 16;
+  const type = options.renderer === 'canvas' ? CANVAS : hasWebGl() ? WEBGL : AUTO;
+  const game = new Game({
+    type,
+    parent: surface,
+    backgroundColor: css(ink),
+    scale: { mode: Scale.FIT, autoCenter: Scale.CENTER_BOTH, width, height: (width * 9) / 16 },
+    banner: false,
+    audio: { noAudio: true },
+    input: { keyboard: false, mouse: false, touch: false, gamepad: false },
+    // Frames stop in a hidden tab; the match does not, it ticks by the room's clock.
+    scene: [BootScene, HomeScene, ArenaScene, HudScene],
+  });
+  setStage(game, stage);
+  return game;
+}
+
+function hasWebGl(): boolean {
+  return document.createElement('canvas').getContext('webgl') !== null;
+}
+
+/** Plays like a bot: for watching, and for tests that need a lively arena. */
+function createPilot(): Stage['pilot'] {
+  const mind = createMind(Math.random() * 6);
+  return (match) => think(mind, match.me.body, match.me.paint, match.floor, match.map, match.blobs().filter((blob) => !blob.self), match.room.clock.now(), Math.random);
+}
+
+function part(id: string): HTMLElement {
+  const node = document.getElementById(id);
+  if (node === null) throw new Error(`index.html has no #${id}`);
+  return node;
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,155 @@
+/** Over the arena, in a scene of its own so that the arena's camera may shake: coverage, clock, names, feed, network. */
+import { Scene } from 'phaser';
+import type { GameObjects } from 'phaser';
+import type { BlobView, Match } from '../../rules/match.ts';
+import { standings } from '../../rules/scoring.ts';
+import { css, ink, monoFont, paintColor, uiFont } from '../look/palette.ts';
+import { readNet } from '../net-line.ts';
+import { fitCamera, hudHeight, hudWidth, stageOf } from '../stage.ts';
+import type { Stage } from '../stage.ts';
+
+const barX = 250;
+const barWidth = hudWidth - 2 * barX;
+const refreshMs = 200;
+
+export class HudScene extends Scene {
+  #stage!: Stage;
+  #match!: Match;
+  #bar!: GameObjects.Graphics;
+  #clock!: GameObjects.Text;
+  #banner!: GameObjects.Text;
+  #sub!: GameObjects.Text;
+  #net!: GameObjects.Text;
+  #chips: { readonly dot: GameObjects.Image; readonly text: GameObjects.Text }[] = [];
+  #feed: GameObjects.Text[] = [];
+  #shares: number[] = [];
+  #coverage: number[] = [];
+  #refreshedAt = 0;
+  #second = -1;
+  #phase = '';
+
+  constructor() {
+    super('hud');
+  }
+
+  create(): void {
+    this.#stage = stageOf(this);
+    const match = this.#stage.match;
+    if (match === undefined) return;
+    this.#match = match;
+    this.#shares = [];
+    this.#coverage = [];
+    this.#phase = '';
+    this.#refreshedAt = 0;
+    const refit = (): void => void fitCamera(this, hudWidth, hudHeight);
+    const resolution = Math.max(1, fitCamera(this, hudWidth, hudHeight));
+    this.scale.on('resize', refit);
+    this.events.once('shutdown', () => this.scale.off('resize', refit));
+    this.#bar = this.add.graphics();
+    const text = (x: number, y: number, size: number, extra: object = {}): GameObjects.Text =>
+      this.add.text(x, y, '', { fontFamily: uiFont, fontSize: `${size}px`, fontStyle: '800', color: '#ffffff', stroke: css(ink), strokeThickness: Math.max(3, size / 5), ...extra }).setResolution(resolution);
+    this.#clock = text(hudWidth / 2, 70, 32).setOrigin(0.5);
+    this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76).setOrigin(0.5).setAlpha(0);
+    this.#sub = text(hudWidth / 2, hudHeight - 74, 20, { align: 'center' }).setOrigin(0.5);
+    this.#net = text(14, hudHeight - 14, 13, { fontFamily: monoFont, fontStyle: '400', color: '#9fb3c8', backgroundColor: '#0b0d1acc', padding: { x: 8, y: 5 }, strokeThickness: 0 }).setOrigin(0, 1);
+    this.#chips = Array.from({ length: 8 }, (_, i) => ({ dot: this.add.image(30, 32 + i * 27, 'blob1').setScale(0.26).setVisible(false), text: text(46, 32 + i * 27, 15).setOrigin(0, 0.5) }));
+    this.#feed = Array.from({ length: 4 }, (_, i) => text(hudWidth - 16, 24 + i * 25, 15).setOrigin(1, 0.5));
+  }
+
+  override update(_time: number, delta: number): void {
+    const match = this.#match;
+    if (match === undefined || match.room.signal.aborted) return;
+    const now = match.room.clock.now();
+    this.#drawClock(now);
+    this.#drawBar(delta);
+    if (now - this.#refreshedAt < refreshMs && now >= this.#refreshedAt) return;
+    this.#refreshedAt = now;
+    this.#coverage = match.coverage();
+    const views = match.blobs();
+    this.#drawChips(views);
+    this.#drawFeed(views);
+    this.#net.setText(readNet(match));
+  }
+
+  #drawClock(now: number): void {
+    const round = this.#match.round;
+    if (round === undefined) {
+      this.#clock.setText('');
+      this.#sub.setText('Waiting for the round…');
+      return;
+    }
+    const left = Math.max(0, Math.ceil((round.endsAt - now) / 1000));
+    const phase = `${round.phase} ${round.number}`;
+    if (phase !== this.#phase) {
+      if (this.#phase !== '' || round.phase === 'lobby') this.#announce(round.phase);
+      this.#phase = phase;
+    }
+    this.#clock.setText(round.phase === 'match' ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}` : '');
+    const urgent = round.phase === 'match' && left <= 10;
+    this.#clock.setColor(urgent ? '#ff4d6d' : '#ffffff').setScale(urgent ? 1 + Math.max(0, (round.endsAt - now) / 1000 - Math.floor((round.endsAt - now) / 1000) - 0.6) * 0.6 : 1);
+    this.#sub.setText(round.phase === 'lobby' ? this.#lobbyText(left) : '');
+    if (left === this.#second) return;
+    this.#second = left;
+    if ((round.phase === 'lobby' && left <= 3) || (round.phase === 'match' && left <= 5)) this.#stage.synth.tick(left === 0);
+  }
+
+  #lobbyText(left: number): string {
+    const players = [...this.#match.room.peers.values()].filter((peer) => peer.status === 'present');
+    const ready = players.filter((peer) => peer.presence.ready).length;
+    const own = this.#match.room.self.presence.ready ? 'You are ready' : 'Press Enter when you are ready';
+    return `Warm-up on ${this.#match.map.name}: the round starts in ${left}\n${own}  ·  ${ready} of ${players.length} ready`;
+  }
+
+  #announce(phase: 'lobby' | 'match' | 'scores'): void {
+    if (phase === 'scores') return;
+    this.#banner.setText(phase === 'match' ? 'PAINT!' : 'Warm up').setAlpha(1).setScale(0.4);
+    this.tweens.killTweensOf(this.#banner);
+    this.tweens.add({ targets: this.#banner, scale: 1, duration: 220, ease: 'Back.easeOut' });
+    this.tweens.add({ targets: this.#banner, alpha: 0, delay: 900, duration: 300 });
+  }
+
+  #drawBar(delta: number): void {
+    const g = this.#bar.clear();
+    const painted = this.#coverage.reduce((sum, cells, paint) => (paint === 0 ? 0 : sum + cells), 0);
+    g.fillStyle(ink, 0.82).fillRoundedRect(barX - 8, 14, barWidth + 16, 32, 16);
+    if (painted === 0) return;
+    let x = barX;
+    for (let paint = 1; paint <= 8; paint++) {
+      const target = (this.#coverage[paint] ?? 0) / painted;
+      const share = (this.#shares[paint] ?? target) + (target - (this.#shares[paint] ?? target)) * Math.min(1, delta / 160);
+      this.#shares[paint] = share;
+      const width = share * barWidth;
+      if (width < 1) continue;
+      g.fillStyle(paintColor(paint), 1).fillRect(x, 20, Math.max(1, width - 2), 20);
+      g.fillStyle(0xffffff, 0.25).fillRect(x, 20, Math.max(1, width - 2), 6);
+      x += width;
+    }
+  }
+
+  #drawChips(views: readonly BlobView[]): void {
+    const names = new Map<number, string[]>();
+    for (const view of views) names.set(view.paint, [...(names.get(view.paint) ?? []), `${view.name}${view.host ? '  host' : ''}`]);
+    const lines = standings(this.#coverage, names).filter((line) => line.names.length > 0).slice(0, 8);
+    this.#chips.forEach(({ dot, text }, i) => {
+      const line = lines[i];
+      dot.setVisible(line !== undefined);
+      text.setText(line === undefined ? '' : `${String(Math.round(line.share * 100)).padStart(2)}%  ${shorten(line.names.join(', '))}`);
+      if (line !== undefined) dot.setTexture(`blob${line.paint}`);
+    });
+  }
+
+  #drawFeed(views: readonly BlobView[]): void {
+    const name = (who: number): string => views.find((view) => view.who === who)?.name ?? 'somebody';
+    const news = this.#match.news.slice(-4);
+    this.#feed.forEach((text, i) => {
+      const item = news[i];
+      text.setText(item === undefined ? '' : `${name(item.by)} splatted ${name(item.who)}`);
+      if (item !== undefined) text.setColor(css(paintColor(item.paint)));
+    });
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 26 ? `${text.slice(0, 25)}…` : text;
+}
+

@@ -1,0 +1,140 @@
+/** The home screen: who you are, which rooms are on this network, Play, and what to do when nobody is there. */
+import type { DiscoveryState, RoomListing } from 'lanista';
+import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
+import { keepSettings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
+import { element } from './element.ts';
+
+/** What the screen asks for. */
+export interface HomeActions {
+  play(): Promise<void>;
+  join(target: RoomListing | string): Promise<void>;
+}
+
+const title = 'CHROMA RUSH';
+
+export class HomeView {
+  readonly root: HTMLElement;
+  readonly #settings: Settings;
+  readonly #actions: HomeActions;
+  readonly #rooms = element('ul', { class: 'rooms', 'aria-live': 'polite', id: 'rooms' });
+  readonly #quiet = element('p', { class: 'quiet' }, 'Looking around…');
+  readonly #problem = element('p', { class: 'problem', role: 'alert', hidden: true });
+  readonly #play: HTMLButtonElement;
+  readonly #swatches: HTMLButtonElement[];
+  #busy = false;
+  #known: readonly RoomListing[] = [];
+
+  constructor(settings: Settings, actions: HomeActions) {
+    this.#settings = settings;
+    this.#actions = actions;
+    this.#play = element('button', { class: 'primary', id: 'play', onclick: () => void this.run(() => this.#actions.play()) }, 'Play');
+    this.#swatches = Array.from({ length: 8 }, (_, hue) => this.#swatch(hue));
+    this.root = element('div', { class: 'home' }, element('div', { class: 'home-inner' }, this.#logo(), element('p', { class: 'tagline' }, 'Paint the floor. Most floor wins. Everybody on this network can join.'), element('div', { class: 'cards' }, this.#you(), this.#network()), element('p', { class: 'keys' }, 'WASD or arrows move  ·  mouse aims and fires  ·  Space fires  ·  Shift dashes  ·  gamepad and touch work too')));
+    this.#mark();
+  }
+
+  /** The live list. */
+  show(rooms: readonly RoomListing[], discovery: DiscoveryState): void {
+    this.#known = rooms;
+    this.#rooms.replaceChildren(...rooms.map((room) => this.#room(room)));
+    this.#quiet.hidden = rooms.length > 0;
+    this.#quiet.textContent = discovery.level === 'ok' ? 'No room yet. Press Play: yours will show up on every screen of this network.' : ['No room found yet.', ...discovery.reasons].join(' ');
+  }
+
+  /** Runs what a button asked for, one at a time, and shows what went wrong in words. */
+  async run(act: () => Promise<void>): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#play.disabled = true;
+    this.#play.textContent = 'Joining…';
+    this.#problem.hidden = true;
+    try {
+      await act();
+    } catch (error) {
+      this.tell(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#busy = false;
+      this.#play.disabled = false;
+      this.#play.textContent = 'Play';
+    }
+  }
+
+  tell(problem: string): void {
+    this.#problem.textContent = problem;
+    this.#problem.hidden = false;
+  }
+
+  #logo(): HTMLElement {
+    const letters = [...title].map((letter, i) => element('span', { style: `color: ${css(paintColor((i % 8) + 1))}; animation-delay: ${i * -0.17}s; ${letter === ' ' ? 'width: 0.28em' : ''}` }, letter));
+    return element('h1', { class: 'logo', 'aria-label': 'Chroma Rush' }, ...letters);
+  }
+
+  #you(): HTMLElement {
+    const name = element('input', { class: 'field space', id: 'name', maxlength: 20, autocomplete: 'off', spellcheck: 'false', value: this.#settings.name });
+    name.addEventListener('input', () => {
+      this.#settings.name = name.value.trim() || 'Pip';
+      keepSettings(this.#settings);
+    });
+    name.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter') this.#play.click();
+    });
+    return element('section', { class: 'card', 'aria-label': 'You' }, element('label', { for: 'name' }, 'Your name'), name, element('span', { class: 'label', id: 'paint-label' }, 'Your paint'), element('div', { class: 'swatches', role: 'radiogroup', 'aria-labelledby': 'paint-label' }, ...this.#swatches), this.#play, this.#problem);
+  }
+
+  #network(): HTMLElement {
+    const address = element('input', { class: 'field', id: 'address', placeholder: '192.168.1.20:41234', 'aria-label': 'Address of a friend', autocomplete: 'off' });
+    const join = (): void => {
+      const target = address.value.trim();
+      if (target !== '') void this.run(() => this.#actions.join(target));
+    };
+    address.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter') join();
+    });
+    const tips = ['Both machines must be on the same network; guest Wi-Fi often keeps its guests apart.', 'Let Node.js through the firewall when the system asks (UDP, private networks).', 'A VPN can hide the local network: pause it, or start with --interface and your LAN address.', 'Still nothing? Type the address that your friend’s terminal prints:'];
+    return element(
+      'section',
+      { class: 'card', 'aria-label': 'Rooms' },
+      element('h2', {}, element('span', { class: 'pulse', 'aria-hidden': 'true' }), 'Found on this network'),
+      this.#rooms,
+      this.#quiet,
+      element('details', {}, element('summary', {}, 'Can’t see your friends?'), element('ul', {}, ...tips.map((tip) => element('li', {}, tip))), element('div', { class: 'row' }, address, element('button', { class: 'small', onclick: join }, 'Join'))),
+    );
+  }
+
+  #room(room: RoomListing): HTMLElement {
+    const full = room.players >= room.max;
+    const facts = [`${room.players}/${room.max}`, ...(room.pingMs === undefined ? [] : [`${Math.max(1, Math.round(room.pingMs))} ms`])].join(' · ');
+    const button = element('button', { onclick: () => void this.run(() => this.#actions.join(room)) }, full ? 'Full' : 'Join');
+    button.disabled = full || !room.compatible || room.locked;
+    button.setAttribute('aria-label', `Join ${room.name}`);
+    return element('li', { class: 'room' }, element('b', {}, room.name), element('small', {}, room.reason ?? facts), button);
+  }
+
+  #swatch(hue: number): HTMLButtonElement {
+    const paint = hue + 1;
+    const size = cssPatternSizes[paint];
+    const button = element('button', {
+      class: 'swatch',
+      role: 'radio',
+      'aria-label': paintNames[paint] ?? 'paint',
+      style: `--paint: ${css(paintColor(paint))}; background-image: ${cssPatterns[paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}`,
+      onclick: () => {
+        this.#settings.hue = hue;
+        keepSettings(this.#settings);
+        this.#mark();
+      },
+    });
+    return button;
+  }
+
+  #mark(): void {
+    this.#swatches.forEach((swatch, hue) => swatch.setAttribute('aria-checked', String(hue === this.#settings.hue)));
+    document.documentElement.style.setProperty('--accent', css(paintColor(this.#settings.hue + 1)));
+  }
+
+  /** The rooms shown now. */
+  get known(): readonly RoomListing[] {
+    return this.#known;
+  }
+}

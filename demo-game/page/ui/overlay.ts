@@ -1,0 +1,140 @@
+/** Over a running match: buttons in the corner, settings, the table of a finished round, and the network at F3. */
+import type { Match } from '../../rules/match.ts';
+import { standings } from '../../rules/scoring.ts';
+import { css, cssPatterns, cssPatternSizes, paintColor } from '../look/palette.ts';
+import { emotes } from '../scenes/arena.ts';
+import { keepSettings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
+import type { Synth } from '../sound/synth.ts';
+import { element } from './element.ts';
+
+export class MatchOverlay implements Disposable {
+  readonly #ui: HTMLElement;
+  readonly #match: Match;
+  readonly #settings: Settings;
+  readonly #synth: Synth;
+  readonly #corner: HTMLElement;
+  readonly #panel: HTMLElement;
+  readonly #net = element('div', { class: 'net', hidden: true });
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #off = new AbortController();
+  #scores: HTMLElement | undefined;
+  #next: HTMLElement | undefined;
+
+  constructor(ui: HTMLElement, match: Match, settings: Settings, synth: Synth, leave: () => void) {
+    this.#ui = ui;
+    this.#match = match;
+    this.#settings = settings;
+    this.#synth = synth;
+    const mute = element('button', { id: 'mute', 'aria-pressed': String(settings.muted) }, settings.muted ? 'Sound off' : 'Sound on');
+    mute.addEventListener('click', () => {
+      settings.muted = !settings.muted;
+      mute.textContent = settings.muted ? 'Sound off' : 'Sound on';
+      mute.setAttribute('aria-pressed', String(settings.muted));
+      this.#apply();
+      mute.blur();
+    });
+    this.#panel = this.#settingsPanel();
+    const open = element('button', { onclick: () => (this.#panel.hidden = !this.#panel.hidden) }, 'Settings');
+    this.#corner = element('nav', { class: 'corner', 'aria-label': 'Game' }, mute, open, element('button', { id: 'leave', onclick: leave }, 'Leave'));
+    ui.append(this.#net, this.#panel, this.#corner);
+    addEventListener('keydown', (event) => this.#onKey(event), { signal: this.#off.signal });
+    this.#timer = setInterval(() => this.#refresh(), 250);
+    this.#apply();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#off.abort();
+    for (const node of [this.#net, this.#panel, this.#corner, this.#scores]) node?.remove();
+  }
+
+  #apply(): void {
+    this.#synth.level = this.#settings.muted ? 0 : this.#settings.volume;
+    keepSettings(this.#settings);
+  }
+
+  #settingsPanel(): HTMLElement {
+    const settings = this.#settings;
+    const check = (label: string, key: 'strongPatterns' | 'reducedMotion'): HTMLElement => {
+      const box = element('input', { type: 'checkbox' });
+      box.checked = settings[key];
+      box.addEventListener('change', () => {
+        settings[key] = box.checked;
+        this.#apply();
+      });
+      return element('label', { class: 'line' }, box, label);
+    };
+    const volume = element('input', { type: 'range', min: 0, max: 1, step: 0.05, value: settings.volume, 'aria-label': 'Volume' });
+    volume.addEventListener('input', () => {
+      settings.volume = Number(volume.value);
+      this.#apply();
+    });
+    return element('section', { class: 'card settings', 'aria-label': 'Settings', hidden: true }, element('h2', {}, 'Settings'), element('label', { class: 'line' }, 'Volume', volume), check('Bold patterns on paint', 'strongPatterns'), check('No screen shake', 'reducedMotion'), element('p', { class: 'quiet' }, 'Enter: ready · 1 to 4: emotes · F3: network'));
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement) return;
+    if (event.code === 'F3') {
+      event.preventDefault();
+      this.#net.hidden = !this.#net.hidden;
+      this.#refresh();
+    } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby') this.#match.room.setPresence({ ready: !this.#match.room.self.presence.ready });
+    else if (/^Digit[1-4]$/u.test(event.code) && !event.repeat) this.#match.emote((Number(event.code.slice(5)) - 1) % emotes.length);
+    else if (event.code === 'Escape') this.#panel.hidden = !this.#panel.hidden;
+  }
+
+  #refresh(): void {
+    if (this.#match.room.signal.aborted) return;
+    const round = this.#match.round;
+    if (round?.phase === 'scores') this.#showScores(round.endsAt);
+    else if (this.#scores !== undefined) {
+      this.#scores.remove();
+      this.#scores = undefined;
+    }
+    if (!this.#net.hidden) this.#showNet();
+  }
+
+  #showScores(endsAt: number): void {
+    const left = Math.max(0, Math.ceil((endsAt - this.#match.room.clock.now()) / 1000));
+    if (this.#scores === undefined) {
+      const table = this.#table();
+      const own = this.#match.me.paint;
+      const won = table[0]?.paint === own;
+      this.#synth.jingle(won);
+      this.#next = element('p', { class: 'next' });
+      const headline = won ? 'You painted the most!' : `${table[0]?.names[0] ?? 'Nobody'} painted the most`;
+      const lines = table.slice(0, 8).map((line, rank) => this.#line(line, rank, own, table[0]?.share ?? 1));
+      this.#scores = element('div', { class: 'scores', role: 'status' }, element('div', { class: 'scores-card' }, element('h2', {}, headline), element('ol', {}, ...lines), this.#next));
+      this.#ui.append(this.#scores);
+    }
+    if (this.#next !== undefined) this.#next.textContent = `Next floor in ${left}`;
+  }
+
+  #table(): ReturnType<typeof standings> {
+    const names = new Map<number, string[]>();
+    for (const view of this.#match.blobs()) names.set(view.paint, [...(names.get(view.paint) ?? []), view.name]);
+    return standings(this.#match.coverage(), names);
+  }
+
+  #line(line: ReturnType<typeof standings>[number], rank: number, own: number, most: number): HTMLElement {
+    const size = cssPatternSizes[line.paint];
+    const bar = element('i', { style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}` });
+    const splats = this.#match.blobs().filter((view) => view.paint === line.paint).reduce((sum, view) => sum + (this.#match.splats.get(view.who) ?? 0), 0);
+    return element('li', line.paint === own ? { class: 'self' } : {}, element('span', { class: 'num' }, `${rank + 1}`), element('span', { class: 'who' }, line.names.join(', ') || 'left the room'), element('div', { class: 'bar' }, bar), element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`), element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`));
+  }
+
+  #showNet(): void {
+    const { room } = this.#match;
+    const stats = room.stats();
+    const head = element('tr', {}, ...['peer', 'slot', 'rtt', 'jitter', 'loss', 'delay', 'via'].map((text) => element('th', {}, text)));
+    const rows = [...room.peers.values()].map((peer) => {
+      const link = stats.peers.get(peer.id);
+      const cells = [`${peer.presence.name}${peer.isHost ? ' (host)' : ''}${peer.status === 'away' ? ' (away)' : ''}`, String(peer.slot), ...(link === undefined ? ['', '', '', ''] : [`${link.rttMs.toFixed(1)} ms`, `${link.jitterMs.toFixed(1)} ms`, `${(link.lossInRatio * 100).toFixed(1)} %`, `${link.interpolationDelayMs.toFixed(0)} ms`]), peer.via === undefined ? 'direct' : (room.peers.get(peer.via)?.presence.name ?? 'relay')];
+      return element('tr', {}, ...cells.map((text) => element('td', {}, text)));
+    });
+    const drops = Object.entries(stats.drops).filter(([, count]) => count > 0).map(([reason, count]) => `${reason} ${count}`).join(', ');
+    const { counts } = this.#match.sync;
+    this.#net.replaceChildren(element('table', {}, head, ...rows), element('div', {}, `clock ±${room.clock.errorMs.toFixed(1)} ms · entities ${stats.entities} · state out ${(stats.stateBytesOut / 1024).toFixed(0)} KiB · repaired ${counts.cells} cells in ${counts.chunks} chunks`), element('div', {}, drops === '' ? 'nothing refused' : `refused: ${drops}`));
+  }
+}

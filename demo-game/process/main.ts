@@ -1,0 +1,130 @@
+/**
+ * The local process of one player, `npm start`: builds the page when needed, opens the network, serves
+ * the page on loopback, opens the browser, says who is there, and leaves politely.
+ */
+import { LanError, openNodeLanPort, startBridge } from 'lanista/node';
+import type { LanPort } from 'lanista/node';
+import { game } from '../rules/game.ts';
+import { readFlags, usage } from './flags.ts';
+import type { Flags } from './flags.ts';
+import { watchNetwork } from './network-lines.ts';
+import { buildPage, pageIsStale, pageRoot, viteConfig } from './page-files.ts';
+
+/** Easy to remember, and nobody's: where the page is unless `--port` says otherwise. */
+const usualPort = 5297;
+/** Players on one machine who never have to think about ports. */
+const portsTried = 20;
+
+interface Running {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  let flags: Flags;
+  try {
+    flags = readFlags(args);
+  } catch (error) {
+    console.error(`${words(error)}\nTry --help.`);
+    return 1;
+  }
+  if (flags.help) {
+    console.log(usage);
+    return 0;
+  }
+  try {
+    if (!flags.dev && (flags.buildOnly || pageIsStale())) {
+      console.log('Building the page…');
+      await buildPage();
+    }
+    if (flags.buildOnly) return 0;
+    const running = flags.dev ? await startDev(flags) : await startBuilt(flags);
+    const url = withName(running.url, flags.name);
+    console.log(`\n  Chroma Rush is at ${url}\n\nCtrl-C leaves.\n`);
+    if (flags.open) await openBrowser(url);
+    await interrupted();
+    console.log('Leaving…');
+    await running.close();
+    return 0;
+  } catch (error) {
+    console.error(words(error));
+    return 1;
+  }
+}
+
+async function startBuilt(flags: Flags): Promise<Running> {
+  const first = flags.port ?? usualPort;
+  const tries = flags.port === undefined ? portsTried : 1;
+  for (let i = 0; ; i++) {
+    try {
+      const bridge = await startBridge({ lan: () => openNetwork(flags), root: pageRoot, port: first + i, game });
+      return bridge;
+    } catch (error) {
+      if (!(error instanceof LanError) || error.code !== 'bind-failed' || !/EADDRINUSE/u.test(causes(error))) throw error;
+      if (i + 1 < tries) continue;
+      throw new Error(`Port ${first} is taken: start with another one (--port ${first + 1}), or with --port 0 for any free one.`, { cause: error });
+    }
+  }
+}
+
+/** Vite serves the page with hot reload, and carries the bridge. */
+async function startDev(flags: Flags): Promise<Running> {
+  const { createServer } = await import('vite');
+  const { lanista } = await import('lanista/vite');
+  let tell: (url: string) => void = () => undefined;
+  const ready = new Promise<string>((resolve) => (tell = resolve));
+  const server = await createServer({ configFile: viteConfig, server: { port: flags.port ?? usualPort, strictPort: flags.port !== undefined && flags.port !== 0 }, plugins: [lanista({ start: () => openNetwork(flags), game, onUrl: (url) => tell(url) })] });
+  await server.listen();
+  return { url: await ready, close: () => server.close() };
+}
+
+async function openNetwork(flags: Flags): Promise<LanPort> {
+  const lan = await openNodeLanPort(game, { interfaces: flags.interfaces });
+  const { level, reasons } = lan.discovery();
+  if (level !== 'ok') for (const reason of reasons) console.log(reason);
+  const addresses = lan.addresses().map(({ host, port }) => `${host}:${port}`);
+  if (addresses.length > 0) console.log(`Friends who cannot see you can type ${addresses.join(' or ')}.`);
+  return watchNetwork(lan, game.id, (line) => console.log(line));
+}
+
+function withName(url: string, name: string | undefined): string {
+  if (name === undefined) return url;
+  const parsed = new URL(url);
+  parsed.searchParams.set('name', name);
+  return parsed.href;
+}
+
+async function openBrowser(url: string): Promise<void> {
+  try {
+    const { default: open } = await import('open');
+    // A machine without a browser ends the child with an error; the printed address is enough then.
+    (await open(url)).on('error', () => undefined);
+  } catch {
+    console.log('No browser could be opened: open the address yourself.');
+  }
+}
+
+/** Resolves at Ctrl-C or when the system ends us; a second Ctrl-C ends at once. */
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const stop = (): void => {
+      if (asked) process.exit(0);
+      asked = true;
+      resolve();
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  });
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The words of an error and of everything that caused it. */
+function causes(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  return `${error.message} ${(error as { code?: string }).code ?? ''} ${causes(error.cause)}`;
+}

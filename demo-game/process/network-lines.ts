@@ -1,0 +1,62 @@
+/** Who is on the network, as lines for the terminal: one when a room appears, changes or goes, and one per seat of the own room. */
+import type { LanPort, RoomListing, RoomPort } from 'lanista/node';
+
+/** How often the own room's seats are looked at, ms. */
+const lookMs = 500;
+
+/** Prints until disposed. Returns the port to hand to the bridge: it notices which room the page opens. */
+export function watchNetwork(lan: LanPort, gameId: string, print: (line: string) => void): LanPort & Disposable {
+  const known = new Map<string, string>();
+  const rooms = lan.watchRooms((list) => tellRooms(list.filter((room) => room.gameId === gameId), known, print));
+  let open: RoomPort | undefined;
+  const seats = new Map<string, string>();
+  const timer = setInterval(() => tellSeats(open, seats, print), lookMs);
+  timer.unref();
+  return {
+    self: lan.self,
+    time: lan.time,
+    async open(request, signal) {
+      open = await lan.open(request, signal);
+      print(`You are in “${open.roster().name}”.`);
+      return open;
+    },
+    watchRooms: (onChange) => lan.watchRooms(onChange),
+    discovery: () => lan.discovery(),
+    close: () => lan.close(),
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      rooms[Symbol.dispose]();
+    },
+  };
+}
+
+function tellRooms(list: readonly RoomListing[], known: Map<string, string>, print: (line: string) => void): void {
+  const gone = new Set(known.keys());
+  for (const room of list) {
+    gone.delete(room.id);
+    const line = `Room “${room.name}”: ${room.players} of ${room.max} players${room.locked ? ', locked' : ''}${room.reason === undefined ? '' : `, ${room.reason}`}`;
+    if (known.get(room.id) !== line) print(line);
+    known.set(room.id, line);
+  }
+  for (const id of gone) {
+    print(`${known.get(id)?.split(':')[0] ?? 'A room'} is gone.`);
+    known.delete(id);
+  }
+}
+
+function tellSeats(open: RoomPort | undefined, seats: Map<string, string>, print: (line: string) => void): void {
+  const roster = open?.roster();
+  if (open === undefined || roster === undefined) return;
+  const now = new Map(roster.peers.filter((peer) => peer.id !== open.self).map((peer) => [peer.id as string, { seat: peer.slot + 1, status: peer.status }]));
+  for (const [id, { seat, status }] of now) {
+    const before = seats.get(id);
+    if (before === status) continue;
+    print(`  seat ${seat} (${id.slice(0, 6)}) ${before === undefined ? 'joined' : status === 'away' ? 'lost the connection; the seat is kept' : 'is back'}`);
+    seats.set(id, status);
+  }
+  for (const id of seats.keys()) {
+    if (now.has(id)) continue;
+    print(`  (${id.slice(0, 6)}) left`);
+    seats.delete(id);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The built page: whether it is there and newer than its sources, and building it when not. The build goes
+ * into a folder of its own and is moved into place whole, so two games starting at once on one machine
+ * never serve half a page.
+ */
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+export const pageRoot = join(root, 'dist-page');
+export const viteConfig = join(root, 'demo-game/page/vite.config.ts');
+
+/** What the page is made of; a change in any of these makes it stale. */
+const sources = ['demo-game/page', 'demo-game/rules', 'sdk/base', 'sdk/wire', 'sdk/port', 'sdk/sync', 'sdk/room', 'sdk/bridge', 'sdk/browser', 'package-lock.json'];
+
+/** True when the page must be built before it can be served. */
+export function pageIsStale(): boolean {
+  const built = join(pageRoot, 'index.html');
+  if (!existsSync(built)) return true;
+  const builtMs = statSync(built).mtimeMs;
+  return sources.some((source) => newestMs(join(root, source)) > builtMs);
+}
+
+/** Builds the page. Rejects with what the builder says. */
+export async function buildPage(): Promise<void> {
+  const { build } = await import('vite');
+  const fresh = `${pageRoot}-${process.pid}`;
+  await build({ configFile: viteConfig, logLevel: 'error', build: { outDir: fresh } });
+  rmSync(pageRoot, { recursive: true, force: true });
+  try {
+    renameSync(fresh, pageRoot);
+  } catch (error) {
+    // Another game on this machine was quicker; its page is as good as ours.
+    rmSync(fresh, { recursive: true, force: true });
+    if (!existsSync(join(pageRoot, 'index.html'))) throw error;
+  }
+}
+
+function newestMs(path: string): number {
+  if (!existsSync(path)) return 0;
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return readdirSync(path).reduce((newest, name) => Math.max(newest, newestMs(join(path, name))), 0);
+}
