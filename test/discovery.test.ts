@@ -113,23 +113,29 @@ describe('packet walker', () => {
         else if (kind === 2) bytes = Buffer.concat([bytes, Buffer.from(Array.from({ length: rng.int(40) }, () => rng.int(256)))]);
         else bytes.writeUInt8(0xc0 | rng.int(2), rng.int(bytes.length));
       }
-      const start = performance.now();
-      const packet = walkDns(bytes);
-      longestMs = Math.max(longestMs, performance.now() - start);
+      let packet = walkDns(bytes);
+      let tookMs = Number.POSITIVE_INFINITY;
+      // The least of several runs: on a busy machine the scheduler takes more than the walk.
+      for (let run = 0; run < 5 && tookMs > 1; run++) {
+        const start = performance.now();
+        packet = walkDns(bytes);
+        tookMs = Math.min(tookMs, performance.now() - start);
+      }
+      longestMs = Math.max(longestMs, tookMs);
       if (typeof packet !== 'string') {
         passed++;
         expect(packet.answers.length + packet.extras.length).toBeLessThanOrEqual(96);
       }
     }
     expect(passed).toBeGreaterThan(100);
-    expect(longestMs).toBeLessThan(20);
+    expect(longestMs).toBeLessThan(5);
   });
 
   it('[DI3] the worst packet it can be given stays cheap', () => {
     // 96 records whose names are all pointer chains into one long chain.
     const bytes = new Uint8Array(9_000);
     bytes.set([0, 0, 0x84, 0, 0, 0, 0, 96, 0, 0, 0, 0]);
-    for (let at = 12; at + 2 < 9_000; at += 2) bytes.set([0xc0 | ((at - 2) >>> 8), (at - 2) & 255], at);
+    for (let at = 14; at + 2 < 9_000; at += 2) bytes.set([0xc0 | ((at - 2) >>> 8), (at - 2) & 255], at);
     const start = performance.now();
     expect(typeof walkDns(bytes)).toBe('string');
     expect(performance.now() - start).toBeLessThan(5);

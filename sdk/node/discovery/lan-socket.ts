@@ -196,7 +196,7 @@ export class LanSocket extends EventEmitter {
         socket.close();
         return;
       }
-      socket.on('message', (bytes, remote) => this.#receive(bytes, remote));
+      socket.on('message', (bytes, remote) => this.handlePacket(bytes, remote));
       try {
         socket.setMulticastTTL(255);
         socket.setMulticastLoopback(true);
@@ -213,7 +213,8 @@ export class LanSocket extends EventEmitter {
 
   // ---- in ----
 
-  #receive(bytes: Buffer, remote: RemoteInfo): void {
+  /** What the kernel delivered on 5353. Never throws. */
+  handlePacket(bytes: Buffer, remote: RemoteInfo): void {
     if (this.#closed) return;
     if (remote.port !== MDNS_PORT) return this.#drop('source-port');
     const nic = this.#nics.find((one) => isOnLink(remote.address, one));

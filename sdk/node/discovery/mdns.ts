@@ -42,6 +42,7 @@ export class Mdns {
   readonly #bonjour: Bonjour;
   #browser: Browser | undefined;
   #service: Service | undefined;
+  #farewell: Promise<void> = Promise.resolve();
   #step = 0;
   #searchAt = 0;
   /** When `poll` wants to run, monotonic ms. */
@@ -135,23 +136,25 @@ export class Mdns {
     this.#service.on('error', () => undefined);
   }
 
-  unpublish(done: () => void = () => undefined): void {
+  unpublish(): void {
     const service = this.#service;
+    if (service === undefined) return;
     this.#service = undefined;
-    if (service === undefined) done();
-    else service.stop(done);
+    this.#farewell = new Promise((resolve) => {
+      const timer = setTimeout(resolve, GOODBYE_MS);
+      service.stop(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   async close(): Promise<void> {
     this.nextAt = Number.POSITIVE_INFINITY;
     this.#browser?.stop();
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, GOODBYE_MS);
-      this.unpublish(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    this.unpublish();
+    // A socket that closes under its goodbye leaves the advert on the air until its TTL ends.
+    await this.#farewell;
     await new Promise<void>((resolve) => this.#bonjour.destroy(() => resolve()));
   }
 }

@@ -1,0 +1,170 @@
+/**
+ * What the doctor says about what was measured. Pure: facts in, checks out, so every sentence is tested.
+ */
+import type { LanInterface } from '../discovery/interfaces.ts';
+import { describeSendError } from '../discovery/words.ts';
+
+export type CheckLevel = 'ok' | 'warn' | 'fail';
+
+export interface Check {
+  readonly id: string;
+  readonly level: CheckLevel;
+  /** What is, in one sentence. */
+  readonly what: string;
+  /** What to do, in one sentence; empty when nothing. */
+  readonly fix: string;
+}
+
+/** One interface, measured. `undefined` codes mean that it worked. */
+export interface InterfaceFacts {
+  readonly nic: LanInterface;
+  readonly mtu: number | undefined;
+  readonly multicastError: string | undefined;
+  readonly multicastEcho: boolean;
+  readonly broadcastError: string | undefined;
+  readonly broadcastEcho: boolean;
+  readonly unicastError: string | undefined;
+  readonly unicastEcho: boolean;
+}
+
+export interface DoctorFacts {
+  readonly platform: NodeJS.Platform;
+  readonly nodePath: string;
+  readonly interfaces: readonly InterfaceFacts[];
+  /** An interface has IPv6 addresses, and none has IPv4. */
+  readonly onlyIpv6: boolean;
+  readonly isWsl: boolean;
+  readonly isContainer: boolean;
+  /** Interface of the default route, where the system tells. */
+  readonly defaultRoute: string | undefined;
+  readonly defaultRouteIsVirtual: boolean;
+  /** errno of binding 5353 shared. */
+  readonly mdnsBindError: string | undefined;
+  readonly beaconPort: number;
+  readonly beaconBindError: string | undefined;
+  readonly dataPortsFree: number;
+  readonly dataPortsTotal: number;
+  /** Other machines heard by mDNS, and by any means, while listening. */
+  readonly mdnsHosts: number;
+  readonly rooms: readonly { readonly name: string; readonly address: string; readonly gameId: string; readonly pingMs: number | undefined }[];
+  /** Wall clock less monotonic clock over the run, ms: a step or a sleep. */
+  readonly clockJumpMs: number;
+  /** How much later than asked a timer of 1 ms fired at most, ms. */
+  readonly timerLateMs: number;
+  readonly probe: { readonly address: string; readonly answered: boolean; readonly pingMs: number | undefined } | undefined;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly socketHooked: boolean;
+}
+
+const ok = (id: string, what: string): Check => ({ id, level: 'ok', what, fix: '' });
+const warn = (id: string, what: string, fix: string): Check => ({ id, level: 'warn', what, fix });
+const fail = (id: string, what: string, fix: string): Check => ({ id, level: 'fail', what, fix });
+
+/** How to let UDP in, by operating system. */
+export function firewallFix(platform: NodeJS.Platform, nodePath: string): string {
+  switch (platform) {
+    case 'win32':
+      return `Set the network to "Private", and in an administrator's PowerShell: New-NetFirewallRule -DisplayName Lanista -Direction Inbound -Program "${nodePath}" -Protocol UDP -Action Allow -Profile Private`;
+    case 'darwin':
+      return 'System Settings > Network > Firewall: allow incoming connections for node; Privacy & Security > Local Network: allow your terminal.';
+    default:
+      return 'Allow UDP in: "sudo ufw allow 29797:29829/udp && sudo ufw allow 5353/udp", or "sudo firewall-cmd --add-service=mdns --add-port=29797-29829/udp".';
+  }
+}
+
+function checkInterfaces(facts: DoctorFacts): Check[] {
+  const nics = facts.interfaces.map((one) => one.nic);
+  const list = nics.map((nic) => `${nic.name} ${nic.address} (${nic.kind})`).join(', ');
+  if (nics.length === 0) {
+    return facts.onlyIpv6
+      ? [fail('interfaces', 'Only IPv6 addresses are up; rooms are found over IPv4.', 'Turn IPv4 on, or let the router give out IPv4 addresses.')]
+      : [fail('interfaces', 'No network interface is up.', 'Connect to a network; players on this machine still find each other.')];
+  }
+  if (facts.isWsl) return [warn('interfaces', `This is WSL: LAN packets do not reach it (${list}).`, 'Run the game on Windows itself, or join by address.')];
+  if (nics.every((nic) => nic.kind === 'loopback')) return [warn('interfaces', `Only loopback is in use (${list}).`, 'Connect to a network to play with other machines.')];
+  if (nics.every((nic) => nic.kind === 'virtual' || nic.kind === 'loopback')) return [warn('interfaces', `Only tunnels or virtual adapters are up (${list}).`, 'Connect to Wi-Fi or a cable.')];
+  if (nics.every((nic) => nic.kind !== 'lan' && nic.kind !== 'public')) return [warn('interfaces', `No address from a router (${list}).`, 'It works among machines on one switch; otherwise check the router.')];
+  if (facts.isContainer) return [warn('interfaces', `This looks like a container (${list}).`, 'Run it with host networking, or join by address.')];
+  return [ok('interfaces', `In this order: ${list}.`)];
+}
+
+function checkRoute(facts: DoctorFacts): Check[] {
+  const { defaultRoute } = facts;
+  if (defaultRoute === undefined) return [ok('route', 'No default route; none is needed on a LAN.')];
+  if (!facts.defaultRouteIsVirtual) return [ok('route', `The default route is on ${defaultRoute}.`)];
+  return [warn('route', `A tunnel or VPN (${defaultRoute}) owns the default route; we still send on the LAN.`, 'If nobody is found, allow "local network access" in the VPN, or pause it.')];
+}
+
+function checkInterface(facts: DoctorFacts, one: InterfaceFacts): Check[] {
+  const { name } = one.nic;
+  const firewall = firewallFix(facts.platform, facts.nodePath);
+  const checks: Check[] = [];
+  const blocked = !one.multicastEcho && !one.broadcastEcho && !one.unicastEcho;
+  if (blocked) {
+    const code = one.unicastError ?? one.broadcastError ?? one.multicastError;
+    const why = code === undefined ? `UDP sent on ${name} does not come back: UDP is blocked on this machine.` : `UDP is blocked on ${name}. ${describeSendError(code, name, facts.platform)}`;
+    return [fail(`udp:${name}`, why, firewall)];
+  }
+  if (!one.unicastEcho) checks.push(fail(`unicast:${name}`, `Unicast UDP to ${one.nic.address} does not arrive.`, firewall));
+  else checks.push(ok(`unicast:${name}`, `Unicast UDP works on ${name}.`));
+  if (one.multicastError !== undefined) checks.push(warn(`multicast:${name}`, `Multicast cannot be sent. ${describeSendError(one.multicastError, name, facts.platform)}`, 'Allow UDP to 224.0.0.251 port 5353; rooms are still found by broadcast and by address.'));
+  else if (facts.mdnsBindError === undefined && !one.multicastEcho) checks.push(warn(`multicast:${name}`, `Multicast sent on ${name} is not heard: incoming mDNS is blocked on this machine.`, firewall));
+  else if (one.multicastEcho) checks.push(ok(`multicast:${name}`, `Multicast leaves and comes in on ${name}.`));
+  if (one.broadcastError !== undefined) checks.push(warn(`broadcast:${name}`, `Broadcast cannot be sent. ${describeSendError(one.broadcastError, name, facts.platform)}`, 'Allow UDP to port 29797; rooms are still found by mDNS and by address.'));
+  else if (!one.broadcastEcho) checks.push(warn(`broadcast:${name}`, `Broadcast sent on ${name} is not heard.`, firewall));
+  else checks.push(ok(`broadcast:${name}`, `Broadcast leaves and comes in on ${name}.`));
+  if (one.mtu !== undefined && one.mtu < 1_280) checks.push(warn(`mtu:${name}`, `${name} carries packets of ${one.mtu} bytes only.`, 'Raise its MTU to 1,280 or more, or use another interface.'));
+  return checks;
+}
+
+function checkPorts(facts: DoctorFacts): Check[] {
+  const checks: Check[] = [];
+  if (facts.mdnsBindError === undefined) checks.push(ok('mdns-port', 'UDP port 5353 is shared.'));
+  else if (facts.mdnsBindError === 'EADDRINUSE') checks.push(fail('mdns-port', 'Another program holds UDP port 5353 for itself, so mDNS is off.', 'Find it with "ss -ulnp sport = :5353" (or lsof, netstat -ano) and end it; rooms are still found by broadcast.'));
+  else checks.push(fail('mdns-port', `UDP port 5353 cannot be opened (${facts.mdnsBindError}).`, 'Check security software; rooms are still found by broadcast.'));
+  if (facts.beaconBindError !== undefined) checks.push(warn('beacon-port', `UDP port ${facts.beaconPort} cannot be opened (${facts.beaconBindError}).`, 'End the program that holds it, or others will not find this machine by broadcast.'));
+  else checks.push(ok('beacon-port', `UDP port ${facts.beaconPort} is shared.`));
+  if (facts.dataPortsFree < 2) checks.push(warn('data-ports', `Of UDP ports 29798 to 29829 ${facts.dataPortsFree} are free; random ones are used, which a firewall rule may not cover.`, 'Close other games on this machine.'));
+  else checks.push(ok('data-ports', `${facts.dataPortsFree} of ${facts.dataPortsTotal} data ports are free.`));
+  return checks;
+}
+
+function checkOthers(facts: DoctorFacts): Check[] {
+  const checks: Check[] = [];
+  const { rooms, probe } = facts;
+  const onlyLoopback = facts.interfaces.every((one) => one.nic.kind === 'loopback');
+  if (probe !== undefined) {
+    checks.push(
+      probe.answered
+        ? ok('probe', `${probe.address} answers${probe.pingMs === undefined ? '' : ` in ${probe.pingMs} ms`}.`)
+        : fail('probe', `${probe.address} does not answer.`, 'Is the other player in a room? If so: a firewall there, or a Wi-Fi that keeps its clients apart ("AP isolation", guest network): use another network.'),
+    );
+  }
+  if (rooms.length > 0) checks.push(ok('rooms', `Rooms found: ${rooms.map((room) => `${room.name} (${room.gameId}) at ${room.address}`).join(', ')}.`));
+  if (onlyLoopback) return checks;
+  if (facts.mdnsHosts > 0) checks.push(ok('neighbours', `${facts.mdnsHosts} other machines were heard by mDNS.`));
+  else if (rooms.some((room) => !room.address.startsWith('127.'))) checks.push(warn('neighbours', 'Rooms answer, but nothing is heard by mDNS: the network filters multicast.', 'Nothing to do: broadcast works. A router setting called IGMP snooping or "multicast to unicast" may be the cause.'));
+  else checks.push(warn('neighbours', 'No other machine was heard.', 'If others are on this network: it may filter multicast or keep its clients apart (guest Wi-Fi, AP isolation). Compare addresses, try a cable, or join by address.'));
+  return checks;
+}
+
+function checkSystem(facts: DoctorFacts): Check[] {
+  const checks: Check[] = [];
+  if (Math.abs(facts.clockJumpMs) > 1_000) checks.push(warn('clock', `The clock jumped by ${Math.round(facts.clockJumpMs)} ms while looking: it was set, or the machine slept.`, 'Games go on by themselves; if it happens often, check time synchronisation.'));
+  else checks.push(ok('clock', 'The clock is steady.'));
+  if (facts.timerLateMs > 100) checks.push(warn('load', `Timers fire up to ${Math.round(facts.timerLateMs)} ms late: the machine is busy.`, 'Close other programs.'));
+  if (!facts.socketHooked) checks.push(fail('mdns-library', 'This version of multicast-dns does not take our socket, so mDNS is off.', 'Install the versions in the lock file (npm ci).'));
+  checks.push(ok('versions', Object.entries(facts.versions).map(([name, version]) => `${name} ${version}`).join(', ')));
+  return checks;
+}
+
+/** Everything worth saying, in reading order. */
+export function diagnose(facts: DoctorFacts): readonly Check[] {
+  return [...checkInterfaces(facts), ...checkRoute(facts), ...facts.interfaces.flatMap((one) => checkInterface(facts, one)), ...checkPorts(facts), ...checkOthers(facts), ...checkSystem(facts)];
+}
+
+/** 0 when all is well, 1 with warnings, 2 with failures. */
+export function exitCode(checks: readonly Check[]): 0 | 1 | 2 {
+  if (checks.some((check) => check.level === 'fail')) return 2;
+  return checks.some((check) => check.level === 'warn') ? 1 : 0;
+}

@@ -1,0 +1,43 @@
+/**
+ * `lanista/node`: the local process. Opens the LAN for a game that runs here, serves pages that play
+ * through it, and looks at the network for those who debug it.
+ */
+import type { AnyGame } from '../sync/definition.ts';
+import type { Init } from '../sync/field.ts';
+import { createLan } from '../room/lan.ts';
+import type { Lan, LanOptions } from '../room/types.ts';
+import { openNodeLanPort, type NodeLanOptions } from './lan-port.ts';
+
+export { LanError } from '../base/errors.ts';
+export type { LanErrorCode } from '../base/errors.ts';
+export type { DiscoveryState, GameFacts, LanPort, RoomListing } from '../port/lan-port.ts';
+export { BRIDGE_PATH, attachBridge, startBridge } from './bridge-server.ts';
+export type { AttachBridgeOptions, AttachedBridge, Bridge, BridgeStats, StartBridgeOptions } from './bridge-server.ts';
+export { diagnose, exitCode } from './cli/doctor-checks.ts';
+export type { Check, DoctorFacts } from './cli/doctor-checks.ts';
+export { examine } from './cli/doctor-probe.ts';
+export type { DoctorOptions } from './cli/doctor-probe.ts';
+export type { DiscoverySwitches } from './discovery/discovery.ts';
+export { NodeLanPort, openNodeLanPort } from './lan-port.ts';
+export type { NodeLanOptions } from './lan-port.ts';
+export { openSearch } from './search.ts';
+export type { Search } from './search.ts';
+export { closeOnSignal } from './shutdown.ts';
+
+export interface OpenLanOptions<G extends AnyGame> extends LanOptions<G>, NodeLanOptions {
+  readonly presence: Init<G['presence']>;
+}
+
+/**
+ * Opens this machine's LAN for `game`: sockets, profile, discovery. Rejects with `bind-failed`,
+ * `no-network` (an interface that does not exist) or `bad-argument`.
+ */
+export async function openLan<G extends AnyGame>(game: G, options: OpenLanOptions<G>): Promise<Lan<G>> {
+  const port = await openNodeLanPort({ id: game.id, version: game.version, schemaHash: game.schemaHash }, options);
+  try {
+    return createLan(game, port, options);
+  } catch (error) {
+    await port.close();
+    throw error;
+  }
+}

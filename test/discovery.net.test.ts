@@ -1,0 +1,199 @@
+/**
+ * Discovery over real sockets, on loopback only: by registry, by beacon, by mDNS, each alone. The room is
+ * a record of facts; meshes come in `loopback.net.test.ts`.
+ */
+import { mkdtempSync } from 'node:fs';
+import { hostname, networkInterfaces, tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { createSocket } from 'node:dgram';
+import dnsPacket from 'dns-packet';
+import { afterEach, expect, it } from 'vitest';
+
+import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { toHex } from '../sdk/base/bytes.ts';
+import { createRng } from '../sdk/base/rng.ts';
+import type { RoomFacts } from '../sdk/mesh/mesh-types.ts';
+import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import { Discovery, type DiscoverySwitches } from '../sdk/node/discovery/discovery.ts';
+import { KnownPeers } from '../sdk/node/discovery/known-peers.ts';
+import { NodeTime } from '../sdk/node/local-time.ts';
+import { openUdp } from '../sdk/node/udp.ts';
+import { WHO_BYTES } from '../sdk/wire/limits.ts';
+
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+const GAME = { id: `t${toHex(nodeCrypto.randomBytes(5))}`, version: 1, schemaHash: 9 };
+const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
+const beaconPort = 20_000 + (process.pid % 10_000);
+const ONLY: Record<'local' | 'beacon' | 'mdns', DiscoverySwitches> = {
+  local: { local: true, beacon: false, mdns: false, localDirectory },
+  beacon: { local: false, beacon: true, mdns: false, beaconPort },
+  mdns: { local: false, beacon: false, mdns: true },
+};
+
+async function process1(switches: DiscoverySwitches, room?: string, facts?: Partial<RoomFacts>) {
+  let discovery: Discovery | undefined;
+  const udp = await openUdp({ host: '127.0.0.1', onDatagram: (_socket, host, port, bytes) => void discovery?.handleDatagram(host, port, bytes) });
+  const self = toHex(nodeCrypto.randomBytes(8)).replace(/[0189]/g, 'q') as PeerId;
+  let open = room !== undefined;
+  const members: string[] = [];
+  discovery = new Discovery({
+    self,
+    game: GAME,
+    crypto: nodeCrypto,
+    rng: createRng(udp.joinPort),
+    udp,
+    time: new NodeTime(),
+    readInterfaces: networkInterfaces,
+    interfaces: ['127.0.0.1'],
+    switches,
+    known: new KnownPeers(undefined, ''),
+    facts: () => (open ? { roomId: room as RoomId, name: 'Friday', players: 1, max: 8, locked: false, gameId: GAME.id, version: 1, schemaHash: 9, peer: self, joinPort: udp.joinPort, members: [], ...facts } : undefined),
+    onMember: (address) => void members.push(`${address.host}:${address.port}`),
+    onNetworkChange: () => undefined,
+  });
+  if (open) discovery.advertise();
+  const close = async (): Promise<void> => {
+    await discovery.close();
+    await udp.close();
+  };
+  closers.push(close);
+  const leave = (): void => {
+    open = false;
+    discovery.withdraw();
+  };
+  return { discovery, udp, close, leave, members };
+}
+
+async function until(condition: () => boolean, withinMs: number): Promise<number> {
+  const start = performance.now();
+  while (!condition()) {
+    if (performance.now() - start > withinMs) throw new Error(`not within ${withinMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return performance.now() - start;
+}
+
+const id = (digit: string): string => digit.repeat(32);
+
+for (const source of ['local', 'beacon', 'mdns'] as const) {
+  it(`[DI13] ${source} alone finds a room within 1 s, whoever began first, and loses it 0.5 s after it was left`, async () => {
+    const a = await process1(ONLY[source], id('a'));
+    const searcher = await process1(ONLY[source]);
+    using watch = searcher.discovery.watch(() => undefined);
+    void watch;
+    const names = (): string[] => searcher.discovery.rooms.listings.map((room) => room.id);
+    await until(() => names().includes(id('a')), 1_000);
+    // One that opens after the search began.
+    const b = await process1(ONLY[source], id('b'));
+    await until(() => names().includes(id('b')), source === 'beacon' ? 6_000 : 1_500);
+    const listing = searcher.discovery.rooms.listings.find((room) => room.id === id('b'))!;
+    expect(listing).toMatchObject({ name: 'Friday', compatible: true, address: `127.0.0.1:${b.udp.joinPort}` });
+    await until(() => searcher.discovery.rooms.listings.every((room) => room.pingMs !== undefined), 1_000);
+    a.leave();
+    const gone = await until(() => !names().includes(id('a')), 2_000);
+    expect(gone).toBeLessThan(700);
+    expect(names()).toContain(id('b'));
+  });
+}
+
+it('[DI14] two processes in one room find each other as members, not only as a listing', async () => {
+  const a = await process1(ONLY.beacon, id('c'));
+  const b = await process1(ONLY.beacon, id('c'));
+  await until(() => b.members.includes(`127.0.0.1:${a.udp.joinPort}`), 2_000);
+  await until(() => a.members.includes(`127.0.0.1:${b.udp.joinPort}`), 6_000);
+});
+
+it('[DI15] a room that stops answering without a word is gone within 3 s', async () => {
+  const a = await process1(ONLY.local, id('d'));
+  const searcher = await process1(ONLY.local);
+  using watch = searcher.discovery.watch(() => undefined);
+  void watch;
+  await until(() => searcher.discovery.rooms.listings.length === 1, 1_000);
+  await a.udp.close();
+  expect(await until(() => searcher.discovery.rooms.listings.length === 0, 4_000)).toBeLessThan(3_200);
+});
+
+it('[DI16] HERE that answers no question of ours is not listed, and WHO is answered at a bounded rate', async () => {
+  const a = await process1(ONLY.local, id('e'));
+  const stranger = createSocket('udp4');
+  await new Promise<void>((resolve) => stranger.bind(0, '127.0.0.1', () => resolve()));
+  let answers = 0;
+  let bytes = 0;
+  stranger.on('message', (message) => {
+    answers++;
+    bytes += message.length;
+  });
+  const { encodeHere, encodeWho } = await import('../sdk/wire/datagram.ts');
+  for (let i = 0; i < 200; i++) stranger.send(Uint8Array.from(encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: GAME.id })), a.udp.joinPort, '127.0.0.1');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(answers).toBeGreaterThan(0);
+  expect(answers).toBeLessThan(20);
+  expect(bytes / answers).toBeLessThanOrEqual(WHO_BYTES / 2);
+  const searcher = await process1(ONLY.mdns);
+  using watch = searcher.discovery.watch(() => undefined);
+  void watch;
+  const facts = { roomId: id('f') as RoomId, name: 'Trap', players: 1, max: 8, locked: false, gameId: GAME.id, version: 1, schemaHash: 9, peer: 'aaaaaaaaaaaaaaaa' as PeerId, joinPort: stranger.address().port, members: [] };
+  stranger.send(Uint8Array.from(encodeHere({ nonce: new Uint8Array(8), facts })), searcher.udp.joinPort, '127.0.0.1');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(searcher.discovery.rooms.listings.some((room) => room.name === 'Trap')).toBe(false);
+  stranger.close();
+});
+
+const SERVICE = '_lanista._udp.local';
+
+it('[DI17] 10,000 mutated packets into the live mDNS socket: none throws, none blocks, names stay bounded', async () => {
+  const { discovery } = await process1(ONLY.mdns, id('9'));
+  const socket = discovery.mdns!.socket;
+  discovery.search();
+  await until(() => socket.sentCount > 1 && socket.echoCount > 0, 2_000);
+  expect(socket.isHooked).toBe(true);
+  expect(discovery.state().reasons).toEqual([]);
+  const rng = createRng(3);
+  let longestMs = 0;
+  for (let i = 0; i < 10_000; i++) {
+    const fqdn = `ln-${i}.${SERVICE}`;
+    const bytes = dnsPacket.encode(
+      i % 3 === 0
+        ? { type: 'query', questions: [{ name: SERVICE, type: 'PTR' }] }
+        : { type: 'response', answers: [{ name: SERVICE, type: 'PTR', ttl: 120, data: fqdn }], additionals: [{ name: fqdn, type: 'SRV', ttl: 120, data: { port: 1 + (i % 60_000), target: 'x.local' } }, ...(i % 2 === 0 ? [{ name: fqdn, type: 'TXT' as const, ttl: 120, data: ['g=other'] }] : [])] },
+    ) as Buffer;
+    if (i % 5 !== 0) for (let n = rng.int(4); n >= 0; n--) bytes[rng.int(bytes.length)] = rng.int(256);
+    const start = performance.now();
+    socket.handlePacket(bytes, { address: `127.${1 + (i >> 14)}.${(i >> 7) & 127}.${1 + (i & 127)}`, port: 5_353, family: 'IPv4', size: bytes.length });
+    longestMs = Math.max(longestMs, performance.now() - start);
+  }
+  expect(longestMs).toBeLessThan(50);
+  expect(Object.values(socket.drops).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(3_000);
+  expect(socket.drops['names']).toBeGreaterThan(100);
+  expect(discovery.candidates.size).toBeLessThanOrEqual(64);
+  socket.handlePacket(Buffer.alloc(20), { address: '10.1.2.3', port: 5_353, family: 'IPv4', size: 20 });
+  expect(socket.drops['off-link']).toBe(1);
+});
+
+it('[DI18] the advert names neither machine nor user, stays within 200 bytes of TXT, and says goodbye twice', async () => {
+  const listener = createSocket({ type: 'udp4', reuseAddr: true });
+  const heard: Buffer[] = [];
+  listener.on('message', (bytes) => heard.push(Buffer.from(bytes)));
+  await new Promise<void>((resolve) => listener.bind(5_353, '0.0.0.0', () => resolve()));
+  listener.addMembership('224.0.0.251', '127.0.0.1');
+  const a = await process1(ONLY.mdns, id('8'));
+  const ours = (): any[] => heard.map((bytes) => dnsPacket.decode(bytes) as any).filter((packet) => packet.type === 'response' && [...packet.answers, ...packet.additionals].some((record: any) => record.type === 'SRV' && record.data.port === a.udp.joinPort));
+  await until(() => ours().length >= 2, 2_500);
+  for (const bytes of heard) for (const secret of [hostname(), userInfo().username]) if (secret.length > 3) expect(bytes.includes(secret)).toBe(false);
+  const records = [...ours()[0].answers, ...ours()[0].additionals];
+  const txt = records.find((record: any) => record.type === 'TXT').data as Buffer[];
+  expect(txt.map((line) => line.toString().split('=')[0])).toEqual(['txtvers', 'v', 'id', 'g', 's']);
+  expect(txt.reduce((sum, line) => sum + line.length + 1, 0)).toBeLessThanOrEqual(200);
+  expect(records.filter((record: any) => record.type === 'A').map((record: any) => record.data)).toEqual(['127.0.0.1']);
+  expect(records.every((record: any) => record.ttl === 120)).toBe(true);
+  expect(records.filter((record: any) => record.flush).map((record: any) => record.type).sort()).toEqual(['A', 'SRV', 'TXT']);
+  const before = ours().length;
+  await a.close();
+  await until(() => ours().filter((packet) => packet.answers.some((record: any) => record.ttl === 0)).length === 2, 500);
+  expect(ours().length).toBe(before + 2);
+  listener.close();
+});
