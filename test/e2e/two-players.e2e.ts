@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { chromaState, enterRoom, floorHash, press } from '../lab/chroma.ts';
+import { chromaState, connected, enterRoom, floorHash, press, testUrl } from '../lab/chroma.ts';
 import { openBrowser } from '../lab/page.ts';
 import type { LabBrowser } from '../lab/page.ts';
 import { gameUrl, repositoryRoot, sleep, startGame, until } from '../lab/process.ts';
@@ -25,7 +25,7 @@ beforeAll(async () => {
   for (const name of ['Ann', 'Bea']) {
     const game = startGame(name, undefined, loopback);
     games.push(game);
-    const page = await browser.open(await gameUrl(game), { width: 1280, height: 720 });
+    const page = await browser.open(testUrl(await gameUrl(game)), { width: 1280, height: 720 });
     page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`));
     pages.push(page);
   }
@@ -43,6 +43,8 @@ function page(index: number): Page {
 }
 
 it('find each other after Play', async () => {
+  await Promise.all(pages.map((one) => connected(one)));
+  await sleep(1500);
   await page(0).screenshot({ path: join(shots, 'home.png') });
   await Promise.all(pages.map((one) => enterRoom(one)));
   await until('two players on both pages', 15_000, async () => {
@@ -55,6 +57,7 @@ it('find each other after Play', async () => {
 });
 
 it('move, paint, and see the same floor', async () => {
+  await until('the round to begin', 20_000, async () => ((await Promise.all(pages.map(chromaState))).every((state) => state.phase === 'match') ? true : undefined));
   const before = await Promise.all(pages.map(chromaState));
   const blank = await floorHash(page(0));
   for (let step = 0; step < 10; step += 1) {
@@ -77,10 +80,10 @@ it('move, paint, and see the same floor', async () => {
 it('a reloaded page gets its seat and its floor back', async () => {
   const before = await chromaState(page(1));
   await page(1).reload({ waitUntil: 'domcontentloaded' });
-  await page(1).waitForFunction(() => 'chroma' in globalThis, undefined, { timeout: 20_000 });
+  await connected(page(1));
   await until('the seat', 15_000, async () => {
     const state = await chromaState(page(1));
-    return state.inRoom && state.players === 2 ? true : undefined;
+    return state.slot >= 0 && state.players === 2 ? true : undefined;
   });
   expect((await chromaState(page(1))).slot).toBe(before.slot);
   expect((await chromaState(page(0))).players).toBe(2);

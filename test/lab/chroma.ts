@@ -4,60 +4,53 @@
  */
 import type { Page } from 'playwright-core';
 
-/** The part of `window.chroma` the tests rely on. */
+/** The part of `window.chroma` the tests rely on; the demo's own type has more. */
 interface Chroma {
-  readonly room: ChromaRoom | undefined;
-  floorHash(): string | number;
+  readonly lan: unknown;
+  readonly room: unknown;
+  floorHash(): string;
   press(input: { readonly x: number; readonly y: number; readonly fire: boolean }): void;
-  state(): { readonly phase?: string; readonly endsAt?: number; readonly x?: number; readonly y?: number };
-}
-
-interface ChromaRoom {
-  readonly self: { readonly slot: number };
-  readonly peers: ReadonlyMap<string, { readonly slot: number; readonly status: string; readonly isHost: boolean }>;
-  readonly isHost: boolean;
+  state(): ChromaState;
 }
 
 /** One page's view of the room. */
 export interface ChromaState {
-  readonly inRoom: boolean;
+  /** `home` outside a room. */
+  readonly phase: string;
+  /** Room time (ms) at which the phase ends. */
+  readonly endsAt: number;
   readonly slot: number;
   readonly host: boolean;
   readonly hostSlot: number;
   /** Seats that are present. */
   readonly players: number;
-  readonly phase: string;
-  /** Room time (ms) at which the round ends. */
-  readonly endsAt: number;
   readonly x: number;
   readonly y: number;
+  readonly coverage: readonly number[];
+}
+
+/** The page's address with a short lobby, a long round, and nobody who paints by himself. */
+export function testUrl(url: string): string {
+  const parsed = new URL(url);
+  for (const [key, value] of Object.entries({ bots: '0', lobby: '1', seconds: '300', sound: '0' })) parsed.searchParams.set(key, value);
+  return parsed.href;
+}
+
+/** Waits until the page speaks with its process. */
+export async function connected(page: Page, timeoutMs = 30_000): Promise<void> {
+  await page.waitForFunction(() => (globalThis as unknown as { chroma?: Chroma }).chroma?.lan !== undefined, undefined, { timeout: timeoutMs, polling: 50 });
 }
 
 /** Presses Play on the home screen and waits until the page has a seat. */
 export async function enterRoom(page: Page, timeoutMs = 30_000): Promise<void> {
-  await page.waitForFunction(() => 'chroma' in globalThis, undefined, { timeout: timeoutMs });
-  const play = page.locator('[data-action="play"]');
-  await play.click({ timeout: timeoutMs });
+  await page.click('#play', { timeout: timeoutMs });
   await page.waitForFunction(() => (globalThis as unknown as { chroma: Chroma }).chroma.room !== undefined, undefined, { timeout: timeoutMs, polling: 20 });
 }
 
 export function chromaState(page: Page): Promise<ChromaState> {
   return page.evaluate(() => {
-    const { chroma } = globalThis as unknown as { chroma: Chroma };
-    const room = chroma.room;
-    const state = chroma.state();
-    const peers = room === undefined ? [] : [...room.peers.values()];
-    return {
-      inRoom: room !== undefined,
-      slot: room?.self.slot ?? -1,
-      host: room?.isHost ?? false,
-      hostSlot: peers.find((peer) => peer.isHost)?.slot ?? -1,
-      players: peers.filter((peer) => peer.status === 'present').length,
-      phase: state.phase ?? '',
-      endsAt: state.endsAt ?? Number.NaN,
-      x: state.x ?? Number.NaN,
-      y: state.y ?? Number.NaN,
-    };
+    const { phase, endsAt, slot, host, hostSlot, players, x, y, coverage } = (globalThis as unknown as { chroma: Chroma }).chroma.state();
+    return { phase, endsAt, slot, host, hostSlot, players, x, y, coverage: [...coverage] };
   });
 }
 

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { chromaState, enterRoom, floorHash, press } from './chroma.ts';
+import { chromaState, connected, enterRoom, floorHash, press, testUrl } from './chroma.ts';
 import { Lab } from './netns.ts';
 import { openBrowser } from './page.ts';
 import { ProcessGroup, gameUrl, repositoryRoot, sleep, sourceFlags, startGame, until } from './process.ts';
@@ -36,11 +36,12 @@ export async function lab(): Promise<LabResult> {
     const game = held.use(startGame(name, place));
     const url = await gameUrl(game);
     const browser = held.use(await openBrowser(place));
-    seats.push({ name, game, page: await browser.open(url) });
+    seats.push({ name, game, page: await browser.open(testUrl(url)) });
   }
 
   // Everybody presses Play at once: the clock runs from the last press to three seats on every page.
   const pages = seats.map((seat) => seat.page);
+  await Promise.all(pages.map((page) => connected(page)));
   const entered = performance.now();
   await Promise.all(pages.map((page) => enterRoom(page)));
   const foundMs = await until('three players on every page', 30_000, async () => {
@@ -48,6 +49,7 @@ export async function lab(): Promise<LabResult> {
     return states.every((state) => state.players === 3) ? performance.now() - entered : undefined;
   }, 20);
 
+  await until('the round to begin', 20_000, async () => ((await Promise.all(pages.map(chromaState))).every((state) => state.phase === 'match') ? true : undefined));
   await paint(pages, 6000);
   const before = await equalFloors(pages);
   await pages[0]?.screenshot({ path: join(shots, 'party.png') });
