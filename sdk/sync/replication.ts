@@ -45,6 +45,12 @@ export class Outbound {
     this.fullTick = -1;
     this.fullAt = Number.NEGATIVE_INFINITY;
   }
+
+  /** As `restart`, on the peer's word: it does not get past the limit on whole states. */
+  restartSlowly(): void {
+    this.acked = -1;
+    this.fullTick = -1;
+  }
 }
 
 export class Replication {
@@ -187,6 +193,17 @@ export class Replication {
       out.ackSent = ack;
     }
     this.#forgetTombs();
+  }
+
+  /** Only says what arrived: for a replica that does not know the room yet. */
+  sendAcks(now: number, peers: readonly PeerId[]): void {
+    for (const peer of peers) {
+      const out = this.outbound.get(peer);
+      const ack = this.inbound.get(peer)?.completeTick ?? -1;
+      if (out === undefined || ack === out.ackSent) continue;
+      this.#sendHead(now, out, FRAME, ack, undefined, 0, 0);
+      out.ackSent = ack;
+    }
   }
 
   #sendFull(now: number, out: Outbound, ack: number): void {

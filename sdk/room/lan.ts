@@ -1,0 +1,160 @@
+/**
+ * `Lan`: finding rooms and opening them, over any `LanPort`. The edges (`lanista/node`, `lanista/browser`, tests) call
+ * `createLan` with theirs.
+ */
+import { LanError } from '../base/errors.ts';
+import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
+import type { RoomPort } from '../port/port.ts';
+import { show } from '../sync/definition.ts';
+import type { AnyGame } from '../sync/definition.ts';
+import { hashText } from '../sync/det.ts';
+import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
+import { utf8Length } from '../wire/pack.ts';
+import { GameRoom } from './room.ts';
+import type { CreateOptions, JoinOptions, Lan, LanOptions, Room } from './types.ts';
+
+export interface CreateLanOptions<G extends AnyGame> extends LanOptions<G> {
+  /** Random u32 of each room instance. Without it one is derived from who opens the room and when. */
+  readonly randomU32?: () => number;
+}
+
+/** The way to rooms for a game, over `port`. The caller owns the loop behind `port.time`. */
+export function createLan<G extends AnyGame>(game: G, port: LanPort, options: CreateLanOptions<G>): Lan<G> {
+  const rooms = new Set<GameRoom<G>>();
+  const shares = new TimeShares(port.time);
+  let closed = false;
+  const closing = new AbortController();
+
+  const open = async (request: OpenRequest, signal: AbortSignal | undefined): Promise<Room<G>> => {
+    if (closed) throw new LanError('closed', 'this Lan was closed.');
+    const seat = signal === undefined ? await port.open(request) : await port.open(request, signal);
+    const time = shares.share();
+    const room: GameRoom<G> = new GameRoom(game, seat, {
+      time,
+      session: (options.randomU32?.() ?? sessionOf(seat, time.now())) >>> 0,
+      presence: options.presence as Readonly<Record<string, unknown>>,
+      onClosed: () => rooms.delete(room),
+    });
+    rooms.add(room);
+    await room.opened();
+    return room;
+  };
+
+  const lan: Lan<G> = {
+    self: port.self,
+    browse: ({ signal } = {}) => browseRooms(port, signal, closing.signal),
+    create: async (init) => open({ type: 'create', ...checkedCreate('create', init) }, init.signal),
+    joinOrCreate: async (init) => open({ type: 'join-or-create', ...checkedCreate('joinOrCreate', init) }, init.signal),
+    join: async (target, init: JoinOptions = {}) => {
+      const id = typeof target === 'string' ? target.trim() : target.id;
+      if (typeof id !== 'string' || id === '') throw new LanError('bad-argument', `join: expected a listing, 'host:port' or a join code, got ${show(target)}.`);
+      return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
+    },
+    get discovery() {
+      return port.discovery();
+    },
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      closing.abort();
+      await Promise.all([...rooms].map((room) => room.leave()));
+      await port.close();
+    },
+    [Symbol.asyncDispose]: () => lan.close(),
+  };
+  return lan;
+}
+
+/** The same peer never opens two rooms at the same moment of room time, and two peers differ by name. */
+function sessionOf(seat: RoomPort, now: number): number {
+  return hashText(`${seat.self} ${seat.roster().roomId} ${seat.time(now)} ${now}`);
+}
+
+function checkedCreate(what: string, init: CreateOptions): { readonly name: string; readonly max: number; readonly code: string | undefined; readonly spectate: boolean } {
+  const { name, max = DEFAULT_PLAYERS, code } = init;
+  if (typeof name !== 'string' || name.trim() === '' || utf8Length(name) > MAX_ROOM_NAME_BYTES) throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);
+  if (!Number.isInteger(max) || max < 1 || max > MAX_PEERS) throw new LanError('bad-argument', `${what}: expected max from 1 to ${MAX_PEERS}, got ${show(max)}.`);
+  if (code !== undefined && (typeof code !== 'string' || code === '')) throw new LanError('bad-argument', `${what}: expected a code of at least one character, got ${show(code)}.`);
+  return { name, max, code, spectate: init.spectate ?? false };
+}
+
+/** The newest list each time the reader asks; lists in between are skipped, not queued. */
+async function* browseRooms(port: LanPort, signal: AbortSignal | undefined, closing: AbortSignal): AsyncGenerator<readonly RoomListing[]> {
+  let newest: readonly RoomListing[] | undefined;
+  let notify: (() => void) | undefined;
+  const wake = (): void => notify?.();
+  signal?.addEventListener('abort', wake);
+  closing.addEventListener('abort', wake);
+  const watch = port.watchRooms((rooms) => {
+    newest = rooms;
+    notify?.();
+  });
+  try {
+    while (signal?.aborted !== true && !closing.aborted) {
+      if (newest === undefined) {
+        await new Promise<void>((resolve) => (notify = resolve));
+        notify = undefined;
+        continue;
+      }
+      const rooms = newest;
+      newest = undefined;
+      yield rooms;
+    }
+  } finally {
+    watch[Symbol.dispose]();
+    signal?.removeEventListener('abort', wake);
+    closing.removeEventListener('abort', wake);
+  }
+}
+
+interface Share {
+  at: number;
+  tick: (() => void) | undefined;
+}
+
+/** One `LocalTime` holds one appointment; this lets several rooms keep theirs. */
+class TimeShares {
+  readonly #time: LocalTime;
+  readonly #shares = new Set<Share>();
+
+  constructor(time: LocalTime) {
+    this.#time = time;
+  }
+
+  share(): LocalTime {
+    const share: Share = { at: Number.POSITIVE_INFINITY, tick: undefined };
+    this.#shares.add(share);
+    return {
+      now: () => this.#time.now(),
+      schedule: (at, tick) => {
+        share.at = at;
+        share.tick = tick;
+        this.#arm();
+      },
+      cancel: () => {
+        share.at = Number.POSITIVE_INFINITY;
+        share.tick = undefined;
+        this.#arm();
+      },
+    };
+  }
+
+  #arm(): void {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const share of this.#shares) earliest = Math.min(earliest, share.at);
+    if (earliest === Number.POSITIVE_INFINITY) this.#time.cancel();
+    else this.#time.schedule(earliest, () => this.#run());
+  }
+
+  #run(): void {
+    const now = this.#time.now();
+    for (const share of [...this.#shares]) {
+      if (share.at > now || share.tick === undefined) continue;
+      const { tick } = share;
+      share.at = Number.POSITIVE_INFINITY;
+      share.tick = undefined;
+      tick();
+    }
+    this.#arm();
+  }
+}

@@ -1,0 +1,604 @@
+/**
+ * READ THIS FIRST. The room a game talks to, composed of the parts of `sync/` over a `RoomPort`.
+ *
+ * Everything happens in `pump`, which runs when the port has something (`onWake`) and when something is due (`LocalTime`):
+ *
+ *   drain port ─► roster: seats, authority, host duty     message: hello │ state │ messages │ control
+ *   due beats of clock.every ─► the game assigns to entities
+ *   due state tick ─► collect what changed ─► one frame per peer, full state for newcomers ─► port.flush
+ *   schedule the next deadline
+ *
+ * A peer is known by its key, and each Room instance by a random `session`: a page that was reloaded is the same peer with a new session,
+ * and starts from nothing. Hello tells the session; until it came, whatever else a peer sends is dropped.
+ *
+ *   opening ──hello and full state of everyone who was ready──► ready ──leave, or the port closes──► closed
+ */
+import type { PeerId, RoomId } from '../base/brand.ts';
+import { Emitter } from '../base/emitter.ts';
+import { LanError } from '../base/errors.ts';
+import type { LocalTime } from '../port/lan-port.ts';
+import type { Channel, LeaveReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
+import { PackReader, PackWriter } from '../wire/pack.ts';
+import { AuthorityRules } from '../sync/authority.ts';
+import type { BodyCodec } from '../sync/body.ts';
+import { bodyCodec } from '../sync/body.ts';
+import { Metronome } from '../sync/clock.ts';
+import type { AnyGame } from '../sync/definition.ts';
+import { FRAME, FULL_FRAME } from '../sync/delta.ts';
+import { Inbound } from '../sync/inbound.ts';
+import { Messenger } from '../sync/messages.ts';
+import { CONTROL_LANE, Outbound, Replication } from '../sync/replication.ts';
+import { EntityStore } from '../sync/store.ts';
+import { ADOPT, ANSWER, ASK, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
+import { HostDuties } from './duty.ts';
+import { RoomEntities } from './entities.ts';
+import { SeatView } from './seats.ts';
+import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions } from './types.ts';
+
+/** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
+const OPENING_MS = 3_000;
+/** A roster may name peers that the link has not reached yet; greetings are repeated at this pace, ms. */
+const GREET_EVERY_MS = 250;
+/** A peer is asked for its whole state at most this often, ms. */
+const RESYNC_EVERY_MS = 1_000;
+
+export interface RoomSetup {
+  readonly time: LocalTime;
+  /** Random u32 of this instance. */
+  readonly session: number;
+  readonly presence: Readonly<Record<string, unknown>>;
+  readonly onClosed?: () => void;
+}
+
+export class GameRoom<G extends AnyGame> implements Room<G> {
+  readonly #port: RoomPort;
+  readonly #time: LocalTime;
+  readonly #session: number;
+  readonly #game: G;
+  readonly #events = new Emitter<RoomEvents<G>>();
+  readonly #seats = new Map<PeerId, SeatView<G>>();
+  #order: readonly PeerId[] = [];
+  #present: readonly PeerId[] = [];
+  readonly #store: EntityStore;
+  readonly #replication: Replication;
+  readonly #entities: RoomEntities;
+  readonly #authority: AuthorityRules;
+  readonly #messenger: Messenger;
+  readonly #beats: Metronome;
+  readonly #duties: HostDuties;
+  readonly #presenceCodec: BodyCodec;
+  #presence: Readonly<Record<string, unknown>>;
+  readonly #control = new AbortController();
+  readonly #drops: Record<string, number> = {};
+  readonly #greeted = new Map<PeerId, number>();
+  readonly #resyncs = new Map<PeerId, number>();
+  #roster: PortRoster;
+  #later: (() => void)[] = [];
+  #pumping = false;
+  #again = false;
+  #unsent = false;
+  #ready = false;
+  /** Somebody has done the host's duties of this room before. */
+  #begun = false;
+  #closed: LeaveReason | 'bridge' | undefined;
+  readonly #openedAt: number;
+  readonly #opening: (() => void)[] = [];
+  readonly #closing: (() => void)[] = [];
+  readonly #onClosed: (() => void) | undefined;
+  readonly clock: RoomClock;
+  readonly entities: Entities<G>;
+  readonly peers: ReadonlyMap<PeerId, Peer<G>>;
+
+  constructor(game: G, port: RoomPort, setup: RoomSetup) {
+    this.#game = game;
+    this.#port = port;
+    this.#time = setup.time;
+    this.#session = setup.session;
+    this.#onClosed = setup.onClosed;
+    this.#roster = port.roster();
+    this.#openedAt = this.#time.now();
+    this.#presenceCodec = bodyCodec(game.presence);
+    this.#presence = this.#checkedPresence(setup.presence);
+    this.#store = new EntityStore(game);
+    this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
+    const roomTime = (): number => port.time(this.#time.now());
+    this.#entities = new RoomEntities({ self: port.self, session: setup.session, roomTime, isHost: () => this.isHost, closed: () => this.#closed !== undefined }, this.#store, this.#replication);
+    const control = (to: PeerId, bytes: Uint8Array): boolean => this.#send(to, 'reliable', bytes, CONTROL_LANE);
+    this.#authority = new AuthorityRules({ self: port.self, roster: () => this.#roster, now: () => this.#time.now(), control }, this.#store, this.#replication, this.#entities);
+    this.#entities.govern(this.#authority);
+    this.entities = this.#entities.facade<G>();
+    this.#messenger = new Messenger(game, {
+      self: port.self,
+      now: () => this.#time.now(),
+      roomTime,
+      host: () => this.#roster.host,
+      present: () => this.#present,
+      send: (to, channel, bytes) => this.#send(to, channel, bytes, 0),
+      later: (fn) => {
+        this.#later.push(fn);
+        this.#wake();
+      },
+      drop: (reason) => this.#drop(reason),
+      failed: (what, cause) => this.#failed(what, cause),
+    });
+    this.#beats = new Metronome(() => this.#schedule());
+    this.#duties = new HostDuties((cause) => this.#failed('whileHost', cause));
+    this.clock = {
+      now: roomTime,
+      get errorMs(): number {
+        return port.timeErrorMs(setup.time.now());
+      },
+      every: (hz, fn) => this.#beats.every(roomTime(), hz, (tick, time) => this.#guard(`clock.every(${hz})`, () => fn(tick, time))),
+    };
+    const seats = this.#seats;
+    this.peers = seats;
+    this.#applyRoster(this.#roster, []);
+    port.onWake = () => this.#wake();
+    this.#wake();
+  }
+
+  /** Resolves when this replica has the room: every ready member's state, or `OPENING_MS` passed. */
+  opened(): Promise<void> {
+    if (this.#ready || this.#closed !== undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#opening.push(resolve));
+  }
+
+  get id(): RoomId {
+    return this.#roster.roomId;
+  }
+  get name(): string {
+    return this.#roster.name;
+  }
+  get max(): number {
+    return this.#roster.max;
+  }
+  get locked(): boolean {
+    return this.#roster.locked;
+  }
+  get self(): Peer<G> {
+    return this.#seats.get(this.#port.self)!;
+  }
+  get host(): PeerId {
+    return this.#roster.host;
+  }
+  get isHost(): boolean {
+    return this.#roster.host === this.#port.self;
+  }
+  get signal(): AbortSignal {
+    return this.#control.signal;
+  }
+
+  setPresence(values: Readonly<Record<string, unknown>>): void {
+    this.#assertOpen('setPresence');
+    this.#presence = this.#checkedPresence({ ...this.#presence, ...values });
+    this.#seats.get(this.#port.self)!.presence = this.#presence as Presence<G>;
+    const out = new PackWriter(128);
+    out.array(2);
+    out.int(PRESENCE);
+    this.#presenceCodec.write(out, this.#presence, 'presence');
+    for (const peer of this.#present) this.#send(peer, 'reliable', out.view(), 0);
+    this.#events.emit('presence', this.self);
+  }
+
+  send(name: string, body: unknown, options: SendOptions = {}): void {
+    this.#assertOpen('send');
+    this.#messenger.send(name, body, options.to ?? 'all');
+  }
+
+  onMessage(name: string, fn: (body: never, meta: { readonly from: PeerId; readonly time: number }) => void): Disposable {
+    return this.#messenger.onMessage(name, fn as (body: unknown) => void);
+  }
+
+  call(name: string, input: unknown, options: CallOptions = {}): Promise<never> {
+    if (this.#closed !== undefined) return Promise.reject(new LanError('closed', `call('${name}'): the room was left.`));
+    return this.#messenger.call(name, input, options) as Promise<never>;
+  }
+
+  async callAll(name: string, input: unknown, options: Omit<CallOptions, 'to'> = {}): Promise<readonly { readonly from: PeerId; readonly value: never | undefined; readonly error: Error | undefined }[]> {
+    return Promise.all(
+      this.#present.map(async (from) => {
+        try {
+          return { from, value: await this.call(name, input, { ...options, to: from }), error: undefined };
+        } catch (error) {
+          return { from, value: undefined, error: error as Error };
+        }
+      }),
+    );
+  }
+
+  handle(name: string, fn: (input: never, from: PeerId) => unknown): Disposable {
+    return this.#messenger.answer(name, fn as (input: unknown, from: PeerId) => unknown);
+  }
+
+  whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable {
+    this.#assertOpen('whileHost');
+    return this.#duties.add(fn);
+  }
+
+  on<E extends keyof RoomEvents<G>>(event: E, fn: (value: RoomEvents<G>[E]) => void): Disposable {
+    return this.#events.on(event, fn);
+  }
+
+  setEligible(eligible: boolean): void {
+    if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible);
+  }
+
+  kick(peer: PeerId): void {
+    this.#assertOpen('kick');
+    if (!this.isHost) throw new LanError('not-owner', 'kick: only the host removes peers.', { hint: 'Check room.isHost.' });
+    if (!this.#port.kick(this.#time.now(), peer)) throw new LanError('bad-argument', `kick: ${peer} is not another peer of this room.`);
+  }
+
+  stats(): RoomStats {
+    const { peers, drops } = this.#port.stats(this.#time.now());
+    const merged: Record<string, number> = { ...drops };
+    for (const [reason, count] of Object.entries(this.#drops)) merged[reason] = (merged[reason] ?? 0) + count;
+    return {
+      peers: new Map([...peers].map(([id, stats]) => [id, { ...stats, interpolationDelayMs: this.#replication.inbound.get(id)?.playout.delayMs ?? 0 }])),
+      stateBytesOut: this.#replication.bytesOut,
+      stateBytesIn: this.#replication.bytesIn,
+      messageBytesOut: this.#messenger.bytesOut,
+      messageBytesIn: this.#messenger.bytesIn,
+      drops: merged,
+      entities: this.#store.size,
+    };
+  }
+
+  /** Resolves when the others were told, or cannot be. */
+  async leave(): Promise<void> {
+    if (this.#closed !== undefined) return;
+    const closed = new Promise<void>((resolve) => this.#closing.push(resolve));
+    this.#port.leave(this.#time.now());
+    this.#wake();
+    await closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.leave();
+  }
+
+  #assertOpen(what: string): void {
+    if (this.#closed !== undefined) throw new LanError('closed', `${what}: the room was left.`, { hint: 'Join again.' });
+  }
+
+  #checkedPresence(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const out = new PackWriter(128);
+    this.#presenceCodec.write(out, values, 'presence');
+    const read = this.#presenceCodec.read(new PackReader(out.view()));
+    return Object.freeze({ ...(read!.body as Record<string, unknown>) });
+  }
+
+  #drop(reason: string): void {
+    this.#drops[reason] = (this.#drops[reason] ?? 0) + 1;
+  }
+
+  #failed(what: string, cause: unknown): void {
+    const detail = `${what}: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`;
+    this.#events.emit('warn', { code: 'handler', detail });
+  }
+
+  /** The game's own code must not stop the room: what it throws becomes a `warn`. */
+  #guard(what: string, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#failed(what, error);
+    }
+  }
+
+  #send(to: PeerId, channel: Channel, bytes: Uint8Array, lane: number): boolean {
+    if (this.#closed !== undefined) return false;
+    const taken = this.#port.send(this.#time.now(), to, channel, bytes, lane);
+    if (taken && !this.#pumping && !this.#unsent) {
+      this.#unsent = true;
+      this.#wake();
+    }
+    if (taken) this.#unsent = true;
+    return taken;
+  }
+
+  /** Runs `pump` soon, never within the caller. */
+  #wake(): void {
+    this.#again = true;
+    if (!this.#pumping && this.#closed === undefined) this.#time.schedule(this.#time.now(), () => this.#pump());
+  }
+
+  #pump(): void {
+    if (this.#pumping || this.#closed !== undefined) return;
+    this.#pumping = true;
+    try {
+      // What comes in while pumping is taken in the same turn, a few times; then the loop gets its own turn.
+      for (let round = 0; round < 8; round++) {
+        this.#again = false;
+        for (let event = this.#port.poll(); event !== undefined; event = this.#port.poll()) this.#handle(event);
+        const later = this.#later;
+        this.#later = [];
+        for (const fn of later) fn();
+        if (!this.#again && this.#later.length === 0) break;
+      }
+      if (this.#closed === undefined) this.#tick();
+    } finally {
+      this.#pumping = false;
+    }
+    if (this.#closed === undefined) this.#schedule();
+  }
+
+  #tick(): void {
+    const now = this.#time.now();
+    const time = this.#port.time(now);
+    this.#messenger.handleTimeout(now);
+    this.#authority.handleTimeout(now);
+    this.#greet(now);
+    if (!this.#ready) this.#checkReady(now);
+    this.#beats.run(time);
+    if (this.#closed !== undefined) return;
+    const tick = Math.floor((time * this.#replication.hz) / 1_000);
+    if (tick > this.#replication.tick) {
+      this.#replication.collect(tick, time);
+      this.#messenger.repeat();
+      // Until this replica has the room it says nothing of its own: what it is told first may have to become its own (a host that was reloaded).
+      if (this.#ready) this.#replication.send(now, this.#present);
+      else this.#replication.sendAcks(now, this.#present);
+      this.#unsent = true;
+    }
+    if (this.#unsent) {
+      this.#unsent = false;
+      this.#port.flush(now);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#closed !== undefined || this.#pumping) return;
+    const now = this.#time.now();
+    const time = this.#port.time(now);
+    const nextTick = ((this.#replication.tick + 1) * 1_000) / this.#replication.hz;
+    const due = Math.min(nextTick, this.#beats.deadline()) - time;
+    const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : Number.POSITIVE_INFINITY;
+    // A deadline that is not in the future would spin: a clock that stands still must not stop the world.
+    const at = Math.min(now + Math.max(0.1, due), this.#messenger.deadline(), this.#authority.deadline(), pending);
+    this.#time.schedule(at, () => this.#pump());
+  }
+
+  #handle(event: PortEvent): void {
+    switch (event.type) {
+      case 'roster':
+        return this.#applyRoster(event.roster, event.left);
+      case 'message':
+        return this.#receive(event.from, event.bytes);
+      case 'reset':
+        this.#messenger.peerGone(event.peer, false);
+        this.#replication.outbound.get(event.peer)?.restart();
+        this.#greeted.delete(event.peer);
+        return;
+      case 'merge':
+        if (event.lost) this.#authority.mergeLost();
+        return this.#events.emit('merge', { lost: event.lost, joined: event.joined });
+      case 'warn':
+        return this.#events.emit('warn', { code: event.code, detail: event.detail });
+      case 'closed':
+        return this.#close(event.reason);
+      default:
+        event satisfies never;
+    }
+  }
+
+  #applyRoster(roster: PortRoster, left: readonly { readonly id: PeerId; readonly reason: LeaveReason }[]): void {
+    const previous = this.#roster;
+    this.#roster = roster;
+    const self = this.#port.self;
+    const moved: { readonly seat: SeatView<G>; readonly event: 'away' | 'back' }[] = [];
+    const gone: { readonly seat: SeatView<G>; readonly reason: LeaveReason }[] = [];
+    for (const seat of roster.peers) {
+      let view = this.#seats.get(seat.id);
+      if (view === undefined) {
+        view = new SeatView<G>(seat, seat.id === self, (seat.id === self ? this.#presence : {}) as Presence<G>);
+        this.#seats.set(seat.id, view);
+      } else if (view.status !== seat.status && seat.id !== self) moved.push({ seat: view, event: seat.status === 'away' ? 'away' : 'back' });
+      view.update(seat, roster);
+    }
+    for (const view of [...this.#seats.values()]) {
+      if (roster.peers.some((seat) => seat.id === view.id)) continue;
+      // A roster that leaves this peer out is followed by `closed`; until then it still is itself.
+      if (view.isSelf) continue;
+      this.#seats.delete(view.id);
+      gone.push({ seat: view, reason: left.find((departure) => departure.id === view.id)?.reason ?? 'timeout' });
+    }
+    this.#order = roster.peers.map((seat) => seat.id);
+    this.#sortSeats();
+    this.#present = roster.peers.filter((seat) => seat.status === 'present' && seat.id !== self).map((seat) => seat.id);
+    for (const { seat, event } of moved) {
+      this.#messenger.peerGone(seat.id, false);
+      if (event === 'back') {
+        this.#replication.outbound.get(seat.id)?.restart();
+        this.#greeted.delete(seat.id);
+      }
+    }
+    for (const { seat } of gone) this.#forget(seat.id);
+    this.#authority.applyRoster();
+    for (const { seat, event } of moved) if (seat.session !== undefined) this.#events.emit(event, seat);
+    for (const { seat, reason } of gone) if (seat.session !== undefined) this.#events.emit('leave', { peer: seat, reason });
+    if (roster.host !== previous.host) this.#events.emit('host', { host: roster.host, previous: previous.host, isSelf: roster.host === self });
+    this.#updateDuty();
+  }
+
+  /** A Map lists in order of insertion, and people expect the order of seats. */
+  #sortSeats(): void {
+    const seats = [...this.#seats.values()];
+    if (seats.every((seat, i) => i === 0 || seats[i - 1]!.slot <= seat.slot)) return;
+    this.#seats.clear();
+    for (const seat of seats.sort((a, b) => a.slot - b.slot)) this.#seats.set(seat.id, seat);
+  }
+
+  #forget(peer: PeerId): void {
+    this.#messenger.peerGone(peer, true);
+    this.#replication.outbound.delete(peer);
+    this.#replication.inbound.delete(peer);
+    this.#greeted.delete(peer);
+    this.#resyncs.delete(peer);
+  }
+
+  #updateDuty(): void {
+    const onDuty = this.#ready && this.isHost && this.#closed === undefined;
+    const first = !this.#begun;
+    if (onDuty) this.#begun = true;
+    this.#duties.update(onDuty, first);
+  }
+
+  /** Says hello to whoever was not told yet, on both lanes, so that neither can overtake it. */
+  #greet(now: number): void {
+    for (const peer of this.#present) {
+      const at = this.#greeted.get(peer);
+      if (at === Number.POSITIVE_INFINITY || (at !== undefined && now - at < GREET_EVERY_MS)) continue;
+      const out = new PackWriter(256);
+      out.array(6);
+      out.int(HELLO);
+      out.int(this.#session);
+      out.int(this.#game.schemaHash);
+      out.bool(this.#ready);
+      out.bool(this.#begun);
+      this.#presenceCodec.write(out, this.#presence, 'presence');
+      const taken = this.#port.send(now, peer, 'reliable', out.view(), 0) && this.#port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
+      this.#greeted.set(peer, taken ? Number.POSITIVE_INFINITY : now);
+      if (!taken) continue;
+      this.#unsent = true;
+      if (!this.#replication.outbound.has(peer)) this.#replication.outbound.set(peer, new Outbound(peer));
+    }
+  }
+
+  #checkReady(now: number): void {
+    const late = now - this.#openedAt > OPENING_MS;
+    if (!late) {
+      for (const peer of this.#present) {
+        const seat = this.#seats.get(peer)!;
+        if (seat.session === undefined || (seat.ready && this.#replication.inbound.get(peer)?.synced !== true)) return;
+      }
+    } else this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
+    this.#ready = true;
+    this.#authority.applyRoster();
+    this.#updateDuty();
+    for (const resolve of this.#opening.splice(0)) resolve();
+  }
+
+  #receive(from: PeerId, bytes: Uint8Array): void {
+    const seat = this.#seats.get(from);
+    if (seat === undefined || from === this.#port.self) return this.#drop('stranger');
+    const input = new PackReader(bytes);
+    const count = input.array(0xffff);
+    const type = input.int();
+    if (!input.ok) return this.#drop('sync-malformed');
+    if (type === HELLO) return this.#handleHello(seat, count, input);
+    const stream = this.#replication.inbound.get(from);
+    if (seat.session === undefined || stream === undefined) return this.#drop('before-hello');
+    switch (type) {
+      case MESSAGE:
+      case CALL:
+      case ANSWER:
+      case FAILURE:
+        return this.#messenger.handle(from, bytes);
+      case FRAME:
+      case FULL_FRAME:
+        this.#replication.bytesIn += bytes.length;
+        return this.#handleFrame(seat, stream, type === FULL_FRAME, count, input);
+      case PRESENCE: {
+        const read = this.#presenceCodec.read(input);
+        if (read === undefined) return this.#drop('sync-malformed');
+        seat.presence = Object.freeze(read.body) as Presence<G>;
+        return this.#events.emit('presence', seat);
+      }
+      case RESYNC:
+        if (input.count(0xffff) === (this.#session & 0xffff) && input.done) this.#replication.outbound.get(from)?.restartSlowly();
+        return;
+      case ASK:
+      case GRANT:
+      case DENY:
+      case ADOPT:
+        if (input.count(0xffff) !== (seat.session & 0xffff)) return this.#drop('state-session');
+        if (!this.#authority.handle(from, type, input)) this.#drop('sync-malformed');
+        return;
+      default:
+        this.#drop('sync-malformed');
+    }
+  }
+
+  #handleHello(seat: SeatView<G>, count: number, input: PackReader): void {
+    const session = input.count(0xffff_ffff);
+    const schemaHash = input.count(0xffff_ffff);
+    const ready = input.bool();
+    const begun = input.bool();
+    const presence = this.#presenceCodec.read(input);
+    if (count !== 6 || presence === undefined) return this.#drop('sync-malformed');
+    if (schemaHash !== this.#game.schemaHash) {
+      this.#drop('schema');
+      return this.#events.emit('warn', { code: 'schema', detail: `${seat.id} runs another build of this game` });
+    }
+    if (begun) this.#begun = true;
+    seat.ready ||= ready;
+    if (seat.session === session) return;
+    const known = seat.session !== undefined;
+    seat.session = session;
+    seat.ready = ready;
+    seat.presence = Object.freeze(presence.body) as Presence<G>;
+    this.#replication.inbound.set(seat.id, this.#stream(seat.id, session));
+    if (known) {
+      this.#messenger.peerRestarted(seat.id);
+      this.#replication.outbound.get(seat.id)?.restart();
+      this.#greeted.delete(seat.id);
+      this.#authority.handleRestart(seat.id);
+      this.#events.emit('presence', seat);
+    } else this.#events.emit('join', seat);
+  }
+
+  #stream(peer: PeerId, session: number): Inbound {
+    return new Inbound(peer, session, this.#game.stateHz, this.#store, {
+      home: this.#entities,
+      self: this.#port.self,
+      judge: (from, kind, core, epoch) => this.#authority.judge(from, kind, core, epoch),
+      yielded: (core, previous) => this.#authority.yielded(core, previous),
+      diverged: (from) => this.#resync(from),
+      hash: (from) => this.#replication.hash(from),
+    });
+  }
+
+  #handleFrame(seat: SeatView<G>, stream: Inbound, full: boolean, count: number, input: PackReader): void {
+    const tag = input.count(0xffff);
+    const tick = input.count(0x7fff_ffff);
+    if (count !== 5 || !input.ok) return this.#drop('state-malformed');
+    // Of the former session: a page that was reloaded leaves some behind.
+    if (tag !== (stream.session & 0xffff)) return this.#drop('state-session');
+    if (!input.nil()) {
+      const age = input.int();
+      if (input.ok) this.#replication.handleAck(seat.id, tick - age);
+    }
+    if (input.nil()) return;
+    const reason = stream.handleBody(this.#port.time(this.#time.now()), tick, full, input);
+    if (reason !== undefined) this.#drop(reason);
+    else if (full && stream.synced) this.#authority.mergeSettled(seat.id);
+  }
+
+  #resync(from: PeerId): void {
+    const now = this.#time.now();
+    const seat = this.#seats.get(from);
+    if (seat?.session === undefined || now - (this.#resyncs.get(from) ?? Number.NEGATIVE_INFINITY) < RESYNC_EVERY_MS) return;
+    this.#resyncs.set(from, now);
+    this.#drop('state-diverged');
+    const out = new PackWriter(16);
+    out.array(2);
+    out.int(RESYNC);
+    out.int(seat.session & 0xffff);
+    this.#send(from, 'reliable', out.view(), CONTROL_LANE);
+  }
+
+  #close(reason: LeaveReason | 'bridge'): void {
+    if (this.#closed !== undefined) return;
+    this.#duties.update(false, false);
+    this.#closed = reason;
+    this.#port.onWake = undefined;
+    this.#time.cancel();
+    this.#beats.stop();
+    this.#messenger.close();
+    this.#control.abort();
+    this.#events.emit('close', { reason });
+    for (const resolve of [...this.#opening.splice(0), ...this.#closing.splice(0)]) resolve();
+    this.#onClosed?.();
+  }
+}
