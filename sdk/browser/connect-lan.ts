@@ -7,7 +7,7 @@
 import { BridgeClient } from './bridge-client.ts';
 import type { BridgeState, KeptSeat } from './bridge-client.ts';
 import { LanError } from '../base/errors.ts';
-import { openLanOver } from '../room/lan.ts';
+import { createLan } from '../room/lan.ts';
 import type { Lan, LanOptions, Room } from '../room/types.ts';
 import type { AnyGame } from '../sync/definition.ts';
 
@@ -47,7 +47,7 @@ export async function connectLan<const G extends AnyGame>(game: G, options: Conn
 
 /** A `PageLan` over a client that is connected already; for tests and unusual pages. */
 export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient, options: LanOptions<G>): PageLan<G> {
-  const lan = openLanOver(game, port, options);
+  const lan = createLan(game, port, { presence: options.presence, randomU32: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0 });
   const listeners = new Set<(state: BridgeState) => void>();
   port.onState = (state) => {
     for (const listener of [...listeners]) listener(state);

@@ -2,6 +2,9 @@
  * `lanista/node`: the local process. Opens the LAN for a game that runs here, serves pages that play
  * through it, and looks at the network for those who debug it.
  */
+import { randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+
 import type { AnyGame } from '../sync/definition.ts';
 import type { Init } from '../sync/field.ts';
 import { createLan } from '../room/lan.ts';
@@ -35,7 +38,7 @@ export interface OpenLanOptions<G extends AnyGame> extends LanOptions<G>, NodeLa
 export async function openLan<G extends AnyGame>(game: G, options: OpenLanOptions<G>): Promise<Lan<G>> {
   const port = await openNodeLanPort({ id: game.id, version: game.version, schemaHash: game.schemaHash }, options);
   try {
-    return createLan(game, port, options);
+    return createLan(game, port, { presence: options.presence, randomU32: () => randomInt(2 ** 32) });
   } catch (error) {
     await port.close();
     throw error;
