@@ -5,10 +5,12 @@
 import { AUTO, CANVAS, Game, Scale, WEBGL } from 'phaser';
 import type { Lan, RoomListing } from 'lanista';
 import { connectLan } from 'lanista/browser';
+import type { PageLan } from 'lanista/browser';
 import { createMind, think } from '../rules/bots.ts';
 import { game as rules } from '../rules/game.ts';
 import type { ChromaGame, ChromaRoom } from '../rules/game.ts';
 import { Match } from '../rules/match.ts';
+import { idle } from '../rules/movement.ts';
 import type { Chroma } from './chroma.ts';
 import { readState } from './chroma.ts';
 import { Controls } from './controls.ts';
@@ -38,7 +40,7 @@ const home = new HomeView(settings, { play: () => enter((lan) => lan.joinOrCreat
 ui.append(home.root);
 
 let overlay: MatchOverlay | undefined;
-let lan: Lan<ChromaGame> | undefined;
+let lan: PageLan<ChromaGame> | undefined;
 
 const chroma: Chroma = {
   lan: undefined,
@@ -54,7 +56,7 @@ const chroma: Chroma = {
 globalThis.chroma = chroma;
 
 if (options.sound) for (const type of ['pointerdown', 'keydown'] as const) addEventListener(type, () => synth.unlock());
-document.addEventListener('visibilitychange', () => stage.match?.room.setEligible(!document.hidden));
+document.addEventListener('visibilitychange', () => showOrHide());
 void start();
 
 async function start(): Promise<void> {
@@ -66,7 +68,10 @@ async function start(): Promise<void> {
   }
   chroma.lan = lan;
   void followRooms(lan);
-  if (options.autoplay !== 'no') void home.run(() => chroma.play());
+  const kept = lan;
+  // A reloaded page takes its seat up again without being asked.
+  if (kept.resumed !== undefined) void home.run(() => enter(() => kept.resume()));
+  else if (options.autoplay !== 'no') void home.run(() => chroma.play());
 }
 
 async function followRooms(from: Lan<ChromaGame>): Promise<void> {
@@ -88,6 +93,7 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promi
   stage.match = match;
   chroma.match = match;
   chroma.room = room;
+  showOrHide();
   home.root.hidden = true;
   if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   overlay = new MatchOverlay(ui, match, settings, synth, () => void leave());
@@ -98,6 +104,14 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promi
   });
   phaser.scene.stop('home');
   phaser.scene.start('arena');
+}
+
+/** A hidden page lets go of the keys and of the host's duties; its blob stays. */
+function showOrHide(): void {
+  const { match } = stage;
+  if (match === undefined) return;
+  match.room.setEligible(!document.hidden);
+  if (document.hidden) match.input = idle;
 }
 
 async function leave(): Promise<void> {

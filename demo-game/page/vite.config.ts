@@ -14,6 +14,6 @@ export default defineConfig({
     target: 'es2022',
     // Phaser alone is 1.4 MB; it changes rarely, so a file of its own stays in the browser's cache.
     chunkSizeWarningLimit: 2000,
-    rollupOptions: { output: { advancedChunks: { groups: [{ name: 'phaser', test: /node_modules[\\/]phaser/ }] } } },
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: 'phaser', test: /node_modules[\\/]phaser/ }] } } },
   },
 });

@@ -1,5 +1,7 @@
 /** Who is on the network, as lines for the terminal: one when a room appears, changes or goes, and one per seat of the own room. */
-import type { LanPort, RoomListing, RoomPort } from 'lanista/node';
+import type { LanPort, RoomListing } from 'lanista/node';
+
+type RoomPort = Awaited<ReturnType<LanPort['open']>>;
 
 /** How often the own room's seats are looked at, ms. */
 const lookMs = 500;

@@ -7,6 +7,7 @@
 import type { Floor } from './floor.ts';
 import { chunkCount } from './floor.ts';
 import type { ChromaRoom } from './game.ts';
+import { Held } from './held.ts';
 import { futureMs } from './painter.ts';
 
 const hashEveryMs = 2000;
@@ -18,7 +19,7 @@ const atOnce = 12;
 export class FloorSync implements Disposable {
   readonly #room: ChromaRoom;
   readonly #floor: Floor;
-  readonly #off = new DisposableStack();
+  readonly #off = new Held();
   #busy = false;
   #hashedAt = Number.NEGATIVE_INFINITY;
   /** Chunks asked for since the start, and cells they changed here. */
@@ -82,6 +83,6 @@ export class FloorSync implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#off.dispose();
+    this.#off[Symbol.dispose]();
   }
 }

@@ -11,12 +11,12 @@ import { BallKeeper } from './ball.ts';
 import { BotKeeper } from './bot-keeper.ts';
 import { botNames } from './bots.ts';
 import { EffectQueue } from './effects.ts';
-import type { Effect } from './effects.ts';
 import { Floor } from './floor.ts';
 import type { Stroke } from './floor.ts';
 import { FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
 import { firstBot, freeHue, paintOf } from './game.ts';
+import { Held } from './held.ts';
 import { idle } from './movement.ts';
 import type { Input } from './movement.ts';
 import { Painter } from './painter.ts';
@@ -84,7 +84,7 @@ export class Match implements Disposable {
   readonly #bots: BotKeeper;
   readonly #ball: BallKeeper;
   readonly #pickups: PickupKeeper;
-  readonly #off = new DisposableStack();
+  readonly #off = new Held();
   readonly #world: ActorWorld;
   #round: RoundState | undefined;
   #phase = '';
@@ -153,7 +153,7 @@ export class Match implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#off.dispose();
+    this.#off[Symbol.dispose]();
     if (this.#blob.alive && !this.room.signal.aborted) this.#blob.despawn();
   }
 

@@ -1,5 +1,5 @@
 /**
- * Draws the floor: by the shader where there is WebGL, as plain cells on a canvas elsewhere. Reads the
+ * Draws the floor: by the shader where there is WebGL, as rounded cells on a canvas elsewhere. Reads the
  * floor of the rules and keeps nothing of its own but the texture.
  */
 import { Textures, WEBGL } from 'phaser';
@@ -7,7 +7,7 @@ import type { Scene } from 'phaser';
 import { cellCount, gridHeight, gridWidth, worldHeight, worldWidth } from '../../rules/arena.ts';
 import type { Floor } from '../../rules/floor.ts';
 import { floorShader } from './floor-shader.ts';
-import { paintColor } from './palette.ts';
+import { drawPlainFloor, plainHeight, plainWidth } from './plain-floor.ts';
 
 /** How long fresh paint glows, ms. */
 const wetMs = 450;
@@ -24,13 +24,15 @@ export class FloorLayer {
   strongPatterns = false;
 
   constructor(scene: Scene, key: string, fx: boolean) {
-    scene.textures.remove(key);
-    const texture = scene.textures.createCanvas(key, gridWidth, gridHeight);
+    if (scene.textures.exists(key)) scene.textures.remove(key);
+    this.#shader = scene.game.renderer.type === WEBGL;
+    const width = this.#shader ? gridWidth : plainWidth;
+    const height = this.#shader ? gridHeight : plainHeight;
+    const texture = scene.textures.createCanvas(key, width, height);
     if (texture === null) throw new Error('the floor texture could not be made');
     this.#texture = texture;
-    this.#texture.setFilter(Textures.FilterMode.NEAREST);
-    this.#image = texture.context.createImageData(gridWidth, gridHeight);
-    this.#shader = scene.game.renderer.type === WEBGL;
+    this.#texture.setFilter(this.#shader ? Textures.FilterMode.NEAREST : Textures.FilterMode.LINEAR);
+    this.#image = texture.context.createImageData(width, height);
     const x = worldWidth / 2;
     const y = worldHeight / 2;
     if (!this.#shader) {
@@ -39,9 +41,9 @@ export class FloorLayer {
     }
     const setupUniforms = (set: (name: string, value: unknown) => void): void => {
       set('uTime', scene.time.now / 1000);
-      set('uPattern', this.strongPatterns ? 1 : 0.22);
+      set('uPattern', this.strongPatterns ? 1 : 0.16);
     };
-    const config = { name: `floor-${key}`, fragmentSource: floorShader, initialUniforms: { uGrid: 0, uCells: [gridWidth, gridHeight], uTime: 0, uPattern: 0.22, uNoise: fx ? 1 : 0 }, setupUniforms };
+    const config = { name: `floor-${key}`, fragmentSource: floorShader, initialUniforms: { uGrid: 0, uCells: [gridWidth, gridHeight], uTime: 0, uPattern: 0.16, uNoise: fx ? 1 : 0 }, setupUniforms };
     scene.add.shader(config, x, y, worldWidth, worldHeight, [key]).setDepth(-10);
   }
 
@@ -51,28 +53,24 @@ export class FloorLayer {
     this.#drawnAt = frameMs;
     this.#version = floor.version;
     this.#wet = false;
+    if (this.#shader) this.#encode(floor, now);
+    else drawPlainFloor(floor.paint, this.#image.data);
+    this.#texture.context.putImageData(this.#image, 0, 0);
+    this.#texture.refresh();
+  }
+
+  /** Owner and wetness of each cell, as the shader reads them. */
+  #encode(floor: Floor, now: number): void {
     const { data } = this.#image;
     for (let i = 0; i < cellCount; i++) {
       const paint = floor.paint[i] ?? 0;
       const age = now - (floor.time[i] ?? 0);
       const wet = paint > 0 && age < wetMs ? 1 - Math.max(0, age) / wetMs : 0;
       if (wet > 0) this.#wet = true;
-      if (this.#shader) {
-        data[i * 4] = paint * 28;
-        data[i * 4 + 1] = Math.round(wet * 255);
-        data[i * 4 + 2] = 0;
-      } else this.#plain(data, i, paint, wet);
+      data[i * 4] = paint * 28;
+      data[i * 4 + 1] = Math.round(wet * 255);
+      data[i * 4 + 2] = 0;
       data[i * 4 + 3] = 255;
     }
-    this.#texture.context.putImageData(this.#image, 0, 0);
-    this.#texture.refresh();
-  }
-
-  #plain(data: Uint8ClampedArray, i: number, paint: number, wet: number): void {
-    const color = paint === 0 ? 0x0f1224 : paintColor(paint);
-    const light = wet * 60;
-    data[i * 4] = (color >> 16) + light;
-    data[i * 4 + 1] = ((color >> 8) & 255) + light;
-    data[i * 4 + 2] = (color & 255) + light;
   }
 }

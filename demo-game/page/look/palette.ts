@@ -22,10 +22,10 @@ export const cssPatterns = [
   `repeating-linear-gradient(90deg, ${dark} 0 3px, transparent 3px 8px)`,
   `repeating-radial-gradient(circle, ${dark} 0 2px, transparent 2px 6px)`,
   `repeating-linear-gradient(-45deg, ${dark} 0 3px, transparent 3px 8px)`,
-  `linear-gradient(${dark}, ${dark}) 50% 50% / 3px 100% no-repeat, linear-gradient(${dark}, ${dark}) 50% 50% / 100% 3px no-repeat`,
+  `repeating-linear-gradient(0deg, ${dark} 0 2px, transparent 2px 9px), repeating-linear-gradient(90deg, ${dark} 0 2px, transparent 2px 9px)`,
 ] as const;
 
-export const cssPatternSizes = ['', '9px 9px', '', '', '10px 10px', '', '', '', '10px 10px'] as const;
+export const cssPatternSizes = ['', '9px 9px', '', '', '10px 10px', '', '', '', ''] as const;
 
 export function paintColor(paint: number): number {
   return paints[paint] ?? paints[0];

@@ -85,7 +85,10 @@ export class ArenaScene extends Scene {
     this.#drawBlobs(views, delta);
     this.#drawShots(now);
     this.#drawThings(delta);
-    for (let effect = match.effects.poll(); effect !== undefined; effect = match.effects.poll()) this.#show(effect);
+    for (let effect = match.effects.poll(); effect !== undefined; effect = match.effects.poll()) {
+      // What happened while the page was hidden is old news.
+      if (delta < 400) this.#show(effect);
+    }
   }
 
   #refit(): void {

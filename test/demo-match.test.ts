@@ -1,0 +1,149 @@
+/**
+ * Whole matches of the demo without a picture: several players over rooms in memory, on a network that
+ * delays, reorders and loses. What every player must agree on: the floor, the round, who was hit.
+ */
+import { describe, expect, it } from 'vitest';
+import { createRng } from 'lanista';
+import type { ChromaRoom } from '../demo-game/rules/game.ts';
+import { game } from '../demo-game/rules/game.ts';
+import { Match } from '../demo-game/rules/match.ts';
+import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
+import { createLan } from '../sdk/room/lan.ts';
+
+interface Player {
+  readonly room: ChromaRoom;
+  readonly match: Match;
+}
+
+class Table {
+  readonly hub = new MemoryHub({ seed: 7, latencyMs: 4, jitterMs: 6, lossRatio: 0.05 });
+  readonly players: Player[] = [];
+  readonly #rng = createRng(11);
+
+  async join(name: string, fill = 0): Promise<Player> {
+    const lan = createLan(game, createMemoryLan(this.hub, game), { presence: { name }, randomU32: () => this.#rng.u32() });
+    const opening = lan.joinOrCreate({ name: 'table', max: 16 });
+    let opened: ChromaRoom | undefined;
+    void opening.then((room) => (opened = room));
+    for (let i = 0; i < 200 && opened === undefined; i++) await this.run(20);
+    if (opened === undefined) throw new Error('the room did not open');
+    const match = new Match(opened, { round: { lobbyMs: 1000, matchMs: 20_000, scoresMs: 2000, fill }, random: () => this.#rng.float() });
+    const player = { room: opened, match };
+    this.players.push(player);
+    return player;
+  }
+
+  /** Lets `ms` of virtual time pass, giving promises their turn. */
+  async run(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 20) {
+      this.hub.advance(20);
+      for (let i = 0; i < 4; i++) await Promise.resolve();
+    }
+  }
+
+  steer(fire = true): void {
+    this.players.forEach(({ match }, i) => {
+      const turn = this.#rng.float() * 6.28 + i;
+      match.input = { moveX: Math.cos(turn), moveY: Math.sin(turn), aim: turn, fire, dash: this.#rng.chance(0.1) };
+    });
+  }
+
+  rest(): void {
+    for (const { match } of this.players) match.input = { moveX: 0, moveY: 0, aim: 0, fire: false, dash: false };
+  }
+
+  hashes(): Set<number> {
+    return new Set(this.players.map(({ match }) => match.floor.hash()));
+  }
+}
+
+async function party(count: number): Promise<Table> {
+  const table = new Table();
+  for (let i = 0; i < count; i++) await table.join(`P${i}`);
+  await table.run(1500);
+  return table;
+}
+
+describe('a match', () => {
+  it('ends with one floor for all, and the same round', async () => {
+    const table = await party(3);
+    for (let i = 0; i < 20; i++) {
+      table.steer();
+      await table.run(300);
+    }
+    table.rest();
+    await table.run(3000);
+    expect(table.hashes().size).toBe(1);
+    expect(table.players[0]?.match.coverage()[1]).toBeGreaterThan(20);
+    const rounds = table.players.map(({ match }) => match.round).map((round) => `${round?.phase} ${round?.endsAt} ${round?.number}`);
+    expect(new Set(rounds).size).toBe(1);
+    expect(rounds[0]).toMatch(/^match/u);
+  });
+
+  it('gives players of one wish paints of their own', async () => {
+    const table = await party(4);
+    expect(new Set(table.players.map(({ match }) => match.me.paint)).size).toBe(4);
+  });
+
+  it('shows a late joiner the floor that is there', async () => {
+    const table = await party(2);
+    for (let i = 0; i < 8; i++) {
+      table.steer();
+      await table.run(300);
+    }
+    table.rest();
+    await table.join('Late');
+    await table.run(3000);
+    expect(table.hashes().size).toBe(1);
+    expect(table.players[2]?.match.coverage().slice(1).reduce((sum, cells) => sum + cells, 0)).toBeGreaterThan(20);
+  });
+
+  it('keeps its timer when the host leaves', async () => {
+    const table = await party(3);
+    const before = table.players[0]?.match.round;
+    const endsAt = before?.endsAt;
+    const host = table.players.findIndex(({ room }) => room.isHost);
+    const [gone] = table.players.splice(host, 1);
+    gone?.match[Symbol.dispose]();
+    void gone?.room.leave();
+    await table.run(2000);
+    expect(table.players.filter(({ room }) => room.isHost)).toHaveLength(1);
+    for (const { match } of table.players) expect(match.round?.endsAt).toBe(endsAt);
+    await table.run(20_000);
+    for (const { match } of table.players) expect(match.round?.phase).not.toBe('match');
+  });
+
+  it('lets a shot seen to touch count, and everybody hears of the splat', async () => {
+    const table = await party(2);
+    const [shooter, target] = table.players;
+    if (shooter === undefined || target === undefined) throw new Error('two players');
+    let splats = 0;
+    for (let i = 0; i < 120 && splats === 0; i++) {
+      const dx = target.match.me.body.x - shooter.match.me.body.x;
+      const dy = target.match.me.body.y - shooter.match.me.body.y;
+      const aim = Math.atan2(dy, dx);
+      const near = Math.hypot(dx, dy) < 380;
+      shooter.match.input = { moveX: near ? 0 : Math.cos(aim), moveY: near ? 0 : Math.sin(aim), aim, fire: near, dash: false };
+      await table.run(100);
+      splats = shooter.match.splats.get(shooter.match.me.who) ?? 0;
+    }
+    expect(splats).toBe(1);
+    expect(target.match.splats.get(shooter.match.me.who)).toBe(1);
+    expect(target.match.me.alive).toBe(false);
+    await table.run(2000);
+    expect(target.match.me.alive).toBe(true);
+  });
+
+  it('has bots for a lone player, and none for two', async () => {
+    const table = new Table();
+    const alone = await table.join('Solo', 4);
+    await table.run(2500);
+    expect([...alone.room.entities.all('bot')]).toHaveLength(3);
+    await table.run(4000);
+    expect(alone.match.coverage().filter((cells, paint) => paint > 0 && cells > 10).length).toBeGreaterThanOrEqual(3);
+    await table.join('Guest', 4);
+    await table.run(4000);
+    expect([...alone.room.entities.all('bot')]).toHaveLength(0);
+    expect(table.hashes().size).toBe(1);
+  });
+});
