@@ -1,88 +1,159 @@
 /**
- * Who hears whom. Every member floods, a few times a second, which slots it hears directly; from that
- * everybody computes the same connected component, and the next hop to a member it cannot reach itself.
+ * Who hears whom. Every member says about itself, ten times a second, whom it hears directly; words
+ * about members that a neighbour cannot hear itself are passed on. From the words follow the
+ * component (everybody we can reach, over members if need be) and the next hop to each.
  *
- * An edge needs both ends: a one-way link carries nothing that must be answered.
+ * A pair counts as connected only when each says it hears the other: a one-way path carries no
+ * conversation. A word is believed when it is newer than the last of the same instance; a new instance
+ * (a process started again) is believed from the peer itself, or once the old one is stale.
  */
-import { MAX_PEERS } from '../wire/limits.ts';
+import type { PeerId } from '../base/brand.ts';
+import { toBase32 } from '../base/bytes.ts';
+import { BEAT_MS, BEAT_STALE_MS, MAX_PEERS } from '../wire/limits.ts';
+import type { Word } from './messages.ts';
+import { encodeId } from './roster-codec.ts';
 
-export interface LinkStateEntry {
-  readonly slot: number;
-  /** Grows with every report of this member, also over restarts. */
-  readonly seq: number;
-  /** Bit per slot heard directly. */
-  readonly mask: number;
-  readonly eligible: boolean;
+/** Characters of an id that name it inside `heard`: 40 bits. */
+const KEY_CHARS = 8;
+
+interface Known {
+  word: Word;
+  /** When the newest word came (ms). */
+  at: number;
+  heard: ReadonlySet<string>;
 }
 
-/** A report older than this says nothing any more (ms): ten heartbeats. */
-const REPORT_LIFE_MS = 1_500;
-/** Reports are passed on only while fresh, or dead members would echo round for ever (ms). */
-const FORWARD_MS = 700;
-
-interface Report extends LinkStateEntry {
-  readonly at: number;
+/** How to reach a member: over which neighbour, and over how many steps. */
+export interface Route {
+  readonly next: PeerId;
+  readonly hops: number;
 }
 
 export class LinkState {
-  readonly #reports = new Map<number, Report>();
+  readonly self: PeerId;
+  readonly #known = new Map<PeerId, Known>();
+  #routes = new Map<PeerId, Route>();
 
-  /** Forgets everything: slots mean somebody else now. */
-  clear(): void {
-    this.#reports.clear();
+  constructor(self: PeerId) {
+    this.self = self;
   }
 
-  forget(slot: number): void {
-    this.#reports.delete(slot);
-  }
-
-  /** True when the report says something new (worth passing on at once). */
-  learn(now: number, entry: LinkStateEntry): boolean {
-    const known = this.#reports.get(entry.slot);
-    const isAlive = known !== undefined && now - known.at < REPORT_LIFE_MS;
-    if (isAlive && entry.seq <= known.seq) return false;
-    this.#reports.set(entry.slot, { ...entry, at: now });
-    return !isAlive || known.mask !== entry.mask || known.eligible !== entry.eligible;
-  }
-
-  report(now: number, slot: number): LinkStateEntry | undefined {
-    const report = this.#reports.get(slot);
-    return report !== undefined && now - report.at < REPORT_LIFE_MS ? report : undefined;
-  }
-
-  /** What to pass on beside our own report. */
-  fresh(now: number, except: number): LinkStateEntry[] {
-    const out: LinkStateEntry[] = [];
-    for (const report of this.#reports.values()) if (report.slot !== except && now - report.at < FORWARD_MS) out.push(report);
+  /** Bytes of `heard` for the given members. */
+  static encodeHeard(ids: readonly PeerId[]): Uint8Array {
+    const out = new Uint8Array(ids.length * 5);
+    ids.forEach((id, i) => out.set(encodeId(id).subarray(0, 5), i * 5));
     return out;
   }
 
-  /**
-   * First hop from `self` to every reachable slot (`self` itself included, as its own hop).
-   * `heard` is what we hear directly; a neighbour that says it does not hear us is no neighbour.
-   */
-  routes(now: number, self: number, heard: number): ReadonlyMap<number, number> {
-    const hops = new Map<number, number>([[self, self]]);
-    const queue: number[] = [];
-    for (let slot = 0; slot < MAX_PEERS; slot++) {
-      if (slot === self || ((heard >>> slot) & 1) === 0) continue;
-      const report = this.report(now, slot);
-      if (report !== undefined && ((report.mask >>> self) & 1) === 0) continue;
-      hops.set(slot, slot);
-      queue.push(slot);
+  /** Takes one word; `direct` when the peer said it itself. True when it says something new. */
+  update(now: number, word: Word, direct: boolean): boolean {
+    if (word.id === this.self) return false;
+    const old = this.#known.get(word.id);
+    if (old === undefined) {
+      if (this.#known.size >= 2 * MAX_PEERS) return false;
+      this.#known.set(word.id, { word, at: now, heard: heardKeys(word.heard) });
+      return true;
     }
-    for (let i = 0; i < queue.length; i++) {
-      const at = queue[i]!;
-      const report = this.report(now, at);
-      if (report === undefined) continue;
-      for (let slot = 0; slot < MAX_PEERS; slot++) {
-        if (hops.has(slot) || ((report.mask >>> slot) & 1) === 0) continue;
-        const back = this.report(now, slot);
-        if (back === undefined || ((back.mask >>> at) & 1) === 0) continue;
-        hops.set(slot, hops.get(at)!);
-        queue.push(slot);
-      }
-    }
-    return hops;
+    const same = old.word.instance === word.instance;
+    if (same ? word.seq <= old.word.seq : !direct && now - old.at < BEAT_STALE_MS) return false;
+    const changed = !same || !equalWords(old.word, word);
+    if (changed) old.heard = heardKeys(word.heard);
+    old.word = word;
+    old.at = now;
+    return changed;
   }
+
+  /** Forgets what a peer said: it left, or was started again. */
+  forget(id: PeerId): void {
+    this.#known.delete(id);
+    this.#routes.delete(id);
+  }
+
+  /** Writes down that a peer said goodbye; passed on like its own word. */
+  markLeft(now: number, id: PeerId): void {
+    const known = this.#known.get(id);
+    if (known === undefined) return;
+    // Far enough ahead that no word it said before, still under way, brings it back.
+    known.word = { ...known.word, left: true, host: false, seq: Math.min(known.word.seq + 1_000, 0xffff_ffff) };
+    known.at = now;
+    this.#routes.delete(id);
+  }
+
+  /** The last word of a peer, whatever its age. */
+  word(id: PeerId): Word | undefined {
+    return this.#known.get(id)?.word;
+  }
+
+  /** True when `id` says it hears us. */
+  hearsUs(id: PeerId): boolean {
+    return this.#known.get(id)?.heard.has(this.self.slice(0, KEY_CHARS)) ?? false;
+  }
+
+  /** After we slept, what others said is not old: we did not listen. */
+  excuse(now: number): void {
+    for (const known of this.#known.values()) known.at = Math.max(known.at, now - BEAT_MS);
+  }
+
+  /** Recomputes the component from the members we are connected to directly. */
+  refresh(now: number, neighbours: readonly PeerId[]): void {
+    const routes = new Map<PeerId, Route>();
+    let ring: PeerId[] = [];
+    for (const id of neighbours) {
+      const known = this.#known.get(id);
+      // Without a word a linked peer has no roster yet, so it is nobody's neighbour.
+      if (known === undefined || known.word.left) continue;
+      routes.set(id, { next: id, hops: 1 });
+      ring.push(id);
+    }
+    for (let hops = 2; ring.length > 0; hops++) {
+      const outer: PeerId[] = [];
+      for (const near of ring) {
+        const heard = this.#known.get(near)!.heard;
+        const nearKey = near.slice(0, KEY_CHARS);
+        for (const [id, known] of this.#known) {
+          if (routes.has(id) || known.word.left || now - known.at > BEAT_STALE_MS) continue;
+          if (!heard.has(id.slice(0, KEY_CHARS)) || !known.heard.has(nearKey)) continue;
+          routes.set(id, { next: routes.get(near)!.next, hops });
+          outer.push(id);
+        }
+      }
+      ring = outer;
+    }
+    this.#routes = routes;
+    for (const [id, known] of this.#known) if (now - known.at > 60_000) this.#known.delete(id);
+  }
+
+  /** Undefined when out of reach. */
+  route(id: PeerId): Route | undefined {
+    return this.#routes.get(id);
+  }
+
+  /** Everybody in reach, ourselves not included. */
+  reachable(): Iterable<PeerId> {
+    return this.#routes.keys();
+  }
+
+  /** Fresh words that `neighbour` cannot have from their authors. */
+  newsFor(now: number, neighbour: PeerId): Word[] {
+    const heard = this.#known.get(neighbour)?.heard;
+    const news: Word[] = [];
+    for (const [id, known] of this.#known) {
+      if (id === neighbour || now - known.at > 2.5 * BEAT_MS) continue;
+      if (heard?.has(id.slice(0, KEY_CHARS))) continue;
+      news.push(known.word);
+    }
+    return news;
+  }
+}
+
+function heardKeys(heard: Uint8Array): ReadonlySet<string> {
+  const keys = new Set<string>();
+  for (let at = 0; at + 5 <= heard.length; at += 5) keys.add(toBase32(heard.subarray(at, at + 5)));
+  return keys;
+}
+
+function equalWords(a: Word, b: Word): boolean {
+  if (a.host !== b.host || a.eligible !== b.eligible || a.left !== b.left || a.term !== b.term || a.epoch !== b.epoch || a.heard.length !== b.heard.length) return false;
+  for (let i = 0; i < a.heard.length; i++) if (a.heard[i] !== b.heard[i]) return false;
+  return true;
 }

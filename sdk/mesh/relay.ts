@@ -1,106 +1,65 @@
 /**
- * Carrying sealed datagrams for members that cannot reach each other.
+ * Carries datagrams of pairs that cannot reach each other, over members that reach both. The carried
+ * bytes are what the pair's endpoints sealed end to end: whoever carries them can read nothing and
+ * alter nothing, only lose them.
  *
- * ```
- * relay frame = 0xc1 | ttl u8 | id u16 | part u8 | parts u8 | socket u8 | source 16 | target 16 | bytes
- * ```
- * 0xc1 is the one byte no msgpack value starts with, so that these and control messages share a lane.
- * The carrier sees addresses and sizes only. A datagram that does not fit one message goes in two.
+ *   endpoint -- datagram to "~X" --> wrap -- RELAY parts --> next hop ... -> X: unwrap -> endpoint
+ *
+ * A datagram may be larger than one message holds, so it travels in one or two parts. At each member
+ * the count of hops falls; at zero the part is dropped, so no loop lives long.
  */
-import { ByteReader, ByteWriter, asciiBytes } from '../base/bytes.ts';
 import type { PeerId } from '../base/brand.ts';
+import { concatBytes } from '../base/bytes.ts';
 import type { SocketKind } from '../link/endpoint-types.ts';
-import { MAX_DATAGRAM_MESSAGE_BYTES } from '../wire/limits.ts';
-import { isPeerId } from './roster.ts';
+import { MAX_RELAY_HOPS, MAX_RELAY_PARTIALS } from '../wire/limits.ts';
+import type { RelayPart } from './messages.ts';
 
-export const RELAY_KIND = 0xc1;
-const HEAD_BYTES = 39;
-const PART_BYTES = MAX_DATAGRAM_MESSAGE_BYTES - HEAD_BYTES;
-const MAX_PARTS = 2;
-/** Hops; a ring of 32 with one cut needs half of them, anything beyond is a loop. */
-const TTL = 16;
-/** Halves waiting for the other half. */
-const MAX_WAITING = 64;
+/** Bytes of a datagram in one part: a message of `MAX_DATAGRAM_MESSAGE_BYTES` less the head of RELAY. */
+const PART_BYTES = 1_040;
 
-export interface RelayFrame {
-  readonly ttl: number;
-  readonly id: number;
-  readonly part: number;
-  readonly parts: number;
+export interface Carried {
+  readonly from: PeerId;
   readonly socket: SocketKind;
-  readonly source: PeerId;
-  readonly target: PeerId;
   readonly bytes: Uint8Array;
 }
 
-function idText(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
-
-export function decodeRelay(bytes: Uint8Array): RelayFrame | undefined {
-  const reader = new ByteReader(bytes);
-  const kind = reader.u8();
-  const ttl = reader.u8();
-  const id = reader.u16();
-  const part = reader.u8();
-  const parts = reader.u8();
-  const socket = reader.u8();
-  const source = idText(reader.take(16));
-  const target = idText(reader.take(16));
-  const rest = reader.rest();
-  if (!reader.ok || kind !== RELAY_KIND || ttl > TTL || parts < 1 || parts > MAX_PARTS || part >= parts || socket > 1) return undefined;
-  if (!isPeerId(source) || !isPeerId(target) || rest.length === 0) return undefined;
-  return { ttl, id, part, parts, socket: socket === 0 ? 'join' : 'session', source, target, bytes: rest };
-}
-
-export function encodeRelay(frame: RelayFrame): Uint8Array {
-  return new ByteWriter(HEAD_BYTES + frame.bytes.length)
-    .u8(RELAY_KIND)
-    .u8(frame.ttl)
-    .u16(frame.id)
-    .u8(frame.part)
-    .u8(frame.parts)
-    .u8(frame.socket === 'join' ? 0 : 1)
-    .raw(asciiBytes(frame.source))
-    .raw(asciiBytes(frame.target))
-    .raw(frame.bytes)
-    .copy();
-}
-
-/** Splits on the way in, joins on the way out. */
-export class RelayParts {
+export class Relay {
+  readonly #self: PeerId;
+  readonly #partials = new Map<string, RelayPart>();
   #nextId = 0;
-  readonly #waiting = new Map<string, RelayFrame>();
 
-  split(source: PeerId, target: PeerId, socket: SocketKind, bytes: Uint8Array): Uint8Array[] {
-    const id = this.#nextId;
-    this.#nextId = (id + 1) & 0xffff;
-    const parts = Math.ceil(bytes.length / PART_BYTES);
-    const out: Uint8Array[] = [];
-    for (let part = 0; part < parts && part < MAX_PARTS; part++) {
-      const slice = bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
-      out.push(encodeRelay({ ttl: TTL, id, part, parts, socket, source, target, bytes: slice }));
+  constructor(self: PeerId) {
+    this.#self = self;
+  }
+
+  /** The parts that carry `bytes` to `to`. Copies nothing: encode them before the bytes change. */
+  wrap(to: PeerId, socket: SocketKind, bytes: Uint8Array): readonly RelayPart[] {
+    const id = (this.#nextId = (this.#nextId + 1) & 0xffff);
+    const parts = bytes.length > PART_BYTES ? 2 : 1;
+    const out: RelayPart[] = [];
+    for (let part = 0; part < parts; part++) {
+      out.push({ hops: MAX_RELAY_HOPS, from: this.#self, to, socket, id, part, parts, bytes: bytes.subarray(part * PART_BYTES, part === parts - 1 ? bytes.length : PART_BYTES) });
     }
     return out;
   }
 
+  /** The same part for the next member, or undefined when it has come far enough. */
+  forward(part: RelayPart): RelayPart | undefined {
+    return part.hops <= 1 ? undefined : { ...part, hops: part.hops - 1 };
+  }
+
   /** The whole datagram once its last part is here. */
-  join(frame: RelayFrame): Uint8Array | undefined {
-    if (frame.parts === 1) return frame.bytes;
-    const key = `${frame.source}${frame.id}`;
-    const other = this.#waiting.get(key);
-    if (other === undefined || other.part === frame.part) {
-      if (this.#waiting.size >= MAX_WAITING) this.#waiting.clear();
-      this.#waiting.set(key, { ...frame, bytes: frame.bytes.slice() });
+  unwrap(part: RelayPart): Carried | undefined {
+    if (part.parts === 1) return { from: part.from, socket: part.socket, bytes: part.bytes };
+    const key = `${part.from} ${part.id}`;
+    const other = this.#partials.get(key);
+    if (other === undefined || other.part === part.part) {
+      if (this.#partials.size >= MAX_RELAY_PARTIALS) this.#partials.delete(this.#partials.keys().next().value!);
+      this.#partials.set(key, part);
       return undefined;
     }
-    this.#waiting.delete(key);
-    const [first, second] = frame.part === 0 ? [frame, other] : [other, frame];
-    const out = new Uint8Array(first.bytes.length + second.bytes.length);
-    out.set(first.bytes);
-    out.set(second.bytes, first.bytes.length);
-    return out;
+    this.#partials.delete(key);
+    const bytes = part.part === 1 ? concatBytes(other.bytes, part.bytes) : concatBytes(part.bytes, other.bytes);
+    return { from: part.from, socket: part.socket, bytes };
   }
 }

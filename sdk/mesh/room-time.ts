@@ -1,60 +1,75 @@
 /**
- * Shared room time: one number everywhere, carried by the host, that never runs backwards.
+ * Room time: milliseconds that are the same for every member, within what links can measure. The host
+ * tells how far room time is from its own monotonic clock; the link clock tells how far the host's
+ * clock is from ours. Followers slew towards it; nobody's room time ever runs backwards.
  *
- * Room time is our monotonic clock plus an offset. The host's offset is the truth; the others slew
- * theirs towards it, at most 0.5 %, and step only forward and only when far off. A new host goes on
- * with its own estimate. A part of the room that was ahead when it merged runs at half speed until
- * the other has caught up.
+ *   room time = our monotonic now + offset
+ *
+ * Seeded at the founding from the wall clock modulo 2^30 ms, so that parts that merge are close and a
+ * room that lives 37 days still fits 32 bits. A new host goes on with its own estimate.
  */
+import type { LinkClock } from '../link/endpoint-types.ts';
+import { TIME_SLEW_RATIO, TIME_STEP_MS } from '../wire/limits.ts';
 
-/** Largest correction while within a step's distance, ms per ms. */
-const SLEW = 0.005;
-/** Behind by more than this: step (ms). */
-const STEP_MS = 250;
-/** Speed while far ahead. */
-const HOLD_RATE = 0.5;
+const SEED_SPAN_MS = 2 ** 30;
+/** A room time beyond this would not fit 32 bits for long; nobody honest says it. */
+const LIMIT_MS = 2 ** 32 - 2 ** 24;
 
 export class RoomTime {
   #offset: number;
-  #at: number;
+  #synced = false;
+  #lastAt: number;
   #last = 0;
-  #errorMs = 0;
+  #errorMs = Infinity;
 
-  /** @param start room time at `now`. */
-  constructor(now: number, start: number) {
-    this.#offset = start - now;
-    this.#at = now;
+  constructor(now: number, wallClockMs: number) {
+    this.#offset = (((Math.floor(wallClockMs) % SEED_SPAN_MS) + SEED_SPAN_MS) % SEED_SPAN_MS) - now;
+    this.#lastAt = now;
   }
 
-  /** Room time less our monotonic clock. */
+  /** Room time less our monotonic clock, ms: what a host tells the others. */
   get offset(): number {
     return this.#offset;
   }
 
-  get errorMs(): number {
+  time(now: number): number {
+    this.#last = Math.max(this.#last, now + this.#offset);
+    return this.#last;
+  }
+
+  errorMs(): number {
     return this.#errorMs;
   }
 
-  /** Takes the host's word for what the offset should be. */
-  follow(now: number, target: number, errorMs: number): void {
-    const elapsed = Math.max(0, now - this.#at);
-    this.#at = now;
-    const off = target - this.#offset;
-    this.#errorMs = errorMs + Math.abs(off);
-    if (off > STEP_MS) this.#offset = target;
-    else if (off < -STEP_MS) this.#offset += Math.max(off, -elapsed * HOLD_RATE);
-    else this.#offset += Math.max(-elapsed * SLEW, Math.min(elapsed * SLEW, off));
+  /** As host our word is the time. */
+  lead(now: number): void {
+    this.#synced = true;
+    this.#errorMs = 0;
+    this.#lastAt = now;
   }
 
-  /** First word from a host, before anybody read this clock: no need to be gentle. */
-  adopt(now: number, target: number): void {
-    if (this.#last === 0 || target > this.#offset) this.#offset = target;
-    this.#at = now;
+  /** Steps forward to a time somebody else already showed its game. */
+  advanceTo(now: number, time: number): void {
+    if (time > now + this.#offset && time < LIMIT_MS) this.#offset = time - now;
   }
 
-  time(now: number): number {
-    const value = now + this.#offset;
-    if (value > this.#last) this.#last = value;
-    return this.#last;
+  /** Follows the host: `hostOffset` is its room time less its monotonic clock. */
+  follow(now: number, hostOffset: number, clock: LinkClock): void {
+    const elapsed = Math.max(0, now - this.#lastAt);
+    this.#lastAt = now;
+    if (clock.offsetMs === undefined) return;
+    const target = hostOffset + clock.offsetMs;
+    if (target + now >= LIMIT_MS || target + now < 0) return;
+    const behind = target - this.#offset;
+    this.#errorMs = clock.errorMs + Math.abs(behind);
+    if (!this.#synced) {
+      this.#synced = true;
+      // Before the first agreement nobody has seen our time, so it may jump either way.
+      this.#offset = target;
+      this.#last = Math.min(this.#last, now + target);
+      return;
+    }
+    if (behind > TIME_STEP_MS) this.#offset = target;
+    else this.#offset += Math.sign(behind) * Math.min(Math.abs(behind), elapsed * TIME_SLEW_RATIO);
   }
 }

@@ -1,0 +1,146 @@
+/**
+ * Makes the links that should exist: to every seat of the roster, and to every address where somebody
+ * of this room might answer. Attempts repeat with growing waits for as long as the reason lasts.
+ *
+ * Of two members that both want a link, the one with the lower id calls at once, the other after
+ * `DIAL_SECOND_MS`; a newcomer calls everybody at once, since the others may not know it yet. A seat
+ * that is in reach only over others is called over them as well.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { Address, AttemptId, ConnectFailure, DoorMode, EndpointLike } from '../link/endpoint-types.ts';
+import { CANDIDATE_RETRY_MAX_MS, DIAL_RETRY_MAX_MS, DIAL_RETRY_MS, DIAL_SECOND_MS, MAX_CANDIDATES, MAX_DIALS_PER_TARGET } from '../wire/limits.ts';
+import type { LinkState } from './link-state.ts';
+import { isDetour, type Links } from './links.ts';
+import type { Roster, Seat } from './roster.ts';
+
+interface Target {
+  readonly address: Address | undefined;
+  readonly expect: PeerId | undefined;
+  nextAt: number;
+  tries: number;
+  open: number;
+  /** Who answered there last. */
+  peer: PeerId | undefined;
+  dead: boolean;
+}
+
+const keyOf = (address: Address): string => `${address.host} ${address.port}`;
+
+export class Dialer {
+  readonly #endpoint: EndpointLike;
+  readonly #links: Links;
+  readonly #linkState: LinkState;
+  readonly #code: string | undefined;
+  readonly #seats = new Map<PeerId, Target>();
+  readonly #candidates = new Map<string, Target>();
+  readonly #attempts = new Map<AttemptId, Target>();
+  /** Set once a room key is known, so that `member` can be used. */
+  hasRoomKey = false;
+
+  constructor(endpoint: EndpointLike, links: Links, linkState: LinkState, code: string | undefined) {
+    this.#endpoint = endpoint;
+    this.#links = links;
+    this.#linkState = linkState;
+    this.#code = code;
+  }
+
+  addCandidate(now: number, address: Address): void {
+    const key = keyOf(address);
+    const known = this.#candidates.get(key);
+    if (known !== undefined) {
+      // Somebody saw it again just now, so the long wait of a silent one is not justified.
+      if (!known.dead) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
+      return;
+    }
+    if (this.#candidates.size >= MAX_CANDIDATES) this.#candidates.delete(this.#candidates.keys().next().value!);
+    this.#candidates.set(key, { address: { host: address.host, port: address.port }, expect: undefined, nextAt: now, tries: 0, open: 0, peer: undefined, dead: false });
+  }
+
+  /** True when no candidate can be tried any more. */
+  get isIdle(): boolean {
+    return this.#attempts.size === 0;
+  }
+
+  onLinked(attempt: AttemptId | undefined, peer: PeerId): void {
+    const target = attempt === undefined ? undefined : this.#end(attempt);
+    if (target === undefined) return;
+    target.peer = peer;
+    target.tries = 0;
+  }
+
+  onFailed(attempt: AttemptId, reason: ConnectFailure): void {
+    const target = this.#end(attempt);
+    if (target !== undefined && reason === 'self') target.dead = true;
+  }
+
+  #end(attempt: AttemptId): Target | undefined {
+    const target = this.#attempts.get(attempt);
+    if (target === undefined) return undefined;
+    this.#attempts.delete(attempt);
+    target.open--;
+    return target;
+  }
+
+  /** Starts what is due. `newcomer`: we hold this roster for the first time. */
+  tick(now: number, roster: Roster | undefined, newcomer: boolean): void {
+    const known = new Set<string>();
+    if (roster !== undefined) {
+      for (const seat of roster.seats) {
+        if (seat.id === this.#endpoint.self) for (const address of seat.addresses) known.add(keyOf(address));
+        else this.#tickSeat(now, seat, newcomer, known);
+      }
+      this.#forgetSeats(roster);
+    }
+    for (const [key, target] of this.#candidates) {
+      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET || known.has(key)) continue;
+      if (target.peer !== undefined && this.#links.get(target.peer)?.silent === false) continue;
+      this.#dial(now, target, target.address!, CANDIDATE_RETRY_MAX_MS);
+    }
+  }
+
+  #tickSeat(now: number, seat: Seat, newcomer: boolean, known: Set<string>): void {
+    for (const address of seat.addresses) known.add(keyOf(address));
+    const link = this.#links.get(seat.id);
+    let target = this.#seats.get(seat.id);
+    // A link that began as a detour knows no direct address; only a new handshake finds one.
+    const wanted = link === undefined || (isDetour(link.address) && link.direct === undefined);
+    if (!wanted) {
+      if (target !== undefined) this.#seats.delete(seat.id);
+      return;
+    }
+    if (target === undefined) {
+      const first = newcomer || this.#endpoint.self < seat.id ? now : now + DIAL_SECOND_MS;
+      target = { address: undefined, expect: seat.id, nextAt: link === undefined ? first : now + DIAL_RETRY_MAX_MS, tries: 0, open: 0, peer: undefined, dead: false };
+      this.#seats.set(seat.id, target);
+    }
+    if (now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
+    const detour = link === undefined && target.tries % 2 === 1 && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
+    const address = detour ? { host: `~${seat.id}`, port: 0 } : seat.addresses[target.tries % Math.max(1, seat.addresses.length)];
+    if (address === undefined) {
+      target.tries++;
+      target.nextAt = now + DIAL_RETRY_MS;
+      return;
+    }
+    this.#dial(now, target, address, DIAL_RETRY_MAX_MS);
+  }
+
+  #forgetSeats(roster: Roster): void {
+    for (const id of this.#seats.keys()) if (!roster.seats.some((seat) => seat.id === id)) this.#seats.delete(id);
+  }
+
+  #dial(now: number, target: Target, address: Address, maxWaitMs: number): void {
+    const door = this.#door(target);
+    const attempt = this.#endpoint.connect(now, address, door, target.expect);
+    this.#attempts.set(attempt, target);
+    target.open++;
+    target.nextAt = now + Math.min(maxWaitMs, DIAL_RETRY_MS * 2 ** Math.min(target.tries, 8));
+    target.tries++;
+  }
+
+  /** Members prove the room key; where that fails (two rooms becoming one) the code still holds. */
+  #door(target: Target): { mode: DoorMode; code?: string } {
+    if (this.#code === undefined) return { mode: 'open' };
+    const asMember = this.hasRoomKey && target.expect !== undefined && target.tries % 3 !== 2;
+    return asMember ? { mode: 'member' } : { mode: 'code', code: this.#code };
+  }
+}

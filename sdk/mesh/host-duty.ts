@@ -1,0 +1,118 @@
+/**
+ * What only the host does: writing the roster. It gives seats, says who is away, back or gone, and
+ * takes another part of the room in when both meet.
+ *
+ *   seat   present --out of reach AWAY_HOLD_MS--> away --in reach, follows--> present
+ *          away --grace over--> left (timeout)      any --goodbye--> left (bye)      any --kick--> left (kicked)
+ *
+ * The object lives from the moment this peer writes a term to the moment it follows another's.
+ */
+import type { PeerId } from '../base/brand.ts';
+import { DEFAULT_GRACE_MS, AWAY_HOLD_MS, SEAT_SETTLE_MS } from '../wire/limits.ts';
+import { followers } from './election.ts';
+import type { Party } from './party.ts';
+import { mergeRosters, nextTerm, removeSeat, seatOf, seatPeer, updateSeat, type Newcomer, type Roster, type Seat } from './roster.ts';
+
+export class HostDuty {
+  readonly #party: Party;
+  readonly #seatedAt = new Map<PeerId, number>();
+  readonly #lostAt = new Map<PeerId, number>();
+  readonly #awayAt = new Map<PeerId, number>();
+  /** Terms taken in, so that a proposal that comes twice is absorbed once. */
+  readonly #absorbed = new Set<number>();
+
+  constructor(party: Party) {
+    this.#party = party;
+  }
+
+  /** Our own stall is nobody's absence. */
+  excuse(lateMs: number): void {
+    this.#lostAt.clear();
+    for (const [id, at] of this.#awayAt) this.#awayAt.set(id, at + lateMs);
+  }
+
+  /** The roster with what this tick saw; the same object when nothing changed. */
+  tick(now: number, roster: Roster): Roster {
+    let next = roster;
+    for (const seat of roster.seats) {
+      if (seat.id === this.#party.self) continue;
+      next = seat.status === 'present' ? this.#watchPresent(now, next, seat) : this.#watchAway(now, next, seat);
+    }
+    return next;
+  }
+
+  #watchPresent(now: number, roster: Roster, seat: Seat): Roster {
+    const { linkState } = this.#party;
+    const word = linkState.word(seat.id);
+    this.#awayAt.delete(seat.id);
+    if (word?.left === true && word.instance === seat.instance) return removeSeat(roster, seat.id, 'bye');
+    if (linkState.route(seat.id) !== undefined && word?.instance === seat.instance) {
+      this.#lostAt.delete(seat.id);
+      this.#seatedAt.delete(seat.id);
+      return updateSeat(roster, seat.id, { eligible: word.eligible });
+    }
+    if (now - (this.#seatedAt.get(seat.id) ?? -Infinity) < SEAT_SETTLE_MS) return roster;
+    const lostAt = this.#lostAt.get(seat.id);
+    if (lostAt === undefined) this.#lostAt.set(seat.id, now);
+    else if (now - lostAt >= AWAY_HOLD_MS) {
+      this.#lostAt.delete(seat.id);
+      this.#awayAt.set(seat.id, now);
+      return updateSeat(roster, seat.id, { status: 'away' });
+    }
+    return roster;
+  }
+
+  #watchAway(now: number, roster: Roster, seat: Seat): Roster {
+    const { linkState, options } = this.#party;
+    const word = linkState.word(seat.id);
+    if (word?.left === true && word.instance === seat.instance) return removeSeat(roster, seat.id, 'bye');
+    const follows = word !== undefined && word.instance === seat.instance && word.term === roster.term;
+    if (follows && linkState.route(seat.id) !== undefined) {
+      this.#awayAt.delete(seat.id);
+      return updateSeat(roster, seat.id, { status: 'present' });
+    }
+    const awayAt = this.#awayAt.get(seat.id);
+    if (awayAt === undefined) this.#awayAt.set(seat.id, now);
+    else if (now - awayAt >= (options.graceMs ?? DEFAULT_GRACE_MS)) {
+      this.#awayAt.delete(seat.id);
+      return removeSeat(roster, seat.id, 'timeout');
+    }
+    return roster;
+  }
+
+  /** Gives a seat, or says why not. A peer from a later term gets one in a term that is later still. */
+  seat(now: number, roster: Roster, newcomer: Newcomer, term: number): Roster | 'kicked' | 'room-full' {
+    const seated = seatOf(roster, newcomer.id);
+    const later = term > roster.term;
+    if (seated?.status === 'present' && seated.instance === newcomer.instance && !later) return roster;
+    const next = seatPeer(roster, newcomer);
+    if (typeof next === 'string') return next;
+    this.#seatedAt.set(newcomer.id, now);
+    this.#lostAt.delete(newcomer.id);
+    if (!later) return next;
+    const own = nextTerm(term, this.#party.self);
+    return { ...next, term: own, lineage: [...next.lineage, own].slice(-32), merged: [] };
+  }
+
+  /** True when the other part should take us in rather than we it. */
+  yields(roster: Roster, theirs: Roster, eligible: boolean): boolean {
+    const view = { self: this.#party.self, eligible, roster, linkState: this.#party.linkState };
+    const ours = followers(view, roster.term);
+    const others = Math.max(1, followers(view, theirs.term));
+    if (ours !== others) return others > ours;
+    if (roster.seats.length !== theirs.seats.length) return theirs.seats.length > roster.seats.length;
+    return theirs.host < roster.host;
+  }
+
+  hasAbsorbed(term: number): boolean {
+    return this.#absorbed.has(term);
+  }
+
+  absorb(now: number, roster: Roster, theirs: Roster): Roster {
+    if (this.#absorbed.size >= 256) this.#absorbed.clear();
+    this.#absorbed.add(theirs.term);
+    const next = mergeRosters(roster, theirs, 0);
+    for (const id of next.merged) this.#seatedAt.set(id, now);
+    return next;
+  }
+}

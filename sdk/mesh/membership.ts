@@ -1,0 +1,396 @@
+/**
+ * This peer's place in the room: getting a seat, following the roster, taking over when the host is
+ * gone, leaving.
+ *
+ *   joining --ROSTER that seats us--> joined --leave()--> leaving --told or LEAVE_LINGER_MS--> left
+ *   joining --REFUSE, no answer in JOIN_TIMEOUT_MS, wrong code--> failed
+ *   joined  --kicked, or no seat any more--> left
+ *
+ * A roster is followed when it is newer in the same term, or of a later term and seats this very
+ * process. So a part of the room never drags in somebody it does not know to be there; parts meet by
+ * PROPOSE, strays by JOIN.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { Address, ConnectFailure } from '../link/endpoint-types.ts';
+import type { LeaveReason } from '../port/port.ts';
+import { JOIN_RETRY_MAX_MS, JOIN_RETRY_MS, JOIN_TIMEOUT_MS, LEAVE_LINGER_MS, MERGE_RETRY_MS } from '../wire/limits.ts';
+import { isHostAlive, nextStep, type ElectionView, type Step } from './election.ts';
+import { HostDuty } from './host-duty.ts';
+import type { JoinState } from './mesh-types.ts';
+import { isDetour } from './links.ts';
+import type { JoinRequest, MeshMessage, Refusal } from './messages.ts';
+import type { Party } from './party.ts';
+import { boundAddresses, claimRoster, compareVersions, departures, foundRoster, removeSeat, seatOf, seatPeer, updateSeat, type Roster } from './roster.ts';
+
+/** A goodbye to somebody thrown out leaves before the link closes (ms). */
+const REFUSED_LINGER_MS = 300;
+/** A neighbour that says it holds an older list gets ours, at most this often (ms). */
+const RESEND_MS = 250;
+
+export class Membership {
+  readonly #party: Party;
+  readonly #duty: HostDuty;
+  roster: Roster | undefined;
+  roomKey: Uint8Array | undefined;
+  joinState: JoinState = { type: 'joining' };
+  eligible = true;
+  addresses: readonly Address[];
+  /** True until we have linked to those of our first roster. */
+  newcomer: boolean;
+  #startedAt: number;
+  #rosterAt = 0;
+  #published: Roster | undefined;
+  #step: Step = { type: 'none' };
+  #stepAt = 0;
+  #actedAt = -Infinity;
+  #joinAt = 0;
+  #joinWaitMs = JOIN_RETRY_MS;
+  #askedHost: PeerId | undefined;
+  #leaveAt: number | undefined;
+  readonly #closing = new Map<PeerId, number>();
+  readonly #sentTo = new Map<PeerId, { roster: Roster; at: number }>();
+  readonly #vouched = new Set<PeerId>();
+
+  constructor(now: number, party: Party) {
+    const { options } = party;
+    this.#party = party;
+    this.#duty = new HostDuty(party);
+    this.#startedAt = now;
+    this.addresses = options.addresses;
+    this.newcomer = options.entry === 'join';
+  }
+
+  /** Makes the room with this peer as its only member. */
+  found(now: number, startTerm: number): void {
+    const { options, self, instance } = this.#party;
+    const { roomId, name, max, code, spectate, addresses } = options;
+    const locked = code !== undefined;
+    const roster = foundRoster({ roomId, name, max, locked }, { id: self, instance, spectator: spectate, addresses }, startTerm);
+    this.#adopt(now, roster, locked ? options.crypto.randomBytes(32) : undefined);
+  }
+
+  get isHost(): boolean {
+    return this.roster?.host === this.#party.self;
+  }
+
+  get isOver(): boolean {
+    return this.joinState.type === 'left' || this.joinState.type === 'failed';
+  }
+
+  get isLeaving(): boolean {
+    return this.#leaveAt !== undefined;
+  }
+
+  #view(roster: Roster): ElectionView {
+    return { self: this.#party.self, eligible: this.eligible && !this.isLeaving, roster, linkState: this.#party.linkState };
+  }
+
+  // ── time ──────────────────────────────────────────────────────────────────────────────────────────
+
+  excuse(lateMs: number): void {
+    this.#duty.excuse(lateMs);
+    this.#stepAt += lateMs;
+    this.#startedAt += lateMs;
+  }
+
+  tick(now: number): void {
+    this.#closeRefused(now);
+    if (this.isOver) return;
+    if (this.#leaveAt !== undefined) return this.#tickLeave(now, this.#leaveAt);
+    if (this.roster === undefined) return this.#tickJoin(now);
+    this.#tickElection(now, this.roster);
+    if (this.isHost && !this.isOver) this.#write(now, this.#duty.tick(now, this.roster));
+    this.#publish(now);
+    this.#spread(now, this.roster);
+  }
+
+  #tickJoin(now: number): void {
+    if (now - this.#startedAt > JOIN_TIMEOUT_MS) return this.#fail('unreachable');
+    if (now < this.#joinAt) return;
+    let asked = 0;
+    for (const link of this.#party.links.all()) {
+      if (asked >= 3 || link.silent) continue;
+      if (this.#party.send(now, link.peer, { type: 'join', join: this.#request(now) })) asked++;
+    }
+    if (asked === 0) return;
+    this.#joinAt = now + this.#joinWaitMs;
+    this.#joinWaitMs = Math.min(JOIN_RETRY_MAX_MS, 2 * this.#joinWaitMs);
+  }
+
+  #request(now: number): JoinRequest {
+    const { options, instance, time } = this.#party;
+    const roster = this.roster;
+    return { instance, spectate: options.spectate, joinPort: options.joinPort, addresses: this.addresses, term: roster?.term ?? 0, time: roster === undefined ? 0 : time.time(now) };
+  }
+
+  #tickElection(now: number, roster: Roster): void {
+    const step = nextStep(this.#view(roster));
+    const target = 'host' in step ? step.host : undefined;
+    const before = 'host' in this.#step ? this.#step.host : undefined;
+    if (step.type !== this.#step.type || target !== before) this.#stepAt = now;
+    this.#step = step;
+    if (step.type === 'none' || now - this.#stepAt < step.holdMs) return;
+    if (step.type === 'claim') return this.#claim(now, roster);
+    if (now - this.#actedAt < MERGE_RETRY_MS) return;
+    const message: MeshMessage = step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };
+    if (step.type === 'join') this.#askedHost = step.host;
+    if (this.#party.send(now, step.host, message)) this.#actedAt = now;
+  }
+
+  #claim(now: number, roster: Roster): void {
+    const { self, instance, linkState, options } = this.#party;
+    let base: Roster | Refusal = roster;
+    if (seatOf(roster, self) === undefined) base = seatPeer(roster, { id: self, instance, spectator: options.spectate, addresses: this.addresses });
+    if (typeof base === 'string') return this.#close(base === 'kicked' ? 'kicked' : 'timeout');
+    const next = claimRoster(base, self, roster.term, (seat) => linkState.route(seat.id) !== undefined && linkState.word(seat.id)?.instance === seat.instance);
+    this.#step = { type: 'none' };
+    this.#adopt(now, updateSeat(next, self, { eligible: this.eligible }), this.roomKey);
+  }
+
+  /** Whoever says that it holds an older list, and would follow ours, is sent ours. */
+  #spread(now: number, roster: Roster): void {
+    const { links, linkState } = this.#party;
+    if (now - this.#rosterAt < 150) return;
+    for (const link of links.all()) {
+      const word = linkState.word(link.peer);
+      if (word === undefined || compareVersions(word.term, word.epoch, roster.term, roster.epoch) >= 0) continue;
+      const seat = seatOf(roster, link.peer);
+      if (word.term !== roster.term && !(seat?.status === 'present' && seat.instance === word.instance)) continue;
+      const sent = this.#sentTo.get(link.peer);
+      if (sent !== undefined && (sent.roster === roster ? now - sent.at < 4 * RESEND_MS : now - sent.at < RESEND_MS)) continue;
+      this.#sendRoster(now, link.peer, roster);
+    }
+  }
+
+  #sendRoster(now: number, peer: PeerId, roster: Roster): void {
+    if (this.#party.send(now, peer, { type: 'roster', roster, key: this.roomKey })) this.#sentTo.set(peer, { roster, at: now });
+  }
+
+  /** As host: tells everybody at once what changed since the last time. */
+  #publish(now: number): void {
+    const roster = this.roster;
+    if (roster === undefined || roster.host !== this.#party.self || this.#published === roster) return;
+    this.#published = roster;
+    for (const seat of roster.seats) if (seat.id !== this.#party.self) this.#sendRoster(now, seat.id, roster);
+    this.#party.hurry(now);
+  }
+
+  // ── the list changes ──────────────────────────────────────────────────────────────────────────────
+
+  /** As host: a new version of our own list; told to the others at the next tick. */
+  #write(now: number, roster: Roster): void {
+    if (roster !== this.roster) this.#adopt(now, roster, this.roomKey);
+  }
+
+  #adopt(now: number, roster: Roster, key: Uint8Array | undefined): void {
+    const before = this.roster;
+    this.roster = roster;
+    this.#rosterAt = now;
+    if (key !== undefined && key !== this.roomKey) this.roomKey = key;
+    if (before === undefined) this.joinState = { type: 'joined' };
+    this.#party.onRoster(before === undefined ? [] : departures(before, roster));
+    if (before !== undefined && before.term !== roster.term) this.#tellMerge(before, roster);
+    for (const id of roster.banned) if (this.#party.links.get(id) !== undefined && !this.#closing.has(id)) this.#refuse(now, id);
+    for (const peer of this.#vouched) {
+      if (seatOf(roster, peer) === undefined) continue;
+      this.#vouched.delete(peer);
+      if (!this.isHost) this.#sendRoster(now, peer, roster);
+    }
+    this.#party.hurry(now);
+  }
+
+  #tellMerge(before: Roster, after: Roster): void {
+    const lost = !after.lineage.includes(before.term);
+    const wasPresent = (id: PeerId): boolean => seatOf(before, id)?.status === 'present';
+    const came = lost ? after.seats.filter((seat) => seat.status === 'present').map((seat) => seat.id) : after.merged;
+    const joined = came.filter((id) => id !== this.#party.self && !wasPresent(id));
+    if (lost || joined.length > 0) this.#party.emit({ type: 'merge', lost, joined });
+  }
+
+  #offer(now: number, roster: Roster, key: Uint8Array | undefined): void {
+    const { self, instance, options } = this.#party;
+    if (roster.roomId !== options.roomId) return;
+    const mine = this.roster;
+    const seat = seatOf(roster, self);
+    const seatsUs = seat?.status === 'present' && seat.instance === instance;
+    if (mine === undefined) {
+      if (seatsUs) this.#adopt(now, roster, key);
+      return;
+    }
+    if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return;
+    if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close('kicked');
+    if (roster.term === mine.term ? this.isHost : !seatsUs) return;
+    this.#adopt(now, roster, key);
+  }
+
+  // ── what the others say ───────────────────────────────────────────────────────────────────────────
+
+  handle(now: number, from: PeerId, message: MeshMessage): void {
+    if (this.isOver) return;
+    switch (message.type) {
+      case 'join':
+        return this.#handleJoin(now, from, message.join);
+      case 'forward':
+        if (this.isHost) this.#seat(now, message.peer, message.join, from);
+        return;
+      case 'roster':
+        return this.#offer(now, message.roster, message.key);
+      case 'refuse':
+        return this.#handleRefusal(from, message.reason);
+      case 'refused':
+        if (this.#vouched.delete(message.peer)) this.#party.send(now, message.peer, { type: 'refuse', reason: message.reason });
+        return;
+      case 'leave':
+        return this.onGoodbye(now, from);
+      case 'propose':
+        return this.#handleProposal(now, from, message.roster, message.time);
+      case 'decide':
+        return this.#handleDecision(now, from, message.roster, message.time, message.term);
+      case 'move':
+        if (this.isHost) this.#write(now, updateSeat(this.roster!, from, { addresses: boundAddresses(message.addresses) }));
+        return;
+      default:
+        return;
+    }
+  }
+
+  #handleJoin(now: number, from: PeerId, join: JoinRequest): void {
+    const roster = this.roster;
+    if (roster === undefined || this.isLeaving) return;
+    const link = this.#party.links.get(from);
+    const observed = link === undefined || isDetour(link.address) || join.joinPort === 0 ? [] : [{ host: link.address.host, port: join.joinPort }];
+    const request: JoinRequest = { ...join, addresses: boundAddresses(observed, join.addresses) };
+    // A host that asks for a seat has been started anew and is host no more.
+    if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) {
+      this.#party.linkState.forget(from);
+      return this.#party.hurry(now);
+    }
+    if (this.isHost) return this.#seat(now, from, request, undefined);
+    if (!isHostAlive(this.#view(roster))) return;
+    if (this.#vouched.size < 64 && this.#party.send(now, roster.host, { type: 'forward', peer: from, join: request })) this.#vouched.add(from);
+  }
+
+  #seat(now: number, peer: PeerId, join: JoinRequest, via: PeerId | undefined): void {
+    const roster = this.roster!;
+    if (peer === this.#party.self) return;
+    const next = this.#duty.seat(now, roster, { id: peer, instance: join.instance, spectator: join.spectate, addresses: join.addresses }, join.term);
+    if (typeof next === 'string') {
+      if (via === undefined) this.#refuse(now, peer, next);
+      else this.#party.send(now, via, { type: 'refused', peer, reason: next });
+      return;
+    }
+    if (join.time > 0) this.#party.time.advanceTo(now, join.time);
+    if (next === roster) return this.#sendRoster(now, via ?? peer, roster);
+    this.#write(now, next);
+    this.#party.hurry(now);
+  }
+
+  #refuse(now: number, peer: PeerId, reason: Refusal = 'kicked'): void {
+    this.#party.send(now, peer, { type: 'refuse', reason });
+    this.#closing.set(peer, now + REFUSED_LINGER_MS);
+  }
+
+  #closeRefused(now: number): void {
+    for (const [peer, at] of this.#closing) {
+      if (now < at) continue;
+      this.#closing.delete(peer);
+      const link = this.#party.links.get(peer);
+      if (link !== undefined) this.#party.endpoint.close(now, link.id, 'refused');
+    }
+  }
+
+  #handleRefusal(from: PeerId, reason: Refusal): void {
+    if (this.roster === undefined) return this.#fail(reason);
+    if (from === this.roster.host || from === this.#askedHost) this.#close(reason === 'kicked' ? 'kicked' : 'timeout');
+  }
+
+  #handleProposal(now: number, from: PeerId, theirs: Roster, time: number): void {
+    const mine = this.roster;
+    if (mine === undefined || !this.isHost || this.isLeaving || theirs.host !== from || theirs.roomId !== mine.roomId || theirs.term === mine.term) return;
+    if (this.#duty.hasAbsorbed(theirs.term)) return this.#sendRoster(now, from, mine);
+    const ownTime = this.#party.time.time(now);
+    if (this.#duty.yields(mine, theirs, this.eligible)) this.#party.send(now, from, { type: 'decide', roster: mine, time: ownTime, term: theirs.term });
+    else this.#absorb(now, theirs, time);
+  }
+
+  #handleDecision(now: number, from: PeerId, theirs: Roster, time: number, term: number): void {
+    const mine = this.roster;
+    if (mine === undefined || !this.isHost || this.isLeaving || mine.term !== term || theirs.host !== from || theirs.roomId !== mine.roomId) return;
+    this.#absorb(now, theirs, time);
+  }
+
+  #absorb(now: number, theirs: Roster, time: number): void {
+    this.#party.time.advanceTo(now, time);
+    this.#write(now, this.#duty.absorb(now, this.roster!, theirs));
+  }
+
+  onLinked(now: number, peer: PeerId): void {
+    this.#closing.delete(peer);
+    if (this.isOver) return;
+    if (this.roster === undefined) {
+      this.#joinAt = now;
+      this.#joinWaitMs = JOIN_RETRY_MS;
+      this.#party.hurry(now);
+    } else if (this.roster.banned.includes(peer)) this.#refuse(now, peer);
+  }
+
+  /** The peer said goodbye, or closed its link with one. */
+  onGoodbye(now: number, peer: PeerId): void {
+    this.#party.linkState.markLeft(now, peer);
+    if (this.isHost && seatOf(this.roster!, peer) !== undefined) this.#write(now, removeSeat(this.roster!, peer, 'bye'));
+    this.#party.hurry(now);
+  }
+
+  onDialFailed(reason: ConnectFailure): void {
+    if (this.roster === undefined && !this.isOver && (reason === 'wrong-code' || reason === 'incompatible')) this.#fail(reason);
+  }
+
+  // ── commands ──────────────────────────────────────────────────────────────────────────────────────
+
+  setEligible(now: number, eligible: boolean): void {
+    this.eligible = eligible;
+    if (this.isHost) this.#write(now, updateSeat(this.roster!, this.#party.self, { eligible }));
+    this.#party.hurry(now);
+  }
+
+  setAddresses(now: number, addresses: readonly Address[]): void {
+    this.addresses = boundAddresses(addresses);
+    if (this.roster === undefined) return;
+    if (this.isHost) this.#write(now, updateSeat(this.roster, this.#party.self, { addresses: this.addresses }));
+    else this.#party.send(now, this.roster.host, { type: 'move', addresses: this.addresses });
+  }
+
+  kick(now: number, peer: PeerId): boolean {
+    if (!this.isHost || peer === this.#party.self || seatOf(this.roster!, peer) === undefined) return false;
+    this.#write(now, removeSeat(this.roster!, peer, 'kicked', true));
+    return true;
+  }
+
+  leave(now: number): void {
+    if (this.isOver || this.isLeaving) return;
+    if (this.roster === undefined) return this.#close('bye');
+    this.#publish(now);
+    for (const link of this.#party.links.all()) this.#party.send(now, link.peer, { type: 'leave' });
+    this.#leaveAt = now;
+    this.#party.hurry(now);
+  }
+
+  #tickLeave(now: number, since: number): void {
+    const { links, endpoint } = this.#party;
+    let waiting = false;
+    for (const link of links.all()) if (!link.silent && (endpoint.stats(now, link.id)?.queuedBytes ?? 0) > 0) waiting = true;
+    if (waiting && now - since < LEAVE_LINGER_MS) return;
+    for (const link of links.all()) endpoint.close(now, link.id, 'bye');
+    this.#close('bye');
+  }
+
+  #close(reason: LeaveReason): void {
+    this.joinState = { type: 'left' };
+    this.#party.emit({ type: 'closed', reason });
+  }
+
+  #fail(reason: Extract<JoinState, { type: 'failed' }>['reason']): void {
+    this.joinState = { type: 'failed', reason };
+    this.#party.emit({ type: 'closed', reason: reason === 'kicked' ? 'kicked' : 'timeout' });
+  }
+}
