@@ -28,9 +28,9 @@ export class Driver {
     this.#time = time;
   }
 
-  /** Starts driving `mesh`; `onGone` is called once, when its seat is gone. */
-  add(mesh: MeshLike, onGone: () => void): DrivenPort {
-    const port = new DrivenPort(mesh, () => this.soon(), onGone);
+  /** Starts driving `mesh`; `onLeave` is called once, when its seat is being left or gone. */
+  add(mesh: MeshLike, onLeave: () => void): DrivenPort {
+    const port = new DrivenPort(mesh, () => this.soon(), onLeave);
     this.#rooms.add(port);
     this.soon();
     return port;
@@ -91,14 +91,14 @@ export class DrivenPort implements RoomPort {
   readonly mesh: MeshLike;
   onWake: (() => void) | undefined;
   readonly #soon: () => void;
-  readonly #onGone: () => void;
+  readonly #onLeave: () => void;
   #pending = false;
-  #gone = false;
+  #left = false;
 
-  constructor(mesh: MeshLike, soon: () => void, onGone: () => void) {
+  constructor(mesh: MeshLike, soon: () => void, onLeave: () => void) {
     this.mesh = mesh;
     this.#soon = soon;
-    this.#onGone = onGone;
+    this.#onLeave = onLeave;
     mesh.onWake = () => {
       this.#pending = true;
       soon();
@@ -124,7 +124,7 @@ export class DrivenPort implements RoomPort {
 
   poll(): PortEvent | undefined {
     const event = this.mesh.poll();
-    if (event?.type === 'closed') this.#leave();
+    if (event?.type === 'closed') this.#ended();
     return event;
   }
 
@@ -149,6 +149,7 @@ export class DrivenPort implements RoomPort {
 
   leave(now: number): void {
     this.mesh.leave(now);
+    this.#ended();
     this.#soon();
   }
 
@@ -163,12 +164,12 @@ export class DrivenPort implements RoomPort {
       this.onWake?.();
     }
     const { type } = this.mesh.joinState;
-    if (type === 'left' || type === 'failed') this.#leave();
+    if (type === 'left' || type === 'failed') this.#ended();
   }
 
-  #leave(): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    this.#onGone();
+  #ended(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#onLeave();
   }
 }

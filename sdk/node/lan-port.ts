@@ -23,7 +23,7 @@ import type { RoomPort } from '../port/port.ts';
 import { peerIdOf } from '../secure/identity.ts';
 import type { CryptoProvider } from '../secure/provider.ts';
 import type { HereFacts } from '../wire/datagram.ts';
-import { MAX_ENDPOINTS_PER_PEER, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
+import { LEAVE_LINGER_MS, MAX_ENDPOINTS_PER_PEER, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { nodeCrypto } from './crypto-node.ts';
 import { DATA_PORT_FIRST } from './discovery/bounds.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
@@ -58,7 +58,7 @@ const ANSWER_MS = 3_000;
 /** How long a join may take after somebody answered, ms. */
 const JOIN_MS = 8_000;
 /** How long a room that was left may go on telling the others, ms. */
-const FAREWELL_MS = 400;
+const FAREWELL_MS = LEAVE_LINGER_MS + 100;
 
 interface OpenRoom {
   readonly port: DrivenPort;
@@ -172,8 +172,7 @@ export class NodeLanPort implements LanPort {
     this.#closed = true;
     const room = this.#room;
     if (room !== undefined) {
-      room.mesh.leave(monotonicMs());
-      this.#discovery.withdraw();
+      room.port.leave(monotonicMs());
       const end = monotonicMs() + FAREWELL_MS;
       while (monotonicMs() < end && room.mesh.joinState.type === 'joined') {
         this.#driver.drain();
@@ -212,18 +211,20 @@ export class NodeLanPort implements LanPort {
       wallClockMs: Date.now(),
       ...(this.#options.graceMs === undefined ? {} : { graceMs: this.#options.graceMs }),
     });
-    const port = this.#driver.add(mesh, () => this.#gone(room));
+    const port = this.#driver.add(mesh, () => this.#left(room));
     const room: OpenRoom = { port, mesh, addresses };
     this.#room = room;
     return room;
   }
 
-  #gone(room: OpenRoom): void {
+  /** The room is not told about any more, while its farewell is still on the way. */
+  #left(room: OpenRoom): void {
     if (this.#room === room) {
       this.#room = undefined;
       this.#discovery.withdraw();
     }
-    // What is queued still has to leave: the driver forgets it a moment later.
+    // A member that hears a late question must not answer for a room it left; its mesh goes on until
+    // the others know.
     setTimeout(() => this.#driver.remove(room.port), FAREWELL_MS).unref();
   }
 
@@ -319,10 +320,8 @@ export class NodeLanPort implements LanPort {
     try {
       await this.#joined(room, signal);
     } catch (error) {
-      room.mesh.leave(monotonicMs());
+      room.port.leave(monotonicMs());
       this.#driver.drain();
-      if (this.#room === room) this.#room = undefined;
-      setTimeout(() => this.#driver.remove(room.port), FAREWELL_MS).unref();
       throw error;
     }
     for (const address of addresses.slice(0, 4).reverse()) this.#known.add(address);

@@ -32,8 +32,9 @@ interface Room {
   readonly members: Map<string, Member>;
 }
 
-/** Members of one room that are asked while all is well; the rest only when one of these is missing. */
+/** Members of one room that are asked at the full rate; the others stand by at a third of it. */
 const ASKED_MEMBERS = 2;
+const STANDBY_FACTOR = 3;
 
 export class RoomList {
   readonly #self: PeerId;
@@ -73,7 +74,12 @@ export class RoomList {
     room.facts = facts;
     member.misses = 0;
     member.hinted = false;
-    member.askAt = now + PROBE_MS;
+    let place = 0;
+    for (const other of room.members.values()) {
+      if (other === member) break;
+      place++;
+    }
+    member.askAt = now + (place < ASKED_MEMBERS ? PROBE_MS : PROBE_MS * STANDBY_FACTOR);
     if (pingMs !== undefined) {
       const smoothed = member.pingMs === undefined ? pingMs : Math.min(pingMs, member.pingMs * 0.8 + pingMs * 0.2);
       if (member.pingMs === undefined || Math.abs(smoothed - member.pingMs) >= 1) this.#changed = true;
@@ -90,7 +96,8 @@ export class RoomList {
       if (member === undefined || member.hinted) continue;
       member.hinted = true;
       member.misses = 0;
-      member.askAt = now;
+      // If it was the last one that lived, the room hangs on members not asked for a while.
+      for (const other of room.members.values()) other.askAt = Math.min(other.askAt, now);
     }
   }
 
@@ -104,7 +111,7 @@ export class RoomList {
   due(now: number): readonly Address[] {
     const out: Address[] = [];
     for (const [id, room] of this.#rooms) {
-      for (const member of asked(room)) {
+      for (const member of [...room.members.values()]) {
         if (member.askAt > now) continue;
         if (member.misses >= (member.hinted ? PROBE_HINT_MISSES : PROBE_MISSES)) {
           room.members.delete(addressKey(member.address));
@@ -122,7 +129,7 @@ export class RoomList {
 
   nextAt(): number {
     let at = Number.POSITIVE_INFINITY;
-    for (const room of this.#rooms.values()) for (const member of asked(room)) at = Math.min(at, member.askAt);
+    for (const room of this.#rooms.values()) for (const member of room.members.values()) at = Math.min(at, member.askAt);
     return at;
   }
 
@@ -187,11 +194,6 @@ export class RoomList {
       if (room.members.size === 0) this.#rooms.delete(id);
     }
   }
-}
-
-function asked(room: Room): readonly Member[] {
-  const members = [...room.members.values()];
-  return members.some((member) => member.misses >= 2 || member.hinted) ? members : members.slice(0, ASKED_MEMBERS);
 }
 
 function sameFacts(a: HereFacts, b: HereFacts): boolean {
