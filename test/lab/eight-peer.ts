@@ -62,14 +62,21 @@ await new Promise<void>((resolve) => {
 
 for (let round = 0; round < 60; round += 1) {
   await pause(500);
-  const { count, hash } = digest();
-  say({ at: 'quiet', entities: count, hash, peers: room.peers.size });
+  const { count, hash, lines } = digest();
+  say({ at: 'quiet', entities: count, hash, peers: room.peers.size, ...(process.env['LAB_LINES'] === undefined ? {} : { lines }) });
 }
 
-/** Order and local ids differ between replicas, so lines are sorted by the tag each owner gave. */
-function digest(): { count: number; hash: string } {
-  const lines = [...room.entities.all('probe')].map((probe) => [probe.tag, probe.owner, probe.x, probe.y, probe.n, probe.on].join('|')).toSorted();
-  return { count: lines.length, hash: createHash('sha256').update(lines.join('\n')).digest('hex').slice(0, 16) };
+/**
+ * Order and local ids differ between replicas, so lines are sorted by the tag each owner gave. An owner
+ * keeps what it assigned in full precision; on the network a value is a multiple of its step.
+ */
+function digest(): { count: number; hash: string; lines: readonly string[] } {
+  const lines = [...room.entities.all('probe')].map((probe) => [probe.tag, probe.owner, steps(probe.x), steps(probe.y), probe.n, probe.on].join('|')).toSorted();
+  return { count: lines.length, lines, hash: createHash('sha256').update(lines.join('\n')).digest('hex').slice(0, 16) };
+}
+
+function steps(value: number): number {
+  return Math.round((value + 1000) * 16);
 }
 
 function pause(ms: number): Promise<void> {
