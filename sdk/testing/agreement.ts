@@ -1,0 +1,157 @@
+/**
+ * What must hold of a room, whatever the network does, and what must come true once it behaves. Names
+ * are those of the invariants in the documentation of the simulator.
+ *
+ *   S1  reliable messages: in order, no repeat; a gap only with a `reset` or a new seat
+ *   S4  at most one host per term; a peer never goes back in (term, epoch)
+ *   S10 join states take only the drawn transitions
+ *   R   slots and ids are unique, the host has a seat, a member's list holds the member
+ *   L1  one list, one host, exactly those who live are present
+ */
+import type { PeerId } from '../base/brand.ts';
+import { ByteReader, ByteWriter } from '../base/bytes.ts';
+import type { PortEvent, PortRoster } from '../port/port.ts';
+import type { World, WorldPeer, WorldWatcher } from './world.ts';
+
+interface Seen {
+  life: number;
+  term: number;
+  epoch: number;
+  state: string;
+  seats: Set<PeerId>;
+}
+
+interface Incoming {
+  next: number;
+  senderLife: number;
+  mayGap: boolean;
+}
+
+const TRANSITIONS: Readonly<Record<string, readonly string[]>> = { joining: ['joined', 'failed', 'left'], joined: ['left'], failed: [], left: [] };
+
+/** Watches a world; `violations` stays empty when every promise held. */
+export class Agreement implements WorldWatcher {
+  readonly violations: string[] = [];
+  /** Terms begun, with the time: how often the host changed. */
+  readonly hostChanges: { readonly at: number; readonly term: number; readonly host: PeerId }[] = [];
+  sent = 0;
+  delivered = 0;
+  readonly #hosts = new Map<number, PeerId>();
+  readonly #seen = new Map<number, Seen>();
+  readonly #outgoing = new Map<string, number>();
+  readonly #incoming = new Map<string, Incoming>();
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+    world.watchers.push(this);
+  }
+
+  #violate(now: number, rule: string, peer: WorldPeer, detail: string): void {
+    if (this.violations.length < 50) this.violations.push(`${rule} at ${Math.round(now)} ms, peer ${peer.index} life ${peer.life}: ${detail}`);
+  }
+
+  onLife(_now: number, peer: WorldPeer): void {
+    this.#seen.set(peer.index, { life: peer.life, term: 0, epoch: 0, state: 'joining', seats: new Set() });
+    for (const key of this.#incoming.keys()) if (key.endsWith(` ${peer.index}`)) this.#incoming.delete(key);
+    for (const key of this.#outgoing.keys()) if (key.startsWith(`${peer.index} `)) this.#outgoing.delete(key);
+  }
+
+  onStep(now: number, peer: WorldPeer): void {
+    const seen = this.#seen.get(peer.index);
+    const state = peer.mesh?.joinState.type;
+    if (seen === undefined || state === undefined || state === seen.state) return;
+    if (!TRANSITIONS[seen.state]!.includes(state)) this.#violate(now, 'S10', peer, `${seen.state} -> ${state}`);
+    seen.state = state;
+  }
+
+  onEvent(now: number, peer: WorldPeer, event: PortEvent): void {
+    if (event.type === 'roster') this.#onRoster(now, peer, event.roster);
+    else if (event.type === 'message') this.#onMessage(now, peer, event.from, event.bytes);
+    else if (event.type === 'reset') this.#allowGap(peer, event.peer);
+  }
+
+  #onRoster(now: number, peer: WorldPeer, roster: PortRoster): void {
+    const seen = this.#seen.get(peer.index)!;
+    const host = this.#hosts.get(roster.term);
+    if (host === undefined) {
+      this.#hosts.set(roster.term, roster.host);
+      this.hostChanges.push({ at: now, term: roster.term, host: roster.host });
+    } else if (host !== roster.host) this.#violate(now, 'S4', peer, `two hosts in term ${roster.term}`);
+    if (roster.term < seen.term || (roster.term === seen.term && roster.epoch < seen.epoch)) this.#violate(now, 'S4', peer, `list went back from ${seen.term}/${seen.epoch} to ${roster.term}/${roster.epoch}`);
+    seen.term = roster.term;
+    seen.epoch = roster.epoch;
+    const ids = roster.peers.map((one) => one.id);
+    const slots = roster.peers.map((one) => one.slot);
+    if (new Set(ids).size !== ids.length || new Set(slots).size !== slots.length) this.#violate(now, 'R', peer, 'two seats share a slot or an id');
+    if (!ids.includes(roster.host)) this.#violate(now, 'R', peer, 'the host has no seat');
+    for (const id of ids) if (!seen.seats.has(id)) this.#allowGap(peer, id);
+    seen.seats = new Set(ids);
+  }
+
+  // ── numbered messages ─────────────────────────────────────────────────────────────────────────────
+
+  /** Sends the next number from one peer to another over `reliable`; false when it was not taken. */
+  send(from: WorldPeer, to: WorldPeer, bytes = 12): boolean {
+    if (from.mesh === undefined || to.mesh === undefined) return false;
+    const key = `${from.index} ${to.index}`;
+    const next = this.#outgoing.get(key) ?? 0;
+    const body = new ByteWriter(bytes).u32(from.index).u32(from.life).u32(next);
+    while (body.offset < bytes) body.u8(body.offset & 0xff);
+    const taken = from.mesh.send(from.clock(this.#world.now), to.mesh.self, 'reliable', body.copy());
+    if (taken) {
+      this.#outgoing.set(key, next + 1);
+      this.sent++;
+    }
+    this.#world.drain(from);
+    return taken;
+  }
+
+  #incomingOf(peer: WorldPeer, from: number): Incoming {
+    const key = `${from} ${peer.index}`;
+    let incoming = this.#incoming.get(key);
+    if (incoming === undefined) this.#incoming.set(key, (incoming = { next: 0, senderLife: 0, mayGap: true }));
+    return incoming;
+  }
+
+  #allowGap(peer: WorldPeer, id: PeerId): void {
+    const other = this.#world.byId(id);
+    if (other !== undefined) this.#incomingOf(peer, other.index).mayGap = true;
+  }
+
+  #onMessage(now: number, peer: WorldPeer, from: PeerId, bytes: Uint8Array): void {
+    const reader = new ByteReader(bytes);
+    const index = reader.u32();
+    const life = reader.u32();
+    const number = reader.u32();
+    if (!reader.ok) return;
+    this.delivered++;
+    const sender = this.#world.peers[index];
+    if (sender?.mesh !== undefined && sender.life === life && sender.mesh.self !== from) this.#violate(now, 'S2', peer, `a message of peer ${index} came from another`);
+    const incoming = this.#incomingOf(peer, index);
+    if (life < incoming.senderLife) this.#violate(now, 'S1', peer, `peer ${index}: message of an earlier life`);
+    if (life > incoming.senderLife) Object.assign(incoming, { senderLife: life, next: 0, mayGap: true });
+    if (number < incoming.next) this.#violate(now, 'S1', peer, `peer ${index}: ${number} came after ${incoming.next - 1}`);
+    else if (number > incoming.next && !incoming.mayGap) this.#violate(now, 'S1', peer, `peer ${index}: ${number} came where ${incoming.next} was due`);
+    incoming.next = number + 1;
+    incoming.mayGap = false;
+  }
+
+  // ── convergence ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Undefined when all of `peers` share one list that names exactly them as present; else what is amiss. */
+  disagreement(peers: readonly WorldPeer[] = this.#world.live()): string | undefined {
+    const first = peers[0]?.mesh?.roster();
+    if (first === undefined) return undefined;
+    const ids = new Set(peers.map((peer) => peer.mesh?.self));
+    for (const peer of peers) {
+      const mesh = peer.mesh;
+      if (mesh?.joinState.type !== 'joined') return `peer ${peer.index} is ${mesh?.joinState.type ?? 'gone'}`;
+      const roster = mesh.roster();
+      if (roster.term !== first.term || roster.epoch !== first.epoch || roster.host !== first.host) return `peers ${peers[0]!.index} and ${peer.index} hold ${first.term}/${first.epoch} and ${roster.term}/${roster.epoch}`;
+      const present = roster.peers.filter((one) => one.status === 'present');
+      if (present.length !== ids.size || present.some((one) => !ids.has(one.id))) return `peer ${peer.index} sees ${present.length} present of ${ids.size}`;
+    }
+    return undefined;
+  }
+}
