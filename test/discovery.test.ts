@@ -99,7 +99,7 @@ describe('packet walker', () => {
     expect(typeof walkDns(Uint8Array.from(chain))).toBe('string');
   });
 
-  it('[DI3] 10,000 mutated packets: none throws, none takes 5 ms, and what passes a library can decode', () => {
+  it('[DI3] 10,000 mutated packets: none throws, none takes 5 ms', () => {
     const rng = createRng(11);
     const seeds = [sample(), dnsPacket.encode({ type: 'query', questions: [{ name: SERVICE, type: 'PTR' }] })];
     let passed = 0;

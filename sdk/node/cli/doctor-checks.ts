@@ -84,7 +84,7 @@ function checkInterfaces(facts: DoctorFacts): Check[] {
   if (nics.every((nic) => nic.kind === 'loopback')) return [warn('interfaces', `Only loopback is in use (${list}).`, 'Connect to a network to play with other machines.')];
   if (nics.every((nic) => nic.kind === 'virtual' || nic.kind === 'loopback')) return [warn('interfaces', `Only tunnels or virtual adapters are up (${list}).`, 'Connect to Wi-Fi or a cable.')];
   if (nics.every((nic) => nic.kind !== 'lan' && nic.kind !== 'public')) return [warn('interfaces', `No address from a router (${list}).`, 'It works among machines on one switch; otherwise check the router.')];
-  if (facts.isContainer) return [warn('interfaces', `This looks like a container (${list}).`, 'Run it with host networking, or join by address.')];
+  if (facts.isContainer && nics.every((nic) => /^172\.(1[6-9]|2\d|3[01])\./.test(nic.address))) return [warn('interfaces', `This looks like a container (${list}).`, 'Run it with host networking, or join by address.')];
   return [ok('interfaces', `In this order: ${list}.`)];
 }
 

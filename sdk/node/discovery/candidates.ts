@@ -41,9 +41,15 @@ export class CandidateTable {
     this.#table.set(key, { address, source, heardAt: now, tryAt: now, backoffMs: CANDIDATE_BACKOFF_MS });
   }
 
-  /** It answered: the room list watches it from here. */
-  remove(address: Address): void {
-    this.#table.delete(addressKey(address));
+  /**
+   * It answered: the room list watches it from here. It stays, at the slowest pace, because a second
+   * address of a listed member would otherwise be named and asked anew without end.
+   */
+  answered(now: number, address: Address): void {
+    const candidate = this.#table.get(addressKey(address));
+    if (candidate === undefined) return;
+    candidate.backoffMs = CANDIDATE_BACKOFF_MAX_MS;
+    candidate.tryAt = now + CANDIDATE_BACKOFF_MAX_MS;
   }
 
   /** Everyone is asked at once again: the network changed, or the user pressed refresh. */

@@ -260,7 +260,7 @@ export class Discovery {
       this.#options.onMember(address);
       for (const member of facts.members) this.#options.onMember(member);
     }
-    this.candidates.remove(address);
+    this.candidates.answered(now, address);
     if (this.#watchers.size === 0) return;
     const isNews = this.rooms.heard(now, address, facts, now - askedAt);
     if (isNews && facts.players > 0) {

@@ -1,0 +1,47 @@
+/** `openLan` as a game calls it: by package name, on loopback. */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { defineGame, entity, message, s } from 'lanista';
+import { openLan } from 'lanista/node';
+
+const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
+const game = defineGame({
+  id: `open-lan-${process.pid}`,
+  version: 1,
+  presence: { name: s.text(24) },
+  entities: { blob: entity({ authority: 'spawner', onOwnerLeave: 'despawn', fields: { x: s.num({ min: 0, max: 100, step: 0.5 }) } }) },
+  messages: { chat: message({ text: s.text(200) }) },
+  requests: {},
+});
+
+it('[DI30] three open the LAN by the public API, find each other, chat and see each other move', async () => {
+  const open = (name: string) => openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, localDirectory } });
+  await using ann = await open('Ann');
+  await using bob = await open('Bob');
+  await using cid = await open('Cid');
+  await using a = await ann.create({ name: 'Friday', max: 4 });
+  for await (const rooms of bob.browse()) {
+    if (rooms.length === 0) continue;
+    expect(rooms[0]).toMatchObject({ name: 'Friday', max: 4, compatible: true });
+    break;
+  }
+  await using b = await bob.joinOrCreate({ name: 'Friday' });
+  await using c = await cid.joinOrCreate({ name: 'Friday' });
+  const heard: string[] = [];
+  a.onMessage('chat', (body) => void heard.push(body.text));
+  const until = async (condition: () => boolean): Promise<void> => {
+    const end = performance.now() + 8_000;
+    while (!condition()) {
+      if (performance.now() > end) throw new Error('took too long');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  await until(() => [a, b, c].every((room) => [...room.peers].length === 3));
+  const blob = b.entities.spawn('blob', { x: 1 });
+  b.send('chat', { text: 'gg' });
+  await until(() => heard.includes('gg'));
+  blob.x = 42;
+  await until(() => [a, c].every((room) => [...room.entities.all('blob')].some((one) => one.x === 42)));
+});
