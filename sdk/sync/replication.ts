@@ -267,7 +267,11 @@ export class Replication {
   #forgetTombs(): void {
     if (this.#tombs.length === 0) return;
     let oldest = this.tick;
-    for (const out of this.outbound.values()) if (out.acked >= 0 && out.acked < oldest) oldest = out.acked;
+    for (const out of this.outbound.values()) {
+      // Who has a full state on the way will ack that; who lags past the history will get everything anew.
+      const base = out.acked >= 0 ? out.acked : out.fullTick;
+      if (base >= 0 && base < oldest && this.tick - base < HISTORY_ROWS) oldest = base;
+    }
     this.#tombs = this.#tombs.filter((tomb) => tomb.tick > oldest);
   }
 }
