@@ -74,7 +74,7 @@ export class Attempt {
 
   /** True when the other side has our FIN and our last repeat of it, and still says nothing. */
   isUnheard(now: number): boolean {
-    return this.state.type === 'fin' && now - this.state.since >= FIN_PATIENCE_MS;
+    return this.state.type === 'fin' && now >= this.state.since + FIN_PATIENCE_MS;
   }
 
   get wakeAt(): number {

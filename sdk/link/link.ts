@@ -10,7 +10,7 @@
  * So a tick's state leaves with the tick, and bulk takes what room is left.
  *
  *   live --close()--> closing --goodbye said 3 times--> finished
- *   live --CLOSE from the peer, time-out, broken rule (via closing)--> finished
+ *   live --time-out, broken rule--> closing           live --CLOSE from the peer--> finished
  *   `silent` is a remark on `live`, not a state: everything goes on, in case it is heard.
  */
 import type { PeerId } from '../base/brand.ts';
@@ -346,7 +346,7 @@ export class Link {
     }
     if (timers.due(TIMER.timeout, now)) {
       const at = this.#heardAt + LINK_TIMEOUT_MS;
-      if (at <= now) return this.#finish('timeout', false);
+      if (at <= now) return this.close(now, 'timeout');
       timers.set(TIMER.timeout, at);
     }
     if (timers.due(TIMER.resend, now)) this.#resend(now);
@@ -370,11 +370,12 @@ export class Link {
 
   #armResend(): void {
     const oldest = this.#sent.oldestReliableAt();
-    this.#timers.set(TIMER.resend, oldest === Infinity ? Infinity : oldest + this.rtt.resendMs(this.#backoff));
+    this.#timers.set(TIMER.resend, oldest + this.rtt.resendMs(this.#backoff));
   }
 
   #resend(now: number): void {
-    this.#sent.expire(now - this.rtt.resendMs(this.#backoff), this.#reliable);
+    // The timer was the oldest packet's time plus this wait; the margin keeps rounding from missing that packet.
+    this.#sent.expire(now - this.rtt.resendMs(this.#backoff) + 0.01, this.#reliable);
     this.traffic.onAcked(0, this.#sent.newlyLostPackets);
     this.#backoff++;
     // One time-out is a lost tail; two in a row are a path in trouble.
