@@ -30,29 +30,35 @@ export const defaultRound: RoundOptions = { lobbyMs: 12_000, matchMs: 90_000, sc
 
 /** Once all are ready the match starts after this. */
 const allReadyMs = 3000;
-/** A host finding no round waits this long for one to arrive before it starts its own. */
-const missingMs = 1000;
+/**
+ * A host that finds no round while others are there waits this long for one before it starts its own: after
+ * a reload of its page the others tell it the round it has forgotten.
+ */
+const missingMs = 2500;
 
 type RoundEntity = MineEntity<ChromaGame, 'round'>;
 
-/** The round in force: the one that started last, when a merge left two for a moment. */
+/** The round in force: when a merge or a reload left two for a moment, the one that got further. */
 export function currentRound(room: ChromaRoom): RoundState | undefined {
   let best: RoundState | undefined;
-  for (const round of room.entities.all('round')) if (best === undefined || round.startsAt > best.startsAt) best = round;
+  for (const round of room.entities.all('round')) if (best === undefined || further(round, best)) best = round;
   return best;
+}
+
+function further(a: RoundState, b: RoundState): boolean {
+  return a.number !== b.number ? a.number > b.number : a.startsAt > b.startsAt;
 }
 
 /** Runs the round while this peer is host. */
 export function keepRound(room: ChromaRoom, options: RoundOptions): Disposable {
-  return room.whileHost(({ signal, first }) => {
+  return room.whileHost(({ signal }) => {
     let missingSince = room.clock.now();
     const step = (now: number): void => {
       const round = ownRound(room);
       if (round !== undefined) {
         missingSince = now;
         advance(room, round, options, now);
-      } else if (first || now - missingSince > missingMs) {
-        if (currentRound(room) !== undefined) return;
+      } else if (currentRound(room) === undefined && (room.peers.size === 1 || now - missingSince > missingMs)) {
         const startsAt = Math.round(now);
         room.entities.spawn('round', { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill });
       }
@@ -68,7 +74,7 @@ function ownRound(room: ChromaRoom): RoundEntity | undefined {
   let best: RoundEntity | undefined;
   for (const round of room.entities.mine('round')) {
     if (best === undefined) best = round;
-    else if (round.startsAt > best.startsAt) {
+    else if (further(round, best)) {
       best.despawn();
       best = round;
     } else round.despawn();
