@@ -51,8 +51,8 @@ export interface NodeLanOptions {
 }
 
 /** How long `joinOrCreate` looks before it founds, ms: least, and a random part so that not all found at once. */
-const SETTLE_MS = 350;
-const SETTLE_SPREAD_MS = 300;
+const SETTLE_MS = 280;
+const SETTLE_SPREAD_MS = 400;
 /** How long an address or a room id may take to answer, ms. */
 const ANSWER_MS = 3_000;
 /** How long a join may take after somebody answered, ms. */

@@ -57,8 +57,11 @@ export const MDNS_REBIND_MS = 10_000;
 export const MDNS_QUERY_LADDER_MS: readonly number[] = [0, 1_000, 3_000, 7_000, 15_000, 31_000];
 export const MDNS_QUERY_SLOW_MS = 60_000;
 
-/** Broadcast times after the start of a search, ms; then every `BEACON_SLOW_MS` (searching) or `BEACON_QUIET_MS` (playing). */
-export const BEACON_LADDER_MS: readonly number[] = [0, 100, 250, 500, 1_000, 1_500, 2_000, 3_000, 4_000];
+/**
+ * Broadcast times after the start of a search, ms: dense until `joinOrCreate` has settled, so that of many
+ * who start at once few found a part of their own; then every `BEACON_SLOW_MS` (searching) or `BEACON_QUIET_MS` (playing).
+ */
+export const BEACON_LADDER_MS: readonly number[] = [0, 60, 150, 250, 310, 370, 430, 490, 550, 610, 670, 1_000, 1_500, 2_000, 3_000, 4_000];
 export const BEACON_SLOW_MS = 5_000;
 export const BEACON_QUIET_MS = 15_000;
 /** Answers to one source: burst, and per second. */
