@@ -137,6 +137,19 @@ export class Agreement implements WorldWatcher {
     incoming.mayGap = false;
   }
 
+  /** Pairs of `peers` of which the last number sent has not arrived. */
+  undelivered(peers: readonly WorldPeer[] = this.#world.live()): readonly string[] {
+    const missing: string[] = [];
+    for (const from of peers) {
+      for (const to of peers) {
+        const key = `${from.index} ${to.index}`;
+        const sent = this.#outgoing.get(key) ?? 0;
+        if (from !== to && sent > 0 && (this.#incoming.get(key)?.next ?? 0) < sent) missing.push(key);
+      }
+    }
+    return missing;
+  }
+
   // ── convergence ───────────────────────────────────────────────────────────────────────────────────
 
   /** Undefined when all of `peers` share one list that names exactly them as present; else what is amiss. */
