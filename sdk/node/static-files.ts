@@ -41,7 +41,8 @@ export function securityHeaders(sockets: readonly string[]): Record<string, stri
       "style-src 'self' 'unsafe-inline'",
       "img-src 'self' data: blob:",
       "media-src 'self' data: blob:",
-      ["connect-src 'self' data: blob:", ...sockets].join(' '),
+      // CSP has no words for an IPv6 address; a page served from one falls back on 'self'.
+      ["connect-src 'self' data: blob:", ...sockets.filter((origin) => !origin.includes('['))].join(' '),
       "object-src 'none'",
       "base-uri 'none'",
       "form-action 'none'",
