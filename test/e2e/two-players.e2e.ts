@@ -25,7 +25,7 @@ beforeAll(async () => {
   for (const name of ['Ann', 'Bea']) {
     const game = startGame(name, undefined, loopback);
     games.push(game);
-    const page = await browser.open(testUrl(await gameUrl(game)), { width: 1280, height: 720 });
+    const page = await browser.open(testUrl(await gameUrl(game), 'full'), { width: 960, height: 540 });
     page.on('pageerror', (error) => failures.push(`${name}: ${error.message}`));
     pages.push(page);
   }
@@ -46,11 +46,7 @@ it('find each other after Play', async () => {
   await Promise.all(pages.map((one) => connected(one)));
   await sleep(1500);
   await page(0).screenshot({ path: join(shots, 'home.png') });
-  await Promise.all(pages.map((one) => enterRoom(one)));
-  await until('two players on both pages', 15_000, async () => {
-    const states = await Promise.all(pages.map(chromaState));
-    return states.every((state) => state.players === 2) ? true : undefined;
-  });
+  await Promise.all(pages.map((one) => enterRoom(one, 2, 30_000)));
   const states = await Promise.all(pages.map(chromaState));
   expect(states.map((state) => state.slot).toSorted((a, b) => a - b)).toEqual([0, 1]);
   expect(states.filter((state) => state.host)).toHaveLength(1);

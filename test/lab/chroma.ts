@@ -29,10 +29,14 @@ export interface ChromaState {
   readonly coverage: readonly number[];
 }
 
-/** The page's address with a short lobby, a long round, and nobody who paints by himself. */
-export function testUrl(url: string): string {
+/**
+ * The page's address with a short lobby, a long round, and nobody who paints by himself. `plain` draws
+ * without WebGL and effects: several pages share one machine without a graphics chip here.
+ */
+export function testUrl(url: string, look: 'plain' | 'full'): string {
   const parsed = new URL(url);
-  for (const [key, value] of Object.entries({ bots: '0', lobby: '1', seconds: '300', sound: '0' })) parsed.searchParams.set(key, value);
+  const plain = look === 'plain' ? { renderer: 'canvas', fx: '0' } : {};
+  for (const [key, value] of Object.entries({ bots: '0', lobby: '1', seconds: '300', sound: '0', ...plain })) parsed.searchParams.set(key, value);
   return parsed.href;
 }
 
@@ -41,10 +45,53 @@ export async function connected(page: Page, timeoutMs = 30_000): Promise<void> {
   await page.waitForFunction(() => (globalThis as unknown as { chroma?: Chroma }).chroma?.lan !== undefined, undefined, { timeout: timeoutMs, polling: 50 });
 }
 
-/** Presses Play on the home screen and waits until the page has a seat. */
-export async function enterRoom(page: Page, timeoutMs = 30_000): Promise<void> {
-  await page.click('#play', { timeout: timeoutMs });
-  await page.waitForFunction(() => (globalThis as unknown as { chroma: Chroma }).chroma.room !== undefined, undefined, { timeout: timeoutMs, polling: 20 });
+/** When, on the machine's clock (ms), a page pressed Play, and when it first saw `players` seats. */
+export interface Entry {
+  readonly pressedAt: number;
+  readonly togetherAt: number;
+}
+
+/**
+ * Presses Play on the home screen and waits until the page has a seat and sees `players` of them. The
+ * page takes both times itself, so a busy test runner does not count as a slow network.
+ */
+export async function enterRoom(page: Page, players: number, timeoutMs = 30_000): Promise<Entry> {
+  const entry = page.evaluate(
+    ({ wanted, patienceMs }) =>
+      new Promise<Entry>((resolve, reject) => {
+        const { chroma } = globalThis as unknown as { chroma: Chroma };
+        const pressedAt = Date.now();
+        document.querySelector<HTMLButtonElement>('#play')?.click();
+        const looking = setInterval(() => {
+          const seen = chroma.state().players;
+          if (seen >= wanted) resolve({ pressedAt, togetherAt: Date.now() });
+          else if (Date.now() - pressedAt > patienceMs) reject(new Error(`saw ${seen} of ${wanted} players after ${patienceMs} ms: ${document.querySelector('#ui')?.textContent?.slice(0, 300)}`));
+          else return;
+          clearInterval(looking);
+        }, 10);
+      }),
+    { wanted: players, patienceMs: timeoutMs },
+  );
+  return entry;
+}
+
+/** Resolves with the time (ms, the machine's clock) at which the page sees another host than `oldSlot`. */
+export function nextHostAt(page: Page, oldSlot: number, timeoutMs = 20_000): Promise<{ readonly at: number; readonly slot: number }> {
+  return page.evaluate(
+    ({ old, patienceMs }) =>
+      new Promise((resolve, reject) => {
+        const { chroma } = globalThis as unknown as { chroma: Chroma };
+        const startedAt = Date.now();
+        const looking = setInterval(() => {
+          const { hostSlot } = chroma.state();
+          if (hostSlot >= 0 && hostSlot !== old) resolve({ at: Date.now(), slot: hostSlot });
+          else if (Date.now() - startedAt > patienceMs) reject(new Error(`still host ${hostSlot} after ${patienceMs} ms`));
+          else return;
+          clearInterval(looking);
+        }, 10);
+      }),
+    { old: oldSlot, patienceMs: timeoutMs },
+  );
 }
 
 export function chromaState(page: Page): Promise<ChromaState> {
