@@ -47,6 +47,9 @@ export class KindSpec {
   /** Sampled every so many ticks of the room's state rate. */
   readonly every: number;
   readonly moves: boolean;
+  /** Per field how it is quantised without a call: `scale` > 0 on a grid from `base`, 0 a whole number as it is, < 0 by its codec. */
+  readonly scale: Float64Array;
+  readonly base: Float64Array;
   readonly Handle: new (core: EntityCore) => object;
   readonly View: new (core: EntityCore) => object;
 
@@ -60,6 +63,15 @@ export class KindSpec {
     this.velocity = this.fields.map((field) => (field.velocity === undefined ? -1 : this.names.indexOf(field.velocity)));
     this.every = Math.max(1, Math.round(stateHz / def.rate));
     this.moves = this.fields.some((field) => field.lerpMode !== 'step');
+    this.scale = new Float64Array(this.count).fill(-1);
+    this.base = new Float64Array(this.count);
+    this.fields.forEach(({ codec }, i) => {
+      if (codec.storage !== 'number') return;
+      if (codec.grid !== undefined) {
+        this.scale[i] = codec.grid;
+        this.base[i] = codec.min;
+      } else if (codec.whole) this.scale[i] = 0;
+    });
     this.Handle = buildHandle(this);
     this.View = buildView(this);
   }

@@ -14,6 +14,7 @@ import { PackWriter } from '../wire/pack.ts';
 import type { BodyParts, Tombstone } from './delta.ts';
 import { FRAME, FULL_FRAME, encodeBody, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
+import type { NumberCodec } from './field.ts';
 import { Inbound } from './inbound.ts';
 import type { EntityStore } from './store.ts';
 
@@ -144,17 +145,22 @@ export class Replication {
   }
 
   #collectOne(core: EntityCore, tick: number, time: number): boolean {
-    const { kind, ints, live, dirty, changed } = core;
+    const { kind, ints, live, changed } = core;
+    const { count, scale, base } = kind;
     const born = core.bornTick === Number.POSITIVE_INFINITY;
     let any = born;
-    for (let i = 0; i <= kind.count; i++) {
-      if (!born && (dirty & (1 << i)) === 0) continue;
-      if (i === kind.count) {
-        if ((dirty & (1 << i)) !== 0) ints[i] = ints[i]! + 1;
-      } else {
+    const hopBit = 1 << count;
+    if ((core.dirty & hopBit) !== 0) ints[count] = ints[count]! + 1;
+    let left = born ? (hopBit << 1) - 1 : core.dirty;
+    core.dirty = 0;
+    while (left !== 0) {
+      const i = 31 - Math.clz32(left & -left);
+      left &= left - 1;
+      if (i < count) {
+        const step = scale[i]!;
         const { codec } = kind.fields[i]!;
-        if (codec.storage === 'number') {
-          const int = codec.quantise(live[i]!);
+        if (step >= 0 || codec.storage === 'number') {
+          const int = step > 0 ? Math.floor((live[i]! - base[i]!) / step + 0.5) : step === 0 ? live[i]! | 0 : (codec as NumberCodec).quantise(live[i]!);
           if (int === ints[i] && !born) continue;
           ints[i] = int;
         }
@@ -162,7 +168,6 @@ export class Replication {
       changed[i] = tick;
       any = true;
     }
-    core.dirty = 0;
     if (!any) return false;
     if (born) core.bornTick = tick;
     // At rest until now: without this row, whoever interpolates `at` would glide from the distant past.

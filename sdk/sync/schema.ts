@@ -104,7 +104,7 @@ function num(options: { readonly min: number; readonly max: number; readonly ste
     kind: 'num',
     signature: `num(${min},${max},${step})`,
     check: (value) => (typeof value === 'number' && value >= min && value <= max ? undefined : expected),
-    codec: { storage: 'number', low: 0, high: steps, wrapBits: 0, plain: true, min, max, whole: false, toLive: asNumber, fromLive: same, quantise: (live) => Math.floor((live - min) / step + 0.5), dequantise: (int) => (int >= steps ? max : min + int * step) },
+    codec: { storage: 'number', low: 0, high: steps, wrapBits: 0, plain: true, min, max, whole: false, grid: step, toLive: asNumber, fromLive: same, quantise: (live) => Math.floor((live - min) / step + 0.5), dequantise: (int) => (int >= steps ? max : min + int * step) },
   });
 }
 

@@ -52,7 +52,8 @@ export class Track {
   push(tick: number, time: number, ints: Int32Array): void {
     if (this.size === 0 || this.#ticks[this.#head] !== tick) {
       if (this.size === this.#capacity && this.#capacity < HISTORY_ROWS) this.#grow();
-      this.#head = (this.#head + 1) % this.#capacity;
+      // The capacity is a power of two.
+      this.#head = (this.#head + 1) & (this.#capacity - 1);
       if (this.size < this.#capacity) this.size++;
     }
     this.#ticks[this.#head] = tick;
@@ -65,7 +66,8 @@ export class Track {
   /** Repeats the newest row at a later tick: the entity is known to have rested until then. */
   rest(tick: number, time: number): void {
     const start = this.#head * this.width;
-    this.push(tick, time, this.#rows.slice(start, start + this.width));
+    const row = this.#rows.slice(start, start + this.width);
+    this.push(tick, time, row);
   }
 
   /** Age of the newest row at or before `tick`; -1 when the history does not reach back that far. */
