@@ -41,10 +41,12 @@ async function main(args: readonly string[]): Promise<number> {
     }
     if (flags.buildOnly) return 0;
     const running = flags.dev ? await startDev(flags) : await startBuilt(flags);
+    // Before the address is printed: whoever reads it may already press Ctrl-C.
+    const stop = interrupted();
     const url = withName(running.url, flags.name);
     console.log(`\n  Chroma Rush is at ${url}\n\nCtrl-C leaves.\n`);
     if (flags.open) await openBrowser(url);
-    await interrupted();
+    await stop;
     console.log('Leaving…');
     await running.close();
     return 0;

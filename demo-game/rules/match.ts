@@ -87,6 +87,7 @@ export class Match implements Disposable {
   readonly #off = new Held();
   readonly #world: ActorWorld;
   #round: RoundState | undefined;
+  #lastRound: RoundState | undefined;
   #phase = '';
   #map: ArenaMap = mapOf(0);
   #mask = wallMask(mapOf(0));
@@ -104,7 +105,7 @@ export class Match implements Disposable {
     this.#ball = new BallKeeper(room);
     this.#pickups = this.#off.use(new PickupKeeper(room));
     this.#world = this.#createWorld(options.random);
-    this.#off.use(keepRound(room, { ...defaultRound, ...options.round }));
+    this.#off.use(keepRound(room, { ...defaultRound, ...options.round }, () => this.#lastRound));
     this.#listen();
     this.#off.use(room.clock.every(stepHz, (_tick, time) => this.#step(time)));
     void this.sync.fetchAll();
@@ -238,6 +239,8 @@ export class Match implements Disposable {
     const round = currentRound(this.room);
     this.#round = round;
     if (round === undefined) return;
+    const { phase: current, startsAt, endsAt, number, map, fill } = round;
+    this.#lastRound = { phase: current, startsAt, endsAt, number, map, fill };
     this.floor.startAt(round.startsAt);
     if (round.map !== this.#mapNumber) {
       this.#mapNumber = round.map;

@@ -49,8 +49,11 @@ function further(a: RoundState, b: RoundState): boolean {
   return a.number !== b.number ? a.number > b.number : a.startsAt > b.startsAt;
 }
 
-/** Runs the round while this peer is host. */
-export function keepRound(room: ChromaRoom, options: RoundOptions): Disposable {
+/**
+ * Runs the round while this peer is host. `last` gives the round this peer saw last: if a host took the
+ * entity with it, its successor carries on from there.
+ */
+export function keepRound(room: ChromaRoom, options: RoundOptions, last: () => RoundState | undefined): Disposable {
   return room.whileHost(({ signal }) => {
     let missingSince = room.clock.now();
     const step = (now: number): void => {
@@ -60,7 +63,7 @@ export function keepRound(room: ChromaRoom, options: RoundOptions): Disposable {
         advance(room, round, options, now);
       } else if (currentRound(room) === undefined && (room.peers.size === 1 || now - missingSince > missingMs)) {
         const startsAt = Math.round(now);
-        room.entities.spawn('round', { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill });
+        room.entities.spawn('round', last() ?? { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill });
       }
     };
     step(room.clock.now());

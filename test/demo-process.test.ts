@@ -1,0 +1,82 @@
+/**
+ * The demo's local process from the outside: its flags, its sentences, its exit codes. On loopback only.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const home = mkdtempSync(join(tmpdir(), 'chroma-'));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Runs the game; once `until` has been printed it gets Ctrl-C. */
+function run(flags: readonly string[], until?: RegExp): Promise<Ended> {
+  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', 'demo-game/process/main.ts', ...flags], { cwd: root, env: { ...process.env, LANISTA_HOME: home } });
+  return new Promise((resolve) => {
+    let output = '';
+    let asked = false;
+    const read = (text: Buffer): void => {
+      output += text.toString();
+      if (until === undefined || asked || !until.test(output)) return;
+      asked = true;
+      child.kill('SIGINT');
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+const loopback = ['--no-open', '--interface', '127.0.0.1'];
+
+describe('npm start', () => {
+  it('explains its flags', async () => {
+    const { code, output } = await run(['--help']);
+    expect(code).toBe(0);
+    for (const flag of ['--name', '--port', '--interface', '--no-open', '--help']) expect(output).toContain(flag);
+  });
+
+  it('refuses flags it does not know, in words', async () => {
+    const { code, output } = await run(['--colour', 'red']);
+    expect(code).toBe(1);
+    expect(output).toMatch(/--colour[\s\S]*--help/u);
+    expect(output).not.toContain('    at ');
+  });
+
+  it('says what to do when the port is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const { code, output } = await run([...loopback, '--port', String(port)]);
+    server.close();
+    expect(code).toBe(1);
+    expect(output).toContain(`Port ${port} is taken: start with another one (--port ${port + 1})`);
+    expect(output).not.toContain('    at ');
+  }, 60_000);
+
+  it('says so when there is no such network', async () => {
+    const { code, output } = await run(['--no-open', '--port', '0', '--interface', '192.0.2.77']);
+    expect(code).toBe(1);
+    expect(output).toContain('192.0.2.77');
+    expect(output).not.toContain('    at ');
+  }, 60_000);
+
+  it('prints its address with the name, and leaves with 0 at Ctrl-C, two at a time on one machine', async () => {
+    const ready = /http:\/\/127\.0\.0\.1:\d+\/\?name=\w+#\S+/u;
+    const both = await Promise.all(['Ann', 'Bo'].map((name) => run([...loopback, '--port', '0', '--name', name], ready)));
+    for (const { code, output } of both) {
+      expect(output).toMatch(ready);
+      expect(code).toBe(0);
+    }
+  }, 90_000);
+});
