@@ -18,29 +18,20 @@ import { Emitter } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, LeaveReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
-import { PackReader, PackWriter } from '../wire/pack.ts';
 import { AuthorityRules } from '../sync/authority.ts';
-import type { BodyCodec } from '../sync/body.ts';
-import { bodyCodec } from '../sync/body.ts';
 import { Metronome } from '../sync/clock.ts';
 import type { AnyGame } from '../sync/definition.ts';
-import { FRAME, FULL_FRAME } from '../sync/delta.ts';
-import { Inbound } from '../sync/inbound.ts';
 import { Messenger } from '../sync/messages.ts';
-import { CONTROL_LANE, Outbound, Replication } from '../sync/replication.ts';
+import { CONTROL_LANE, Replication } from '../sync/replication.ts';
 import { EntityStore } from '../sync/store.ts';
-import { ADOPT, ANSWER, ASK, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
 import { HostDuties } from './duty.ts';
 import { RoomEntities } from './entities.ts';
+import { Reception } from './reception.ts';
 import { SeatView } from './seats.ts';
 import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions } from './types.ts';
 
 /** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
 const OPENING_MS = 3_000;
-/** A roster may name peers that the link has not reached yet; greetings are repeated at this pace, ms. */
-const GREET_EVERY_MS = 250;
-/** A peer is asked for its whole state at most this often, ms. */
-const RESYNC_EVERY_MS = 1_000;
 
 export interface RoomSetup {
   readonly time: LocalTime;
@@ -53,8 +44,6 @@ export interface RoomSetup {
 export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #port: RoomPort;
   readonly #time: LocalTime;
-  readonly #session: number;
-  readonly #game: G;
   readonly #events = new Emitter<RoomEvents<G>>();
   readonly #seats = new Map<PeerId, SeatView<G>>();
   #order: readonly PeerId[] = [];
@@ -66,20 +55,15 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #messenger: Messenger;
   readonly #beats: Metronome;
   readonly #duties: HostDuties;
-  readonly #presenceCodec: BodyCodec;
-  #presence: Readonly<Record<string, unknown>>;
+  readonly #reception: Reception<G>;
   readonly #control = new AbortController();
   readonly #drops: Record<string, number> = {};
-  readonly #greeted = new Map<PeerId, number>();
-  readonly #resyncs = new Map<PeerId, number>();
   #roster: PortRoster;
   #later: (() => void)[] = [];
   #pumping = false;
   #again = false;
   #unsent = false;
   #ready = false;
-  /** Somebody has done the host's duties of this room before. */
-  #begun = false;
   #closed: LeaveReason | 'bridge' | undefined;
   readonly #openedAt: number;
   readonly #opening: (() => void)[] = [];
@@ -90,15 +74,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly peers: ReadonlyMap<PeerId, Peer<G>>;
 
   constructor(game: G, port: RoomPort, setup: RoomSetup) {
-    this.#game = game;
     this.#port = port;
     this.#time = setup.time;
-    this.#session = setup.session;
     this.#onClosed = setup.onClosed;
     this.#roster = port.roster();
     this.#openedAt = this.#time.now();
-    this.#presenceCodec = bodyCodec(game.presence);
-    this.#presence = this.#checkedPresence(setup.presence);
     this.#store = new EntityStore(game);
     this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
     const roomTime = (): number => port.time(this.#time.now());
@@ -130,8 +110,19 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       },
       every: (hz, fn) => this.#beats.every(roomTime(), hz, (tick, time) => this.#guard(`clock.every(${hz})`, () => fn(tick, time))),
     };
-    const seats = this.#seats;
-    this.peers = seats;
+    this.peers = this.#seats;
+    this.#reception = new Reception<G>(
+      {
+        game, port, time: setup.time, session: setup.session, seats: this.#seats, store: this.#store, replication: this.#replication, authority: this.#authority,
+        messenger: this.#messenger, entities: this.#entities, events: this.#events,
+        present: () => this.#present,
+        isReady: () => this.#ready,
+        send: (to, channel, bytes, lane) => this.#send(to, channel, bytes, lane),
+        sent: () => (this.#unsent = true),
+        drop: (reason) => this.#drop(reason),
+      },
+      setup.presence,
+    );
     this.#applyRoster(this.#roster, []);
     port.onWake = () => this.#wake();
     this.#wake();
@@ -170,13 +161,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   setPresence(values: Readonly<Record<string, unknown>>): void {
     this.#assertOpen('setPresence');
-    this.#presence = this.#checkedPresence({ ...this.#presence, ...values });
-    this.#seats.get(this.#port.self)!.presence = this.#presence as Presence<G>;
-    const out = new PackWriter(128);
-    out.array(2);
-    out.int(PRESENCE);
-    this.#presenceCodec.write(out, this.#presence, 'presence');
-    for (const peer of this.#present) this.#send(peer, 'reliable', out.view(), 0);
+    this.#reception.setPresence(values);
+    this.#seats.get(this.#port.self)!.presence = this.#reception.presence as Presence<G>;
     this.#events.emit('presence', this.self);
   }
 
@@ -261,13 +247,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     if (this.#closed !== undefined) throw new LanError('closed', `${what}: the room was left.`, { hint: 'Join again.' });
   }
 
-  #checkedPresence(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-    const out = new PackWriter(128);
-    this.#presenceCodec.write(out, values, 'presence');
-    const read = this.#presenceCodec.read(new PackReader(out.view()));
-    return Object.freeze({ ...(read!.body as Record<string, unknown>) });
-  }
-
   #drop(reason: string): void {
     this.#drops[reason] = (this.#drops[reason] ?? 0) + 1;
   }
@@ -328,7 +307,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const time = this.#port.time(now);
     this.#messenger.handleTimeout(now);
     this.#authority.handleTimeout(now);
-    this.#greet(now);
+    this.#reception.greet(now);
     if (!this.#ready) this.#checkReady(now);
     this.#beats.run(time);
     if (this.#closed !== undefined) return;
@@ -364,11 +343,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       case 'roster':
         return this.#applyRoster(event.roster, event.left);
       case 'message':
-        return this.#receive(event.from, event.bytes);
+        return this.#reception.receive(event.from, event.bytes);
       case 'reset':
         this.#messenger.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
-        this.#greeted.delete(event.peer);
+        this.#reception.greetAgain(event.peer);
         return;
       case 'merge':
         if (event.lost) this.#authority.mergeLost();
@@ -391,7 +370,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     for (const seat of roster.peers) {
       let view = this.#seats.get(seat.id);
       if (view === undefined) {
-        view = new SeatView<G>(seat, seat.id === self, (seat.id === self ? this.#presence : {}) as Presence<G>);
+        view = new SeatView<G>(seat, seat.id === self, (seat.id === self ? this.#reception.presence : {}) as Presence<G>);
         this.#seats.set(seat.id, view);
       } else if (view.status !== seat.status && seat.id !== self) moved.push({ seat: view, event: seat.status === 'away' ? 'away' : 'back' });
       view.update(seat, roster);
@@ -410,7 +389,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       this.#messenger.peerGone(seat.id, false);
       if (event === 'back') {
         this.#replication.outbound.get(seat.id)?.restart();
-        this.#greeted.delete(seat.id);
+        this.#reception.greetAgain(seat.id);
       }
     }
     for (const { seat } of gone) this.#forget(seat.id);
@@ -433,36 +412,14 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#messenger.peerGone(peer, true);
     this.#replication.outbound.delete(peer);
     this.#replication.inbound.delete(peer);
-    this.#greeted.delete(peer);
-    this.#resyncs.delete(peer);
+    this.#reception.forget(peer);
   }
 
   #updateDuty(): void {
     const onDuty = this.#ready && this.isHost && this.#closed === undefined;
-    const first = !this.#begun;
-    if (onDuty) this.#begun = true;
+    const first = !this.#reception.begun;
+    if (onDuty) this.#reception.begun = true;
     this.#duties.update(onDuty, first);
-  }
-
-  /** Says hello to whoever was not told yet, on both lanes, so that neither can overtake it. */
-  #greet(now: number): void {
-    for (const peer of this.#present) {
-      const at = this.#greeted.get(peer);
-      if (at === Number.POSITIVE_INFINITY || (at !== undefined && now - at < GREET_EVERY_MS)) continue;
-      const out = new PackWriter(256);
-      out.array(6);
-      out.int(HELLO);
-      out.int(this.#session);
-      out.int(this.#game.schemaHash);
-      out.bool(this.#ready);
-      out.bool(this.#begun);
-      this.#presenceCodec.write(out, this.#presence, 'presence');
-      const taken = this.#port.send(now, peer, 'reliable', out.view(), 0) && this.#port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
-      this.#greeted.set(peer, taken ? Number.POSITIVE_INFINITY : now);
-      if (!taken) continue;
-      this.#unsent = true;
-      if (!this.#replication.outbound.has(peer)) this.#replication.outbound.set(peer, new Outbound(peer));
-    }
   }
 
   #checkReady(now: number): void {
@@ -477,115 +434,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#authority.applyRoster();
     this.#updateDuty();
     for (const resolve of this.#opening.splice(0)) resolve();
-  }
-
-  #receive(from: PeerId, bytes: Uint8Array): void {
-    const seat = this.#seats.get(from);
-    if (seat === undefined || from === this.#port.self) return this.#drop('stranger');
-    const input = new PackReader(bytes);
-    const count = input.array(0xffff);
-    const type = input.int();
-    if (!input.ok) return this.#drop('sync-malformed');
-    if (type === HELLO) return this.#handleHello(seat, count, input);
-    const stream = this.#replication.inbound.get(from);
-    if (seat.session === undefined || stream === undefined) return this.#drop('before-hello');
-    switch (type) {
-      case MESSAGE:
-      case CALL:
-      case ANSWER:
-      case FAILURE:
-        return this.#messenger.handle(from, bytes);
-      case FRAME:
-      case FULL_FRAME:
-        this.#replication.bytesIn += bytes.length;
-        return this.#handleFrame(seat, stream, type === FULL_FRAME, count, input);
-      case PRESENCE: {
-        const read = this.#presenceCodec.read(input);
-        if (read === undefined) return this.#drop('sync-malformed');
-        seat.presence = Object.freeze(read.body) as Presence<G>;
-        return this.#events.emit('presence', seat);
-      }
-      case RESYNC:
-        if (input.count(0xffff) === (this.#session & 0xffff) && input.done) this.#replication.outbound.get(from)?.restartSlowly();
-        return;
-      case ASK:
-      case GRANT:
-      case DENY:
-      case ADOPT:
-        if (input.count(0xffff) !== (seat.session & 0xffff)) return this.#drop('state-session');
-        if (!this.#authority.handle(from, type, input)) this.#drop('sync-malformed');
-        return;
-      default:
-        this.#drop('sync-malformed');
-    }
-  }
-
-  #handleHello(seat: SeatView<G>, count: number, input: PackReader): void {
-    const session = input.count(0xffff_ffff);
-    const schemaHash = input.count(0xffff_ffff);
-    const ready = input.bool();
-    const begun = input.bool();
-    const presence = this.#presenceCodec.read(input);
-    if (count !== 6 || presence === undefined) return this.#drop('sync-malformed');
-    if (schemaHash !== this.#game.schemaHash) {
-      this.#drop('schema');
-      return this.#events.emit('warn', { code: 'schema', detail: `${seat.id} runs another build of this game` });
-    }
-    if (begun) this.#begun = true;
-    seat.ready ||= ready;
-    if (seat.session === session) return;
-    const known = seat.session !== undefined;
-    seat.session = session;
-    seat.ready = ready;
-    seat.presence = Object.freeze(presence.body) as Presence<G>;
-    this.#replication.inbound.set(seat.id, this.#stream(seat.id, session));
-    if (known) {
-      this.#messenger.peerRestarted(seat.id);
-      this.#replication.outbound.get(seat.id)?.restart();
-      this.#greeted.delete(seat.id);
-      this.#authority.handleRestart(seat.id);
-      this.#events.emit('presence', seat);
-    } else this.#events.emit('join', seat);
-  }
-
-  #stream(peer: PeerId, session: number): Inbound {
-    return new Inbound(peer, session, this.#game.stateHz, this.#store, {
-      home: this.#entities,
-      self: this.#port.self,
-      judge: (from, kind, core, epoch) => this.#authority.judge(from, kind, core, epoch),
-      yielded: (core, previous) => this.#authority.yielded(core, previous),
-      diverged: (from) => this.#resync(from),
-      hash: (from) => this.#replication.hash(from),
-    });
-  }
-
-  #handleFrame(seat: SeatView<G>, stream: Inbound, full: boolean, count: number, input: PackReader): void {
-    const tag = input.count(0xffff);
-    const tick = input.count(0x7fff_ffff);
-    if (count !== 5 || !input.ok) return this.#drop('state-malformed');
-    // Of the former session: a page that was reloaded leaves some behind.
-    if (tag !== (stream.session & 0xffff)) return this.#drop('state-session');
-    if (!input.nil()) {
-      const age = input.int();
-      if (input.ok) this.#replication.handleAck(seat.id, tick - age);
-    }
-    if (input.nil()) return;
-    const reason = stream.handleBody(this.#port.time(this.#time.now()), tick, full, input);
-    if (reason !== undefined) this.#drop(reason);
-    else if (full && stream.synced) this.#authority.mergeSettled(seat.id);
-  }
-
-  #resync(from: PeerId): void {
-    const now = this.#time.now();
-    const seat = this.#seats.get(from);
-    if (seat?.session === undefined || now - (this.#resyncs.get(from) ?? Number.NEGATIVE_INFINITY) < RESYNC_EVERY_MS) return;
-    this.#resyncs.set(from, now);
-    this.#drop('state-diverged');
-    const out = new PackWriter(16);
-    out.array(2);
-    out.int(RESYNC);
-    out.int(seat.session & 0xffff);
-    this.#send(from, 'reliable', out.view(), CONTROL_LANE);
   }
 
   #close(reason: LeaveReason | 'bridge'): void {

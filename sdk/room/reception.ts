@@ -1,0 +1,224 @@
+/**
+ * What comes in and what is said first: hello, presence, and handing every message to the part of `sync/` it is for.
+ *
+ * Hello goes out on both lanes, so that neither can overtake it; until a peer's hello came, whatever else it sends is dropped. A new session
+ * in a hello is a peer that started anew.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { Emitter } from '../base/emitter.ts';
+import type { LocalTime } from '../port/lan-port.ts';
+import type { Channel, RoomPort } from '../port/port.ts';
+import type { AuthorityRules } from '../sync/authority.ts';
+import type { BodyCodec } from '../sync/body.ts';
+import { bodyCodec } from '../sync/body.ts';
+import type { AnyGame } from '../sync/definition.ts';
+import { FRAME, FULL_FRAME } from '../sync/delta.ts';
+import { Inbound } from '../sync/inbound.ts';
+import type { Messenger } from '../sync/messages.ts';
+import type { Replication } from '../sync/replication.ts';
+import { CONTROL_LANE, Outbound } from '../sync/replication.ts';
+import type { EntityStore } from '../sync/store.ts';
+import { ADOPT, ANSWER, ASK, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
+import { PackReader, PackWriter } from '../wire/pack.ts';
+import type { RoomEntities } from './entities.ts';
+import type { SeatView } from './seats.ts';
+import type { Presence, RoomEvents } from './types.ts';
+
+/** A greeting that a port did not take is repeated at this pace, ms. */
+const GREET_EVERY_MS = 250;
+/** A peer is asked for its whole state at most this often, ms. */
+const RESYNC_EVERY_MS = 1_000;
+
+/** The parts of the room this one speaks to. */
+export interface ReceptionRoom<G extends AnyGame> {
+  readonly game: G;
+  readonly port: RoomPort;
+  readonly time: LocalTime;
+  readonly session: number;
+  readonly seats: ReadonlyMap<PeerId, SeatView<G>>;
+  readonly store: EntityStore;
+  readonly replication: Replication;
+  readonly authority: AuthorityRules;
+  readonly messenger: Messenger;
+  readonly entities: RoomEntities;
+  readonly events: Emitter<RoomEvents<G>>;
+  present(): readonly PeerId[];
+  isReady(): boolean;
+  send(to: PeerId, channel: Channel, bytes: Uint8Array, lane: number): boolean;
+  /** Something waits for the next flush. */
+  sent(): void;
+  drop(reason: string): void;
+}
+
+export class Reception<G extends AnyGame> {
+  readonly #room: ReceptionRoom<G>;
+  readonly #codec: BodyCodec;
+  readonly #greeted = new Map<PeerId, number>();
+  readonly #resyncs = new Map<PeerId, number>();
+  presence: Readonly<Record<string, unknown>>;
+  /** Somebody has done the host's duties of this room before. */
+  begun = false;
+
+  constructor(room: ReceptionRoom<G>, presence: Readonly<Record<string, unknown>>) {
+    this.#room = room;
+    this.#codec = bodyCodec(room.game.presence);
+    this.presence = this.#checked(presence);
+  }
+
+  /** Changes this peer's presence and tells the others. Throws `bad-value`. */
+  setPresence(values: Readonly<Record<string, unknown>>): void {
+    this.presence = this.#checked({ ...this.presence, ...values });
+    const out = new PackWriter(128);
+    out.array(2);
+    out.int(PRESENCE);
+    this.#codec.write(out, this.presence, 'presence');
+    for (const peer of this.#room.present()) this.#room.send(peer, 'reliable', out.view(), 0);
+  }
+
+  /** `peer` has to be greeted again: its link started anew. */
+  greetAgain(peer: PeerId): void {
+    this.#greeted.delete(peer);
+  }
+
+  forget(peer: PeerId): void {
+    this.#greeted.delete(peer);
+    this.#resyncs.delete(peer);
+  }
+
+  #checked(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const out = new PackWriter(128);
+    this.#codec.write(out, values, 'presence');
+    const read = this.#codec.read(new PackReader(out.view()));
+    return Object.freeze({ ...(read!.body as Record<string, unknown>) });
+  }
+
+  /** Says hello to whoever was not told yet, on both lanes, so that neither can overtake it. */
+  greet(now: number): void {
+    for (const peer of this.#room.present()) {
+      const at = this.#greeted.get(peer);
+      if (at === Number.POSITIVE_INFINITY || (at !== undefined && now - at < GREET_EVERY_MS)) continue;
+      const out = new PackWriter(256);
+      out.array(6);
+      out.int(HELLO);
+      out.int(this.#room.session);
+      out.int(this.#room.game.schemaHash);
+      out.bool(this.#room.isReady());
+      out.bool(this.begun);
+      this.#codec.write(out, this.presence, 'presence');
+      const taken = this.#room.port.send(now, peer, 'reliable', out.view(), 0) && this.#room.port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
+      this.#greeted.set(peer, taken ? Number.POSITIVE_INFINITY : now);
+      if (!taken) continue;
+      this.#room.sent();
+      if (!this.#room.replication.outbound.has(peer)) this.#room.replication.outbound.set(peer, new Outbound(peer));
+    }
+  }
+
+  receive(from: PeerId, bytes: Uint8Array): void {
+    const seat = this.#room.seats.get(from);
+    if (seat === undefined || from === this.#room.port.self) return this.#room.drop('stranger');
+    const input = new PackReader(bytes);
+    const count = input.array(0xffff);
+    const type = input.int();
+    if (!input.ok) return this.#room.drop('sync-malformed');
+    if (type === HELLO) return this.#handleHello(seat, count, input);
+    const stream = this.#room.replication.inbound.get(from);
+    if (seat.session === undefined || stream === undefined) return this.#room.drop('before-hello');
+    switch (type) {
+      case MESSAGE:
+      case CALL:
+      case ANSWER:
+      case FAILURE:
+        return this.#room.messenger.handle(from, bytes);
+      case FRAME:
+      case FULL_FRAME:
+        this.#room.replication.bytesIn += bytes.length;
+        return this.#handleFrame(seat, stream, type === FULL_FRAME, count, input);
+      case PRESENCE: {
+        const read = this.#codec.read(input);
+        if (read === undefined) return this.#room.drop('sync-malformed');
+        seat.presence = Object.freeze(read.body) as Presence<G>;
+        return this.#room.events.emit('presence', seat);
+      }
+      case RESYNC:
+        if (input.count(0xffff) === (this.#room.session & 0xffff) && input.done) this.#room.replication.outbound.get(from)?.restartSlowly();
+        return;
+      case ASK:
+      case GRANT:
+      case DENY:
+      case ADOPT:
+        if (input.count(0xffff) !== (seat.session & 0xffff)) return this.#room.drop('state-session');
+        if (!this.#room.authority.handle(from, type, input)) this.#room.drop('sync-malformed');
+        return;
+      default:
+        this.#room.drop('sync-malformed');
+    }
+  }
+
+  #handleHello(seat: SeatView<G>, count: number, input: PackReader): void {
+    const session = input.count(0xffff_ffff);
+    const schemaHash = input.count(0xffff_ffff);
+    const ready = input.bool();
+    const begun = input.bool();
+    const presence = this.#codec.read(input);
+    if (count !== 6 || presence === undefined) return this.#room.drop('sync-malformed');
+    if (schemaHash !== this.#room.game.schemaHash) {
+      this.#room.drop('schema');
+      return this.#room.events.emit('warn', { code: 'schema', detail: `${seat.id} runs another build of this game` });
+    }
+    if (begun) this.begun = true;
+    seat.ready ||= ready;
+    if (seat.session === session) return;
+    const known = seat.session !== undefined;
+    seat.session = session;
+    seat.ready = ready;
+    seat.presence = Object.freeze(presence.body) as Presence<G>;
+    this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
+    if (known) {
+      this.#room.messenger.peerRestarted(seat.id);
+      this.#room.replication.outbound.get(seat.id)?.restart();
+      this.#greeted.delete(seat.id);
+      this.#room.authority.handleRestart(seat.id);
+      this.#room.events.emit('presence', seat);
+    } else this.#room.events.emit('join', seat);
+  }
+
+  #stream(peer: PeerId, session: number): Inbound {
+    return new Inbound(peer, session, this.#room.game.stateHz, this.#room.store, {
+      home: this.#room.entities,
+      self: this.#room.port.self,
+      judge: (from, kind, core, epoch) => this.#room.authority.judge(from, kind, core, epoch),
+      yielded: (core, previous) => this.#room.authority.yielded(core, previous),
+      diverged: (from) => this.#resync(from),
+      hash: (from) => this.#room.replication.hash(from),
+    });
+  }
+
+  #handleFrame(seat: SeatView<G>, stream: Inbound, full: boolean, count: number, input: PackReader): void {
+    const tag = input.count(0xffff);
+    const tick = input.count(0x7fff_ffff);
+    if (count !== 5 || !input.ok) return this.#room.drop('state-malformed');
+    // Of the former session: a page that was reloaded leaves some behind.
+    if (tag !== (stream.session & 0xffff)) return this.#room.drop('state-session');
+    if (!input.nil()) {
+      const age = input.int();
+      if (input.ok) this.#room.replication.handleAck(seat.id, tick - age);
+    }
+    if (input.nil()) return;
+    const reason = stream.handleBody(this.#room.port.time(this.#room.time.now()), tick, full, input);
+    if (reason !== undefined) this.#room.drop(reason);
+    else if (full && stream.synced) this.#room.authority.mergeSettled(seat.id);
+  }
+
+  #resync(from: PeerId): void {
+    const now = this.#room.time.now();
+    const seat = this.#room.seats.get(from);
+    if (seat?.session === undefined || now - (this.#resyncs.get(from) ?? Number.NEGATIVE_INFINITY) < RESYNC_EVERY_MS) return;
+    this.#resyncs.set(from, now);
+    this.#room.drop('state-diverged');
+    const out = new PackWriter(16);
+    out.array(2);
+    out.int(RESYNC);
+    out.int(seat.session & 0xffff);
+    this.#room.send(from, 'reliable', out.view(), CONTROL_LANE);
+  }
+}
