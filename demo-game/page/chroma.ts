@@ -61,7 +61,7 @@ export function readState(match: Match | undefined): ChromaState {
     host: room.isHost,
     hostSlot: room.peers.get(room.host)?.slot ?? -1,
     players: present.length,
-    names: present.map((peer) => peer.presence.name),
+    names: present.map((peer) => peer.presence.name ?? ''),
     x: me.body.x,
     y: me.body.y,
     hp: me.entity.hp,

@@ -134,7 +134,8 @@ export class Match implements Disposable {
     const views: BlobView[] = [];
     for (const blob of room.entities.all('blob')) {
       const peer = room.peers.get(blob.owner);
-      if (peer === undefined || (blob.mine && blob !== this.#blob)) continue;
+      // A seat shows before its presence has come; its blob waits for the name.
+      if (peer?.presence.name === undefined || (blob.mine && blob !== this.#blob)) continue;
       const shown = blob.mine ? this.#ahead() : blob.view;
       views.push({ ...pick(blob.view), x: shown.x, y: shown.y, who: peer.slot, name: peer.presence.name, paint: paintOf(peer.presence.hue), self: blob.mine, bot: false, host: peer.isHost, owner: blob.owner });
     }
@@ -198,6 +199,7 @@ export class Match implements Disposable {
     off.use(room.on('presence', () => this.#claimHue()));
     off.use(room.on('join', () => this.#claimHue()));
     off.use(room.on('merge', () => this.#claimHue()));
+    off.use(room.clock.every(1, () => this.#claimHue()));
   }
 
   /** Two players must not share a paint while others are free: the one in the higher slot moves on. */
@@ -206,7 +208,7 @@ export class Match implements Disposable {
     const taken = new Set<number>();
     let clash = false;
     for (const peer of peers.values()) {
-      if (peer.isSelf || peer.spectator) continue;
+      if (peer.isSelf || peer.spectator || peer.presence.hue === undefined) continue;
       taken.add(peer.presence.hue % 8);
       clash ||= peer.slot < self.slot && peer.presence.hue % 8 === self.presence.hue % 8;
     }

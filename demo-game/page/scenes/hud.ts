@@ -128,7 +128,7 @@ export class HudScene extends Scene {
 
   #drawChips(views: readonly BlobView[]): void {
     const names = new Map<number, string[]>();
-    for (const view of views) names.set(view.paint, [...(names.get(view.paint) ?? []), `${view.name}${view.host ? '  host' : ''}`]);
+    for (const view of views) names.set(view.paint, [...(names.get(view.paint) ?? []), `${view.name}${view.host ? ' (host)' : ''}`]);
     const lines = standings(this.#coverage, names).filter((line) => line.names.length > 0).slice(0, 8);
     this.#chips.forEach(({ dot, text }, i) => {
       const line = lines[i];

@@ -66,7 +66,7 @@ export class HomeView {
   }
 
   #logo(): HTMLElement {
-    const letters = [...title].map((letter, i) => element('span', { style: `color: ${css(paintColor((i % 8) + 1))}; animation-delay: ${i * -0.17}s; ${letter === ' ' ? 'width: 0.28em' : ''}` }, letter));
+    const letters = title.split('').map((letter, i) => element('span', { style: `color: ${css(paintColor((i % 8) + 1))}; animation-delay: ${i * -0.17}s; ${letter === ' ' ? 'width: 0.28em' : ''}` }, letter));
     return element('h1', { class: 'logo', 'aria-label': 'Chroma Rush' }, ...letters);
   }
 

@@ -18,6 +18,8 @@ export class MatchOverlay implements Disposable {
   readonly #net = element('div', { class: 'net', hidden: true });
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #off = new AbortController();
+  /** Who played which paint this round, so that the table can name those who left. */
+  readonly #names = new Map<number, Set<string>>();
   #scores: HTMLElement | undefined;
   #next: HTMLElement | undefined;
 
@@ -87,6 +89,8 @@ export class MatchOverlay implements Disposable {
   #refresh(): void {
     if (this.#match.room.signal.aborted) return;
     const round = this.#match.round;
+    if (round?.phase === 'lobby') this.#names.clear();
+    else if (round?.phase === 'match') for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
     if (round?.phase === 'scores') this.#showScores(round.endsAt);
     else if (this.#scores !== undefined) {
       this.#scores.remove();
@@ -121,7 +125,7 @@ export class MatchOverlay implements Disposable {
     const size = cssPatternSizes[line.paint];
     const bar = element('i', { style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}` });
     const splats = this.#match.blobs().filter((view) => view.paint === line.paint).reduce((sum, view) => sum + (this.#match.splats.get(view.who) ?? 0), 0);
-    return element('li', line.paint === own ? { class: 'self' } : {}, element('span', { class: 'num' }, `${rank + 1}`), element('span', { class: 'who' }, line.names.join(', ') || 'left the room'), element('div', { class: 'bar' }, bar), element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`), element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`));
+    return element('li', line.paint === own ? { class: 'self' } : {}, element('span', { class: 'num' }, `${rank + 1}`), element('span', { class: 'who' }, line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? ['somebody'])].join(', ')} (left)`), element('div', { class: 'bar' }, bar), element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`), element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`));
   }
 
   #showNet(): void {
