@@ -68,7 +68,7 @@ function announce(report: Report): void {
   const differs = report.again !== undefined && report.again !== report.hash;
   if (report.violations.length === 0 && report.converged && !differs) return;
   process.stderr.write(`seed ${report.seed} failed${differs ? ' (trace differs when repeated)' : ''}: npm run sim -- --seed ${report.seed} --peers ${peers} --seconds ${seconds} --trace\n`);
-  for (const violation of report.violations.slice(0, 5)) process.stderr.write(`  ${violation}\n`);
+  for (const violation of report.violations.slice(0, 5)) process.stderr.write(`  ${violation.split('\n', 3).join(' ')}\n`);
 }
 
 function percentile(values: readonly number[], ratio: number): number {
