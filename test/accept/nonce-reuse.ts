@@ -38,7 +38,7 @@ class SimRig extends Rig {
 }
 
 export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResult> {
-  const seeds = small ? Number(process.env["N"] ?? 40) : 10_000;
+  const seeds = small ? 32 : 10_000;
   let sealed = 0;
   let keys = 0;
   let rekeyed = 0;
@@ -74,8 +74,9 @@ function life(rig: SimRig, seed: number): boolean {
       if (link !== undefined) for (let i = rng.int(8); i > 0; i--) from.endpoint.send(rig.now, link, rng.chance(0.5) ? 'reliable' : 'unreliable', new Uint8Array(1 + rng.int(300)));
     }
     rig.run(rng.int(400));
-    if (rng.chance(0.5)) a = rig.restart(a, identity);
-    else if (rng.chance(0.5)) {
+    const turn = rng.int(4);
+    if (turn < 2) a = rig.restart(a, identity);
+    else if (turn === 2) {
       const link = linkOf(b, a);
       if (link !== undefined) b.endpoint.close(rig.now, link, 'bye');
       rig.run(rng.int(200));

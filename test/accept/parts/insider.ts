@@ -4,7 +4,7 @@
  */
 import { ByteWriter, asciiBytes, concatBytes, fromHex } from '../../../sdk/base/bytes.ts';
 import type { Endpoint } from '../../../sdk/link/endpoint.ts';
-import type { EndpointEvent } from '../../../sdk/link/endpoint-types.ts';
+import type { EndpointEvent, SocketKind } from '../../../sdk/link/endpoint-types.ts';
 import { InitiatorHandshake } from '../../../sdk/secure/handshake.ts';
 import type { CryptoProvider } from '../../../sdk/secure/provider.ts';
 import { Session } from '../../../sdk/secure/session.ts';
@@ -12,15 +12,16 @@ import { decodeCookie, decodeResp, encodeFin, encodeHello, encodeInit } from '..
 import { PROTOCOL_VERSION } from '../../../sdk/wire/limits.ts';
 
 export interface Sent {
-  readonly socket: string;
+  readonly socket: SocketKind;
   readonly host: string;
+  readonly port: number;
   readonly bytes: Uint8Array;
 }
 
 /** Takes everything an endpoint has to say. */
 export function drain(now: number, endpoint: Endpoint, events: EndpointEvent[] = []): Sent[] {
   const out: Sent[] = [];
-  for (let t = endpoint.pollTransmit(now); t !== undefined; t = endpoint.pollTransmit(now)) out.push({ socket: t.socket, host: t.host, bytes: t.bytes.slice() });
+  for (let t = endpoint.pollTransmit(now); t !== undefined; t = endpoint.pollTransmit(now)) out.push({ socket: t.socket, host: t.host, port: t.port, bytes: t.bytes.slice() });
   for (let e = endpoint.pollEvent(); e !== undefined; e = endpoint.pollEvent()) events.push(e);
   endpoint.pollTimeout();
   return out;
@@ -41,6 +42,8 @@ export class Insider {
   session: Session | undefined;
   /** What the target has sent us that we have not looked at. */
   readonly inbox: Uint8Array[] = [];
+  /** Carries what the target sends to others; without it that is lost. */
+  onOther: ((sent: Sent) => void) | undefined;
   /** Events of the target since we came. */
   readonly events: EndpointEvent[] = [];
 
@@ -93,7 +96,10 @@ export class Insider {
 
   /** Empties the target's queues into `inbox` and `events`. */
   collect(now: number): void {
-    for (const sent of drain(now, this.#target, this.events)) if (sent.host === this.host) this.inbox.push(sent.bytes);
+    for (const sent of drain(now, this.#target, this.events)) {
+      if (sent.host === this.host) this.inbox.push(sent.bytes);
+      else this.onOther?.(sent);
+    }
   }
 
   seal(now: number, plain: Uint8Array): Uint8Array {
