@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defineGame, entity, LanError, message, s } from 'lanista';
+import { defineGame, entity, type LanError, message, s } from 'lanista';
 import { bodyCodec } from '../sdk/sync/body.ts';
 import type { NumberCodec } from '../sdk/sync/field.ts';
 import { specOf } from '../sdk/sync/field.ts';

@@ -54,7 +54,7 @@ function picture(room: Room<G>, kind: 'thing' | 'slow'): Map<number, string> {
   for (const item of room.entities.all(kind)) {
     const values: Record<string, unknown> = { ...JSON.parse(JSON.stringify(item)) as object };
     if (item.kind === 'thing') {
-      const thing = item as Extract<typeof item, { kind: 'thing' }>;
+      const thing = item as unknown as { x: number; aim: number; f: number; marks: Iterable<string>; raw: Iterable<number> };
       values['x'] = Math.floor((thing.x + 1000) * 64 + 0.5);
       values['aim'] = Math.floor((thing.aim * 1024) / (2 * Math.PI) + 0.5) & 1023;
       values['f'] = Math.fround(thing.f);

@@ -260,9 +260,11 @@ export class BridgeClient implements LanPort {
       }
       case 'time':
         this.#clock.guess(this.#page.now(), event.at);
-        break;
+        return this.#seats.get(event.room)?.handle(event);
+      default:
+        // The rest concerns one room only.
+        this.#seats.get(event.room)?.handle(event);
     }
-    this.#seats.get(event.room)?.handle(event);
   }
 
   #opened(event: Extract<ProcessEvent, { type: 'opened' }>): void {

@@ -18,7 +18,7 @@ import { Endpoint } from '../link/endpoint.ts';
 import type { Address, EndpointEvent, EndpointLike, EndpointOptions, SocketKind, Transmit } from '../link/endpoint-types.ts';
 import type { Channel, PeerStats, PortDeparture, PortEvent, PortPeer, PortRoster, PortStats } from '../port/port.ts';
 import { KIND_WHO } from '../wire/datagram.ts';
-import { BEAT_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_LANES, MAX_MESSAGE_BYTES, MESH_LANE, MESH_TICK_MS, SEAT_SETTLE_MS, STALL_MS } from '../wire/limits.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_LANES, MAX_MESSAGE_BYTES, MESH_LANE, MESH_TICK_MS, SEAT_SETTLE_MS, STALL_MS } from '../wire/limits.ts';
 import { Beats } from './beats.ts';
 import { Dialer } from './dialer.ts';
 import { EarlyMessages } from './early.ts';
@@ -26,7 +26,7 @@ import { LinkState } from './link-state.ts';
 import { Links, isDetour } from './links.ts';
 import { Membership } from './membership.ts';
 import type { JoinState, MeshLike, MeshOptions, RoomFacts } from './mesh-types.ts';
-import { decodeMessage, encodeMessage, type MeshMessage, type RelayPart } from './messages.ts';
+import { decodeMessage, encodeMessage, type RelayPart } from './messages.ts';
 import type { Party } from './party.ts';
 import { Relay } from './relay.ts';
 import { RoomTime } from './room-time.ts';
@@ -312,7 +312,7 @@ export class Mesh implements MeshLike {
     if (link === undefined) return;
     switch (event.type) {
       case 'silent':
-        link.silent = true;
+        this.#links.fellSilent(now, link);
         break;
       case 'heard':
         this.#links.heard(now, link);

@@ -3,7 +3,6 @@
  * through it, and looks at the network for those who debug it.
  */
 import { randomInt } from 'node:crypto';
-import { randomBytes } from 'node:crypto';
 
 import type { AnyGame } from '../sync/definition.ts';
 import type { Init } from '../sync/field.ts';

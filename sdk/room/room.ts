@@ -46,7 +46,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #time: LocalTime;
   readonly #events = new Emitter<RoomEvents<G>>();
   readonly #seats = new Map<PeerId, SeatView<G>>();
-  #order: readonly PeerId[] = [];
   #present: readonly PeerId[] = [];
   readonly #store: EntityStore;
   readonly #replication: Replication;
@@ -180,13 +179,13 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     return this.#messenger.call(name, input, options) as Promise<never>;
   }
 
-  async callAll(name: string, input: unknown, options: Omit<CallOptions, 'to'> = {}): Promise<readonly { readonly from: PeerId; readonly value: never | undefined; readonly error: Error | undefined }[]> {
+  async callAll(name: string, input: unknown, options: Omit<CallOptions, 'to'> = {}): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
     return Promise.all(
       this.#present.map(async (from) => {
         try {
           return { from, value: await this.call(name, input, { ...options, to: from }), error: undefined };
         } catch (error) {
-          return { from, value: undefined, error: error as Error };
+          return { from, value: undefined as never, error: error as Error };
         }
       }),
     );
@@ -382,7 +381,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       this.#seats.delete(view.id);
       gone.push({ seat: view, reason: left.find((departure) => departure.id === view.id)?.reason ?? 'timeout' });
     }
-    this.#order = roster.peers.map((seat) => seat.id);
     this.#sortSeats();
     this.#present = roster.peers.filter((seat) => seat.status === 'present' && seat.id !== self).map((seat) => seat.id);
     for (const { seat, event } of moved) {

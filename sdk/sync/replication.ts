@@ -15,7 +15,7 @@ import type { BodyParts, Tombstone } from './delta.ts';
 import { FRAME, FULL_FRAME, encodeBody, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { NumberCodec } from './field.ts';
-import { Inbound } from './inbound.ts';
+import type { Inbound } from './inbound.ts';
 import type { EntityStore } from './store.ts';
 
 /** Lane of the reliable channel for full states and authority; messages have their own, so neither waits for the other. */
