@@ -1,0 +1,173 @@
+/**
+ * What a player sees of things others move (`docs/spec.md`, Sync): when it is shown, where between two snapshots,
+ * and what happens when there is no snapshot.
+ */
+import { describe, expect, it } from 'vitest';
+import { Playout } from '../sdk/sync/interpolation.ts';
+import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../sdk/wire/limits.ts';
+import type { Values } from './bench/motion.ts';
+import { Owner, Viewer } from './bench/motion.ts';
+
+const HZ = 20;
+const INTERVAL = 1_000 / HZ;
+const TRANSIT = 5;
+
+/** Owner and viewer; `path(seconds)` sets the ship at each tick, and each snapshot arrives TRANSIT later unless `lost`. */
+class Scene {
+  readonly owner: Owner;
+  readonly viewer = new Viewer(HZ);
+  readonly path: (seconds: number) => Partial<Values>;
+  #tick = 0;
+  #acked = -1;
+
+  constructor(path: (seconds: number) => Partial<Values>) {
+    this.path = path;
+    this.owner = new Owner(HZ, path(0));
+  }
+
+  /** Room time of the newest snapshot sent. */
+  get time(): number {
+    return (this.#tick - 1) * INTERVAL;
+  }
+
+  snapshot(lost = false): void {
+    const tick = this.#tick++;
+    const time = tick * INTERVAL;
+    Object.assign(this.owner.ship, this.path(time / 1_000));
+    const body = this.owner.sample(tick, time, this.#acked);
+    if (lost) return;
+    expect(this.viewer.arrive(time + TRANSIT, tick, body, this.#acked < 0)).toBeUndefined();
+    this.#acked = tick;
+  }
+
+  /** Plays to room time `until`, drawing each ms; returns what was drawn, with the view time of each. */
+  play(until: number, lost: (tick: number) => boolean = () => false): { readonly at: number; readonly now: number; readonly x: number; readonly plain: number; readonly aim: number }[] {
+    const frames = [];
+    for (let now = this.viewer.now + 1; now <= until; now++) {
+      while (this.#tick * INTERVAL + TRANSIT <= now) this.snapshot(lost(this.#tick));
+      if (this.viewer.core === undefined) continue;
+      const { x, plain, aim } = this.viewer.draw(now);
+      frames.push({ at: this.viewer.core.viewTime(now), now, x, plain, aim });
+    }
+    return frames;
+  }
+}
+
+describe('when', () => {
+  it('[SY31] the delay is the 99th percentile of transit and one interval, and has a cap', () => {
+    const steady = new Playout(33);
+    for (let i = 0; i < 150; i++) steady.arrived(i * 33 + 4, i * 33);
+    expect(steady.delayMs).toBeGreaterThanOrEqual(33 + 4);
+    expect(steady.delayMs).toBeLessThanOrEqual(33 + 4 + 3);
+    const rough = new Playout(33);
+    for (let i = 0; i < 150; i++) rough.arrived(i * 33 + (i % 20 === 0 ? 40 : 4), i * 33);
+    expect(rough.delayMs).toBeGreaterThanOrEqual(33 + 40);
+    const awful = new Playout(33);
+    for (let i = 0; i < 150; i++) awful.arrived(i * 33 + 400, i * 33);
+    expect(awful.delayMs).toBe(MAX_VIEW_DELAY_MS);
+  });
+
+  it('[SY31] the delay follows a network that calms down', () => {
+    const playout = new Playout(33);
+    for (let i = 0; i < 150; i++) playout.arrived(i * 33 + 60, i * 33);
+    expect(playout.delayMs).toBeGreaterThan(90);
+    for (let i = 150; i < 330; i++) playout.arrived(i * 33 + 2, i * 33);
+    expect(playout.delayMs).toBeLessThan(40);
+  });
+
+  it('[SY32] view time glides within 0.9 to 1.05 of real speed, never backwards, and jumps only over a quarter of a second', () => {
+    const playout = new Playout(33);
+    let before = playout.viewTime(0);
+    const speeds: number[] = [];
+    for (let now = 10; now < 6_000; now += 10) {
+      // The network turns bad, then good again.
+      if (now % 30 === 0) playout.arrived(now, now - (now < 1_000 ? 2 : now < 2_000 ? 100 : 2));
+      const shown = playout.viewTime(now);
+      speeds.push((shown - before) / 10);
+      before = shown;
+    }
+    expect(Math.min(...speeds)).toBeGreaterThanOrEqual(0.9 - 1e-9);
+    expect(Math.max(...speeds)).toBeLessThanOrEqual(1.05 + 1e-9);
+    expect(Math.min(...speeds)).toBeLessThan(0.95);
+    expect(playout.viewTime(5_000)).toBe(before);
+    // A minute asleep: the present, not the film of it.
+    const woke = playout.viewTime(66_000);
+    expect(66_000 - woke).toBeLessThan(playout.delayMs + 2);
+    // Much too far ahead: it waits rather than run back.
+    for (let i = 0; i < 300; i++) playout.arrived(66_000 + i, 66_000 + i - 140);
+    expect(playout.viewTime(66_001)).toBeGreaterThanOrEqual(woke);
+  });
+});
+
+describe('where', () => {
+  it('[SY33] with the velocity sent, an even acceleration is drawn exactly, between snapshots too', () => {
+    const scene = new Scene((t) => ({ x: 100 * t * t, vx: Math.round(200 * t), plain: 100 * t * t }));
+    const frames = scene.play(2_000).filter(({ now }) => now > 500);
+    const worst = (pick: (frame: (typeof frames)[number]) => number): number => Math.max(...frames.map((frame) => Math.abs(pick(frame) - 100 * (frame.at / 1_000) ** 2)));
+    expect(worst(({ x }) => x)).toBeLessThan(1 / 16 + 0.01);
+    // The chord of a linear field is off by a * dt^2 / 8 in the middle.
+    expect(worst(({ plain }) => plain)).toBeGreaterThan(0.05);
+    expect(worst(({ plain }) => plain)).toBeLessThan((200 * 0.05 ** 2) / 8 + 1 / 16 + 0.01);
+  });
+
+  it('[SY34] past the newest snapshot things go on for a bounded time, then stand', () => {
+    const scene = new Scene((t) => ({ x: 200 * t, vx: 200, plain: 200 * t }));
+    scene.play(1_000);
+    const newest = scene.time;
+    const frames = scene.play(2_500, () => true);
+    const truth = (at: number): number => 0.2 * Math.min(at, newest + EXTRAPOLATE_MS);
+    for (const { at, x, plain } of frames) {
+      expect(Math.abs(x - truth(at))).toBeLessThan(0.5);
+      expect(Math.abs(plain - truth(at))).toBeLessThan(0.5);
+    }
+    const last = frames.at(-1)!;
+    expect(last.at).toBeGreaterThan(newest + EXTRAPOLATE_MS + 500);
+    expect(last.x).toBeCloseTo(0.2 * (newest + EXTRAPOLATE_MS), 0);
+  });
+
+  it('[SY35] a teleport is never drawn as a path', () => {
+    const scene = new Scene((t) => (t < 1 ? { x: 100 * t, vx: 100, plain: 100 * t } : { x: 5_000 + 100 * (t - 1), vx: 100, plain: 5_000 + 100 * (t - 1) }));
+    const before = scene.play(1_000);
+    scene.owner.ship.teleport();
+    const after = scene.play(1_500);
+    for (const { x, plain } of [...before, ...after]) for (const value of [x, plain]) expect(value < 110 || value >= 4_999).toBe(true);
+    expect(after.at(-1)!.x).toBeGreaterThan(5_000);
+  });
+
+  it('[SY36] what arrives late is glided to: no jump, and half of the error is gone every 50 ms', () => {
+    // A turn that the viewer cannot foresee, during a loss of three snapshots.
+    const scene = new Scene((t) => (t < 1 ? { x: 400 * t, vx: 400 } : { x: 400 - 400 * (t - 1), vx: -400 }));
+    const frames = scene.play(1_600, (tick) => tick >= 20 && tick <= 23);
+    const steps = frames.slice(1).map((frame, i) => ({ now: frame.now, step: Math.abs(frame.x - frames[i]!.x) }));
+    const biggest = Math.max(...steps.filter(({ now }) => now > 300).map(({ step }) => step));
+    const errorAt = (now: number): number => {
+      const frame = frames.find((each) => each.now >= now)!;
+      return Math.abs(frame.x - (frame.at < 1_000 ? 0.4 * frame.at : 400 - 0.4 * (frame.at - 1_000)));
+    };
+    const late = 24 * INTERVAL + TRANSIT;
+    expect(errorAt(late - 1)).toBeGreaterThan(20);
+    // Moving 0.4 a ms by itself, and an error of that size fades by at most 1.4 % of it a ms.
+    expect(biggest).toBeLessThan(0.4 * 1.05 + 0.015 * errorAt(late) + 0.5);
+    expect(errorAt(late + 50) / errorAt(late)).toBeGreaterThan(0.3);
+    expect(errorAt(late + 50) / errorAt(late)).toBeLessThan(0.7);
+    expect(errorAt(late + 300)).toBeLessThan(2);
+  });
+
+  it('[SY37] a thing at rest stands still, and does not seem to have crept when it starts', () => {
+    const still = (t: number): Partial<Values> => ({ plain: t < 0.5 ? 100 * t : t < 1.5 ? 50 : 50 + 300 * (t - 1.5) });
+    const scene = new Scene(still);
+    const frames = scene.play(2_000);
+    for (const { at, plain } of frames) if (at > 800 && at <= 1_500) expect(Math.abs(plain - 50)).toBeLessThan(0.5);
+    const last = frames.at(-1)!;
+    expect(last.plain).toBeCloseTo(50 + 0.3 * (last.at - 1_500), 0);
+  });
+
+  it('[SY38] an angle turns the short way', () => {
+    const scene = new Scene((t) => ({ aim: (2 * Math.PI + 0.5 - t) % (2 * Math.PI) }));
+    const frames = scene.play(1_000).filter(({ now }) => now > 200);
+    for (const { at, aim } of frames) {
+      const off = aim - (0.5 - at / 1_000);
+      expect(Math.abs(Math.atan2(Math.sin(off), Math.cos(off)))).toBeLessThan(0.02);
+    }
+  });
+});
