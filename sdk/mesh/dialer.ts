@@ -8,9 +8,9 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Address, AttemptId, ConnectFailure, DoorMode, EndpointLike } from '../link/endpoint-types.ts';
-import { CANDIDATE_RETRY_MAX_MS, DIAL_RETRY_MAX_MS, DIAL_RETRY_MS, DIAL_SECOND_MS, MAX_CANDIDATES, MAX_DIALS_PER_TARGET } from '../wire/limits.ts';
+import { CANDIDATE_RETRY_MAX_MS, DIAL_RETRY_MAX_MS, DIAL_RETRY_MS, DIAL_SECOND_MS, DIAL_SILENT_ALONE_MS, DIAL_SILENT_MS, MAX_CANDIDATES, MAX_DIALS_PER_TARGET } from '../wire/limits.ts';
 import type { LinkState } from './link-state.ts';
-import { isDetour, type Links } from './links.ts';
+import { isDetour, type Links, type PeerLink } from './links.ts';
 import type { Roster, Seat } from './roster.ts';
 
 interface Target {
@@ -102,19 +102,18 @@ export class Dialer {
     for (const address of seat.addresses) known.add(keyOf(address));
     const link = this.#links.get(seat.id);
     let target = this.#seats.get(seat.id);
-    // A link that began as a detour knows no direct address; only a new handshake finds one.
-    const wanted = link === undefined || (isDetour(link.address) && link.direct === undefined);
+    const wanted = link === undefined || this.#wantsAnother(now, link);
     if (!wanted) {
       if (target !== undefined) this.#seats.delete(seat.id);
       return;
     }
     if (target === undefined) {
       const first = newcomer || this.#endpoint.self < seat.id ? now : now + DIAL_SECOND_MS;
-      target = { address: undefined, expect: seat.id, nextAt: link === undefined ? first : now + DIAL_RETRY_MAX_MS, tries: 0, open: 0, peer: undefined, dead: false };
+      target = { address: undefined, expect: seat.id, nextAt: first, tries: 0, open: 0, peer: undefined, dead: false };
       this.#seats.set(seat.id, target);
     }
     if (now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
-    const detour = link === undefined && target.tries % 2 === 1 && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
+    const detour = (link === undefined || link.silent) && target.tries % 2 === 1 && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
     const address = detour ? { host: `~${seat.id}`, port: 0 } : seat.addresses[target.tries % Math.max(1, seat.addresses.length)];
     if (address === undefined) {
       target.tries++;
@@ -122,6 +121,16 @@ export class Dialer {
       return;
     }
     this.#dial(now, target, address, DIAL_RETRY_MAX_MS);
+  }
+
+  /**
+   * A link that began as a detour knows no direct address, only a new handshake finds one. A link that
+   * stays silent though its peer is in reach has keys the other side no longer holds.
+   */
+  #wantsAnother(now: number, link: PeerLink): boolean {
+    if (isDetour(link.address) && link.direct === undefined) return now - link.since > DIAL_RETRY_MAX_MS;
+    if (!link.silent) return false;
+    return now - link.silentAt > (this.#linkState.route(link.peer) === undefined ? DIAL_SILENT_ALONE_MS : DIAL_SILENT_MS);
   }
 
   #forgetSeats(roster: Roster): void {

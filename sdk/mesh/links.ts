@@ -21,6 +21,8 @@ export interface PeerLink {
   /** When it last became direct (ms): until then the far side cannot know. */
   since: number;
   silent: boolean;
+  /** When it last fell silent (ms). */
+  silentAt: number;
 }
 
 type Linked = Extract<EndpointEvent, { type: 'linked' }>;
@@ -51,7 +53,7 @@ export class Links {
 
   add(now: number, event: Linked): void {
     const direct = isDetour(event.address) ? undefined : event.address;
-    this.#links.set(event.peer, { id: event.link, peer: event.peer, mode: event.mode, address: event.address, direct, since: now, silent: false });
+    this.#links.set(event.peer, { id: event.link, peer: event.peer, mode: event.mode, address: event.address, direct, since: now, silent: false, silentAt: now });
   }
 
   /** The peer's link if it is this one; undefined for one already replaced. */
@@ -69,6 +71,11 @@ export class Links {
     if (isDetour(address)) return;
     link.direct = address;
     link.since = now;
+  }
+
+  fellSilent(now: number, link: PeerLink): void {
+    link.silent = true;
+    link.silentAt = now;
   }
 
   heard(now: number, link: PeerLink): void {

@@ -264,6 +264,10 @@ export const JOIN_TIMEOUT_MS = 10_000;
 /** The side that is not first to call tries after this (ms). */
 export const DIAL_SECOND_MS = 500;
 
+/** A silent link to a peer others still reach is made anew after this (ms); one to a peer nobody reaches, later. */
+export const DIAL_SILENT_MS = 1_500;
+export const DIAL_SILENT_ALONE_MS = 6_000;
+
 /** Waits between attempts to link to a seat or a candidate (ms): least and most. */
 export const DIAL_RETRY_MS = 700;
 export const DIAL_RETRY_MAX_MS = 3_000;
