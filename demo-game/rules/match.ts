@@ -5,7 +5,7 @@
 import type { MineEntity } from 'lanista';
 import { Actor } from './actor.ts';
 import type { ActorWorld } from './actor.ts';
-import { mapOf, startPosition, wallMask } from './arena.ts';
+import { blobRadius, mapOf, startPosition, wallMask } from './arena.ts';
 import type { ArenaMap } from './arena.ts';
 import { BallKeeper } from './ball.ts';
 import { BotKeeper } from './bot-keeper.ts';
@@ -17,8 +17,8 @@ import { FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
 import { firstBot, freeHue, paintOf } from './game.ts';
 import { Held } from './held.ts';
-import { idle } from './movement.ts';
-import type { Input } from './movement.ts';
+import { idle, keepOutside } from './movement.ts';
+import type { Body, Input } from './movement.ts';
 import { Painter } from './painter.ts';
 import { PickupKeeper } from './pickups.ts';
 import { currentRound, defaultRound, keepRound } from './round.ts';
@@ -136,13 +136,13 @@ export class Match implements Disposable {
       const peer = room.peers.get(blob.owner);
       // A seat shows before its presence has come; its blob waits for the name.
       if (peer?.presence.name === undefined || (blob.mine && blob !== this.#blob)) continue;
-      const shown = blob.mine ? this.#ahead() : blob.view;
+      const shown = blob.mine ? this.#ahead() : this.#outside(blob.view);
       views.push({ ...pick(blob.view), x: shown.x, y: shown.y, who: peer.slot, name: peer.presence.name, paint: paintOf(peer.presence.hue), self: blob.mine, bot: false, host: peer.isHost, owner: blob.owner });
     }
     for (const bot of room.entities.all('bot')) {
       const who = firstBot + bot.number;
       const actor = bot.mine ? this.#bots.actor(who) : undefined;
-      const place = actor?.body ?? bot.view;
+      const place = actor?.body ?? this.#outside(bot.view);
       views.push({ ...pick(bot.view), x: place.x, y: place.y, who, name: `BOT ${botNames[bot.number % botNames.length] ?? ''}`, paint: paintOf(bot.hue), self: false, bot: true, host: false, owner: bot.owner });
     }
     return views;
@@ -327,6 +327,13 @@ export class Match implements Disposable {
   #seeStroke(stroke: Stroke): void {
     if (stroke.radius < splashRadius - 1 || this.room.clock.now() - stroke.time > 800) return;
     this.effects.push({ type: 'splash', x: stroke.x / 16, y: stroke.y / 16, paint: stroke.paint, who: stroke.who, amount: stroke.radius });
+  }
+
+  /** Where to draw a remote blob: guessing ahead on a bad network must not put it inside a wall. */
+  #outside(view: { readonly x: number; readonly y: number }): Body {
+    const body = { x: view.x, y: view.y, vx: 0, vy: 0 };
+    keepOutside(body, blobRadius, this.#map);
+    return body;
   }
 
   /** Own blob between two steps, so that it moves as smoothly as the screen. */
