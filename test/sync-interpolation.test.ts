@@ -67,6 +67,19 @@ describe('when', () => {
     expect(awful.delayMs).toBe(MAX_VIEW_DELAY_MS);
   });
 
+  it('[SY31] losses widen the delay, silence of a thing at rest does not', () => {
+    const delayAfter = (lost: (tick: number) => boolean, moves: (tick: number) => boolean): number => {
+      const scene = new Scene((t) => ({ plain: moves(Math.round(t * HZ)) ? t : 0 }));
+      scene.play(4_000, lost);
+      return scene.viewer.inbound.playout.delayMs;
+    };
+    const calm = delayAfter(() => false, () => true);
+    expect(calm).toBeLessThan(INTERVAL + TRANSIT + 5);
+    expect(delayAfter((tick) => tick % 10 === 5, () => true)).toBeGreaterThan(2 * INTERVAL);
+    // The same ticks are not there for the viewer, but nothing had changed in them.
+    expect(delayAfter((tick) => tick % 10 > 5, (tick) => tick % 10 < 5)).toBeLessThan(calm + 1);
+  });
+
   it('[SY31] the delay follows a network that calms down', () => {
     const playout = new Playout(33);
     for (let i = 0; i < 150; i++) playout.arrived(i * 33 + 60, i * 33);

@@ -101,12 +101,14 @@ export class Inbound implements SnapshotSource {
   }
 
   #begin(head: FrameHead): void {
+    // Nothing is lost when the sender had nothing to say since the last that came.
+    const missed = this.#newestTick < 0 || this.#newestTick >= head.tick - head.quiet ? 0 : head.tick - this.#newestTick - 1;
     this.#newestTick = head.tick;
     this.#newestTime = head.time;
     this.#seen.fill(0);
     this.#seenCount = 0;
     this.#held = false;
-    this.playout.arrived(head.now, head.time);
+    this.playout.arrived(head.now, head.time, (missed * 1_000) / this.#hz);
   }
 
   /** Parts of a full state come in order, on the reliable channel. */

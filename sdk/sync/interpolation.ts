@@ -2,8 +2,9 @@
  * What a player sees of things others move.
  *
  * `Playout` decides when: one per sender, it shows the room as it was `delayMs` ago, where the delay is the 99th
- * percentile of the transit times of the last 5 s plus one snapshot interval. It glides (0.9 to 1.05 of real speed) instead of
- * jumping. `sampleField` decides where: Hermite or linear between two rows, bounded extrapolation past the newest.
+ * percentile of what each snapshot of the last 5 s was late (its transit, and the intervals lost before it) plus one snapshot interval.
+ * It glides (0.9 to 1.05 of real speed) instead of jumping. `sampleField` decides where: Hermite or linear between two rows, bounded
+ * extrapolation past the newest.
  */
 import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../wire/limits.ts';
 import { PI, TAU } from './det.ts';
@@ -41,10 +42,13 @@ export class Playout {
     return this.#delayMs;
   }
 
-  /** A snapshot sampled at room time `sampled` arrived at room time `now`. */
-  arrived(now: number, sampled: number): void {
+  /**
+   * A snapshot sampled at room time `sampled` arrived at room time `now`.
+   * @param lostMs how much longer than one interval the viewer had to do without, because what was sent between was lost.
+   */
+  arrived(now: number, sampled: number, lostMs = 0): void {
     // Clocks agree within an error only, so a transit can look negative; it is then as good as none.
-    this.#transit[this.#next] = Math.max(0, now - sampled);
+    this.#transit[this.#next] = Math.max(0, now - sampled) + Math.min(lostMs, MAX_VIEW_DELAY_MS);
     this.#arrived[this.#next] = now;
     this.#next = (this.#next + 1) % TRANSITS;
     if (this.#count < TRANSITS) this.#count++;
