@@ -28,6 +28,7 @@ export class Rig {
   now = 1_000;
   readonly net: Netem;
   readonly nodes: Node[] = [];
+  #spins = 0;
   /** Sees every datagram that leaves; return false to swallow it. */
   onSend: ((from: Node, socket: SocketKind, host: string, port: number, bytes: Uint8Array) => boolean) | undefined;
   onEvent: ((node: Node, event: EndpointEvent) => void) | undefined;
@@ -80,6 +81,9 @@ export class Rig {
         this.now = until;
         return done?.() ?? true;
       }
+      // An endpoint that asks to be called at once, again and again, would hang a real process.
+      this.#spins = next > this.now ? 0 : this.#spins + 1;
+      if (this.#spins > 2_000) throw new Error(`busy loop at ${this.now}: ${this.nodes.map((n) => `${n.endpoint.pollTimeout()} ${JSON.stringify(n.endpoint.load)}`).join(', ')}`);
       this.now = Math.max(this.now, next);
       for (let d = this.net.poll(this.now); d !== undefined; d = this.net.poll(this.now)) {
         const to = d.to;

@@ -290,7 +290,7 @@ describe('channels', () => {
     while (a.endpoint.send(rig.now, link, 'reliable', new Uint8Array(10_000))) taken++;
     expect(taken).toBe(Math.floor(MAX_SEND_HELD_BYTES / 10_064));
     expect(a.endpoint.load.heldBytes).toBeLessThanOrEqual(MAX_SEND_HELD_BYTES);
-    rig.run(LINK_TIMEOUT_MS + 1_000);
+    rig.run(LINK_TIMEOUT_MS + 3_000);
     expect(a.endpoint.load.heldBytes).toBe(0);
   });
 
@@ -353,7 +353,7 @@ describe('life of a link', () => {
     rig.net.block(a.host, b.host);
     rig.run(LINK_TIMEOUT_MS - 500);
     expect(linkOf(a, b)).toBeDefined();
-    rig.run(1_000);
+    rig.run(3_000);
     expect(a.events.at(-1)).toMatchObject({ type: 'closed', reason: 'timeout', byPeer: false });
     expect(a.endpoint.load.links).toBe(0);
     expect(a.endpoint.pollTimeout()).toBe(Infinity);
@@ -368,7 +368,7 @@ describe('life of a link', () => {
       rig.net.configure({ lossRatio: 0.1 });
       a.endpoint.send(rig.now, link, 'reliable', numbered(1));
       a.endpoint.close(rig.now, link, 'refused');
-      rig.run(1_000);
+      rig.run(3_000);
       expect(a.endpoint.load.links).toBe(0);
       const closed = b.events.find((e) => e.type === 'closed');
       expect(closed).toMatchObject({ reason: 'refused', byPeer: true });

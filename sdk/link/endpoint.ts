@@ -162,7 +162,8 @@ export class Endpoint implements EndpointLike, LinkSink {
     for (const attempt of this.#attempts.values()) {
       if (now >= attempt.deadline) this.#fail(attempt, 'timeout');
       else if (attempt.isUnheard(now)) {
-        if (attempt.mode === 'code') this.#fail(attempt, 'wrong-code');
+        if (attempt.state.type === 'fin' && this.#byPeer.has(attempt.state.far.peer)) this.#fail(attempt, 'aborted');
+        else if (attempt.mode === 'code') this.#fail(attempt, 'wrong-code');
         else this.#restart(now, attempt);
       }
     }
@@ -491,10 +492,14 @@ export class Endpoint implements EndpointLike, LinkSink {
     return entry;
   }
 
-  /** An attempt of ours that this link, opened by the other side, makes needless. */
+  /**
+   * An attempt of ours that this link, opened by the other side, makes needless. Not one that has sent FIN:
+   * its session may already stand on the other side, and only the rule for twins picks the same one there.
+   */
   #attemptFor(peer: PeerId, host: string, port: number): Attempt | undefined {
     for (const attempt of this.#attempts.values()) {
-      if (attempt.expect === peer || (attempt.state.type === 'fin' && attempt.state.far.peer === peer)) return attempt;
+      if (attempt.state.type === 'fin') continue;
+      if (attempt.expect === peer) return attempt;
       if (attempt.address.host === host && attempt.address.port === port) return attempt;
     }
     return undefined;

@@ -9,7 +9,7 @@
  * A packet is filled in this order: acknowledgement, control frames, realtime frames, reliable pieces.
  * So a tick's state leaves with the tick, and bulk takes what room is left.
  *
- *   live --close()--> closing --goodbye said 3 times--> finished
+ *   live --close()--> closing --goodbye said 3 times, and 1.5 s for a peer that missed them--> finished
  *   live --time-out, broken rule--> closing           live --CLOSE from the peer--> finished
  *   `silent` is a remark on `live`, not a state: everything goes on, in case it is heard.
  */
@@ -67,6 +67,9 @@ const CONTROL_BYTES = ACK_FRAME_BYTES + PING_FRAME_BYTES + PONG_FRAME_BYTES + MT
 
 const GOODBYES = 3;
 const GOODBYE_MS = 40;
+/** A peer that still sends after the last goodbye has not heard it: so long it is said again, this often. */
+const LINGER_MS = 1_500;
+const GOODBYE_AGAIN_MS = 100;
 /** Packets of queued data that still leave with a goodbye. */
 const LAST_WORDS_PACKETS = 64;
 const LAST_SEQ = 2 ** 48 - 2;
@@ -98,6 +101,7 @@ export class Link {
   #closeReason: CloseReason = 'bye';
   #goodbyesLeft = 0;
   #lastWords = 0;
+  #lingerUntil = Infinity;
   silent = false;
   #heardAt: number;
   #sentAt: number;
@@ -205,6 +209,10 @@ export class Link {
       this.silent = false;
       this.#timers.set(TIMER.silent, now + this.silentMs());
       this.#sink.onSilent(this, false);
+    }
+    if (this.#phase === 'closing' && this.#goodbyesLeft === 0 && now - this.#sentAt >= GOODBYE_AGAIN_MS) {
+      this.#goodbyesLeft = 1;
+      this.#timers.set(TIMER.closing, now);
     }
     const newest = seq > this.#received.newest;
     if (newest && !this.path.isCurrent(host, port)) this.path.onElsewhere(now, host, port);
@@ -459,6 +467,8 @@ export class Link {
   // ── out ───────────────────────────────────────────────────────────────────────────────────────────
 
   nextTimeout(): number {
+    // While closing only goodbyes leave: an acknowledgement that came due would be due for ever.
+    if (this.#phase === 'closing') return this.#timers.at(TIMER.closing);
     return Math.min(this.#timers.next(), this.path.wakeAt);
   }
 
@@ -590,6 +600,10 @@ export class Link {
 
   #pollGoodbye(now: number): boolean {
     if (!this.#timers.due(TIMER.closing, now)) return false;
+    if (this.#goodbyesLeft === 0) {
+      this.#finish(this.#closeReason, false);
+      return false;
+    }
     const more = (this.#realtime.waiting || this.#reliable.waiting) && this.#lastWords++ < LAST_WORDS_PACKETS;
     const seq = this.#begin(now);
     if (seq < 0) return false;
@@ -608,7 +622,8 @@ export class Link {
       this.#timers.set(TIMER.closing, now + GOODBYE_MS * (GOODBYES - this.#goodbyesLeft));
       this.#sent.expire(now, this.#reliable);
     } else {
-      this.#finish(this.#closeReason, false);
+      if (this.#lingerUntil === Infinity) this.#lingerUntil = now + LINGER_MS;
+      this.#timers.set(TIMER.closing, this.#lingerUntil);
     }
     return true;
   }
