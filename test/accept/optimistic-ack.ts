@@ -72,13 +72,14 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
       victim.handleTimeout(now);
       insider.collect(now);
       for (const datagram of insider.inbox.splice(0)) {
+        if (closed(insider)) break;
         packets++;
         newest = Math.max(newest, readDataSeq(datagram));
+        // Bits below number 0 would give it away at once.
+        const near = newest >= 32 ? 0xffff_ffff : 2 ** newest - 1;
+        const far = newest >= 64 ? 0xffff_ffff : newest <= 32 ? 0 : 2 ** (newest - 32) - 1;
+        insider.send(now, ack(newest, near, far, 0));
       }
-      // Bits below number 0 would give it away at once.
-      const near = newest >= 32 ? 0xffff_ffff : 2 ** newest - 1;
-      const far = newest >= 64 ? 0xffff_ffff : newest <= 32 ? 0 : 2 ** (newest - 32) - 1;
-      insider.send(now, ack(newest, near, far, 0));
     }
     return closed(insider) ? packets : undefined;
   }

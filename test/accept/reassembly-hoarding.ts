@@ -8,12 +8,12 @@ import { HeldBudget } from '../../sdk/link/held-budget.ts';
 import { FrameWriter, fragmentCount } from '../../sdk/wire/frame.ts';
 import { MAX_HELD_BYTES, MAX_HELD_BYTES_PER_PEER, MAX_MESSAGE_BYTES } from '../../sdk/wire/limits.ts';
 import { Rig } from '../link-rig.ts';
-import { Insider } from './parts/insider.ts';
+import { Insider, drain } from './parts/insider.ts';
 import { PROLOGUE, ROOM, createVictim } from './parts/victim.ts';
 import type { AcceptOptions, AcceptResult } from './run.ts';
 
 const MEMBERS = 31;
-const GOODPUT_MS = 4_000;
+const GOODPUT_MS = 3_000;
 
 export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResult> {
   const crypto = await loadCrypto();
@@ -35,8 +35,11 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
   const victim = createVictim(crypto, seed, budget);
   let perPeer = 0;
   let links = 0;
-  while (opened < sets) {
+  while (opened < sets && links < sets) {
     now += 1_000;
+    // What was closed is buried by its timers.
+    victim.handleTimeout(now);
+    drain(now, victim);
     const insider = new Insider(crypto, victim, ROOM, PROLOGUE, `h${links++}`);
     if (!insider.connect(now)) continue;
     for (let i = 0; i < 40 && insider.linked && opened < sets; i++) {
@@ -82,8 +85,10 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     const start = rig.now;
     for (let step = 0; rig.now - start < GOODPUT_MS; step++) {
       for (const hoarder of hoarders) {
-        if (!hoarder.linked) hoarder.connect(rig.now);
-        else if (step % 30 < 8) openSet(rig.now, hoarder, step % 8, Math.floor(step / 30) % 1_024, 30_000);
+        // A handshake costs the hoarder as much as us, so it does not come back at once.
+        if (!hoarder.linked) {
+          if (step % 60 === 0) hoarder.connect(rig.now);
+        } else if (step % 30 < 8) openSet(rig.now, hoarder, step % 8, Math.floor(step / 30) % 1_024, 30_000);
       }
       while (a.endpoint.send(rig.now, link, 'reliable', new Uint8Array(20_000)));
       a.endpoint.flush(rig.now);
