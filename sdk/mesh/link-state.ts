@@ -100,8 +100,9 @@ export class LinkState {
     let ring: PeerId[] = [];
     for (const id of neighbours) {
       const known = this.#known.get(id);
-      // Without a word a linked peer has no roster yet, so it is nobody's neighbour.
-      if (known === undefined || known.word.left) continue;
+      // Without a word a linked peer has no roster yet, so it is nobody's neighbour. An old word may be
+      // of a process that died, while its successor on the same key has not said anything.
+      if (known === undefined || known.word.left || now - known.at > 2 * BEAT_STALE_MS) continue;
       routes.set(id, { next: id, hops: 1 });
       ring.push(id);
     }

@@ -260,11 +260,10 @@ export class Membership {
     const link = this.#party.links.get(from);
     const observed = link === undefined || isDetour(link.address) || join.joinPort === 0 ? [] : [{ host: link.address.host, port: join.joinPort }];
     const request: JoinRequest = { ...join, addresses: boundAddresses(observed, join.addresses) };
-    // A host that asks for a seat has been started anew and is host no more.
-    if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) {
-      this.#party.linkState.forget(from);
-      return this.#party.hurry(now);
-    }
+    // Who asks for a seat with another instance has been started anew; a host is host no more.
+    const word = this.#party.linkState.word(from);
+    if (word !== undefined && word.instance !== join.instance) this.#party.linkState.forget(from);
+    if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) return this.#party.hurry(now);
     if (this.isHost) return this.#seat(now, from, request, undefined);
     if (!isHostAlive(this.#view(roster))) return;
     if (this.#vouched.size < 64 && this.#party.send(now, roster.host, { type: 'forward', peer: from, join: request })) this.#vouched.add(from);
