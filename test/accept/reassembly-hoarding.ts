@@ -38,15 +38,19 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
   while (opened < sets && links < sets) {
     now += 1_000;
     // What was closed is buried by its timers.
-    victim.handleTimeout(now);
-    drain(now, victim);
+    for (let i = 0; i < 10; i++) {
+      victim.handleTimeout((now += 100));
+      drain(now, victim);
+    }
     const insider = new Insider(crypto, victim, ROOM, PROLOGUE, `h${links++}`);
     if (!insider.connect(now)) continue;
+    const before = victim.load.heldBytes;
     for (let i = 0; i < 40 && insider.linked && opened < sets; i++) {
       openSet(now, insider, rng.int(8), i * 25, rng.chance(0.5) ? MAX_MESSAGE_BYTES : 1_121 + rng.int(40_000));
-      perPeer = Math.max(perPeer, victim.load.heldBytes);
+      perPeer = Math.max(perPeer, victim.load.heldBytes - before);
     }
   }
+  const tried = opened;
   const closedByUs = links;
   let perProcess = 0;
   const crowdVictim = createVictim(crypto, seed + 1);
@@ -57,6 +61,7 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     perProcess = Math.max(perProcess, crowdVictim.load.heldBytes);
   }
 
+  let besideDrops: Record<string, number> = {};
   const [alone, beside] = [goodput(false), goodput(true)];
   const ratio = beside / alone;
   const value = Math.max(perPeer / MAX_HELD_BYTES_PER_PEER, perProcess / MAX_HELD_BYTES);
@@ -65,7 +70,7 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     unit: 'of the bound (1 MiB per peer, 8 MiB per process), the fuller one',
     target: '<= 1 over 100,000 incomplete sets; honest goodput >= 95 %',
     pass: value <= 1 && ratio >= 0.95,
-    details: { sets: opened, links: closedByUs, heldPerPeerBytes: perPeer, heldPerProcessBytes: perProcess, members: MEMBERS, honestGoodputRatio: Math.round(ratio * 1_000) / 1_000 },
+    details: { sets: tried, besideDrops, links: closedByUs, heldPerPeerBytes: perPeer, heldPerProcessBytes: perProcess, members: MEMBERS, honestGoodputRatio: Math.round(ratio * 1_000) / 1_000 },
   };
 
   /** Bytes an honest member brings through in the simulated time. */
@@ -95,6 +100,7 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
       rig.run(16);
     }
     for (const hoarder of hoarders) bytes += hoarder.events.reduce((sum, e) => sum + (e.type === 'message' ? e.bytes.length : 0), 0);
+    if (hoarding) besideDrops = { ...b.endpoint.drops };
     return bytes;
   }
 }
