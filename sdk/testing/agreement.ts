@@ -150,6 +150,15 @@ export class Agreement implements WorldWatcher {
     return missing;
   }
 
+  /** Sends another number where the last one was lost to a `reset`. */
+  repeatAfterReset(peers: readonly WorldPeer[]): void {
+    for (const key of this.undelivered(peers)) {
+      const [from, to] = key.split(' ').map(Number);
+      if (this.#incoming.get(key)?.mayGap !== true) continue;
+      this.send(this.#world.peer(from!), this.#world.peer(to!));
+    }
+  }
+
   // ── convergence ───────────────────────────────────────────────────────────────────────────────────
 
   /** Undefined when all of `peers` share one list that names exactly them as present; else what is amiss. */
