@@ -64,92 +64,126 @@ export interface BodyParts {
  * @param owned sorted by (origin, counter), the sender's own session first.
  */
 export function encodeBody(out: PackWriter, head: BodyHead, owned: readonly EntityCore[], tombs: readonly Tombstone[]): BodyParts {
-  const limit = head.baseline < 0 ? FULL_PART_BYTES : MAX_DATAGRAM_MESSAGE_BYTES - FRAME_HEAD_BYTES;
-  const parts: BodyParts = { starts: [], ends: [] };
-  const patches: number[] = [];
-  let count = 0;
-  let origin = head.session;
-  let previous = -1;
-  let arrayAt = 0;
-  const open = (): void => {
-    parts.starts.push(out.offset);
-    arrayAt = out.openArray();
-    out.int(head.baseline < 0 ? -1 : head.tick - head.baseline);
-    // A number of a part above 127 takes more bytes, so it is patched only where it is known to take one.
-    if (head.baseline < 0) {
-      out.int(0xffff);
-      patches.push(out.offset - 2);
-      out.int(0xffff);
-      patches.push(out.offset - 2);
-    } else {
-      patches.push(out.offset);
-      out.int(0);
-      patches.push(out.offset);
-      out.int(0);
-    }
-    out.int(head.phase);
-    out.int(head.quiet);
-    out.int(head.hash);
-    count = 6;
-    origin = head.session;
-    previous = -1;
-  };
-  const close = (): void => {
-    out.endArray(arrayAt, count);
-    parts.ends.push(out.offset);
-  };
-  const begin = (ofOrigin: number, counter: number): void => {
-    if (ofOrigin !== origin || counter <= previous) {
-      out.int(0);
-      out.int(ofOrigin);
-      origin = ofOrigin;
-      previous = -1;
-      count += 2;
-    }
-    out.int(counter - previous);
-    previous = counter;
-    count++;
-  };
-  const entry = (ofOrigin: number, counter: number, body: () => number): void => {
-    const at = out.offset;
-    const empty = count === 6;
-    const countBefore = count;
-    begin(ofOrigin, counter);
-    count += body();
-    if (empty || out.offset - parts.starts.at(-1)! <= limit) return;
-    // Does not fit: take it back and say it again in a part of its own.
-    if (head.baseline >= 0 && parts.starts.length >= MAX_STATE_PARTS) {
-      out.offset = at;
-      count = countBefore;
-      return;
-    }
-    out.offset = at;
-    count = countBefore;
-    close();
-    open();
-    begin(ofOrigin, counter);
-    count += body();
-  };
-  open();
-  let core!: EntityCore;
-  const changedBody = (): number => encodeChanged(out, core, head.baseline);
-  const wholeBody = (): number => encodeWhole(out, core);
-  for (core of owned) {
-    if (head.baseline >= 0 && core.lastChange <= head.baseline && core.bornTick <= head.baseline) continue;
-    entry(core.origin, core.counter, head.baseline < 0 || core.bornTick > head.baseline ? wholeBody : changedBody);
+  const { baseline } = head;
+  const cutter = new PartCutter(out, head);
+  cutter.open();
+  for (let i = 0; i < owned.length; i++) {
+    const core = owned[i]!;
+    const isNew = core.bornTick > baseline;
+    if (baseline >= 0 && core.lastChange <= baseline && !isNew) continue;
+    do {
+      cutter.begin(core.origin, core.counter);
+      cutter.count += baseline < 0 || isNew ? encodeWhole(out, core) : encodeChanged(out, core, baseline);
+    } while (cutter.overflows());
   }
-  const gone = (): number => {
+  if (baseline >= 0) for (const tomb of tombs) if (tomb.tick > baseline) do {
+    cutter.begin(tomb.origin, tomb.counter);
     out.int(-1);
-    return 1;
-  };
-  if (head.baseline >= 0) for (const tomb of tombs) if (tomb.tick > head.baseline) entry(tomb.origin, tomb.counter, gone);
-  close();
-  const total = parts.starts.length;
-  for (let i = 0; i < total; i++) {
-    patch(out, patches[2 * i]!, i, head.baseline < 0);
-    patch(out, patches[2 * i + 1]!, total, head.baseline < 0);
+    cutter.count++;
+  } while (cutter.overflows());
+  cutter.close();
+  cutter.number();
+  return { starts: cutter.starts, ends: cutter.ends };
+}
+
+/** Values of a part's head. */
+const HEAD_VALUES = 6;
+
+/** Cuts a body into parts as it is written. One per body, with no function made per entity: this runs for everything that moves. */
+class PartCutter {
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+  /** Values in the open part. */
+  count = 0;
+  readonly #out: PackWriter;
+  readonly #head: BodyHead;
+  readonly #limit: number;
+  /** Where the numbers of the parts stand, to be filled in when their count is known. */
+  readonly #patches: number[] = [];
+  #arrayAt = 0;
+  #origin = 0;
+  #previous = -1;
+  #start = 0;
+  /** Where the entry being written began, to take it back. */
+  #entryAt = 0;
+  #entryCount = 0;
+  #alone = false;
+
+  constructor(out: PackWriter, head: BodyHead) {
+    this.#out = out;
+    this.#head = head;
+    this.#limit = head.baseline < 0 ? FULL_PART_BYTES : MAX_DATAGRAM_MESSAGE_BYTES - FRAME_HEAD_BYTES;
   }
-  return parts;
+
+  open(): void {
+    const out = this.#out;
+    const { baseline, tick, phase, quiet, hash, session } = this.#head;
+    this.#start = out.offset;
+    this.starts.push(out.offset);
+    this.#arrayAt = out.openArray();
+    out.int(baseline < 0 ? -1 : tick - baseline);
+    // A number of a part above 127 takes more bytes, so it is patched only where it is known to take one.
+    const wide = baseline < 0;
+    for (let i = 0; i < 2; i++) {
+      out.int(wide ? 0xffff : 0);
+      this.#patches.push(out.offset - (wide ? 2 : 1));
+    }
+    out.int(phase);
+    out.int(quiet);
+    out.int(hash);
+    this.count = HEAD_VALUES;
+    this.#origin = session;
+    this.#previous = -1;
+  }
+
+  close(): void {
+    this.#out.endArray(this.#arrayAt, this.count);
+    this.ends.push(this.#out.offset);
+  }
+
+  /** Begins the entry of an entity. */
+  begin(origin: number, counter: number): void {
+    const out = this.#out;
+    this.#alone = this.count === HEAD_VALUES;
+    this.#entryAt = out.offset;
+    this.#entryCount = this.count;
+    if (origin !== this.#origin || counter <= this.#previous) {
+      out.int(0);
+      out.int(origin);
+      this.#origin = origin;
+      this.#previous = -1;
+      this.count += 2;
+    }
+    out.int(counter - this.#previous);
+    this.#previous = counter;
+    this.count++;
+  }
+
+  /** After an entry: true when it did not fit, was taken back, and has to be written again into the part now open. */
+  overflows(): boolean {
+    const out = this.#out;
+    if (out.offset - this.#start <= this.#limit || this.#alone) return false;
+    out.offset = this.#entryAt;
+    this.count = this.#entryCount;
+    if (this.#head.baseline >= 0 && this.starts.length >= MAX_STATE_PARTS) {
+      // No more parts: what is left is dropped, and what follows may still be smaller. Its ids count from a name of their origin.
+      this.#origin = -1;
+      return false;
+    }
+    this.close();
+    this.open();
+    return true;
+  }
+
+  /** Fills in each part's number and how many there are. */
+  number(): void {
+    const wide = this.#head.baseline < 0;
+    const total = this.starts.length;
+    for (let i = 0; i < total; i++) {
+      patch(this.#out, this.#patches[2 * i]!, i, wide);
+      patch(this.#out, this.#patches[2 * i + 1]!, total, wide);
+    }
+  }
 }
 
 function patch(out: PackWriter, at: number, value: number, wide: boolean): void {
@@ -162,30 +196,32 @@ function patch(out: PackWriter, at: number, value: number, wide: boolean): void 
 /** The mask and the changed values; returns how many values were written. */
 function encodeChanged(out: PackWriter, core: EntityCore, baseline: number): number {
   const { kind, changed, ints, track } = core;
-  let mask = 0;
-  for (let i = 0; i <= kind.count; i++) if (changed[i]! > baseline) mask |= 1 << i;
+  const { count, wraps } = kind;
   const age = track.ageAtTick(baseline);
   // The history does not reach back: all of it, whole.
   if (age < 0) return encodeWhole(out, core);
+  let mask = 0;
+  for (let i = 0; i <= count; i++) if (changed[i]! > baseline) mask |= 1 << i;
   const rows = track.rows;
   const base = track.base(age);
   out.int(mask);
   let written = 1;
-  for (let i = 0; i <= kind.count; i++) {
-    if ((mask & (1 << i)) === 0) continue;
+  for (let left = mask; left !== 0; left &= left - 1) {
+    const i = 31 - Math.clz32(left & -left);
     written++;
-    if (i === kind.count) {
+    if (i === count) {
       out.int(ints[i]!);
       continue;
     }
-    const { codec } = kind.fields[i]!;
-    if (codec.storage === 'boxed') {
-      codec.write(out, core.boxed[i]);
+    const wrap = wraps[i]!;
+    if (wrap < 0) {
+      const { codec } = kind.fields[i]!;
+      if (codec.storage === 'boxed') codec.write(out, core.boxed[i]);
       continue;
     }
     let delta = (ints[i]! - rows[base + i]!) | 0;
     // An angle turns the short way.
-    if (codec.wrapBits > 0) delta = (delta << (32 - codec.wrapBits)) >> (32 - codec.wrapBits);
+    if (wrap > 0) delta = (delta << (32 - wrap)) >> (32 - wrap);
     out.int((delta + BIAS) | 0);
   }
   return written;

@@ -50,6 +50,8 @@ export class KindSpec {
   /** Per field how it is quantised without a call: `scale` > 0 on a grid from `base`, 0 a whole number as it is, < 0 by its codec. */
   readonly scale: Float64Array;
   readonly base: Float64Array;
+  /** Per field the bits after which its integer wraps, 0 for none, -1 for a field that is no integer. */
+  readonly wraps: Int8Array;
   readonly Handle: new (core: EntityCore) => object;
   readonly View: new (core: EntityCore) => object;
 
@@ -65,6 +67,7 @@ export class KindSpec {
     this.moves = this.fields.some((field) => field.lerpMode !== 'step');
     this.scale = new Float64Array(this.count).fill(-1);
     this.base = new Float64Array(this.count);
+    this.wraps = Int8Array.from(this.fields, ({ codec }) => (codec.storage === 'number' ? codec.wrapBits : -1));
     this.fields.forEach(({ codec }, i) => {
       if (codec.storage !== 'number') return;
       if (codec.grid !== undefined) {

@@ -138,7 +138,7 @@ export class Replication {
     store.queued = kept;
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, tick });
     if (changed || this.#dying.length > 0) {
-      this.#dying = [];
+      if (this.#dying.length > 0) this.#dying = [];
       this.#quiet = this.#changeTick < 0 ? 127 : Math.min(127, tick - this.#changeTick);
       this.#changeTick = tick;
     }
@@ -158,9 +158,8 @@ export class Replication {
       left &= left - 1;
       if (i < count) {
         const step = scale[i]!;
-        const { codec } = kind.fields[i]!;
-        if (step >= 0 || codec.storage === 'number') {
-          const int = step > 0 ? Math.floor((live[i]! - base[i]!) / step + 0.5) : step === 0 ? live[i]! | 0 : (codec as NumberCodec).quantise(live[i]!);
+        if (step >= 0 || kind.wraps[i]! >= 0) {
+          const int = step > 0 ? Math.floor((live[i]! - base[i]!) / step + 0.5) : step === 0 ? live[i]! | 0 : (kind.fields[i]!.codec as NumberCodec).quantise(live[i]!);
           if (int === ints[i] && !born) continue;
           ints[i] = int;
         }
