@@ -1,0 +1,363 @@
+/**
+ * Membership over the whole network half: seats, host, away and back, merge, detours, doors, time.
+ * Every scenario runs in a world of its own; times are the world's.
+ */
+import { describe, expect, it } from 'vitest';
+import { Agreement, World, type WorldOptions, type WorldPeer } from '../sdk/testing/index.ts';
+import type { PortEvent } from '../sdk/port/port.ts';
+import { decodeHere, encodeWho } from '../sdk/wire/datagram.ts';
+
+interface Room {
+  readonly world: World;
+  readonly agreement: Agreement;
+  readonly events: { readonly at: number; readonly peer: number; readonly event: PortEvent }[];
+}
+
+function room(options: Partial<WorldOptions> & { readonly peers: number }): Room {
+  const world = new World({ seed: 7, ...options });
+  const agreement = new Agreement(world);
+  const events: Room['events'] = [];
+  world.watchers.push({ onEvent: (at, peer, event) => events.push({ at, peer: peer.index, event }) });
+  return { world, agreement, events };
+}
+
+/** Peer 0 founds, the others join; all agree when this returns. */
+function together(options: Partial<WorldOptions> & { readonly peers: number }): Room {
+  const made = room(options);
+  made.world.start(0, 'found');
+  for (let i = 1; i < options.peers; i++) made.world.start(i, 'join');
+  expect(agree(made, 5_000)).toBeLessThan(3_000);
+  made.world.run(1_000);
+  return made;
+}
+
+function agree({ world, agreement }: Room, limitMs: number, peers?: WorldPeer[]): number {
+  return world.runUntil(() => agreement.disagreement(peers ?? world.live()) === undefined, limitMs) ?? Infinity;
+}
+
+const rosterOf = (world: World, index: number) => world.peer(index).mesh!.roster();
+const hostIndex = (world: World, seenBy: number): number => world.byId(rosterOf(world, seenBy).host)!.index;
+const slotOf = (world: World, seenBy: number, index: number) => rosterOf(world, seenBy).peers.find((peer) => peer.id === world.peer(index).mesh!.self)?.slot;
+const changes = ({ agreement }: Room, since: number): number => agreement.hostChanges.filter((change) => change.at > since).length;
+
+describe('joining', () => {
+  it('[ME1] one reachable member is enough: the newcomer gets a slot and links to all', () => {
+    const made = room({ peers: 5, discovery: false });
+    made.world.start(0, 'found');
+    for (let i = 1; i < 5; i++) {
+      const peer = made.world.start(i, 'join');
+      peer.mesh!.addCandidate(peer.clock(made.world.now), made.world.peer(i - 1).address);
+      made.world.drain(peer);
+      expect(agree(made, 3_000)).toBeLessThan(1_000);
+    }
+    made.world.run(1_000);
+    expect(rosterOf(made.world, 4).peers.map((peer) => peer.slot)).toEqual([0, 1, 2, 3, 4]);
+    for (const peer of made.world.peers) expect(peer.mesh!.stats(0).peers.size).toBe(4);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME2] a full room refuses, spectators come on top', () => {
+    const made = room({ peers: 4, max: 2 });
+    made.world.start(0, 'found');
+    made.world.start(1, 'join');
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    made.world.start(2, 'join');
+    made.world.start(3, 'join', { spectate: true });
+    made.world.run(2_000);
+    expect(made.world.peer(2).mesh!.joinState).toEqual({ type: 'failed', reason: 'room-full' });
+    expect(made.world.peer(3).mesh!.joinState.type).toBe('joined');
+    expect(rosterOf(made.world, 0).peers.map((peer) => peer.spectator)).toEqual([false, false, true]);
+  });
+
+  it('[ME3] a locked room admits by its code, and links members by the room key', () => {
+    const made = room({ peers: 5, code: 'k7q2mx' });
+    made.world.start(0, 'found');
+    for (let i = 1; i < 4; i++) made.world.start(i, 'join');
+    made.world.start(4, 'join', { code: 'wrong1' });
+    made.world.run(6_000);
+    expect(made.world.peer(4).mesh!.joinState).toEqual({ type: 'failed', reason: 'wrong-code' });
+    expect(agree(made, 1_000)).toBe(0);
+    expect(rosterOf(made.world, 3).peers).toHaveLength(4);
+    expect(rosterOf(made.world, 3).locked).toBe(true);
+  });
+
+  it('[ME4] without anybody to answer, joining fails as unreachable', () => {
+    const made = room({ peers: 1 });
+    made.world.start(0, 'join');
+    made.world.run(11_000);
+    expect(made.world.peer(0).mesh!.joinState).toEqual({ type: 'failed', reason: 'unreachable' });
+  });
+
+  it('[ME5] sixteen founders of one room at the same instant end in one room', () => {
+    const made = room({ peers: 16 });
+    for (const peer of made.world.peers) made.world.at(peer.index * 3, () => void made.world.start(peer.index, 'found'));
+    made.world.run(50);
+    expect(agree(made, 10_000)).toBeLessThan(2_500);
+    expect(rosterOf(made.world, 9).peers).toHaveLength(16);
+    expect(made.agreement.violations).toEqual([]);
+  });
+});
+
+describe('the host', () => {
+  it('[ME6] a crash is noticed and another host agreed within a second (p95) at 10 % loss', () => {
+    const times: number[] = [];
+    for (let seed = 0; seed < 20; seed++) {
+      const made = together({ peers: 8, seed, network: { lossRatio: 0.1, delayMs: 1, jitterMs: 3 } });
+      made.world.run(seed * 37);
+      made.world.crash(hostIndex(made.world, 1));
+      times.push(agree(made, 5_000));
+      expect(made.agreement.violations).toEqual([]);
+    }
+    times.sort((a, b) => a - b);
+    expect(times[18]).toBeLessThanOrEqual(1_050);
+    expect(times[19]).toBeLessThanOrEqual(2_000);
+  });
+
+  it('[ME7] a graceful leave hands over in one round trip', () => {
+    const made = together({ peers: 6, network: { delayMs: 10 } });
+    const host = hostIndex(made.world, 1);
+    made.world.leave(host);
+    const others = made.world.peers.filter((peer) => peer.index !== host);
+    const took = agree(made, 2_000, others);
+    expect(took).toBeLessThanOrEqual(40);
+    made.world.run(1_000);
+    expect(made.world.peer(host).mesh!.joinState.type).toBe('left');
+    expect(made.events.some(({ event }) => event.type === 'roster' && event.left.some((one) => one.reason === 'bye'))).toBe(true);
+    expect(made.events.filter(({ peer, event }) => peer === host && event.type === 'closed')).toHaveLength(1);
+  });
+
+  it('[ME8] a host that is not eligible gives its duties away and keeps its seat', () => {
+    const made = together({ peers: 3 });
+    const host = hostIndex(made.world, 1);
+    const peer = made.world.peer(host);
+    peer.mesh!.setEligible(peer.clock(made.world.now), false);
+    made.world.drain(peer);
+    made.world.run(500);
+    expect(agree(made, 1_000)).toBeLessThan(100);
+    expect(hostIndex(made.world, 1)).not.toBe(host);
+    peer.mesh!.setEligible(peer.clock(made.world.now), true);
+    made.world.drain(peer);
+    made.world.run(1_000);
+    expect(hostIndex(made.world, host)).not.toBe(host);
+  });
+
+  it('[ME9] a permanent one-way block makes no more than three host changes a minute', () => {
+    for (const shape of ['pair', 'mute', 'deaf'] as const) {
+      const made = together({ peers: 5 });
+      const host = hostIndex(made.world, 1);
+      const others = made.world.peers.map((peer) => peer.index).filter((index) => index !== host);
+      const since = made.world.now;
+      for (const other of shape === 'pair' ? others.slice(0, 1) : others) {
+        if (shape === 'deaf') made.world.cutOneWay(other, host);
+        else made.world.cutOneWay(host, other);
+      }
+      made.world.run(60_000);
+      expect(changes(made, since)).toBeLessThanOrEqual(3);
+      expect(made.agreement.violations).toEqual([]);
+    }
+  });
+});
+
+describe('away, back, leave', () => {
+  it('[ME10] a silent peer is away, keeps its seat, and leaves after the grace period', () => {
+    const made = together({ peers: 4, graceMs: 4_000 });
+    const slot = slotOf(made.world, 0, 2);
+    const id = made.world.peer(2).mesh!.self;
+    made.world.crash(2);
+    made.world.run(1_500);
+    expect(rosterOf(made.world, 0).peers.find((peer) => peer.id === id)).toMatchObject({ status: 'away', slot });
+    made.world.run(4_500);
+    expect(rosterOf(made.world, 0).peers.some((peer) => peer.id === id)).toBe(false);
+    expect(made.events.some(({ event }) => event.type === 'roster' && event.left.some((one) => one.id === id && one.reason === 'timeout'))).toBe(true);
+  });
+
+  it('[ME11] a restarted process gets its seat back by its key, also as host and as founder', () => {
+    for (const entry of ['join', 'found'] as const) {
+      for (const index of [0, 2]) {
+        const made = together({ peers: 4 });
+        const slots = made.world.peers.map((peer) => slotOf(made.world, 1, peer.index));
+        made.world.crash(index);
+        made.world.run(2_000);
+        made.world.start(index, entry);
+        expect(agree(made, 4_000)).toBeLessThan(2_000);
+        expect(made.world.peers.map((peer) => slotOf(made.world, 1, peer.index))).toEqual(slots);
+        made.world.run(1_500);
+        expect(made.agreement.send(made.world.peer(index), made.world.peer(1))).toBe(true);
+        made.world.run(500);
+        expect(made.agreement.undelivered()).toEqual([]);
+        expect(made.agreement.violations).toEqual([]);
+      }
+    }
+  });
+
+  it('[ME12] gaps of two seconds cost nobody the seat', () => {
+    const made = together({ peers: 4 });
+    const slots = made.world.peers.map((peer) => slotOf(made.world, 1, peer.index));
+    for (let i = 0; i < 5; i++) {
+      made.world.partition([3], [0, 1, 2]);
+      made.world.run(2_000);
+      made.world.mend();
+      made.world.run(1_500);
+      expect(agree(made, 1_000)).toBeLessThan(500);
+    }
+    expect(made.world.peers.map((peer) => slotOf(made.world, 1, peer.index))).toEqual(slots);
+    expect(made.events.some(({ event }) => event.type === 'roster' && event.left.length > 0)).toBe(false);
+  });
+
+  it('[ME13] who wakes from its own stall makes nobody else away', () => {
+    const made = together({ peers: 4 });
+    const host = hostIndex(made.world, 1);
+    made.world.stall(host, 3_000);
+    made.world.run(3_050);
+    const since = made.world.now - 60;
+    made.world.run(2_000);
+    expect(agree(made, 1_000)).toBeLessThan(100);
+    const awayed = made.events.filter(({ at, peer, event }) => at >= since && peer === host && event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'));
+    expect(awayed).toEqual([]);
+  });
+
+  it('[ME14] a kicked peer is told, leaves at once, and its key stays out', () => {
+    const made = together({ peers: 4 });
+    const host = made.world.peer(hostIndex(made.world, 1));
+    const victim = made.world.peers.find((peer) => peer !== host)!;
+    const other = made.world.peers.find((peer) => peer !== host && peer !== victim)!;
+    expect(other.mesh!.kick(other.clock(made.world.now), victim.mesh!.self)).toBe(false);
+    expect(host.mesh!.kick(host.clock(made.world.now), victim.mesh!.self)).toBe(true);
+    made.world.drain(host);
+    made.world.run(500);
+    expect(agree(made, 1_000)).toBeLessThan(50);
+    expect(made.events.some(({ peer, event }) => peer === victim.index && event.type === 'closed' && event.reason === 'kicked')).toBe(true);
+    made.world.start(victim.index, 'join');
+    made.world.run(3_000);
+    expect(victim.mesh!.joinState).toEqual({ type: 'failed', reason: 'kicked' });
+  });
+});
+
+describe('partition and merge', () => {
+  const shapes: Record<string, (world: World) => void> = {
+    halves: (world) => world.partition([0, 1, 2], [3, 4, 5]),
+    'isolate-one': (world) => world.partition([0], [1, 2, 3, 4, 5]),
+    thirds: (world) => world.partition([0, 1], [2, 3], [4, 5]),
+    ring: (world) => {
+      for (let a = 0; a < 6; a++) for (let b = a + 2; b < 6; b++) if (b - a !== 5) world.cut(a, b);
+    },
+    bridge: (world) => world.cut(0, 1),
+    'one-way': (world) => world.cutOneWay(0, 3),
+  };
+  for (const [name, shape] of Object.entries(shapes)) {
+    it(`[ME15] ${name}: all go on, and one room is back soon after healing`, () => {
+      const times: number[] = [];
+      for (const gap of [1_500, 6_000, 30_000]) {
+        const made = together({ peers: 6, seed: gap, graceMs: 60_000 });
+        shape(made.world);
+        made.world.run(gap);
+        for (const peer of made.world.live()) expect(peer.mesh!.joinState.type).toBe('joined');
+        made.world.mend();
+        times.push(agree(made, 8_000));
+        made.world.run(3_000);
+        expect(agree(made, 1_000)).toBe(0);
+        expect(made.agreement.violations).toEqual([]);
+      }
+      expect(Math.max(...times)).toBeLessThan(3_000);
+    });
+  }
+
+  it('[ME16] both sides of a merge are told, one of them that its host state gives way; slots stay apart', () => {
+    const made = together({ peers: 6, graceMs: 2_000 });
+    made.world.partition([0, 1, 2, 3], [4, 5]);
+    made.world.run(6_000);
+    const since = made.world.now;
+    made.world.mend();
+    expect(agree(made, 5_000)).toBeLessThan(3_000);
+    made.world.run(500);
+    const merges = made.events.filter(({ at, event }) => at >= since && event.type === 'merge');
+    const lost = new Set(merges.filter(({ event }) => event.type === 'merge' && event.lost).map(({ peer }) => peer));
+    expect(lost).toEqual(new Set([4, 5]));
+    expect(new Set(merges.map(({ peer }) => peer)).size).toBe(6);
+    expect(new Set(rosterOf(made.world, 0).peers.map((peer) => peer.slot)).size).toBe(6);
+  });
+});
+
+describe('detours', () => {
+  it('[ME17] a blocked pair goes on over a third within a second, and back when it can', () => {
+    const made = together({ peers: 3 });
+    const [a, b] = [made.world.peer(1), made.world.peer(2)];
+    made.world.cut(1, 2);
+    made.world.run(1_000);
+    expect(rosterOf(made.world, 1).peers.find((peer) => peer.id === b.mesh!.self)).toMatchObject({ status: 'present', via: made.world.peer(0).mesh!.self });
+    for (let i = 0; i < 20; i++) expect(made.agreement.send(a, b, i === 7 ? 5_000 : 40)).toBe(true);
+    made.world.run(1_000);
+    expect(made.agreement.undelivered()).toEqual([]);
+    made.world.mend();
+    made.world.run(5_000);
+    expect(rosterOf(made.world, 1).peers.every((peer) => peer.via === undefined)).toBe(true);
+    expect(made.events.some(({ event }) => event.type === 'reset')).toBe(false);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME18] a pair that never could reach each other links over a third', () => {
+    const made = room({ peers: 3 });
+    made.world.cut(1, 2);
+    made.world.start(0, 'found');
+    made.world.start(1, 'join');
+    made.world.start(2, 'join');
+    made.world.run(4_000);
+    expect(agree(made, 1_000)).toBe(0);
+    expect(made.agreement.send(made.world.peer(1), made.world.peer(2), 3_000)).toBe(true);
+    made.world.run(1_000);
+    expect(made.agreement.undelivered()).toEqual([]);
+    made.world.mend();
+    made.world.run(10_000);
+    expect(rosterOf(made.world, 1).peers.every((peer) => peer.via === undefined)).toBe(true);
+  });
+});
+
+describe('room time and facts', () => {
+  it('[ME19] room time agrees, never runs backwards, and survives the host', () => {
+    const made = together({ peers: 4, driftPpm: 200, network: { delayMs: 2, jitterMs: 4, lossRatio: 0.05 } });
+    const last = made.world.peers.map(() => 0);
+    const look = (): number => {
+      const times = made.world.live().map((peer) => {
+        const time = peer.mesh!.time(peer.clock(made.world.now));
+        expect(time).toBeGreaterThanOrEqual(last[peer.index]!);
+        last[peer.index] = time;
+        return time;
+      });
+      return Math.max(...times) - Math.min(...times);
+    };
+    made.world.run(3_000);
+    for (let i = 0; i < 100; i++) {
+      made.world.run(50);
+      expect(look()).toBeLessThan(12);
+    }
+    made.world.crash(hostIndex(made.world, 1));
+    for (let i = 0; i < 100; i++) {
+      made.world.run(50);
+      expect(look()).toBeLessThan(15);
+    }
+  });
+
+  it('[ME22] a member answers WHO with the facts of the room, at most half as large, and not to other rooms', () => {
+    const made = together({ peers: 3 });
+    const peer = made.world.peer(2);
+    const now = peer.clock(made.world.now);
+    const ask = (gameId: string | undefined, roomTag: Uint8Array | undefined): Uint8Array | undefined => {
+      const who = encodeWho({ nonce: new Uint8Array(8).fill(5), roomTag, gameId }).slice();
+      peer.mesh!.handleDatagram(now, 'join', '10.9.9.9', 777, who);
+      for (let out = peer.mesh!.pollTransmit(now); out !== undefined; out = peer.mesh!.pollTransmit(now)) {
+        if (out.host !== '10.9.9.9') continue;
+        expect(out.bytes.length).toBeLessThanOrEqual(who.length / 2);
+        return out.bytes.slice();
+      }
+      return undefined;
+    };
+    const here = decodeHere(ask('sim', undefined)!);
+    expect(here?.facts).toMatchObject({ name: 'sim', players: 3, max: 32, locked: false, gameId: 'sim', peer: peer.mesh!.self });
+    expect(here?.facts.members).toHaveLength(2);
+    expect(ask('other', undefined)).toBeUndefined();
+    expect(ask(undefined, new Uint8Array(8))).toBeUndefined();
+    let answers = 0;
+    for (let i = 0; i < 500; i++) if (ask('sim', undefined) !== undefined) answers++;
+    expect(answers).toBeLessThanOrEqual(100);
+  });
+});
