@@ -5,7 +5,8 @@ import { createRng } from '../sdk/base/rng.ts';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { Endpoint } from '../sdk/link/endpoint.ts';
 import type { AttemptId, EndpointEvent, LinkId, SocketKind } from '../sdk/link/endpoint-types.ts';
-import { nodeCrypto as crypto } from '../sdk/node/crypto-node.ts';
+import type { CryptoProvider, KeyPair } from '../sdk/secure/provider.ts';
+import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import { Netem, type NetemOptions } from '../sdk/testing/netem.ts';
 
 export const ROOM = '00112233445566778899aabbccddeeff' as RoomId;
@@ -29,16 +30,23 @@ export class Rig {
   readonly net: Netem;
   readonly nodes: Node[] = [];
   #spins = 0;
+  #made = 0;
   /** Sees every datagram that leaves; return false to swallow it. */
   onSend: ((from: Node, socket: SocketKind, host: string, port: number, bytes: Uint8Array) => boolean) | undefined;
   onEvent: ((node: Node, event: EndpointEvent) => void) | undefined;
 
+  readonly #seed: number;
+  readonly #registry = new NonceRegistry();
+
   constructor(options: Partial<NetemOptions> = {}) {
     this.net = new Netem({ seed: 1, ...options });
+    this.#seed = options.seed ?? 1;
   }
 
-  add(host = `h${this.nodes.length}`, roomId: RoomId = ROOM, prologue = new Uint8Array([1]), identity = crypto.generateKeyPair()): Node {
-    const endpoint = new Endpoint({ crypto, rng: createRng(this.nodes.length + 7), identity, roomId, joinPort: JOIN_PORT, sessionPort: SESSION_PORT, prologue });
+  add(host = `h${this.nodes.length}`, roomId: RoomId = ROOM, prologue = new Uint8Array([1]), given?: KeyPair, provider?: CryptoProvider): Node {
+    const crypto = provider ?? createSimCrypto(createRng(this.#seed * 1_000 + ++this.#made), this.#registry);
+    const identity = given ?? crypto.generateKeyPair();
+    const endpoint = new Endpoint({ crypto, rng: createRng(this.#seed * 100 + this.#made), identity, roomId, joinPort: JOIN_PORT, sessionPort: SESSION_PORT, prologue });
     endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
     const node: Node = { host, endpoint, events: [], bytesOut: 0, bytesIn: 0, datagramsOut: 0, paused: false };
     this.nodes.push(node);
