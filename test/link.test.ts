@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
+import { swarmOptions } from '../sdk/testing/netem.ts';
 import { LINK_TIMEOUT_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_SEND_HELD_BYTES, MTU_CEILING_BYTES, MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
 import { Rig, linkOf, messagesOf } from './link-rig.ts';
 
