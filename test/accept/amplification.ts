@@ -66,7 +66,7 @@ const round = (value: number): number => Math.round(value * 1_000) / 1_000;
 /** Datagrams of an honest handshake and link. */
 function record(seed: number): { bytes: Uint8Array; session: boolean }[] {
   const rig = new Rig({ seed });
-  const [a, b] = [rig.add(), rig.add()];
+  const [a, b] = [rig.add('a', undefined, undefined, undefined, nodeCrypto), rig.add('b', undefined, undefined, undefined, nodeCrypto)];
   const seen: { bytes: Uint8Array; session: boolean }[] = [];
   rig.onSend = (_from, socket, _host, _port, bytes) => {
     if (seen.length < 40) seen.push({ bytes: bytes.slice(), session: socket === 'session' });

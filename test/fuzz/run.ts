@@ -76,7 +76,7 @@ function coveredRatio(): number {
 const INTERESTING = [0, 1, 0x7f, 0x80, 0xff, 0xc1, 0xc4, 0xd9, 0xdc, 0xde, 0x90, 0x81, 0x40, 0x48, 0x50, 0x58];
 
 function mutate(rng: Rng, corpus: readonly Uint8Array[]): Uint8Array {
-  let bytes = corpus[rng.int(corpus.length)]!.slice();
+  let bytes: Uint8Array = corpus[rng.int(corpus.length)]!.slice();
   for (let edits = 1 + rng.int(5); edits > 0; edits--) {
     const at = rng.int(bytes.length + 1);
     switch (rng.int(7)) {
@@ -107,7 +107,7 @@ function mutate(rng: Rng, corpus: readonly Uint8Array[]): Uint8Array {
   return bytes.length > MAX_INPUT_BYTES ? bytes.slice(0, MAX_INPUT_BYTES) : bytes;
 }
 
-function join(...parts: readonly Uint8Array[]): Uint8Array {
+function join(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat(parts));
 }
 
