@@ -13,7 +13,7 @@
 import type { PeerId } from '../base/brand.ts';
 import type { Address, ConnectFailure } from '../link/endpoint-types.ts';
 import type { LeaveReason } from '../port/port.ts';
-import { JOIN_RETRY_MAX_MS, JOIN_RETRY_MS, JOIN_TIMEOUT_MS, LEAVE_LINGER_MS, MERGE_RETRY_MS } from '../wire/limits.ts';
+import { JOIN_RETRY_MAX_MS, JOIN_RETRY_MS, JOIN_TIMEOUT_MS, LEAVE_LINGER_MS, MEET_HOST_MS, MERGE_RETRY_MS } from '../wire/limits.ts';
 import { isHostAlive, nextStep, type ElectionView, type Step } from './election.ts';
 import { HostDuty } from './host-duty.ts';
 import type { JoinState } from './mesh-types.ts';
@@ -46,6 +46,8 @@ export class Membership {
   #joinAt = 0;
   #joinWaitMs = JOIN_RETRY_MS;
   #askedHost: PeerId | undefined;
+  /** The last term whose host we have had in reach. */
+  #metTerm = 0;
   #leaveAt: number | undefined;
   readonly #closing = new Map<PeerId, number>();
   readonly #sentTo = new Map<PeerId, { roster: Roster; at: number }>();
@@ -129,7 +131,10 @@ export class Membership {
     const before = 'host' in this.#step ? this.#step.host : undefined;
     if (step.type !== this.#step.type || target !== before) this.#stepAt = now;
     this.#step = step;
-    if (step.type === 'none' || now - this.#stepAt < step.holdMs) return;
+    if (isHostAlive(this.#view(roster))) this.#metTerm = roster.term;
+    // A host we were told of but have not reached yet is not gone: the link is still being made.
+    const unmet = step.type === 'claim' && this.#metTerm !== roster.term;
+    if (step.type === 'none' || now - this.#stepAt < (unmet ? Math.max(step.holdMs, MEET_HOST_MS) : step.holdMs)) return;
     if (step.type === 'claim') return this.#claim(now, roster);
     if (now - this.#actedAt < MERGE_RETRY_MS) return;
     const message: MeshMessage = step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };

@@ -250,6 +250,9 @@ export const CLAIM_RANK_MS = 300;
 /** A peer that lost everybody at once is itself cut off; it waits this long before it is host of itself (ms). */
 export const LONE_CLAIM_MS = 3_000;
 
+/** A host never reached in its term is waited for so long (ms): a newcomer's links take a moment to stand. */
+export const MEET_HOST_MS = 1_500;
+
 /** Time a reason to merge or rejoin has to stand before it is acted on, and between repeats (ms). */
 export const MERGE_HOLD_MS = 120;
 export const MERGE_RETRY_MS = 400;

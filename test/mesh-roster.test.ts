@@ -1,0 +1,145 @@
+/**
+ * The roster as a value and the mesh's messages as bytes: what merging keeps, and what a decoder refuses.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { toBase32, toHex } from '../sdk/base/bytes.ts';
+import { createRng } from '../sdk/base/rng.ts';
+import { decodeMessage, encodeMessage, type MeshMessage } from '../sdk/mesh/messages.ts';
+import { decodeRoster, encodeRoster } from '../sdk/mesh/roster-codec.ts';
+import { claimRoster, departures, foundRoster, mergeRosters, nextTerm, removeSeat, seatOf, seatPeer, updateSeat, type Roster } from '../sdk/mesh/roster.ts';
+import { Relay } from '../sdk/mesh/relay.ts';
+import { RoomTime } from '../sdk/mesh/room-time.ts';
+
+const id = (n: number): PeerId => toBase32(Uint8Array.from({ length: 10 }, (_, i) => (n * 37 + i * 11) & 0xff)) as PeerId;
+const facts = { roomId: '00'.repeat(16) as RoomId, name: 'Friday', max: 16, locked: false };
+const peer = (n: number) => ({ id: id(n), instance: n, spectator: false, addresses: [{ host: `10.0.0.${n + 1}`, port: 1_000 + n }] });
+
+function rosterOf(...members: readonly number[]): Roster {
+  let roster = foundRoster(facts, peer(members[0]!), 5);
+  for (const n of members.slice(1)) roster = seatPeer(roster, peer(n)) as Roster;
+  return roster;
+}
+
+describe('the roster', () => {
+  it('[ME23] a term belongs to one host, and the next one is greater', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 200 }), fc.nat({ max: 200 }), fc.integer({ min: 0, max: 2 ** 50 }), (a, b, after) => {
+        expect(nextTerm(after, id(a))).toBeGreaterThan(after);
+        if (a % 256 !== b % 256) expect(nextTerm(after, id(a))).not.toBe(nextTerm(after, id(b)));
+      }),
+    );
+  });
+
+  it('[ME24] a merge keeps the winner’s slots, gives colliding seats free ones, and loses nobody', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: 14 }), fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: 14 }), (left, right) => {
+        const [a, b] = [rosterOf(...left), rosterOf(...right)];
+        const merged = mergeRosters(a, b, 0);
+        expect(new Set(merged.seats.map((seat) => seat.slot)).size).toBe(merged.seats.length);
+        expect(new Set(merged.seats.map((seat) => seat.id))).toEqual(new Set([...left, ...right].map(id)));
+        for (const seat of a.seats) expect(seatOf(merged, seat.id)?.slot).toBe(seat.slot);
+        expect(merged.term).toBeGreaterThan(Math.max(a.term, b.term));
+        expect(merged.host).toBe(a.host);
+        expect(merged.lineage).not.toContain(b.term === a.term ? -1 : b.term);
+        expect(decodeRoster(encodeRoster(merged))).toEqual(merged);
+      }),
+    );
+  });
+
+  it('[ME25] bans hold through merges and seats; departures carry their reason', () => {
+    const banned = removeSeat(rosterOf(1, 2, 3), id(2), 'kicked', true);
+    expect(seatPeer(banned, peer(2))).toBe('kicked');
+    expect(seatOf(mergeRosters(rosterOf(7, 2), banned, 0), id(2))).toBeUndefined();
+    expect(departures(rosterOf(1, 2, 3), banned)).toEqual([{ id: id(2), slot: 1, reason: 'kicked' }]);
+    const gone = removeSeat(rosterOf(1, 2), id(2), 'bye');
+    expect(departures(rosterOf(1, 2), gone)[0]?.reason).toBe('bye');
+    expect(seatPeer(gone, peer(9))).toMatchObject({ seats: [{ slot: 0 }, { slot: 1 }] });
+  });
+
+  it('[ME26] a claim keeps every seat and calls away whom the new host does not reach', () => {
+    const before = rosterOf(1, 2, 3, 4);
+    const after = claimRoster(before, id(2), 0, (seat) => seat.id === id(3));
+    expect(after.seats.map((seat) => seat.status)).toEqual(['away', 'present', 'present', 'away']);
+    expect(after.lineage).toEqual([before.term, after.term]);
+    expect(updateSeat(after, id(3), { status: 'present' })).toBe(after);
+  });
+});
+
+describe('control messages', () => {
+  const samples: readonly MeshMessage[] = [
+    { type: 'join', join: { instance: 1, spectate: false, joinPort: 5, addresses: [{ host: 'fe80::1', port: 9 }], term: 2 ** 45 + 3, time: 12.5 } },
+    { type: 'forward', peer: id(3), join: { instance: 1, spectate: true, joinPort: 0, addresses: [], term: 0, time: 0 } },
+    { type: 'roster', roster: removeSeat(rosterOf(1, 2, 3), id(3), 'kicked', true), key: new Uint8Array(32).fill(4) },
+    { type: 'refuse', reason: 'room-full' },
+    { type: 'refused', peer: id(1), reason: 'kicked' },
+    { type: 'leave' },
+    { type: 'propose', roster: rosterOf(4, 5), time: 77 },
+    { type: 'decide', roster: rosterOf(4, 5), time: 77, term: 99 },
+    { type: 'move', addresses: [{ host: '10.1.2.3', port: 4 }] },
+    { type: 'beat', time: -5.25, words: [{ id: id(1), instance: 7, seq: 8, host: true, eligible: true, left: false, term: 2 ** 40, epoch: 3, heard: new Uint8Array(10) }] },
+    { type: 'relay', relay: { hops: 3, from: id(1), to: id(2), socket: 'session', id: 9, part: 0, parts: 2, bytes: new Uint8Array(700).fill(1) } },
+  ];
+
+  it('[ME27] come back equal from the wire', () => {
+    for (const message of samples) {
+      const decoded = decodeMessage(encodeMessage(message));
+      expect(decoded?.type).toBe(message.type);
+      expect(toHex(encodeMessage(decoded!))).toBe(toHex(encodeMessage(message)));
+      if (message.type === 'propose' && decoded?.type === 'propose') expect(decoded.roster).toEqual(message.roster);
+    }
+  });
+
+  it('[ME28] mutated ones never throw and are refused or whole', () => {
+    const rng = createRng(3);
+    let refused = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const bytes = encodeMessage(samples[rng.int(samples.length)]!).slice();
+      for (let k = 1 + rng.int(4); k > 0; k--) bytes[rng.int(bytes.length)] = rng.int(256);
+      const cut = rng.chance(0.2) ? bytes.subarray(0, rng.int(bytes.length)) : bytes;
+      const message = decodeMessage(cut);
+      if (message === undefined) refused++;
+      else expect(decodeMessage(encodeMessage(message))).toEqual(message);
+    }
+    expect(refused).toBeGreaterThan(1_000);
+    const twins = encodeRoster({ ...rosterOf(1, 2), seats: [rosterOf(1).seats[0]!, rosterOf(1).seats[0]!] });
+    expect(decodeRoster(twins)).toBeUndefined();
+    expect(decodeRoster(encodeRoster({ ...rosterOf(1), host: id(9) }))).toBeUndefined();
+    const resolved = encodeMessage({ type: 'move', addresses: [{ host: 'example.org', port: 4 }] });
+    expect(decodeMessage(resolved)).toBeUndefined();
+  });
+
+  it('[ME29] a relayed datagram is whole when its last part came, in any order, and does not travel for ever', () => {
+    const [from, to] = [new Relay(id(1)), new Relay(id(2))];
+    const bytes = Uint8Array.from({ length: 1_400 }, (_, i) => i & 0xff);
+    const parts = from.wrap(id(2), 'session', bytes);
+    expect(parts).toHaveLength(2);
+    expect(to.unwrap(parts[1]!)).toBeUndefined();
+    expect(to.unwrap(parts[0]!)).toEqual({ from: id(1), socket: 'session', bytes });
+    let part = parts[0];
+    let steps = 0;
+    while (part !== undefined) {
+      part = from.forward(part);
+      steps++;
+    }
+    expect(steps).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('room time', () => {
+  it('[ME19] steps forward when far behind, else slews by at most half a percent, and never goes back', () => {
+    const time = new RoomTime(1_000, 5_000);
+    time.follow(1_000, 4_000, { offsetMs: 10, errorMs: 1 });
+    expect(time.time(1_000)).toBe(5_010);
+    time.follow(2_000, 3_900, { offsetMs: 10, errorMs: 1 });
+    expect(time.time(2_000)).toBeCloseTo(6_005, 6);
+    time.follow(2_100, 9_000, { offsetMs: 10, errorMs: 1 });
+    expect(time.time(2_100)).toBe(11_110);
+    time.advanceTo(2_100, 2 ** 33);
+    time.advanceTo(2_100, 20_000);
+    expect(time.time(2_100)).toBe(20_000);
+    time.follow(2_200, 0, { offsetMs: 0, errorMs: 1 });
+    expect(time.time(2_200)).toBeGreaterThanOrEqual(20_000);
+  });
+});
