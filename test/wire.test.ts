@@ -1,0 +1,205 @@
+/**
+ * Every encoding of the wire: what is written is read back, what is not canonical is refused.
+ */
+import { decode as independentDecode } from '@msgpack/msgpack';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import {
+  decodeCookie, decodeFin, decodeHello, decodeHere, decodeInit, decodeResp, decodeWho, encodeCookie, encodeFin, encodeHello, encodeHere, encodeInit, encodeResp, encodeWho, isData, readDataCid,
+  readDataEpoch, readDataSeq, writeDataHeader,
+} from '../sdk/wire/datagram.ts';
+import { FRAME_ACK, FRAME_FRAGMENT, FRAME_MTU_PROBE, FRAME_PONG, FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE, FrameReader, FrameWriter, fragmentCount, fragmentStride } from '../sdk/wire/frame.ts';
+import { FRAGMENT_BYTES, HELLO_BYTES, INIT_BYTES, MAX_FRAGMENTS, MAX_HERE_BYTES, MAX_MESSAGE_BYTES, WHO_BYTES } from '../sdk/wire/limits.ts';
+import { decodePayload, encodePayload, scanPayload, type PayloadValue } from '../sdk/wire/payload.ts';
+
+const bytes = (size: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: size, maxLength: size });
+const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const u48 = fc.integer({ min: 0, max: 2 ** 48 - 1 });
+
+describe('datagrams', () => {
+  it('[WI1] are read back as they were written', () => {
+    fc.assert(fc.property(bytes(8), bytes(8), bytes(20), u32, u32, fc.uint8Array({ minLength: 1, maxLength: 180 }), (nonce, roomTag, cookie, cid, senderCid, noise) => {
+      expect(decodeHello(encodeHello({ nonce, roomTag }))).toEqual({ nonce, roomTag });
+      expect(decodeCookie(encodeCookie({ nonce, cookie }))).toEqual({ nonce, cookie });
+      expect(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise }))).toEqual({ cid, nonce, cookie, roomTag, noise });
+      expect(decodeResp(encodeResp({ cid, senderCid, noise }))).toEqual({ cid, senderCid, noise });
+      expect(decodeFin(encodeFin({ cid, noise }))).toEqual({ cid, noise });
+    }));
+    fc.assert(fc.property(bytes(8), fc.option(bytes(8), { nil: undefined }), fc.option(fc.stringMatching(/^[a-z0-9-]{1,32}$/), { nil: undefined }), (nonce, roomTag, gameId) => {
+      expect(decodeWho(encodeWho({ nonce, roomTag, gameId }))).toEqual({ nonce, roomTag, gameId });
+    }));
+    fc.assert(fc.property(fc.integer({ min: 0, max: 3 }), u32, u48, (epoch, cid, seq) => {
+      const header = new Uint8Array(11);
+      writeDataHeader(header, epoch, cid, seq);
+      expect([isData(header), readDataEpoch(header), readDataCid(header), readDataSeq(header)]).toEqual([true, epoch, cid, seq]);
+    }));
+  });
+
+  it('[WI2] carry the room facts of HERE within 256 bytes, dropping members that do not fit', () => {
+    const facts = {
+      roomId: '00112233445566778899aabbccddeeff' as RoomId, name: 'Freitag — ünïcödé', players: 3, max: 16, locked: true, gameId: 'chroma-rush', version: 2, schemaHash: 0xdead_beef,
+      peer: 'abcdefghijklmnop' as PeerId, joinPort: 47_700, members: Array.from({ length: 8 }, (_, i) => ({ host: `fe80::1234:5678:9abc:${i}`, port: 47_700 + i })),
+    };
+    const nonce = new Uint8Array(8).fill(3);
+    const encoded = encodeHere({ nonce, facts });
+    expect(encoded.length).toBeLessThanOrEqual(MAX_HERE_BYTES);
+    const here = decodeHere(encoded)!;
+    expect(here.nonce).toEqual(nonce);
+    expect(here.facts).toEqual({ ...facts, members: facts.members.slice(0, here.facts.members.length) });
+    expect(here.facts.members.length).toBeGreaterThan(3);
+    const named = encodeHere({ nonce, facts: { ...facts, members: [{ host: 'evil.example', port: 1 }] } });
+    expect(decodeHere(named)).toBeUndefined();
+  });
+
+  it('[WI3] that answer a stranger are at most half of what they answer', () => {
+    expect(encodeCookie({ nonce: new Uint8Array(8), cookie: new Uint8Array(20) }).length).toBeLessThanOrEqual(HELLO_BYTES / 2);
+    expect(decodeResp(new Uint8Array(INIT_BYTES / 2 + 1).fill(4))).toBeUndefined();
+    expect(MAX_HERE_BYTES).toBeLessThanOrEqual(WHO_BYTES / 2);
+  });
+
+  it('[WI4] have one encoding: padding is zero, sizes are exact', () => {
+    const hello = encodeHello({ nonce: new Uint8Array(8), roomTag: new Uint8Array(8) }).slice();
+    for (let i = 18; i < hello.length; i++) {
+      const copy = hello.slice();
+      copy[i] = 1;
+      expect(decodeHello(copy)).toBeUndefined();
+    }
+    expect(decodeHello(hello.slice(0, -1))).toBeUndefined();
+    expect(decodeHello(new Uint8Array([...hello, 0]))).toBeUndefined();
+  });
+});
+
+describe('frames', () => {
+  const reader = new FrameReader();
+
+  it('[WI5] are read back as they were written, one after the other', () => {
+    const writer = new FrameWriter(1_500);
+    fc.assert(fc.property(u48, u32, u32, fc.integer({ min: 0, max: 7 }), u32, fc.uint8Array({ maxLength: 300 }), (seq, near, far, lane, id, body) => {
+      writer.begin(1_500);
+      writer.ack(seq, near, far, 12.5);
+      writer.pong(seq, seq, seq);
+      writer.reliable(lane, id, body);
+      writer.sequenced(lane, id, body);
+      writer.unreliable(lane, body);
+      writer.mtuProbe(1_500);
+      reader.reset(writer.bytes, writer.at);
+      expect([reader.next(), reader.id, reader.a, reader.b, reader.c]).toEqual([FRAME_ACK, seq, near, far, 12.5]);
+      expect([reader.next(), reader.id, reader.a, reader.b]).toEqual([FRAME_PONG, seq, seq, seq]);
+      for (const type of [FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE]) {
+        expect([reader.next(), reader.lane]).toEqual([type, lane]);
+        if (type !== FRAME_UNRELIABLE) expect(reader.id).toBe(id);
+        expect(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)).toEqual(body);
+      }
+      expect([reader.next(), reader.c]).toEqual([FRAME_MTU_PROBE, 1_500]);
+      expect(reader.next()).toBe(0);
+    }));
+  });
+
+  it('[WI6] cut any message into fragments that cover it exactly', () => {
+    const writer = new FrameWriter(1_500);
+    fc.assert(fc.property(fc.integer({ min: FRAGMENT_BYTES + 1, max: MAX_MESSAGE_BYTES }), (length) => {
+      const count = fragmentCount(length);
+      expect(count).toBeLessThanOrEqual(MAX_FRAGMENTS);
+      const body = new Uint8Array(length);
+      let covered = 0;
+      for (let index = 0; index < count; index++) {
+        writer.begin(1_200 - 27 - 17);
+        writer.fragment(3, 9, index, count, body);
+        reader.reset(writer.bytes, writer.at);
+        expect([reader.next(), reader.a, reader.b, reader.c]).toEqual([FRAME_FRAGMENT, index, count, length]);
+        expect(fragmentStride(length, count) * index).toBe(covered);
+        covered += reader.bodySize;
+      }
+      expect(covered).toBe(length);
+    }), { numRuns: 40 });
+  });
+
+  it('[WI7] with counts, lengths or sizes that do not agree are refused', () => {
+    const writer = new FrameWriter(1_500);
+    const body = new Uint8Array(3_000);
+    writer.begin(1_400);
+    writer.fragment(0, 1, 0, 3, body);
+    const good = writer.bytes.slice(0, writer.at);
+    const broken = (at: number, value: number): number => {
+      const copy = good.slice();
+      copy[at] = value;
+      reader.reset(copy, copy.length);
+      return reader.next();
+    };
+    expect(broken(8, 4)).toBe(-1); // another count than the length asks for
+    expect(broken(6, 3)).toBe(-1); // index beyond the count
+    expect(broken(9, 0xff)).toBe(-1); // a length of gigabytes
+    expect(broken(8, 0)).toBe(-1); // no fragments at all
+    for (let cut = 1; cut < good.length; cut += 37) {
+      reader.reset(good, good.length - cut);
+      expect(reader.next()).toBe(-1);
+    }
+  });
+});
+
+describe('payloads', () => {
+  const value: fc.Arbitrary<PayloadValue> = fc.letrec<{ value: PayloadValue }>((tie) => ({
+    value: fc.oneof({ maxDepth: 5 },
+      fc.constant(null), fc.boolean(), fc.integer(), u32, fc.double({ noNaN: true }), fc.string({ maxLength: 60 }), fc.uint8Array({ maxLength: 60 }),
+      fc.array(tie('value'), { maxLength: 20 }),
+      fc.dictionary(fc.string({ maxLength: 40 }).filter((k) => !['__proto__', 'constructor', 'prototype'].includes(k)), tie('value'), { maxKeys: 10, noNullPrototype: true }),
+    ),
+  })).value;
+  const plain = (v: unknown): unknown => {
+    if (v instanceof Uint8Array) return { bytes: [...v] };
+    if (Array.isArray(v)) return v.map(plain);
+    if (v !== null && typeof v === 'object') return Object.fromEntries(Object.entries(v).map(([k, x]) => [k, plain(x)]));
+    return v;
+  };
+
+  it('[WI8] survive the trip, and an independent decoder reads the same', () => {
+    fc.assert(fc.property(value, (v) => {
+      const encoded = encodePayload(v);
+      expect(scanPayload(encoded)).toBeUndefined();
+      expect(plain(decodePayload(encoded))).toEqual(plain(v));
+      expect(plain(independentDecode(encoded))).toEqual(plain(v));
+    }));
+  });
+
+  it('[WI9] are refused with a reason before a decoder sees them', () => {
+    const hostile: readonly [string, readonly number[], string][] = [
+      ['nothing', [], 'truncated'],
+      ['reserved byte', [0xc1], 'type'],
+      ['fixext', [0xd4, 0, 0], 'type'],
+      ['structured clone reference', [0xd6, 0x70, 0, 0, 0, 1], 'type'],
+      ['record definition', [0xd4, 0x72, 0x40], 'type'],
+      ['bundled strings', [0xd6, 0x62, 0, 0, 0, 9], 'type'],
+      ['date', [0xd6, 0xff, 0, 0, 0, 0], 'type'],
+      ['ext8', [0xc7, 1, 0x42, 0], 'type'],
+      ['uint64', [0xcf, 0, 0, 0, 0, 0, 0, 0, 1], 'type'],
+      ['int64', [0xd3, 0, 0, 0, 0, 0, 0, 0, 1], 'type'],
+      ['bin32', [0xc6, 0xff, 0xff, 0xff, 0xff], 'type'],
+      ['str32', [0xdb, 0xff, 0xff, 0xff, 0xff], 'type'],
+      ['array32', [0xdd, 0xff, 0xff, 0xff, 0xff], 'type'],
+      ['map32', [0xdf, 0xff, 0xff, 0xff, 0xff], 'type'],
+      ['array16 that lies', [0xdc, 0xff, 0xff, 0], 'truncated'],
+      ['string past the end', [0xa5, 0x61], 'truncated'],
+      ['trailing bytes', [0x01, 0x02], 'trailing'],
+      ['number as key', [0x81, 0x01, 0x02], 'key'],
+      ['__proto__', [0x81, 0xa9, ...Buffer.from('__proto__'), 0x01], 'key'],
+      ['constructor', [0x81, 0xab, ...Buffer.from('constructor'), 0x01], 'key'],
+      ['prototype behind str8', [0x81, 0xd9, 9, ...Buffer.from('prototype'), 0x01], 'key'],
+      ['nesting', [...Array.from({ length: 17 }, () => 0x91), 0x01], 'depth'],
+      ['long string', [0xda, 0x10, 0x01, ...Array.from({ length: 4_097 }, () => 0x61)], 'string'],
+      ['many nodes', [0xdc, 0x10, 0x00, ...Array.from({ length: 4_096 }, () => 0)], 'nodes'],
+    ];
+    for (const [name, input, reason] of hostile) {
+      const packet = Uint8Array.from(input);
+      expect([name, scanPayload(packet)]).toEqual([name, reason]);
+      expect(decodePayload(packet)).toBeUndefined();
+    }
+    expect(scanPayload(Uint8Array.from([...Array.from({ length: 16 }, () => 0x91), 0x01]))).toBeUndefined();
+  });
+
+  it('[WI10] that a receiver would refuse are refused when they are written', () => {
+    for (const bad of [undefined, new Date(), 10n, new Map([[1, 2]]), { a: undefined }, 'x'.repeat(5_000), Symbol('s'), () => 1]) {
+      expect(() => encodePayload(bad as never)).toThrow(expect.objectContaining({ code: 'bad-value' }));
+    }
+  });
+});
