@@ -156,8 +156,8 @@ const room = await port.open({ type: 'join-or-create', name: 'Kill', max: 8, cod
 const drain = () => { while (room.poll() !== undefined); };
 room.onWake = drain;
 drain();
-console.log('in');
 process.on('SIGTERM', () => port.close().then(() => process.exit(0)));
+console.log('in');
 `;
 
 async function child(): Promise<ChildProcess> {
