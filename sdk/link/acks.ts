@@ -45,6 +45,35 @@ export class ReceivedPackets {
   }
 }
 
+/** The bits of the newest ACK, moved along as the newest number grows. */
+class NamedPackets {
+  newest = -1;
+  near = 0;
+  far = 0;
+
+  /** Moves the bits along; false for an ACK that was overtaken, of which nothing is known. */
+  relativeTo(newest: number): boolean {
+    const shift = newest - this.newest;
+    if (shift < 0) return false;
+    if (this.newest < 0 || shift > ACK_BITS) {
+      this.near = 0;
+      this.far = 0;
+    } else if (shift > 0) {
+      const [near, far] = [this.near, this.far];
+      this.near = shift < 32 ? (near << shift) | (1 << (shift - 1)) : shift === 32 ? 1 << 31 : 0;
+      this.far = shift < 32 ? (far << shift) | (near >>> (32 - shift)) : shift === 32 ? near : shift === 64 ? 1 << 31 : (near << (shift - 32)) | (1 << (shift - 33));
+    }
+    this.newest = newest;
+    return true;
+  }
+
+  add(newest: number, near: number, far: number): void {
+    if (newest < this.newest) return;
+    this.near |= near;
+    this.far |= far;
+  }
+}
+
 const FREE = 0;
 const IN_FLIGHT = 1;
 const ACKED = 2;
@@ -79,6 +108,8 @@ export class SentPackets {
   flightBytes = 0;
   /** Packets with reliable pieces in flight. */
   flightPackets = 0;
+  /** What the newest ACK named already. */
+  readonly #seen = new NamedPackets();
   /** Result of the last `handleAck`. */
   newlyAckedBytes = 0;
   newlyLostPackets = 0;
@@ -177,12 +208,21 @@ export class SentPackets {
     this.sampleSentAt = -1;
     if (newest > this.last) return 'unsent';
     if (this.#ack(newest, fate) === 'unsent') return 'unsent';
-    for (let i = 0; near !== 0 && i < 32; i++) {
-      if ((near >>> i) & 1 && this.#ack(newest - 1 - i, fate) === 'unsent') return 'unsent';
+    // Most bits were in the ACK before: only those that are new are looked at.
+    const known = this.#seen.relativeTo(newest);
+    let fresh = known ? near & ~this.#seen.near : near;
+    while (fresh !== 0) {
+      const bit = 31 - Math.clz32(fresh);
+      fresh ^= 1 << bit;
+      if (this.#ack(newest - 1 - bit, fate) === 'unsent') return 'unsent';
     }
-    for (let i = 0; far !== 0 && i < 32; i++) {
-      if ((far >>> i) & 1 && this.#ack(newest - 33 - i, fate) === 'unsent') return 'unsent';
+    fresh = known ? far & ~this.#seen.far : far;
+    while (fresh !== 0) {
+      const bit = 31 - Math.clz32(fresh);
+      fresh ^= 1 << bit;
+      if (this.#ack(newest - 33 - bit, fate) === 'unsent') return 'unsent';
     }
+    this.#seen.add(newest, near, far);
     if (newest > this.acked) this.acked = newest;
     return 'ok';
   }
