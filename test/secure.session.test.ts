@@ -102,7 +102,8 @@ describe('session under a hostile network', () => {
         const { a, b } = pair(0, createSimCrypto(createRng(seed + 1), registry));
         const late: { at: number; bytes: Uint8Array; to: Session }[] = [];
         let opened = 0;
-        for (let now = 0, i = 0; i < 400; i++) {
+        let now = 0;
+        for (let i = 0; i < 400; i++) {
           now += rng.int(4_000);
           for (const [from, to] of [[a, b], [b, a]] as const) {
             const bytes = sealed(from, now, i);
@@ -118,8 +119,10 @@ describe('session under a hostile network', () => {
         }
         expect(opened).toBeGreaterThan(300);
         expect(a.sendEpoch).toBeGreaterThan(3);
+        // The last ratchet's packets may be lost or still under way; the next one that comes brings them in step.
+        expect(b.open(now, sealed(a, now, 0), out)).toBe(2);
         expect(b.receiveEpoch).toBe(a.sendEpoch);
-        expect(registry.sealed).toBe(800);
+        expect(registry.sealed).toBe(801);
       }),
       { numRuns: 25 },
     );
