@@ -4,16 +4,8 @@ import { createRng } from '../sdk/base/rng.ts';
 import type { RoomId } from '../sdk/base/brand.ts';
 import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import { MAX_HALF_OPEN } from '../sdk/wire/limits.ts';
-import { JOIN_PORT, Rig, linkOf, messagesOf, type Node } from './link-rig.ts';
+import { JOIN_PORT, Rig, linkOf, messagesOf, type Node, numbered } from './link-rig.ts';
 
-const numbered = (i: number, size = 4): Uint8Array => {
-  const bytes = new Uint8Array(Math.max(4, size)).fill(i & 0xff);
-  bytes[0] = i >>> 24;
-  bytes[1] = i >>> 16;
-  bytes[2] = i >>> 8;
-  bytes[3] = i;
-  return bytes;
-};
 const failures = (node: Node): unknown[] => node.events.filter((e) => e.type === 'failed').map((e) => (e.type === 'failed' ? e.reason : ''));
 
 describe('handshake', () => {

@@ -135,3 +135,15 @@ export function linkOf(node: Node, to: Node): LinkId | undefined {
 export function messagesOf(node: Node): { readonly channel: string; readonly lane: number; readonly bytes: Uint8Array }[] {
   return node.events.filter((e) => e.type === 'message');
 }
+
+/** A message of `size` bytes (at least 4) that says its number. */
+export const numbered = (i: number, size = 4): Uint8Array => {
+  const bytes = new Uint8Array(Math.max(4, size)).fill(i & 0xff);
+  bytes[0] = i >>> 24;
+  bytes[1] = i >>> 16;
+  bytes[2] = i >>> 8;
+  bytes[3] = i;
+  return bytes;
+};
+
+export const numberOf = (bytes: Uint8Array): number => (bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!;

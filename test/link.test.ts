@@ -5,17 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import { swarmOptions } from '../sdk/testing/netem.ts';
 import { LINK_TIMEOUT_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_SEND_HELD_BYTES, MTU_CEILING_BYTES, MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
-import { Rig, linkOf, messagesOf } from './link-rig.ts';
+import { Rig, linkOf, messagesOf, numberOf, numbered } from './link-rig.ts';
 
-const numbered = (i: number, size = 4): Uint8Array => {
-  const bytes = new Uint8Array(Math.max(4, size)).fill(i & 0xff);
-  bytes[0] = i >>> 24;
-  bytes[1] = i >>> 16;
-  bytes[2] = i >>> 8;
-  bytes[3] = i;
-  return bytes;
-};
-const numberOf = (bytes: Uint8Array): number => (bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!;
 
 describe('channels', () => {
   it('[LK20] delivers reliable messages exactly once, in order per lane, under 40 % loss, 25 % duplication, reordering and jitter', () => {

@@ -2,12 +2,13 @@
  * What the edges see of the mesh. `Mesh` (mesh.ts) is a `RoomPort` plus the way in and out for
  * datagrams; `node/driver.ts` and `testing/world.ts` are the only ones that feed it.
  */
-import type { PeerId, RoomId } from '../base/brand.ts';
+import type { RoomId } from '../base/brand.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Address, SocketKind, Transmit } from '../link/endpoint-types.ts';
 import type { GameFacts } from '../port/lan-port.ts';
 import type { RoomPort } from '../port/port.ts';
 import type { CryptoProvider, KeyPair } from '../secure/provider.ts';
+import type { HereFacts } from '../wire/datagram.ts';
 
 export interface MeshOptions {
   readonly crypto: CryptoProvider;
@@ -34,21 +35,8 @@ export interface MeshOptions {
   readonly graceMs?: number;
 }
 
-/** The room's facts as anybody may ask for them, and answers to `WHO` carry them. */
-export interface RoomFacts {
-  readonly roomId: RoomId;
-  readonly name: string;
-  readonly players: number;
-  readonly max: number;
-  readonly locked: boolean;
-  readonly gameId: string;
-  readonly version: number;
-  readonly schemaHash: number;
-  readonly peer: PeerId;
-  readonly joinPort: number;
-  /** Join addresses of other members, for gossip; bounded. */
-  readonly members: readonly Address[];
-}
+/** The room's facts as anybody may ask for them: what `HERE` carries. */
+export type RoomFacts = HereFacts;
 
 export type JoinState =
   | { readonly type: 'joining' }
