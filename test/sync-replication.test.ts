@@ -198,7 +198,15 @@ describe('replication', () => {
     const hub = new MemoryHub({ seed: 6, latencyMs: 5 });
     const { receive } = MemoryRoomPort.prototype;
     let mutate = false;
+    let mutated = 0;
     vi.spyOn(MemoryRoomPort.prototype, 'receive').mockImplementation(function (this: MemoryRoomPort, from, channel, lane, bytes, sequence) {
+      // Many spoilt copies of every frame, so that ten thousand reach the decoders in a few seconds of play.
+      for (let copy = 0; mutate && copy < 24; copy++) {
+        const spoilt = bytes.slice();
+        for (let k = 0; k < 1 + hub.rng.int(3); k++) spoilt[hub.rng.int(spoilt.length)] = hub.rng.int(256);
+        mutated++;
+        receive.call(this, from, channel, lane, hub.rng.chance(0.1) ? spoilt.subarray(0, hub.rng.int(spoilt.length)) : spoilt, sequence);
+      }
       if (mutate && hub.rng.chance(0.5)) for (let k = 0; k < 1 + hub.rng.int(3); k++) bytes[hub.rng.int(bytes.length)] = hub.rng.int(256);
       return receive.call(this, from, channel, lane, hub.rng.chance(0.1) && mutate ? bytes.subarray(0, hub.rng.int(bytes.length)) : bytes, sequence);
     });
@@ -218,6 +226,7 @@ describe('replication', () => {
     }
     expect(Object.values(rooms[1]!.stats().drops).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(20);
     mutate = false;
+    expect(mutated).toBeGreaterThan(10_000);
   });
 });
 
