@@ -51,7 +51,10 @@ interface Source {
 }
 
 function tracked(...patterns: string[]): string[] {
-  const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--', ...patterns], { cwd: root, encoding: 'utf8' });
+  const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--', ...patterns], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   return [...new Set(listed.split('\0'))].filter((path) => path !== '' && existsSync(join(root, path)));
 }
 
@@ -70,7 +73,10 @@ function withoutTypeImports(text: string): string {
 /** Module names a file imports or re-exports, without those only mentioned in comments. */
 function importsOf(text: string): string[] {
   const code = withoutComments(text);
-  const found = [...code.matchAll(/(?:^|[;}\s])(?:import|export)\b[^'";`]*?from\s*['"]([^'"]+)['"]/gu), ...code.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/gu)];
+  const found = [
+    ...code.matchAll(/(?:^|[;}\s])(?:import|export)\b[^'";`]*?from\s*['"]([^'"]+)['"]/gu),
+    ...code.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/gu),
+  ];
   return found.map((match) => match[1] ?? '');
 }
 
@@ -113,7 +119,8 @@ describe('layers', () => {
         if (name.startsWith('.')) {
           const target = relative(root, resolve(root, dirname(path), name));
           if (!target.startsWith('demo-game/')) wrong.push(`${path}: import the SDK by name, not ${name}`);
-          if (path.startsWith('demo-game/rules/') && !target.startsWith('demo-game/rules/')) wrong.push(`${path}: rules import only rules, not ${name}`);
+          if (path.startsWith('demo-game/rules/') && !target.startsWith('demo-game/rules/'))
+            wrong.push(`${path}: rules import only rules, not ${name}`);
         } else if (path.startsWith('demo-game/rules/') && name !== 'lanista') {
           wrong.push(`${path}: rules may import \`lanista\` only, not ${name}`);
         }
@@ -124,7 +131,12 @@ describe('layers', () => {
 
   it('have no import cycle between files', () => {
     const graph = new Map(
-      sdk.map(({ path, text }) => [path, importsOf(withoutTypeImports(text)).filter((name) => name.startsWith('.')).map((name) => relative(root, resolve(root, dirname(path), name)))]),
+      sdk.map(({ path, text }) => [
+        path,
+        importsOf(withoutTypeImports(text))
+          .filter((name) => name.startsWith('.'))
+          .map((name) => relative(root, resolve(root, dirname(path), name))),
+      ]),
     );
     const state = new Map<string, 'open' | 'done'>();
     const cycles: string[] = [];
@@ -154,7 +166,12 @@ describe('bundles', () => {
         configFile: false,
         logLevel: 'silent',
         resolve: { conditions: ['@lanista/source', 'browser', 'import', 'module', 'default'] },
-        build: { write: false, minify: false, lib: { entry: join(root, file), formats: ['es'], fileName: 'bundle' }, rollupOptions: { external: /^node:/u } },
+        build: {
+          write: false,
+          minify: false,
+          lib: { entry: join(root, file), formats: ['es'], fileName: 'bundle' },
+          rollupOptions: { external: /^node:/u },
+        },
       });
       const parts = (Array.isArray(output) ? output : [output]).flatMap((one) => ('output' in one ? one.output : []));
       const code = parts.map((part) => ('code' in part ? part.code : '')).join('\n');
@@ -174,12 +191,16 @@ describe('files', () => {
   const granted: Readonly<Record<string, number>> = { 'sdk/link/link.ts': 640, 'sdk/link/endpoint.ts': 580 };
 
   it('are at most 500 lines', () => {
-    const long = all.filter(({ path, text }) => text.split('\n').length > (granted[path] ?? 501)).map(({ path, text }) => `${path}: ${text.split('\n').length} lines; split it by what it holds`);
+    const long = all
+      .filter(({ path, text }) => text.split('\n').length > (granted[path] ?? 501))
+      .map(({ path, text }) => `${path}: ${text.split('\n').length} lines; split it by what it holds`);
     expect(long).toEqual([]);
   });
 
   it('are named by the noun they hold', () => {
-    const wrong = all.map(({ path }) => path).filter((path) => /(?:^|[/-])(?:utils?|helpers?|common|managers?|services?|misc|stuff)(?:[-.]|$)/u.test(path.split('/').pop() ?? ''));
+    const wrong = all
+      .map(({ path }) => path)
+      .filter((path) => /(?:^|[/-])(?:utils?|helpers?|common|managers?|services?|misc|stuff)(?:[-.]|$)/u.test(path.split('/').pop() ?? ''));
     const folders = all.map(({ path }) => path).filter((path) => /[A-Z_]/u.test(path));
     expect([...wrong, ...folders], 'kebab-case, and a noun that says what is inside').toEqual([]);
   });
@@ -196,7 +217,9 @@ describe('files', () => {
       [/^\s{2}(?:async\s+)?get[A-Z]\w*\(/mu, 'no `get` prefix: name the thing itself'],
       [/^\s*(?:export\s+)?(?:enum|namespace)\s/mu, 'not erasable: use a union or a module'],
     ];
-    const wrong = [...sdk, ...demo].flatMap(({ path, text }) => banned.filter(([word]) => word.test(text)).map(([word, advice]) => `${path}: ${word.exec(text)?.[0].trim()}: ${advice}`));
+    const wrong = [...sdk, ...demo].flatMap(({ path, text }) =>
+      banned.filter(([word]) => word.test(text)).map(([word, advice]) => `${path}: ${word.exec(text)?.[0].trim()}: ${advice}`),
+    );
     expect(wrong).toEqual([]);
   });
 
@@ -205,14 +228,19 @@ describe('files', () => {
     for (const { path, text } of sdk) {
       if (/^sdk\/(?:node|browser|phaser|vite)\//u.test(path)) continue;
       const code = text.replace(/\/\*[\s\S]*?\*\//gu, '').replace(/\/\/.*$/gmu, '');
-      for (const match of code.matchAll(/\bconsole\.|\bMath\.random\b|\bDate\.now\b|\bnew Date\b|\bperformance\.now\b|\bset(?:Timeout|Interval)\(|\bBuffer\.|\bglobalThis\.crypto\b/gu)) wrong.push(`${path}: ${match[0]}`);
+      for (const match of code.matchAll(
+        /\bconsole\.|\bMath\.random\b|\bDate\.now\b|\bnew Date\b|\bperformance\.now\b|\bset(?:Timeout|Interval)\(|\bBuffer\.|\bglobalThis\.crypto\b/gu,
+      ))
+        wrong.push(`${path}: ${match[0]}`);
     }
     expect(wrong, 'time is `now`, chance is Rng, crypto is the provider; all of them come in').toEqual([]);
   });
 
   it('hold no path of anybody’s machine and no address of a registry', () => {
     const pattern = new RegExp(['/(?:home|Users)/[a-z]', '/wor' + 'k/', '/ro' + 'ot/', 'regis' + 'try\\.npm', '_author' + 'ity='].join('|'), 'u');
-    const text = sources('*.ts', '*.json', '*.md', '*.yml', '.ci/*', '.github/**', '.npmrc').filter(({ path }) => path !== 'test/architecture.test.ts');
+    const text = sources('*.ts', '*.json', '*.md', '*.yml', '.ci/*', '.github/**', '.npmrc').filter(
+      ({ path }) => path !== 'test/architecture.test.ts',
+    );
     const wrong = text.flatMap(({ path, text: body }) => {
       const match = pattern.exec(body);
       return match === null ? [] : [`${path}: ${match[0]}`];
@@ -229,7 +257,9 @@ describe('package', () => {
 
   it('has an entry in `exports` for each of its sources', () => {
     const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: Record<string, string | Record<string, string>> };
-    const missing = Object.values(manifest.exports).flatMap((target) => (typeof target === 'string' ? [] : [target['@lanista/source'] ?? ''])).filter((path) => !existsSync(join(root, path)));
+    const missing = Object.values(manifest.exports)
+      .flatMap((target) => (typeof target === 'string' ? [] : [target['@lanista/source'] ?? '']))
+      .filter((path) => !existsSync(join(root, path)));
     expect(missing).toEqual([]);
   });
 });
@@ -249,11 +279,19 @@ describe('documents', () => {
       drawn.push(trail.join('/'));
     }
     expect(drawn.length, 'README needs a block ```text tree').toBeGreaterThan(10);
-    expect(drawn.filter((path) => !existsSync(join(root, path))), 'drawn, but not there').toEqual([]);
+    expect(
+      drawn.filter((path) => !existsSync(join(root, path))),
+      'drawn, but not there',
+    ).toEqual([]);
     const folders = ['sdk', 'demo-game', 'test'].flatMap((top) =>
-      readdirSync(join(root, top), { withFileTypes: true }).filter((item) => item.isDirectory() && !/^(?:dist.*|out)$/u.test(item.name) && tracked(`${top}/${item.name}/`).length > 0).map((item) => `${top}/${item.name}`),
+      readdirSync(join(root, top), { withFileTypes: true })
+        .filter((item) => item.isDirectory() && !/^(?:dist.*|out)$/u.test(item.name) && tracked(`${top}/${item.name}/`).length > 0)
+        .map((item) => `${top}/${item.name}`),
     );
-    expect(folders.filter((path) => !drawn.includes(path)), 'there, but not drawn').toEqual([]);
+    expect(
+      folders.filter((path) => !drawn.includes(path)),
+      'there, but not drawn',
+    ).toEqual([]);
   });
 
   it('links inside the documents lead somewhere', () => {
@@ -269,9 +307,22 @@ describe('documents', () => {
   it('every rule of spec.md is cited by a test, and every citation is a rule', () => {
     const spec = existsSync(join(root, 'docs/spec.md')) ? readFileSync(join(root, 'docs/spec.md'), 'utf8') : '';
     const ruled = [...spec.matchAll(/^- \*\*([A-Z]{2,3}\d+)\*\*/gmu)].map((match) => match[1] ?? '');
-    const cited = new Set(tests.filter(({ path }) => path !== 'test/architecture.test.ts').flatMap(({ text }) => [...text.matchAll(/\[([A-Z]{2,3}\d+)\]/gu)].map((match) => match[1] ?? '')));
-    expect(ruled.filter((id, at) => ruled.indexOf(id) !== at), 'one id, one rule').toEqual([]);
-    expect(ruled.filter((id) => !cited.has(id)), 'rules without a test').toEqual([]);
-    expect([...cited].filter((id) => !ruled.includes(id)), 'citations without a rule').toEqual([]);
+    const cited = new Set(
+      tests
+        .filter(({ path }) => path !== 'test/architecture.test.ts')
+        .flatMap(({ text }) => [...text.matchAll(/\[([A-Z]{2,3}\d+)\]/gu)].map((match) => match[1] ?? '')),
+    );
+    expect(
+      ruled.filter((id, at) => ruled.indexOf(id) !== at),
+      'one id, one rule',
+    ).toEqual([]);
+    expect(
+      ruled.filter((id) => !cited.has(id)),
+      'rules without a test',
+    ).toEqual([]);
+    expect(
+      [...cited].filter((id) => !ruled.includes(id)),
+      'citations without a rule',
+    ).toEqual([]);
   });
 });

@@ -38,7 +38,14 @@ export class ScriptedRoom implements RoomPort {
   #roster: PortRoster;
 
   constructor(name: string) {
-    const seat = (id: PeerId, slot: number) => ({ id, slot: slot as Slot, status: 'present' as const, spectator: false, eligible: true, via: undefined });
+    const seat = (id: PeerId, slot: number) => ({
+      id,
+      slot: slot as Slot,
+      status: 'present' as const,
+      spectator: false,
+      eligible: true,
+      via: undefined,
+    });
     this.#roster = { roomId: ROOM, name, max: 8, locked: false, epoch: 1, term: 1 + 2 ** 30, host: ME, peers: [seat(ME, 0), seat(OTHER, 1)] };
   }
 
@@ -85,7 +92,17 @@ export class ScriptedRoom implements RoomPort {
     this.say({ type: 'closed', reason: 'bye' });
   }
   stats(): PortStats {
-    const of = { rttMs: 1.5, jitterMs: 0.25, lossOutRatio: 0, lossInRatio: 1, bytesOut: 5_000_000_000, bytesIn: 2, packetsOut: 3, packetsIn: 4, queuedBytes: 5 };
+    const of = {
+      rttMs: 1.5,
+      jitterMs: 0.25,
+      lossOutRatio: 0,
+      lossInRatio: 1,
+      bytesOut: 5_000_000_000,
+      bytesIn: 2,
+      packetsOut: 3,
+      packetsIn: 4,
+      queuedBytes: 5,
+    };
     return { peers: new Map([[OTHER, of]]), drops: { replay: 3 } };
   }
 }
@@ -109,7 +126,8 @@ export class ScriptedLan implements LanPort {
         });
       });
     }
-    if (request.type === 'join' && request.target === 'full') throw new LanError('room-full', 'The room has no free seat.', { hint: 'Watch instead.' });
+    if (request.type === 'join' && request.target === 'full')
+      throw new LanError('room-full', 'The room has no free seat.', { hint: 'Watch instead.' });
     const room = new ScriptedRoom(request.type === 'join' ? 'joined' : request.name);
     this.rooms.push(room);
     return room;
@@ -143,7 +161,13 @@ export class Bench {
       sockets.push(socket);
       return socket as unknown as PageWebSocket;
     };
-    const client = await BridgeClient.connect({ url: `ws://127.0.0.1:${bridge.port}/__lanista`, token: bridge.token, game: GAME, openSocket, ...options });
+    const client = await BridgeClient.connect({
+      url: `ws://127.0.0.1:${bridge.port}/__lanista`,
+      token: bridge.token,
+      game: GAME,
+      openSocket,
+      ...options,
+    });
     this.#open.push(() => client.close());
     return Object.assign(client, { sockets });
   }

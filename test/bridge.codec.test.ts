@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ByteWriter } from '../sdk/base/bytes.ts';
-import { createCommandOutbox, createEventOutbox, decodeCommands, decodeEvents, MAX_BRIDGE_BATCH_BYTES, MAX_BRIDGE_ENTRIES } from '../sdk/bridge/index.ts';
+import {
+  createCommandOutbox,
+  createEventOutbox,
+  decodeCommands,
+  decodeEvents,
+  MAX_BRIDGE_BATCH_BYTES,
+  MAX_BRIDGE_ENTRIES,
+} from '../sdk/bridge/index.ts';
 import type { PageCommand, ProcessEvent } from '../sdk/bridge/index.ts';
 import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 
@@ -14,8 +21,23 @@ const word = fc.string({ maxLength: 40, unit: 'binary' });
 const name = word.filter((text) => text.length <= 128);
 
 const command: fc.Arbitrary<PageCommand> = fc.oneof(
-  fc.record({ type: fc.constant('hello' as const), version: fc.nat(255), token: name.filter((text) => text.length <= 64), game: fc.record({ id: fc.constant('g'), version: u16, schemaHash: u32 }) }),
-  fc.record({ type: fc.constant('open' as const), room: u32, request: fc.record({ type: fc.constant('create' as const), name, max: fc.nat(32), code: fc.option(fc.constant('CODE'), { nil: undefined }), spectate: fc.boolean() }) }),
+  fc.record({
+    type: fc.constant('hello' as const),
+    version: fc.nat(255),
+    token: name.filter((text) => text.length <= 64),
+    game: fc.record({ id: fc.constant('g'), version: u16, schemaHash: u32 }),
+  }),
+  fc.record({
+    type: fc.constant('open' as const),
+    room: u32,
+    request: fc.record({
+      type: fc.constant('create' as const),
+      name,
+      max: fc.nat(32),
+      code: fc.option(fc.constant('CODE'), { nil: undefined }),
+      spectate: fc.boolean(),
+    }),
+  }),
   fc.record({ type: fc.constant('send' as const), room: u32, peer: u16, channel, lane: fc.nat(7), bytes }),
   fc.record({ type: fc.constant('flush' as const), room: u32 }),
   fc.record({ type: fc.constant('ping' as const), stamp: ms }),
@@ -38,7 +60,14 @@ const event: fc.Arbitrary<ProcessEvent> = fc.oneof(
       term: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
       host: u16,
       peers: fc.array(
-        fc.record({ peer: u16, slot: fc.nat(31).map((slot) => slot as Slot), status: fc.constantFrom('present' as const, 'away' as const), spectator: fc.boolean(), eligible: fc.boolean(), via: fc.option(u16, { nil: undefined }) }),
+        fc.record({
+          peer: u16,
+          slot: fc.nat(31).map((slot) => slot as Slot),
+          status: fc.constantFrom('present' as const, 'away' as const),
+          spectator: fc.boolean(),
+          eligible: fc.boolean(),
+          via: fc.option(u16, { nil: undefined }),
+        }),
         { maxLength: 32 },
       ),
     }),

@@ -39,11 +39,14 @@ interface Answer {
 
 function ask(path: string, options: { method?: string; host?: string } = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port: bridge.port, path, method: options.method ?? 'GET', headers: { Host: options.host ?? `127.0.0.1:${bridge.port}` } }, (response) => {
-      let body = '';
-      response.on('data', (part) => (body += String(part)));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
-    });
+    const asked = request(
+      { host: '127.0.0.1', port: bridge.port, path, method: options.method ?? 'GET', headers: { Host: options.host ?? `127.0.0.1:${bridge.port}` } },
+      (response) => {
+        let body = '';
+        response.on('data', (part) => (body += String(part)));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+      },
+    );
     asked.on('error', reject);
     asked.end();
   });
@@ -130,7 +133,9 @@ describe('bridge: who gets in', () => {
     expect(await greet(token)).toBe(4_001);
     expect(await greet(new Uint8Array(0))).toBe(4_001);
     expect(await greet(new Uint8Array(5_000))).toBe(4_001);
-    expect(await greet(batch(hello(token), { type: 'send', room: 1, peer: 1, channel: 'reliable', lane: 0, bytes: new Uint8Array(5_000) }))).toBe(4_001);
+    expect(await greet(batch(hello(token), { type: 'send', room: 1, peer: 1, channel: 'reliable', lane: 0, bytes: new Uint8Array(5_000) }))).toBe(
+      4_001,
+    );
     const began = performance.now();
     expect(await greet(undefined)).toBe(4_001);
     expect(performance.now() - began).toBeLessThan(3_500);
@@ -148,14 +153,34 @@ describe('bridge: who gets in', () => {
     expect(page.headers['content-security-policy']).toContain("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:");
     expect(page.headers['content-security-policy']).toContain("frame-ancestors 'none'");
     expect(page.headers['access-control-allow-origin']).toBeUndefined();
-    expect((await ask('/assets/main-abc.js?v=1')).headers).toMatchObject({ 'content-type': 'text/javascript; charset=utf-8', 'cache-control': expect.stringContaining('immutable') });
+    expect((await ask('/assets/main-abc.js?v=1')).headers).toMatchObject({
+      'content-type': 'text/javascript; charset=utf-8',
+      'cache-control': expect.stringContaining('immutable'),
+    });
     expect(await ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) expect([method, (await ask('/', { method })).status]).toEqual([method, 405]);
-    for (const host of ['evil.example', `evil.example:${bridge.port}`, '127.0.0.1', `127.0.0.1:${bridge.port + 1}`]) expect([host, (await ask('/', { host })).status]).toEqual([host, 403]);
+    for (const host of ['evil.example', `evil.example:${bridge.port}`, '127.0.0.1', `127.0.0.1:${bridge.port + 1}`])
+      expect([host, (await ask('/', { host })).status]).toEqual([host, 403]);
   });
 
-  test('[BR23] no path leads out of the page\'s folder', async () => {
-    const paths = ['/../secret.txt', '/..%2fsecret.txt', '/%2e%2e/secret.txt', '/assets/../../secret.txt', '/..%5csecret.txt', '/.env', '/%2eenv', '/link.txt', '/index.html%00.js', '//etc/passwd', '/c:/x', '/%', '/assets', '/assets/', '/index.html.'];
+  test("[BR23] no path leads out of the page's folder", async () => {
+    const paths = [
+      '/../secret.txt',
+      '/..%2fsecret.txt',
+      '/%2e%2e/secret.txt',
+      '/assets/../../secret.txt',
+      '/..%5csecret.txt',
+      '/.env',
+      '/%2eenv',
+      '/link.txt',
+      '/index.html%00.js',
+      '//etc/passwd',
+      '/c:/x',
+      '/%',
+      '/assets',
+      '/assets/',
+      '/index.html.',
+    ];
     for (const path of paths) {
       const answer = await ask(path);
       expect([path, answer.status >= 400 && answer.status < 500, answer.body.includes('secret')]).toEqual([path, true, false]);

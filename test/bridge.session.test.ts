@@ -111,7 +111,7 @@ describe('bridge: a seat seen from the page', () => {
     await until(() => port.send(0, OTHER, 'reliable', chunk(sent)));
   });
 
-  test('[BR8] room time is the process\'s within the stated error, and never runs backwards', async () => {
+  test("[BR8] room time is the process's within the stated error, and never runs backwards", async () => {
     await using bench = new Bench();
     const page = await bench.page(await bench.start());
     const port = await page.open(join());
@@ -143,7 +143,20 @@ describe('bridge: a seat seen from the page', () => {
   test('[BR10] the list of rooms is live while anybody watches', async () => {
     await using bench = new Bench();
     const page = await bench.page(await bench.start());
-    const room = { id: '00' as never, name: 'Näst ☂', players: 2, max: 8, locked: true, pingMs: 1.5, gameId: 'g', version: 3, schemaHash: 4, compatible: false, reason: 'runs 1.3', address: '127.0.0.1:1' };
+    const room = {
+      id: '00' as never,
+      name: 'Näst ☂',
+      players: 2,
+      max: 8,
+      locked: true,
+      pingMs: 1.5,
+      gameId: 'g',
+      version: 3,
+      schemaHash: 4,
+      compatible: false,
+      reason: 'runs 1.3',
+      address: '127.0.0.1:1',
+    };
     const seen: unknown[] = [];
     const watching = page.watchRooms((rooms) => seen.push(rooms));
     expect(seen).toEqual([[]]);
@@ -225,7 +238,7 @@ describe('bridge: pages come and go', () => {
     expect((await bench.page(bridge)).kept).toBeUndefined();
   });
 
-  test('[BR14] a lost socket closes the page\'s rooms and is opened again, with the list watched as before', async () => {
+  test("[BR14] a lost socket closes the page's rooms and is opened again, with the list watched as before", async () => {
     await using bench = new Bench();
     const bridge = await bench.start();
     const page = await bench.page(bridge);
@@ -313,7 +326,10 @@ describe('bridge: pages come and go', () => {
     const bridge = await bench.start();
     const error = await startBridge({ lan: bench.lan, port: bridge.port }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(LanError);
-    expect(error).toMatchObject({ code: 'bind-failed', message: `Port ${bridge.port} on 127.0.0.1 is taken by another program. Choose another with --port, or --port 0 for any free one.` });
+    expect(error).toMatchObject({
+      code: 'bind-failed',
+      message: `Port ${bridge.port} on 127.0.0.1 is taken by another program. Choose another with --port, or --port 0 for any free one.`,
+    });
   });
 
   test('[BR18] a page built from another version of the game is told to reload', async () => {

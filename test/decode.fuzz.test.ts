@@ -60,7 +60,24 @@ describe('mutated datagrams', () => {
     rig.pair(rig.add(), rig.add());
     const nonce = new Uint8Array(8);
     seen.push(encodeWho({ nonce, roomTag: new Uint8Array(8), gameId: 'game' }).slice());
-    seen.push(encodeHere({ nonce, facts: { roomId: '00112233445566778899aabbccddeeff' as RoomId, name: 'x', players: 1, max: 2, locked: false, gameId: 'g', version: 1, schemaHash: 1, peer: 'abcdefghijklmnop' as PeerId, joinPort: 1, members: [] } }).slice());
+    seen.push(
+      encodeHere({
+        nonce,
+        facts: {
+          roomId: '00112233445566778899aabbccddeeff' as RoomId,
+          name: 'x',
+          players: 1,
+          max: 2,
+          locked: false,
+          gameId: 'g',
+          version: 1,
+          schemaHash: 1,
+          peer: 'abcdefghijklmnop' as PeerId,
+          joinPort: 1,
+          members: [],
+        },
+      }).slice(),
+    );
     const decoders = [decodeHello, decodeCookie, decodeInit, decodeResp, decodeFin, decodeWho, decodeHere];
     for (let i = 0; i < ROUNDS; i++) {
       const bytes = mutate(rng, seen[rng.int(seen.length)]!);
@@ -70,7 +87,10 @@ describe('mutated datagrams', () => {
 
   it('[WI12] never make the payload decoder throw, nor accept what is not plain', () => {
     const rng = createRng(12);
-    const seeds = [encodePayload({ a: [1, -2, 3.5, 'text', null, true], b: { c: new Uint8Array(9) }, d: 'ü' }), encodePayload([[[[1]]], 4_000_000_000, 'x'.repeat(300)])];
+    const seeds = [
+      encodePayload({ a: [1, -2, 3.5, 'text', null, true], b: { c: new Uint8Array(9) }, d: 'ü' }),
+      encodePayload([[[[1]]], 4_000_000_000, 'x'.repeat(300)]),
+    ];
     let accepted = 0;
     for (let i = 0; i < ROUNDS * 2; i++) {
       const bytes = mutate(rng, seeds[rng.int(seeds.length)]!);
@@ -109,7 +129,8 @@ describe('mutated datagrams', () => {
         fed++;
         const socket = rng.chance(0.9) ? pick.socket : pick.socket === 'join' ? 'session' : 'join';
         target.endpoint.handleDatagram(rig.now, socket, 'stranger', 1, bytes);
-        for (let t = target.endpoint.pollTransmit(rig.now); t !== undefined; t = target.endpoint.pollTransmit(rig.now)) if (t.host === 'stranger') packetsOut++;
+        for (let t = target.endpoint.pollTransmit(rig.now); t !== undefined; t = target.endpoint.pollTransmit(rig.now))
+          if (t.host === 'stranger') packetsOut++;
       }
       // What was not dropped was a HELLO whose nonce was changed: it is answered, and nothing is kept of it.
       expect(total(target.endpoint.drops) - before).toBe(fed - packetsOut);
@@ -142,8 +163,22 @@ describe('mutated datagrams', () => {
     for (let life = 0; life < 200; life++) {
       const budget = new HeldBudget();
       const drops: string[] = [];
-      const sink: LinkSink = { onMessage: () => {}, onSilent: () => {}, onMoved: () => {}, onClosed: () => {}, onDrop: (reason) => drops.push(reason) };
-      const link = new Link(0, { id: 1 as LinkId, peer: 'abcdefghijklmnop' as PeerId, address: { host: 'h', port: 1 }, rng, random: (size) => new Uint8Array(size), budget, sink });
+      const sink: LinkSink = {
+        onMessage: () => {},
+        onSilent: () => {},
+        onMoved: () => {},
+        onClosed: () => {},
+        onDrop: (reason) => drops.push(reason),
+      };
+      const link = new Link(0, {
+        id: 1 as LinkId,
+        peer: 'abcdefghijklmnop' as PeerId,
+        address: { host: 'h', port: 1 },
+        rng,
+        random: (size) => new Uint8Array(size),
+        budget,
+        sink,
+      });
       let now = 0;
       for (let seq = 0; seq < 100; seq++) {
         now += 5;

@@ -95,7 +95,12 @@ describe('a match', () => {
     await table.join('Late');
     await table.run(3000);
     expect(table.hashes().size).toBe(1);
-    expect(table.players[2]?.match.coverage().slice(1).reduce((sum, cells) => sum + cells, 0)).toBeGreaterThan(20);
+    expect(
+      table.players[2]?.match
+        .coverage()
+        .slice(1)
+        .reduce((sum, cells) => sum + cells, 0),
+    ).toBeGreaterThan(20);
   });
 
   it('keeps its timer when the host leaves', async () => {

@@ -21,7 +21,10 @@ interface Ended {
 
 /** Runs the game; once `until` has been printed it gets Ctrl-C. */
 function run(flags: readonly string[], until?: RegExp): Promise<Ended> {
-  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', 'demo-game/process/main.ts', ...flags], { cwd: root, env: { ...process.env, LANISTA_HOME: home } });
+  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', 'demo-game/process/main.ts', ...flags], {
+    cwd: root,
+    env: { ...process.env, LANISTA_HOME: home },
+  });
   return new Promise((resolve) => {
     let output = '';
     let asked = false;

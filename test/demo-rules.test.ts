@@ -36,7 +36,9 @@ describe('floor', () => {
   it('is the same whatever the order of the strokes', () => {
     fc.assert(
       fc.property(
-        fc.array(stroke, { maxLength: 80 }).chain((strokes) => fc.tuple(fc.constant(strokes), fc.shuffledSubarray(strokes, { minLength: strokes.length, maxLength: strokes.length }))),
+        fc
+          .array(stroke, { maxLength: 80 })
+          .chain((strokes) => fc.tuple(fc.constant(strokes), fc.shuffledSubarray(strokes, { minLength: strokes.length, maxLength: strokes.length }))),
         ([strokes, shuffled]) => {
           expect(painted(shuffled).hash()).toBe(painted(strokes).hash());
         },
@@ -46,7 +48,10 @@ describe('floor', () => {
   });
 
   it('takes a stroke twice as once', () => {
-    fc.assert(fc.property(fc.array(stroke, { maxLength: 30 }), (strokes) => painted([...strokes, ...strokes]).hash() === painted(strokes).hash()), { numRuns: 50 });
+    fc.assert(
+      fc.property(fc.array(stroke, { maxLength: 30 }), (strokes) => painted([...strokes, ...strokes]).hash() === painted(strokes).hash()),
+      { numRuns: 50 },
+    );
   });
 
   it('begins a round at the same floor, whether the strokes or the round came first', () => {
@@ -133,21 +138,28 @@ describe('strokes', () => {
 describe('movement', () => {
   it('keeps blobs in the arena and out of walls, wherever they push', () => {
     fc.assert(
-      fc.property(fc.nat(maps.length - 1), fc.nat(15), fc.array(fc.tuple(fc.float({ min: -1, max: 1, noNaN: true }), fc.float({ min: -1, max: 1, noNaN: true })), { maxLength: 60 }), (number, slot, moves) => {
-        const map = mapOf(number);
-        const body = { ...startPosition(slot), vx: 0, vy: 0 };
-        for (const [x, y] of moves) for (let i = 0; i < 5; i++) moveBody(body, x, y, 900, 1 / 60, map);
-        keepOutside(body, blobRadius, map);
-        expect(insideWall(map, body.x, body.y)).toBe(false);
-        expect(body.x).toBeGreaterThanOrEqual(blobRadius);
-        expect(body.y).toBeLessThanOrEqual(worldHeight - blobRadius);
-      }),
+      fc.property(
+        fc.nat(maps.length - 1),
+        fc.nat(15),
+        fc.array(fc.tuple(fc.float({ min: -1, max: 1, noNaN: true }), fc.float({ min: -1, max: 1, noNaN: true })), { maxLength: 60 }),
+        (number, slot, moves) => {
+          const map = mapOf(number);
+          const body = { ...startPosition(slot), vx: 0, vy: 0 };
+          for (const [x, y] of moves) for (let i = 0; i < 5; i++) moveBody(body, x, y, 900, 1 / 60, map);
+          keepOutside(body, blobRadius, map);
+          expect(insideWall(map, body.x, body.y)).toBe(false);
+          expect(body.x).toBeGreaterThanOrEqual(blobRadius);
+          expect(body.y).toBeLessThanOrEqual(worldHeight - blobRadius);
+        },
+      ),
       { numRuns: 60 },
     );
   });
 
   it('starts every slot on open floor of every map', () => {
-    for (const map of maps) for (let slot = 0; slot < 32; slot++) expect(insideWall(map, startPosition(slot).x, startPosition(slot).y), `${map.name}, slot ${slot}`).toBe(false);
+    for (const map of maps)
+      for (let slot = 0; slot < 32; slot++)
+        expect(insideWall(map, startPosition(slot).x, startPosition(slot).y), `${map.name}, slot ${slot}`).toBe(false);
   });
 });
 
@@ -206,8 +218,19 @@ describe('scores', () => {
   });
 
   it('put most floor first, and name everybody', () => {
-    const table = standings([50, 10, 40, 0], new Map([[1, ['Ann']], [2, ['Bo']], [3, ['Cy']]]));
-    expect(table.map((line) => [line.paint, line.share, line.names[0]])).toEqual([[2, 0.4, 'Bo'], [1, 0.1, 'Ann'], [3, 0, 'Cy']]);
+    const table = standings(
+      [50, 10, 40, 0],
+      new Map([
+        [1, ['Ann']],
+        [2, ['Bo']],
+        [3, ['Cy']],
+      ]),
+    );
+    expect(table.map((line) => [line.paint, line.share, line.names[0]])).toEqual([
+      [2, 0.4, 'Bo'],
+      [1, 0.1, 'Ann'],
+      [3, 0, 'Cy'],
+    ]);
   });
 
   it('give every player a paint of its own while there are any', () => {

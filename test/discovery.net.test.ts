@@ -51,7 +51,23 @@ async function process1(switches: DiscoverySwitches, room?: string, facts?: Part
     interfaces: ['127.0.0.1'],
     switches,
     known: new KnownPeers(undefined, ''),
-    facts: () => (open ? { roomId: room as RoomId, name: 'Friday', players: 1, max: 8, locked: false, gameId: GAME.id, version: 1, schemaHash: 9, peer: self, joinPort: udp.joinPort, members: [], ...facts } : undefined),
+    facts: () =>
+      open
+        ? {
+            roomId: room as RoomId,
+            name: 'Friday',
+            players: 1,
+            max: 8,
+            locked: false,
+            gameId: GAME.id,
+            version: 1,
+            schemaHash: 9,
+            peer: self,
+            joinPort: udp.joinPort,
+            members: [],
+            ...facts,
+          }
+        : undefined,
     onMember: (address) => void members.push(`${address.host}:${address.port}`),
     onNetworkChange: () => undefined,
   });
@@ -128,7 +144,8 @@ it('[DI16] HERE that answers no question of ours is not listed, and WHO is answe
     bytes += message.length;
   });
   const { encodeHere, encodeWho } = await import('../sdk/wire/datagram.ts');
-  for (let i = 0; i < 200; i++) stranger.send(Uint8Array.from(encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: GAME.id })), a.udp.joinPort, '127.0.0.1');
+  for (let i = 0; i < 200; i++)
+    stranger.send(Uint8Array.from(encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: GAME.id })), a.udp.joinPort, '127.0.0.1');
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(answers).toBeGreaterThan(0);
   expect(answers).toBeLessThan(20);
@@ -136,7 +153,19 @@ it('[DI16] HERE that answers no question of ours is not listed, and WHO is answe
   const searcher = await process1(ONLY.mdns);
   using watch = searcher.discovery.watch(() => undefined);
   void watch;
-  const facts = { roomId: id('f') as RoomId, name: 'Trap', players: 1, max: 8, locked: false, gameId: GAME.id, version: 1, schemaHash: 9, peer: 'aaaaaaaaaaaaaaaa' as PeerId, joinPort: stranger.address().port, members: [] };
+  const facts = {
+    roomId: id('f') as RoomId,
+    name: 'Trap',
+    players: 1,
+    max: 8,
+    locked: false,
+    gameId: GAME.id,
+    version: 1,
+    schemaHash: 9,
+    peer: 'aaaaaaaaaaaaaaaa' as PeerId,
+    joinPort: stranger.address().port,
+    members: [],
+  };
   stranger.send(Uint8Array.from(encodeHere({ nonce: new Uint8Array(8), facts })), searcher.udp.joinPort, '127.0.0.1');
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(searcher.discovery.rooms.listings.some((room) => room.name === 'Trap')).toBe(false);
@@ -159,12 +188,24 @@ it('[DI17] 10,000 mutated packets into the live mDNS socket: none throws, none b
     const bytes = dnsPacket.encode(
       i % 3 === 0
         ? { type: 'query', questions: [{ name: SERVICE, type: 'PTR' }] }
-        : { type: 'response', answers: [{ name: SERVICE, type: 'PTR', ttl: 120, data: fqdn }], additionals: [{ name: fqdn, type: 'SRV', ttl: 120, data: { port: 1 + (i % 60_000), target: 'x.local' } }, ...(i % 2 === 0 ? [{ name: fqdn, type: 'TXT' as const, ttl: 120, data: ['g=other'] }] : [])] },
+        : {
+            type: 'response',
+            answers: [{ name: SERVICE, type: 'PTR', ttl: 120, data: fqdn }],
+            additionals: [
+              { name: fqdn, type: 'SRV', ttl: 120, data: { port: 1 + (i % 60_000), target: 'x.local' } },
+              ...(i % 2 === 0 ? [{ name: fqdn, type: 'TXT' as const, ttl: 120, data: ['g=other'] }] : []),
+            ],
+          },
     ) as Buffer;
     if (i % 5 !== 0) for (let n = rng.int(4); n >= 0; n--) bytes[rng.int(bytes.length)] = rng.int(256);
     const start = performance.now();
     const cpu = process.cpuUsage();
-    socket.handlePacket(bytes, { address: `127.${1 + (i >> 14)}.${(i >> 7) & 127}.${1 + (i & 127)}`, port: 5_353, family: 'IPv4', size: bytes.length });
+    socket.handlePacket(bytes, {
+      address: `127.${1 + (i >> 14)}.${(i >> 7) & 127}.${1 + (i & 127)}`,
+      port: 5_353,
+      family: 'IPv4',
+      size: bytes.length,
+    });
     const used = process.cpuUsage(cpu);
     // On a busy machine the scheduler takes wall time that is not ours.
     longestMs = Math.max(longestMs, Math.min(performance.now() - start, (used.user + used.system) / 1_000));
@@ -184,16 +225,29 @@ it('[DI18] the advert names neither machine nor user, stays within 200 bytes of 
   await new Promise<void>((resolve) => listener.bind(5_353, '0.0.0.0', () => resolve()));
   listener.addMembership('224.0.0.251', '127.0.0.1');
   const a = await process1(ONLY.mdns, id('8'));
-  const ours = (): any[] => heard.map((bytes) => dnsPacket.decode(bytes) as any).filter((packet) => packet.type === 'response' && [...packet.answers, ...packet.additionals].some((record: any) => record.type === 'SRV' && record.data.port === a.udp.joinPort));
+  const ours = (): any[] =>
+    heard
+      .map((bytes) => dnsPacket.decode(bytes) as any)
+      .filter(
+        (packet) =>
+          packet.type === 'response' &&
+          [...packet.answers, ...packet.additionals].some((record: any) => record.type === 'SRV' && record.data.port === a.udp.joinPort),
+      );
   await until(() => ours().length >= 2, 2_500);
-  for (const bytes of heard) for (const secret of [hostname(), userInfo().username]) if (secret.length > 3) expect(bytes.includes(secret)).toBe(false);
+  for (const bytes of heard)
+    for (const secret of [hostname(), userInfo().username]) if (secret.length > 3) expect(bytes.includes(secret)).toBe(false);
   const records = [...ours()[0].answers, ...ours()[0].additionals];
   const txt = records.find((record: any) => record.type === 'TXT').data as Buffer[];
   expect(txt.map((line) => line.toString().split('=')[0])).toEqual(['txtvers', 'v', 'id', 'g', 's']);
   expect(txt.reduce((sum, line) => sum + line.length + 1, 0)).toBeLessThanOrEqual(200);
   expect(records.filter((record: any) => record.type === 'A').map((record: any) => record.data)).toEqual(['127.0.0.1']);
   expect(records.every((record: any) => record.ttl === 120)).toBe(true);
-  expect(records.filter((record: any) => record.flush).map((record: any) => record.type).sort()).toEqual(['A', 'SRV', 'TXT']);
+  expect(
+    records
+      .filter((record: any) => record.flush)
+      .map((record: any) => record.type)
+      .sort(),
+  ).toEqual(['A', 'SRV', 'TXT']);
   const before = ours().length;
   await a.close();
   await until(() => ours().filter((packet) => packet.answers.some((record: any) => record.ttl === 0)).length === 2, 500);

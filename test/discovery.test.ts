@@ -15,7 +15,14 @@ import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
 import { describeSendError, whyIncompatible } from '../sdk/node/discovery/words.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
 
-const nic = (address: string, netmask: string, internal = false): any => ({ address, netmask, family: 'IPv4', mac: '02:00:00:00:00:01', internal, cidr: null });
+const nic = (address: string, netmask: string, internal = false): any => ({
+  address,
+  netmask,
+  family: 'IPv4',
+  mac: '02:00:00:00:00:01',
+  internal,
+  cidr: null,
+});
 const lo = { lo: [nic('127.0.0.1', '255.0.0.0', true)] };
 
 describe('interfaces', () => {
@@ -142,7 +149,10 @@ describe('packet walker', () => {
   });
 
   it('[DI4] writes responses and known answers that an independent decoder reads', () => {
-    const response = encodeResponse([{ name: SERVICE, type: DNS_TYPE.PTR, ttlS: 120, flush: false, data: encodeName(`ln-x.${SERVICE}`) }], [{ name: 'ln-x.local', type: DNS_TYPE.A, ttlS: 120, flush: true, data: Uint8Array.of(10, 0, 0, 5) }]);
+    const response = encodeResponse(
+      [{ name: SERVICE, type: DNS_TYPE.PTR, ttlS: 120, flush: false, data: encodeName(`ln-x.${SERVICE}`) }],
+      [{ name: 'ln-x.local', type: DNS_TYPE.A, ttlS: 120, flush: true, data: Uint8Array.of(10, 0, 0, 5) }],
+    );
     const decoded = dnsPacket.decode(Buffer.from(response)) as any;
     expect(decoded.answers[0]).toMatchObject({ name: SERVICE, data: `ln-x.${SERVICE}`, ttl: 120 });
     expect(decoded.additionals[0]).toMatchObject({ data: '10.0.0.5', flush: true });
@@ -200,8 +210,22 @@ describe('room list', () => {
   it('[DI6] lists what answered, and says in words what does not fit', () => {
     const list = new RoomList(SELF, GAME);
     expect(list.heard(0, AT, FACTS, 4)).toBe(true);
-    expect(list.listings[0]).toMatchObject({ id: FACTS.roomId, name: 'Friday', players: 2, max: 16, pingMs: 4, compatible: true, reason: undefined, address: '10.0.0.5:29798' });
-    list.heard(1, { host: '10.0.0.6', port: 29_798 }, { ...FACTS, roomId: 'ff'.repeat(16) as RoomId, version: 4, peer: 'bbbbbbbbbbbbbbbb' as PeerId }, 4);
+    expect(list.listings[0]).toMatchObject({
+      id: FACTS.roomId,
+      name: 'Friday',
+      players: 2,
+      max: 16,
+      pingMs: 4,
+      compatible: true,
+      reason: undefined,
+      address: '10.0.0.5:29798',
+    });
+    list.heard(
+      1,
+      { host: '10.0.0.6', port: 29_798 },
+      { ...FACTS, roomId: 'ff'.repeat(16) as RoomId, version: 4, peer: 'bbbbbbbbbbbbbbbb' as PeerId },
+      4,
+    );
     expect(list.listings.find((room) => room.version === 4)).toMatchObject({ compatible: false, reason: 'runs version 4, you run version 3' });
     expect(list.heard(2, AT, { ...FACTS, peer: SELF }, 1)).toBe(false);
     expect(list.heard(2, AT, { ...FACTS, gameId: 'other' }, 1)).toBe(false);
@@ -269,7 +293,16 @@ describe('codes and words', () => {
 
   it('[DI10] the registry believes only what it writes', () => {
     expect(parseLocalEntry('{"pid":12,"host":"127.0.0.1","port":29798}')).toEqual({ pid: 12, address: { host: '127.0.0.1', port: 29_798 } });
-    for (const text of ['', '[]', 'null', '{"pid":"1","host":"127.0.0.1","port":1}', '{"pid":1,"host":"a.b","port":1}', '{"pid":1,"host":"127.0.0.1","port":0}', '{']) expect(parseLocalEntry(text)).toBeUndefined();
+    for (const text of [
+      '',
+      '[]',
+      'null',
+      '{"pid":"1","host":"127.0.0.1","port":1}',
+      '{"pid":1,"host":"a.b","port":1}',
+      '{"pid":1,"host":"127.0.0.1","port":0}',
+      '{',
+    ])
+      expect(parseLocalEntry(text)).toBeUndefined();
   });
 
   it('[DI11] says in words why sending fails', () => {

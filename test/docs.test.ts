@@ -19,7 +19,12 @@ interface Block {
 }
 
 function blocks(): Block[] {
-  const documents = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+  const documents = [
+    'README.md',
+    ...readdirSync(join(root, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ];
   return documents.flatMap((path) => {
     const text = readFileSync(join(root, path), 'utf8');
     return [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gmu)].map((match, at) => ({
@@ -41,12 +46,25 @@ it('code in the documents compiles', () => {
       extends: '../../test/tsconfig.json',
       include: ['*.ts'],
       references: [],
-      compilerOptions: { composite: false, incremental: false, declaration: false, declarationMap: false, emitDeclarationOnly: false, noEmit: true, rootDir: '../..', noUnusedLocals: false },
+      compilerOptions: {
+        composite: false,
+        incremental: false,
+        declaration: false,
+        declarationMap: false,
+        emitDeclarationOnly: false,
+        noEmit: true,
+        rootDir: '../..',
+        noUnusedLocals: false,
+      },
     }),
   );
   let errors = '';
   try {
-    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', out, '--pretty', 'false'], { cwd: root, encoding: 'utf8', stdio: 'pipe' });
+    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', out, '--pretty', 'false'], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
   } catch (error) {
     errors = String((error as { stdout?: string }).stdout ?? error);
     for (const block of found) errors = errors.replaceAll(`.cache/docs/${block.file}`, block.source);

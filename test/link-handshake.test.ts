@@ -154,7 +154,8 @@ describe('handshake', () => {
       b.endpoint.handleDatagram(rig.now, 'join', victim.host, JOIN_PORT, bytes);
     }
     let out = 0;
-    for (let t = b.endpoint.pollTransmit(rig.now); t !== undefined; t = b.endpoint.pollTransmit(rig.now)) if (t.host === victim.host) out += t.bytes.length;
+    for (let t = b.endpoint.pollTransmit(rig.now); t !== undefined; t = b.endpoint.pollTransmit(rig.now))
+      if (t.host === victim.host) out += t.bytes.length;
     expect(out).toBeLessThanOrEqual(sent / 2);
     expect(b.endpoint.load.halfOpen).toBe(0);
   });

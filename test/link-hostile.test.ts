@@ -9,7 +9,15 @@ import type { CloseReason, LinkId } from '../sdk/link/endpoint-types.ts';
 import { HeldBudget } from '../sdk/link/held-budget.ts';
 import { Link } from '../sdk/link/link.ts';
 import { FrameWriter } from '../sdk/wire/frame.ts';
-import { ERROR_BUDGET, LANE_WINDOW_MESSAGES, MAX_HELD_BYTES, MAX_MESSAGE_BYTES, MAX_OPEN_REASSEMBLIES, MAX_RECEIVE_HELD_BYTES, SKIP_SEQ_MAX } from '../sdk/wire/limits.ts';
+import {
+  ERROR_BUDGET,
+  LANE_WINDOW_MESSAGES,
+  MAX_HELD_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_OPEN_REASSEMBLIES,
+  MAX_RECEIVE_HELD_BYTES,
+  SKIP_SEQ_MAX,
+} from '../sdk/wire/limits.ts';
 
 interface Victim {
   readonly link: Link;
@@ -34,7 +42,13 @@ function victim(budget = new HeldBudget(), seed = 1): Victim {
       rng: createRng(seed),
       random: (size) => new Uint8Array(size),
       budget,
-      sink: { onMessage: (_l, _c, _n, bytes) => messages.push(bytes), onSilent: () => {}, onMoved: () => {}, onClosed: (_l, reason) => (it.closed = reason), onDrop: (reason) => drops.push(reason) },
+      sink: {
+        onMessage: (_l, _c, _n, bytes) => messages.push(bytes),
+        onSilent: () => {},
+        onMoved: () => {},
+        onClosed: (_l, reason) => (it.closed = reason),
+        onDrop: (reason) => drops.push(reason),
+      },
     }),
   };
   return it;
@@ -132,7 +146,8 @@ describe('fragments', () => {
     const budget = new HeldBudget();
     for (let peer = 0; peer < 31; peer++) {
       const it = victim(budget, peer);
-      for (let id = 0; id < 100; id++) feed(it, (w) => w.fragment(id % 8, id, 0, Math.ceil(MAX_MESSAGE_BYTES / 1_120), new Uint8Array(MAX_MESSAGE_BYTES)));
+      for (let id = 0; id < 100; id++)
+        feed(it, (w) => w.fragment(id % 8, id, 0, Math.ceil(MAX_MESSAGE_BYTES / 1_120), new Uint8Array(MAX_MESSAGE_BYTES)));
     }
     expect(budget.usedBytes).toBeLessThanOrEqual(31 * (MAX_RECEIVE_HELD_BYTES + 64));
     expect(budget.usedBytes).toBeLessThanOrEqual(MAX_HELD_BYTES);

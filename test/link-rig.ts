@@ -46,7 +46,15 @@ export class Rig {
   add(host = `h${this.nodes.length}`, roomId: RoomId = ROOM, prologue = new Uint8Array([1]), given?: KeyPair, provider?: CryptoProvider): Node {
     const crypto = provider ?? createSimCrypto(createRng(this.#seed * 1_000 + ++this.#made), this.#registry);
     const identity = given ?? crypto.generateKeyPair();
-    const endpoint = new Endpoint({ crypto, rng: createRng(this.#seed * 100 + this.#made), identity, roomId, joinPort: JOIN_PORT, sessionPort: SESSION_PORT, prologue });
+    const endpoint = new Endpoint({
+      crypto,
+      rng: createRng(this.#seed * 100 + this.#made),
+      identity,
+      roomId,
+      joinPort: JOIN_PORT,
+      sessionPort: SESSION_PORT,
+      prologue,
+    });
     endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
     const node: Node = { host, endpoint, events: [], bytesOut: 0, bytesIn: 0, datagramsOut: 0, paused: false };
     this.nodes.push(node);
@@ -91,7 +99,10 @@ export class Rig {
       }
       // An endpoint that asks to be called at once, again and again, would hang a real process.
       this.#spins = next > this.now ? 0 : this.#spins + 1;
-      if (this.#spins > 2_000) throw new Error(`busy loop at ${this.now}: ${this.nodes.map((n) => `${n.endpoint.pollTimeout()} ${JSON.stringify(n.endpoint.load)}`).join(', ')}`);
+      if (this.#spins > 2_000)
+        throw new Error(
+          `busy loop at ${this.now}: ${this.nodes.map((n) => `${n.endpoint.pollTimeout()} ${JSON.stringify(n.endpoint.load)}`).join(', ')}`,
+        );
       this.now = Math.max(this.now, next);
       for (let d = this.net.poll(this.now); d !== undefined; d = this.net.poll(this.now)) {
         const to = d.to;
@@ -117,7 +128,8 @@ export class Rig {
   /** Connects and runs until both sides are linked. */
   pair(a: Node, b: Node, ms = 5_000): [LinkId, LinkId] {
     this.connect(a, b);
-    if (!this.run(ms, () => linkOf(a, b) !== undefined && linkOf(b, a) !== undefined)) throw new Error(`not linked: ${JSON.stringify(a.events)} ${JSON.stringify(b.endpoint.drops)}`);
+    if (!this.run(ms, () => linkOf(a, b) !== undefined && linkOf(b, a) !== undefined))
+      throw new Error(`not linked: ${JSON.stringify(a.events)} ${JSON.stringify(b.endpoint.drops)}`);
     return [linkOf(a, b)!, linkOf(b, a)!];
   }
 }

@@ -4,9 +4,15 @@
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import { swarmOptions } from '../sdk/testing/netem.ts';
-import { LINK_TIMEOUT_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_SEND_HELD_BYTES, MTU_CEILING_BYTES, MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
+import {
+  LINK_TIMEOUT_MS,
+  MAX_DATAGRAM_MESSAGE_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_SEND_HELD_BYTES,
+  MTU_CEILING_BYTES,
+  MTU_FLOOR_BYTES,
+} from '../sdk/wire/limits.ts';
 import { Rig, linkOf, messagesOf, numberOf, numbered } from './link-rig.ts';
-
 
 describe('channels', () => {
   it('[LK20] delivers reliable messages exactly once, in order per lane, under 40 % loss, 25 % duplication, reordering and jitter', () => {
@@ -33,7 +39,8 @@ describe('channels', () => {
       });
       const got = messagesOf(b);
       expect(got).toHaveLength(total);
-      for (let lane = 0; lane < 3; lane++) expect(got.filter((m) => m.lane === lane).map((m) => numberOf(m.bytes))).toEqual(Array.from({ length: sent[lane]! }, (_, n) => n));
+      for (let lane = 0; lane < 3; lane++)
+        expect(got.filter((m) => m.lane === lane).map((m) => numberOf(m.bytes))).toEqual(Array.from({ length: sent[lane]! }, (_, n) => n));
       rig.run(5_000);
       expect(messagesOf(b)).toHaveLength(total);
       expect(a.endpoint.load.heldBytes).toBe(0);
@@ -53,7 +60,11 @@ describe('channels', () => {
     expect(a.endpoint.send(rig.now, link, 'reliable', new Uint8Array(0))).toBe(true);
     expect(a.endpoint.send(rig.now, link, 'reliable', new Uint8Array(1), 8)).toBe(false);
     rig.run(10_000, () => messagesOf(b).length === 2);
-    expect(messagesOf(b).map((m) => m.bytes.length).sort()).toEqual([0, MAX_MESSAGE_BYTES].sort());
+    expect(
+      messagesOf(b)
+        .map((m) => m.bytes.length)
+        .sort(),
+    ).toEqual([0, MAX_MESSAGE_BYTES].sort());
     expect(messagesOf(b).find((m) => m.lane === 2)!.bytes).toEqual(big);
   });
 
@@ -68,7 +79,9 @@ describe('channels', () => {
     }
     rig.run(500);
     for (const lane of [0, 1]) {
-      const got = messagesOf(b).filter((m) => m.lane === lane).map((m) => numberOf(m.bytes));
+      const got = messagesOf(b)
+        .filter((m) => m.lane === lane)
+        .map((m) => numberOf(m.bytes));
       expect(got.length).toBeGreaterThan(5);
       expect(got).toEqual([...new Set(got)].sort((x, y) => x - y));
     }
@@ -95,7 +108,8 @@ describe('channels', () => {
     const rig = new Rig({ delayMs: 1, mtuBytes: MTU_FLOOR_BYTES });
     const [a, b] = [rig.add(), rig.add()];
     const [link] = rig.pair(a, b);
-    for (const channel of ['sequenced', 'unreliable'] as const) expect(a.endpoint.send(rig.now, link, channel, new Uint8Array(MAX_DATAGRAM_MESSAGE_BYTES))).toBe(true);
+    for (const channel of ['sequenced', 'unreliable'] as const)
+      expect(a.endpoint.send(rig.now, link, channel, new Uint8Array(MAX_DATAGRAM_MESSAGE_BYTES))).toBe(true);
     a.endpoint.flush(rig.now);
     rig.run(100);
     expect(messagesOf(b)).toHaveLength(2);
@@ -213,7 +227,11 @@ describe('life of a link', () => {
   });
 
   it('[LK35] finds the MTU of the path, and the floor where nothing larger passes', () => {
-    for (const [mtu, want] of [[1_500, MTU_CEILING_BYTES], [1_400, 1_372], [1_200, MTU_FLOOR_BYTES]] as const) {
+    for (const [mtu, want] of [
+      [1_500, MTU_CEILING_BYTES],
+      [1_400, 1_372],
+      [1_200, MTU_FLOOR_BYTES],
+    ] as const) {
       const rig = new Rig({ delayMs: 1, mtuBytes: mtu });
       const [a, b] = [rig.add(), rig.add()];
       const [link] = rig.pair(a, b);
@@ -321,7 +339,10 @@ describe('life of a link', () => {
       const rng = createRng(seed);
       const sent = [0, 0];
       for (let step = 0; step < 300; step++) {
-        for (const [i, node, link] of [[0, a, la], [1, b, lb]] as const) {
+        for (const [i, node, link] of [
+          [0, a, la],
+          [1, b, lb],
+        ] as const) {
           if (rng.chance(0.5) && node.endpoint.send(rig.now, link, 'reliable', numbered(sent[i]!, rng.chance(0.05) ? 5_000 : 20))) sent[i]!++;
           node.endpoint.send(rig.now, link, 'unreliable', numbered(step, 100));
           node.endpoint.flush(rig.now);
@@ -330,8 +351,13 @@ describe('life of a link', () => {
       }
       rig.net.heal();
       rig.run(10_000);
-      for (const [i, node] of [[1, a], [0, b]] as const) {
-        const got = messagesOf(node).filter((m) => m.channel === 'reliable').map((m) => numberOf(m.bytes));
+      for (const [i, node] of [
+        [1, a],
+        [0, b],
+      ] as const) {
+        const got = messagesOf(node)
+          .filter((m) => m.channel === 'reliable')
+          .map((m) => numberOf(m.bytes));
         expect([seed, got.length]).toEqual([seed, sent[i]]);
         expect(got).toEqual(got.map((_, n) => n));
       }

@@ -53,7 +53,12 @@ function seat(room: RoomPort) {
     present: () => room.roster().peers.filter((peer) => peer.status === 'present').length,
     heard: () => events.flatMap((event) => (event.type === 'message' ? [Buffer.from(event.bytes).toString()] : [])),
     say(text: string) {
-      const left = new Set(room.roster().peers.filter((peer) => peer.id !== room.self).map((peer) => peer.id));
+      const left = new Set(
+        room
+          .roster()
+          .peers.filter((peer) => peer.id !== room.self)
+          .map((peer) => peer.id),
+      );
       const attempt = (): void => {
         // A seat may be known a moment before the link to it stands.
         for (const id of left) if (room.send(monotonicMs(), id, 'reliable', Buffer.from(text))) left.delete(id);
@@ -74,8 +79,22 @@ async function until(condition: () => boolean, withinMs: number, what = ''): Pro
   return performance.now() - start;
 }
 
-const create = (name: string, part: Partial<{ max: number; code: string }> = {}): OpenRequest => ({ type: 'create', name, max: 8, code: undefined, spectate: false, ...part });
-const either = (name: string, part: Partial<{ max: number; code: string }> = {}): OpenRequest => ({ type: 'join-or-create', name, max: 8, code: undefined, spectate: false, ...part });
+const create = (name: string, part: Partial<{ max: number; code: string }> = {}): OpenRequest => ({
+  type: 'create',
+  name,
+  max: 8,
+  code: undefined,
+  spectate: false,
+  ...part,
+});
+const either = (name: string, part: Partial<{ max: number; code: string }> = {}): OpenRequest => ({
+  type: 'join-or-create',
+  name,
+  max: 8,
+  code: undefined,
+  spectate: false,
+  ...part,
+});
 const join_ = (target: string, code?: string): OpenRequest => ({ type: 'join', target, code, spectate: false });
 
 for (const source of ['local', 'beacon', 'mdns'] as const) {
@@ -161,7 +180,10 @@ console.log('in');
 `;
 
 async function child(): Promise<ChildProcess> {
-  const process_ = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', CHILD], { stdio: ['ignore', 'pipe', 'inherit'], cwd: fileURLToPath(new URL('..', import.meta.url)) });
+  const process_ = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', CHILD], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+  });
   children.push(process_);
   await new Promise<void>((resolve, reject) => {
     process_.stdout!.once('data', () => resolve());

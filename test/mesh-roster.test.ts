@@ -8,7 +8,18 @@ import { toBase32, toHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import { decodeMessage, encodeMessage, type MeshMessage } from '../sdk/mesh/messages.ts';
 import { decodeRoster, encodeRoster } from '../sdk/mesh/roster-codec.ts';
-import { claimRoster, departures, foundRoster, mergeRosters, nextTerm, removeSeat, seatOf, seatPeer, updateSeat, type Roster } from '../sdk/mesh/roster.ts';
+import {
+  claimRoster,
+  departures,
+  foundRoster,
+  mergeRosters,
+  nextTerm,
+  removeSeat,
+  seatOf,
+  seatPeer,
+  updateSeat,
+  type Roster,
+} from '../sdk/mesh/roster.ts';
 import { Relay } from '../sdk/mesh/relay.ts';
 import { RoomTime } from '../sdk/mesh/room-time.ts';
 
@@ -34,17 +45,21 @@ describe('the roster', () => {
 
   it('[ME24] a merge keeps the winner’s slots, gives colliding seats free ones, and loses nobody', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: 14 }), fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: 14 }), (left, right) => {
-        const [a, b] = [rosterOf(...left), rosterOf(...right)];
-        const merged = mergeRosters(a, b, 0);
-        expect(new Set(merged.seats.map((seat) => seat.slot)).size).toBe(merged.seats.length);
-        expect(new Set(merged.seats.map((seat) => seat.id))).toEqual(new Set([...left, ...right].map(id)));
-        for (const seat of a.seats) expect(seatOf(merged, seat.id)?.slot).toBe(seat.slot);
-        expect(merged.term).toBeGreaterThan(Math.max(a.term, b.term));
-        expect(merged.host).toBe(a.host);
-        expect(merged.lineage).not.toContain(b.term === a.term ? -1 : b.term);
-        expect(decodeRoster(encodeRoster(merged))).toEqual(merged);
-      }),
+      fc.property(
+        fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: 14 }),
+        fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: 14 }),
+        (left, right) => {
+          const [a, b] = [rosterOf(...left), rosterOf(...right)];
+          const merged = mergeRosters(a, b, 0);
+          expect(new Set(merged.seats.map((seat) => seat.slot)).size).toBe(merged.seats.length);
+          expect(new Set(merged.seats.map((seat) => seat.id))).toEqual(new Set([...left, ...right].map(id)));
+          for (const seat of a.seats) expect(seatOf(merged, seat.id)?.slot).toBe(seat.slot);
+          expect(merged.term).toBeGreaterThan(Math.max(a.term, b.term));
+          expect(merged.host).toBe(a.host);
+          expect(merged.lineage).not.toContain(b.term === a.term ? -1 : b.term);
+          expect(decodeRoster(encodeRoster(merged))).toEqual(merged);
+        },
+      ),
     );
   });
 
@@ -78,7 +93,11 @@ describe('control messages', () => {
     { type: 'propose', roster: rosterOf(4, 5), time: 77 },
     { type: 'decide', roster: rosterOf(4, 5), time: 77, term: 99 },
     { type: 'move', addresses: [{ host: '10.1.2.3', port: 4 }] },
-    { type: 'beat', time: -5.25, words: [{ id: id(1), instance: 7, seq: 8, host: true, eligible: true, left: false, term: 2 ** 40, epoch: 3, heard: new Uint8Array(10) }] },
+    {
+      type: 'beat',
+      time: -5.25,
+      words: [{ id: id(1), instance: 7, seq: 8, host: true, eligible: true, left: false, term: 2 ** 40, epoch: 3, heard: new Uint8Array(10) }],
+    },
     { type: 'relay', relay: { hops: 3, from: id(1), to: id(2), socket: 'session', id: 9, part: 0, parts: 2, bytes: new Uint8Array(700).fill(1) } },
   ];
 

@@ -39,7 +39,8 @@ function agree({ world, agreement }: Room, limitMs: number, peers?: WorldPeer[])
 
 const rosterOf = (world: World, index: number) => world.peer(index).mesh!.roster();
 const hostIndex = (world: World, seenBy: number): number => world.byId(rosterOf(world, seenBy).host)!.index;
-const slotOf = (world: World, seenBy: number, index: number) => rosterOf(world, seenBy).peers.find((peer) => peer.id === world.peer(index).mesh!.self)?.slot;
+const slotOf = (world: World, seenBy: number, index: number) =>
+  rosterOf(world, seenBy).peers.find((peer) => peer.id === world.peer(index).mesh!.self)?.slot;
 const changes = ({ agreement }: Room, since: number): number => agreement.hostChanges.filter((change) => change.at > since).length;
 
 describe('joining', () => {
@@ -171,7 +172,9 @@ describe('away, back, leave', () => {
     expect(rosterOf(made.world, 0).peers.find((peer) => peer.id === id)).toMatchObject({ status: 'away', slot });
     made.world.run(4_500);
     expect(rosterOf(made.world, 0).peers.some((peer) => peer.id === id)).toBe(false);
-    expect(made.events.some(({ event }) => event.type === 'roster' && event.left.some((one) => one.id === id && one.reason === 'timeout'))).toBe(true);
+    expect(made.events.some(({ event }) => event.type === 'roster' && event.left.some((one) => one.id === id && one.reason === 'timeout'))).toBe(
+      true,
+    );
   });
 
   it('[ME11] a restarted process gets its seat back by its key, also as host and as founder', () => {
@@ -215,7 +218,9 @@ describe('away, back, leave', () => {
     const since = made.world.now - 60;
     made.world.run(2_000);
     expect(agree(made, 1_000)).toBeLessThan(100);
-    const awayed = made.events.filter(({ at, peer, event }) => at >= since && peer === host && event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'));
+    const awayed = made.events.filter(
+      ({ at, peer, event }) => at >= since && peer === host && event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'),
+    );
     expect(awayed).toEqual([]);
   });
 
@@ -287,7 +292,10 @@ describe('detours', () => {
     const [a, b] = [made.world.peer(1), made.world.peer(2)];
     made.world.cut(1, 2);
     made.world.run(1_000);
-    expect(rosterOf(made.world, 1).peers.find((peer) => peer.id === b.mesh!.self)).toMatchObject({ status: 'present', via: made.world.peer(0).mesh!.self });
+    expect(rosterOf(made.world, 1).peers.find((peer) => peer.id === b.mesh!.self)).toMatchObject({
+      status: 'present',
+      via: made.world.peer(0).mesh!.self,
+    });
     for (let i = 0; i < 20; i++) expect(made.agreement.send(a, b, i === 7 ? 5_000 : 40)).toBe(true);
     made.world.run(1_000);
     expect(made.agreement.undelivered()).toEqual([]);

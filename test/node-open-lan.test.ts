@@ -17,7 +17,8 @@ const game = defineGame({
 });
 
 it('[DI30] three open the LAN by the public API, find each other, chat and see each other move', async () => {
-  const open = (name: string) => openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, localDirectory } });
+  const open = (name: string) =>
+    openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, localDirectory } });
   await using ann = await open('Ann');
   await using bob = await open('Bob');
   await using cid = await open('Cid');

@@ -66,8 +66,14 @@ describe('sockets', () => {
     const a = await openUdp({ host: '127.0.0.1', onDatagram: () => undefined });
     const b = await openUdp({ host: '127.0.0.1', onDatagram: () => undefined });
     expect(new Set([a.joinPort, a.sessionPort, b.joinPort, b.sessionPort]).size).toBe(4);
-    await expect(openUdp({ host: '127.0.0.1', port: a.joinPort, onDatagram: () => undefined })).rejects.toMatchObject({ code: 'bind-failed', message: expect.stringMatching(/is taken by another program/) });
-    await expect(openUdp({ host: '203.0.113.9', onDatagram: () => undefined })).rejects.toMatchObject({ code: 'bind-failed', message: expect.stringMatching(/no address 203\.0\.113\.9/) });
+    await expect(openUdp({ host: '127.0.0.1', port: a.joinPort, onDatagram: () => undefined })).rejects.toMatchObject({
+      code: 'bind-failed',
+      message: expect.stringMatching(/is taken by another program/),
+    });
+    await expect(openUdp({ host: '203.0.113.9', onDatagram: () => undefined })).rejects.toMatchObject({
+      code: 'bind-failed',
+      message: expect.stringMatching(/no address 203\.0\.113\.9/),
+    });
     await a.close();
     await b.close();
   });
@@ -75,7 +81,10 @@ describe('sockets', () => {
   it('[DI21] delivers by socket kind, survives closed ports and bad hosts, counts what failed', async () => {
     const heard: string[] = [];
     const a = await openUdp({ host: '127.0.0.1', onDatagram: () => undefined });
-    const b = await openUdp({ host: '127.0.0.1', onDatagram: (kind, _host, port, bytes) => heard.push(`${kind} ${port === a.sessionPort ? 'session' : 'join'} ${bytes.length}`) });
+    const b = await openUdp({
+      host: '127.0.0.1',
+      onDatagram: (kind, _host, port, bytes) => heard.push(`${kind} ${port === a.sessionPort ? 'session' : 'join'} ${bytes.length}`),
+    });
     a.send('join', '127.0.0.1', b.joinPort, new Uint8Array(3));
     a.send('session', '127.0.0.1', b.sessionPort, new Uint8Array(4));
     a.send('join', '127.0.0.1', b.joinPort, new Uint8Array(1_600));
@@ -155,7 +164,10 @@ const WELL: DoctorFacts = {
   socketHooked: true,
 };
 const nicWith = (part: Partial<InterfaceFacts>): DoctorFacts => ({ ...WELL, interfaces: [{ ...NIC, ...part }] });
-const bad = (facts: DoctorFacts): string[] => diagnose(facts).filter((check) => check.level !== 'ok').map((check) => `${check.level} ${check.id}: ${check.what} ${check.fix}`);
+const bad = (facts: DoctorFacts): string[] =>
+  diagnose(facts)
+    .filter((check) => check.level !== 'ok')
+    .map((check) => `${check.level} ${check.id}: ${check.what} ${check.fix}`);
 
 describe('doctor', () => {
   it('[DI23] says nothing is wrong when nothing is', () => {
@@ -166,8 +178,25 @@ describe('doctor', () => {
   it.each<[string, DoctorFacts, RegExp, 1 | 2]>([
     ['multicast filtered out of this machine', nicWith({ multicastError: 'EPERM', multicastEcho: false }), /Multicast cannot be sent.*firewall/, 1],
     ['multicast filtered on the way in', nicWith({ multicastEcho: false }), /incoming mDNS is blocked.*ufw/, 1],
-    ['multicast filtered by the network', { ...WELL, mdnsHosts: 0, rooms: [{ name: 'R', address: '192.168.1.9:29798', gameId: 'g', pingMs: 1 }] }, /the network filters multicast/, 1],
-    ['UDP blocked', nicWith({ multicastEcho: false, broadcastEcho: false, unicastEcho: false, unicastError: 'EPERM', broadcastError: 'EPERM', multicastError: 'EPERM' }), /UDP is blocked on eth0/, 2],
+    [
+      'multicast filtered by the network',
+      { ...WELL, mdnsHosts: 0, rooms: [{ name: 'R', address: '192.168.1.9:29798', gameId: 'g', pingMs: 1 }] },
+      /the network filters multicast/,
+      1,
+    ],
+    [
+      'UDP blocked',
+      nicWith({
+        multicastEcho: false,
+        broadcastEcho: false,
+        unicastEcho: false,
+        unicastError: 'EPERM',
+        broadcastError: 'EPERM',
+        multicastError: 'EPERM',
+      }),
+      /UDP is blocked on eth0/,
+      2,
+    ],
     ['a tunnel owns the route', { ...WELL, defaultRoute: 'wg0', defaultRouteIsVirtual: true }, /tunnel or VPN \(wg0\) owns the default route/, 1],
     ['5353 held', { ...WELL, mdnsBindError: 'EADDRINUSE' }, /Another program holds UDP port 5353.*broadcast/, 2],
     ['no network', { ...WELL, interfaces: [] }, /No network interface is up/, 2],
@@ -180,7 +209,10 @@ describe('doctor', () => {
     ['macOS local network privacy', { ...nicWith({ multicastError: 'EHOSTUNREACH', multicastEcho: false }), platform: 'darwin' }, /Local Network/, 1],
   ])('[DI23] names the cause and the fix: %s', (_name, facts, pattern, code) => {
     const found = bad(facts);
-    expect(found.some((line) => pattern.test(line)), found.join('\n')).toBe(true);
+    expect(
+      found.some((line) => pattern.test(line)),
+      found.join('\n'),
+    ).toBe(true);
     expect(exitCode(diagnose(facts))).toBe(code);
     for (const check of diagnose(facts)) if (check.level !== 'ok') expect(check.fix).not.toBe('');
   });

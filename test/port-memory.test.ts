@@ -8,9 +8,14 @@ import { portContract } from './port.contract.ts';
 
 const facts: GameFacts = { id: 'contract', version: 1, schemaHash: 1 };
 
-portContract('memory', async (seats) => {
-  const hub = new MemoryHub({ latencyMs: 3 });
-  const ports: RoomPort[] = [];
-  for (let i = 0; i < seats; i++) ports.push(await createMemoryLan(hub, facts).open({ type: 'join-or-create', name: 'room', max: 8, code: undefined, spectate: false }));
-  return { ports, now: () => hub.now(), advance: (ms) => hub.advance(ms), close: () => undefined };
-}, 200);
+portContract(
+  'memory',
+  async (seats) => {
+    const hub = new MemoryHub({ latencyMs: 3 });
+    const ports: RoomPort[] = [];
+    for (let i = 0; i < seats; i++)
+      ports.push(await createMemoryLan(hub, facts).open({ type: 'join-or-create', name: 'room', max: 8, code: undefined, spectate: false }));
+    return { ports, now: () => hub.now(), advance: (ms) => hub.advance(ms), close: () => undefined };
+  },
+  200,
+);

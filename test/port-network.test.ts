@@ -17,7 +17,11 @@ async function seatAll(lans: readonly LanPort[], network: readonly NodeLanPort[]
   const ports: RoomPort[] = [];
   for (const [i, lan] of lans.entries()) {
     const common = { code: undefined, spectate: false } as const;
-    ports.push(await lan.open(i === 0 ? { type: 'create', name: 'room', max: 8, ...common } : { type: 'join', target: `127.0.0.1:${network[0]!.joinPort}`, ...common }));
+    ports.push(
+      await lan.open(
+        i === 0 ? { type: 'create', name: 'room', max: 8, ...common } : { type: 'join', target: `127.0.0.1:${network[0]!.joinPort}`, ...common },
+      ),
+    );
     for (const port of ports) while (port.roster().peers.length <= i) await wait(5);
   }
   // Links of the later seats to one another follow the roster by a moment.

@@ -64,7 +64,8 @@ export function portContract(name: string, open: (seats: number) => Promise<Port
         await harness.advance(settleMs / 20);
         got.push(...messages(b));
       }
-      const onLane = (lane: number): number[] => got.filter((message) => message.lane === lane && message.channel === 'reliable').map((message) => message.bytes[0]!);
+      const onLane = (lane: number): number[] =>
+        got.filter((message) => message.lane === lane && message.channel === 'reliable').map((message) => message.bytes[0]!);
       expect(onLane(0)).toEqual(Array.from({ length: 25 }, (_, i) => 2 * i));
       expect(onLane(1)).toEqual(Array.from({ length: 25 }, (_, i) => 2 * i + 1));
       const big = got.find((message) => message.lane === 2);
@@ -108,7 +109,10 @@ export function portContract(name: string, open: (seats: number) => Promise<Port
       }
       await harness.advance(settleMs);
       const got = messages(b);
-      for (const [channel, lane] of [['sequenced', 3], ['unreliable', 4]] as const) {
+      for (const [channel, lane] of [
+        ['sequenced', 3],
+        ['unreliable', 4],
+      ] as const) {
         const values = got.filter((message) => message.channel === channel).map((message) => message.bytes[0]!);
         expect(values.length).toBeGreaterThan(0);
         expect(new Set(values).size).toBe(values.length);

@@ -13,7 +13,15 @@ const game = defineGame({
   version: 1,
   presence: { name: s.text(24), ready: s.bool().default(false) },
   entities: {
-    blob: entity({ authority: 'spawner', fields: { x: s.num({ min: 0, max: 1920, step: 1 / 16 }).lerp('hermite'), hp: s.u8().default(3), state: s.oneOf('alive', 'splat'), tag: s.text(16).default('') } }),
+    blob: entity({
+      authority: 'spawner',
+      fields: {
+        x: s.num({ min: 0, max: 1920, step: 1 / 16 }).lerp('hermite'),
+        hp: s.u8().default(3),
+        state: s.oneOf('alive', 'splat'),
+        tag: s.text(16).default(''),
+      },
+    }),
     rock: entity({ authority: 'spawner', onOwnerLeave: 'host', fields: { x: s.u16() } }),
     pickup: entity({ authority: 'host', rate: 10, fields: { what: s.oneOf('bomb', 'turbo'), n: s.u16().default(0) } }),
     ball: entity({ authority: 'distributed', fields: { x: s.u16() } }),
@@ -42,7 +50,10 @@ class Party {
   }
 
   async add(name: string, id?: PeerId): Promise<Room<G>> {
-    const lan = createLan(game, createMemoryLan(this.hub, game, id === undefined ? {} : { id }), { presence: { name }, randomU32: () => this.hub.rng.u32() });
+    const lan = createLan(game, createMemoryLan(this.hub, game, id === undefined ? {} : { id }), {
+      presence: { name },
+      randomU32: () => this.hub.rng.u32(),
+    });
     const room = await this.wait(lan.joinOrCreate({ name: 'den' }));
     this.members.push({ lan, room });
     return room;
@@ -86,7 +97,10 @@ describe('people', () => {
     const bob = await party.add('Bob');
     await party.play(50);
     expect(joined).toEqual(['Bob']);
-    expect([...bob.peers.values()].map((peer) => [peer.presence.name, peer.isSelf, peer.isHost])).toEqual([['Ann', false, true], ['Bob', true, false]]);
+    expect([...bob.peers.values()].map((peer) => [peer.presence.name, peer.isSelf, peer.isHost])).toEqual([
+      ['Ann', false, true],
+      ['Bob', true, false],
+    ]);
     bob.setPresence({ ready: true });
     await party.play(50);
     expect(ann.peers.get(bob.self.id)?.presence).toEqual({ name: 'Bob', ready: true });
@@ -157,10 +171,13 @@ describe('entities', () => {
     for (let i = 0; i < 40; i++) bob.entities.spawn('blob', { x: 100 + i, state: 'splat' });
     await party.play(200);
     const eve = await party.add('Eve');
-    expect([...eve.entities.all('blob')].map((blob) => blob.x).sort((a, b) => a - b)).toEqual([...Array(40).keys(), ...Array.from({ length: 40 }, (_, i) => 100 + i)]);
+    expect([...eve.entities.all('blob')].map((blob) => blob.x).sort((a, b) => a - b)).toEqual([
+      ...Array(40).keys(),
+      ...Array.from({ length: 40 }, (_, i) => 100 + i),
+    ]);
   });
 
-  it('[SY5] a spawner\'s entities go with it; those that fall to the host stay', async () => {
+  it("[SY5] a spawner's entities go with it; those that fall to the host stay", async () => {
     const { party, ann, bob } = await pair();
     bob.entities.spawn('blob', { x: 1, state: 'alive' });
     bob.entities.spawn('rock', { x: 7 });
@@ -302,7 +319,13 @@ describe('messages', () => {
 
   it('[SY14] requests are answered, refused, unhandled, timed out and aborted, each in its own words', async () => {
     const { party, ann, bob } = await pair();
-    const code = (promise: Promise<unknown>): Promise<unknown> => party.wait(promise.then(() => 'no error', (error: unknown) => (error as LanError).code));
+    const code = (promise: Promise<unknown>): Promise<unknown> =>
+      party.wait(
+        promise.then(
+          () => 'no error',
+          (error: unknown) => (error as LanError).code,
+        ),
+      );
     expect(await code(ann.call('double', { n: 4 }, { to: bob.self.id }))).toBe('no-handler');
     using handler = bob.handle('double', async ({ n }) => {
       if (n === 13) throw new LanError('refused', 'not thirteen');
@@ -334,7 +357,10 @@ describe('messages', () => {
     rooms[1]!.handle('double', ({ n }) => ({ n: n * 2 }));
     await party.play(50);
     const answers = await party.wait(rooms[0]!.callAll('double', { n: 2 }));
-    expect(answers.map((answer) => [answer.from, answer.value, (answer.error as LanError | undefined)?.code])).toEqual([[rooms[1]!.self.id, { n: 4 }, undefined], [rooms[2]!.self.id, undefined, 'no-handler']]);
+    expect(answers.map((answer) => [answer.from, answer.value, (answer.error as LanError | undefined)?.code])).toEqual([
+      [rooms[1]!.self.id, { n: 4 }, undefined],
+      [rooms[2]!.self.id, undefined, 'no-handler'],
+    ]);
   });
 });
 

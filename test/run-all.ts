@@ -57,7 +57,15 @@ process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 async function vitest(name: string, args: readonly string[]): Promise<void> {
   const file = join(reports, `${name}.json`);
   rmSync(file, { force: true });
-  const code = await start([process.execPath, 'node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...args]);
+  const code = await start([
+    process.execPath,
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+    ...args,
+  ]);
   if (!existsSync(file)) {
     total.failed += 1;
     process.stdout.write(`failed: ${name} (vitest ended with ${code} and no report)\n`);

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
-import { InitiatorHandshake, MESSAGE_1_BYTES, MESSAGE_2_BYTES, MESSAGE_3_BYTES, ResponderHandshake, type HandshakeContext, type HandshakeMode, type HandshakeSecrets } from '../sdk/secure/handshake.ts';
+import {
+  InitiatorHandshake,
+  MESSAGE_1_BYTES,
+  MESSAGE_2_BYTES,
+  MESSAGE_3_BYTES,
+  ResponderHandshake,
+  type HandshakeContext,
+  type HandshakeMode,
+  type HandshakeSecrets,
+} from '../sdk/secure/handshake.ts';
 import { Session } from '../sdk/secure/session.ts';
 import { CookieJar } from '../sdk/secure/cookie.ts';
 import { peerIdOf } from '../sdk/secure/identity.ts';
@@ -9,7 +18,15 @@ const roomId = nodeCrypto.randomBytes(16);
 const sid = nodeCrypto.randomBytes(28);
 
 function context(port: number): HandshakeContext {
-  return { crypto: nodeCrypto, identity: nodeCrypto.generateKeyPair(), roomId, prologue: Uint8Array.of(1, 2, 3), sid, sessionPort: port, joinPort: port + 1 };
+  return {
+    crypto: nodeCrypto,
+    identity: nodeCrypto.generateKeyPair(),
+    roomId,
+    prologue: Uint8Array.of(1, 2, 3),
+    sid,
+    sessionPort: port,
+    joinPort: port + 1,
+  };
 }
 
 function shake(mode: HandshakeMode, mine: HandshakeSecrets, theirs: HandshakeSecrets) {

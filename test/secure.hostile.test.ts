@@ -9,7 +9,15 @@ import type { CryptoProvider } from '../sdk/secure/provider.ts';
 import { createSimCrypto, NonceRegistry } from '../sdk/testing/sim-crypto.ts';
 
 function context(crypto: CryptoProvider): HandshakeContext {
-  return { crypto, identity: crypto.generateKeyPair(), roomId: new Uint8Array(16).fill(5), prologue: Uint8Array.of(1), sid: new Uint8Array(28).fill(9), sessionPort: 1, joinPort: 2 };
+  return {
+    crypto,
+    identity: crypto.generateKeyPair(),
+    roomId: new Uint8Array(16).fill(5),
+    prologue: Uint8Array.of(1),
+    sid: new Uint8Array(28).fill(9),
+    sessionPort: 1,
+    joinPort: 2,
+  };
 }
 
 const code: HandshakeSecrets = { code: 'K7Q-2MX', roomKey: new Uint8Array(32).fill(3) };

@@ -47,7 +47,10 @@ describe('session under a hostile network', () => {
   });
 
   it('[SE4] the replay window agrees with a set, and calls stale what it cannot know', () => {
-    const step = fc.oneof({ weight: 8, arbitrary: fc.integer({ min: -40, max: 40 }) }, { weight: 2, arbitrary: fc.integer({ min: -1_100, max: 1_100 }) });
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.integer({ min: -40, max: 40 }) },
+      { weight: 2, arbitrary: fc.integer({ min: -1_100, max: 1_100 }) },
+    );
     fc.assert(
       fc.property(fc.constantFrom(5_000, 2 ** 16, 2 ** 32, 2 ** 48 - 400_000), fc.array(step, { maxLength: 300 }), (start, steps) => {
         const window = new ReplayWindow();
@@ -105,7 +108,10 @@ describe('session under a hostile network', () => {
         let now = 0;
         for (let i = 0; i < 400; i++) {
           now += rng.int(4_000);
-          for (const [from, to] of [[a, b], [b, a]] as const) {
+          for (const [from, to] of [
+            [a, b],
+            [b, a],
+          ] as const) {
             const bytes = sealed(from, now, i);
             // A key is kept for 5 s after its successor, so what comes within 4 s has to open.
             if (!rng.chance(0.3)) late.push({ at: now + rng.int(4_000), bytes, to });

@@ -54,7 +54,8 @@ describe('det', () => {
   });
 
   it('[SY24] is as good as the engine to a few units in the last place', () => {
-    const near = (mine: number, theirs: number): void => void (Object.is(mine, theirs) || expect(Math.abs(mine - theirs)).toBeLessThanOrEqual(4e-15 * Math.max(1, Math.abs(theirs))));
+    const near = (mine: number, theirs: number): void =>
+      void (Object.is(mine, theirs) || expect(Math.abs(mine - theirs)).toBeLessThanOrEqual(4e-15 * Math.max(1, Math.abs(theirs))));
     fc.assert(
       fc.property(fc.double({ min: -1_000, max: 1_000, noNaN: true }), fc.double({ min: -1_000, max: 1_000, noNaN: true }), (x, y) => {
         near(det.sin(x), Math.sin(x));

@@ -41,7 +41,10 @@ class Scene {
   }
 
   /** Plays to room time `until`, drawing each ms; returns what was drawn, with the view time of each. */
-  play(until: number, lost: (tick: number) => boolean = () => false): { readonly at: number; readonly now: number; readonly x: number; readonly plain: number; readonly aim: number }[] {
+  play(
+    until: number,
+    lost: (tick: number) => boolean = () => false,
+  ): { readonly at: number; readonly now: number; readonly x: number; readonly plain: number; readonly aim: number }[] {
     const frames = [];
     for (let now = this.viewer.now + 1; now <= until; now++) {
       while (this.#tick * INTERVAL + TRANSIT <= now) this.snapshot(lost(this.#tick));
@@ -73,11 +76,24 @@ describe('when', () => {
       scene.play(4_000, lost);
       return scene.viewer.inbound.playout.delayMs;
     };
-    const calm = delayAfter(() => false, () => true);
+    const calm = delayAfter(
+      () => false,
+      () => true,
+    );
     expect(calm).toBeLessThan(INTERVAL + TRANSIT + 5);
-    expect(delayAfter((tick) => tick % 10 === 5, () => true)).toBeGreaterThan(2 * INTERVAL);
+    expect(
+      delayAfter(
+        (tick) => tick % 10 === 5,
+        () => true,
+      ),
+    ).toBeGreaterThan(2 * INTERVAL);
     // The same ticks are not there for the viewer, but nothing had changed in them.
-    expect(delayAfter((tick) => tick % 10 > 5, (tick) => tick % 10 < 5)).toBeLessThan(calm + 1);
+    expect(
+      delayAfter(
+        (tick) => tick % 10 > 5,
+        (tick) => tick % 10 < 5,
+      ),
+    ).toBeLessThan(calm + 1);
   });
 
   it('[SY31] the delay follows a network that calms down', () => {
@@ -116,7 +132,8 @@ describe('where', () => {
   it('[SY33] with the velocity sent, an even acceleration is drawn exactly, between snapshots too', () => {
     const scene = new Scene((t) => ({ x: 100 * t * t, vx: Math.round(200 * t), plain: 100 * t * t }));
     const frames = scene.play(2_000).filter(({ now }) => now > 500);
-    const worst = (pick: (frame: (typeof frames)[number]) => number): number => Math.max(...frames.map((frame) => Math.abs(pick(frame) - 100 * (frame.at / 1_000) ** 2)));
+    const worst = (pick: (frame: (typeof frames)[number]) => number): number =>
+      Math.max(...frames.map((frame) => Math.abs(pick(frame) - 100 * (frame.at / 1_000) ** 2)));
     expect(worst(({ x }) => x)).toBeLessThan(1 / 16 + 0.01);
     // The chord of a linear field is off by a * dt^2 / 8 in the middle.
     expect(worst(({ plain }) => plain)).toBeGreaterThan(0.05);
@@ -139,7 +156,9 @@ describe('where', () => {
   });
 
   it('[SY35] a teleport is never drawn as a path', () => {
-    const scene = new Scene((t) => (t < 1 ? { x: 100 * t, vx: 100, plain: 100 * t } : { x: 5_000 + 100 * (t - 1), vx: 100, plain: 5_000 + 100 * (t - 1) }));
+    const scene = new Scene((t) =>
+      t < 1 ? { x: 100 * t, vx: 100, plain: 100 * t } : { x: 5_000 + 100 * (t - 1), vx: 100, plain: 5_000 + 100 * (t - 1) },
+    );
     const before = scene.play(1_000);
     scene.owner.ship.teleport();
     const after = scene.play(1_500);

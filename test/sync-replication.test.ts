@@ -52,7 +52,7 @@ async function open(hub: MemoryHub, count: number): Promise<Room<G>[]> {
 function picture(room: Room<G>, kind: 'thing' | 'slow'): Map<number, string> {
   const out = new Map<number, string>();
   for (const item of room.entities.all(kind)) {
-    const values: Record<string, unknown> = { ...JSON.parse(JSON.stringify(item)) as object };
+    const values: Record<string, unknown> = { ...(JSON.parse(JSON.stringify(item)) as object) };
     if (item.kind === 'thing') {
       const thing = item as unknown as { x: number; aim: number; f: number; marks: Iterable<string>; raw: Iterable<number> };
       values['x'] = Math.floor((thing.x + 1000) * 64 + 0.5);
@@ -93,43 +93,51 @@ afterEach(() => vi.restoreAllMocks());
 describe('replication', () => {
   it('[SY17] any loss, reordering and delay: equal in the end, never back on the way', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.record({ seed: fc.nat(1e6), lossRatio: fc.constantFrom(0, 0.05, 0.3, 0.6), jitterMs: fc.constantFrom(0, 40, 150), latencyMs: fc.constantFrom(1, 30, 200) }), async (options) => {
-        const hub = new MemoryHub(options);
-        const rooms = await open(hub, 3);
-        const highest = new Map<string, number>();
-        rooms.forEach((room, index) => {
-          for (const kind of ['thing', 'slow'] as const) {
-            room.entities.on(kind, {
-              spawn: (item) => {
-                item.onChange('n', (value) => {
-                  const key = `${index} ${item.id}`;
-                  expect(value).toBeGreaterThan(highest.get(key) ?? -1);
-                  highest.set(key, value);
-                });
-              },
-            });
+      fc.asyncProperty(
+        fc.record({
+          seed: fc.nat(1e6),
+          lossRatio: fc.constantFrom(0, 0.05, 0.3, 0.6),
+          jitterMs: fc.constantFrom(0, 40, 150),
+          latencyMs: fc.constantFrom(1, 30, 200),
+        }),
+        async (options) => {
+          const hub = new MemoryHub(options);
+          const rooms = await open(hub, 3);
+          const highest = new Map<string, number>();
+          rooms.forEach((room, index) => {
+            for (const kind of ['thing', 'slow'] as const) {
+              room.entities.on(kind, {
+                spawn: (item) => {
+                  item.onChange('n', (value) => {
+                    const key = `${index} ${item.id}`;
+                    expect(value).toBeGreaterThan(highest.get(key) ?? -1);
+                    highest.set(key, value);
+                  });
+                },
+              });
+            }
+            room.entities.spawn('slow', {});
+            for (let i = 0; i < 10; i++) room.entities.spawn('thing', {});
+          });
+          for (let i = 0; i < 100; i++) {
+            for (const room of rooms) change(room, hub.rng);
+            await hub.play(1 + hub.rng.int(60), 20);
           }
-          room.entities.spawn('slow', {});
-          for (let i = 0; i < 10; i++) room.entities.spawn('thing', {});
-        });
-        for (let i = 0; i < 100; i++) {
-          for (const room of rooms) change(room, hub.rng);
-          await hub.play(1 + hub.rng.int(60), 20);
-        }
-        hub.lossRatio = 0;
-        await hub.play(5_000, 20);
-        for (const kind of ['thing', 'slow'] as const) {
-          const pictures = rooms.map((room) => picture(room, kind));
-          expect(pictures[1]).toEqual(pictures[0]);
-          expect(pictures[2]).toEqual(pictures[0]);
-        }
-        expect(highest.size).toBeGreaterThan(30);
-        for (const room of rooms) {
-          expect(room.stats().drops['state-diverged'] ?? 0).toBe(0);
-          expect(room.stats().drops['state-malformed'] ?? 0).toBe(0);
-          expect(room.stats().drops['state-value'] ?? 0).toBe(0);
-        }
-      }),
+          hub.lossRatio = 0;
+          await hub.play(5_000, 20);
+          for (const kind of ['thing', 'slow'] as const) {
+            const pictures = rooms.map((room) => picture(room, kind));
+            expect(pictures[1]).toEqual(pictures[0]);
+            expect(pictures[2]).toEqual(pictures[0]);
+          }
+          expect(highest.size).toBeGreaterThan(30);
+          for (const room of rooms) {
+            expect(room.stats().drops['state-diverged'] ?? 0).toBe(0);
+            expect(room.stats().drops['state-malformed'] ?? 0).toBe(0);
+            expect(room.stats().drops['state-value'] ?? 0).toBe(0);
+          }
+        },
+      ),
       { numRuns: 12, seed: 5 },
     );
   }, 60_000);
@@ -185,7 +193,9 @@ describe('replication', () => {
     const mine = a.entities.spawn('thing', { n: 7 });
     await hub.play(300);
     const replica = b.entities.get('thing', mine.id)!;
-    const core = (replica as unknown as Record<symbol, { ints: Int32Array; live: Float64Array; changed: Int32Array }>)[Object.getOwnPropertySymbols(replica)[0]!]!;
+    const core = (replica as unknown as Record<symbol, { ints: Int32Array; live: Float64Array; changed: Int32Array }>)[
+      Object.getOwnPropertySymbols(replica)[0]!
+    ]!;
     core.ints[2] = 99;
     core.live[2] = 99;
     expect(replica.n).toBe(99);
@@ -233,27 +243,45 @@ describe('replication', () => {
 describe('the packer', () => {
   it('[SY22] integers, texts and bytes come back, and an independent decoder agrees', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 32 - 1 }), fc.string({ unit: 'grapheme', maxLength: 60 }), fc.uint8Array({ maxLength: 300 })), { maxLength: 40 }), (values) => {
-        const out = new PackWriter(4);
-        out.array(values.length);
-        for (const value of values) {
-          if (typeof value === 'number') out.int(value);
-          else if (typeof value === 'string') out.text(value);
-          else out.binary(value);
-        }
-        expect(decode(out.view())).toEqual(values.map((value) => (value instanceof Uint8Array ? new Uint8Array(value) : value)));
-        const input = new PackReader(out.view());
-        input.array(40);
-        for (const value of values) expect(typeof value === 'number' ? input.int() : typeof value === 'string' ? input.text(2_000) : input.binary(300)).toEqual(value);
-        expect(input.done).toBe(true);
-        const skipping = new PackReader(out.view());
-        skipping.skip(1);
-        expect(skipping.done).toBe(true);
-      }),
+      fc.property(
+        fc.array(
+          fc.oneof(
+            fc.integer({ min: -(2 ** 31), max: 2 ** 32 - 1 }),
+            fc.string({ unit: 'grapheme', maxLength: 60 }),
+            fc.uint8Array({ maxLength: 300 }),
+          ),
+          { maxLength: 40 },
+        ),
+        (values) => {
+          const out = new PackWriter(4);
+          out.array(values.length);
+          for (const value of values) {
+            if (typeof value === 'number') out.int(value);
+            else if (typeof value === 'string') out.text(value);
+            else out.binary(value);
+          }
+          expect(decode(out.view())).toEqual(values.map((value) => (value instanceof Uint8Array ? new Uint8Array(value) : value)));
+          const input = new PackReader(out.view());
+          input.array(40);
+          for (const value of values)
+            expect(typeof value === 'number' ? input.int() : typeof value === 'string' ? input.text(2_000) : input.binary(300)).toEqual(value);
+          expect(input.done).toBe(true);
+          const skipping = new PackReader(out.view());
+          skipping.skip(1);
+          expect(skipping.done).toBe(true);
+        },
+      ),
     );
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
-        for (const read of [(r: PackReader) => r.int(), (r: PackReader) => r.text(20), (r: PackReader) => r.binary(20), (r: PackReader) => r.array(20), (r: PackReader) => r.number(), (r: PackReader) => r.skip(3)]) {
+        for (const read of [
+          (r: PackReader) => r.int(),
+          (r: PackReader) => r.text(20),
+          (r: PackReader) => r.binary(20),
+          (r: PackReader) => r.array(20),
+          (r: PackReader) => r.number(),
+          (r: PackReader) => r.skip(3),
+        ]) {
           const input = new PackReader(bytes);
           read(input);
           expect(input.offset).toBeLessThanOrEqual(bytes.length);

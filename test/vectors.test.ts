@@ -13,7 +13,12 @@ const there = existsSync(ROOT);
 const read = (name: string) => JSON.parse(readFileSync(new URL(name, ROOT), 'utf8'));
 const hex = (text: string) => fromHex(text)!;
 
-const HASHES: Record<string, [string, 32 | 64]> = { SHA256: ['sha256', 32], SHA512: ['sha512', 64], BLAKE2s: ['blake2s256', 32], BLAKE2b: ['blake2b512', 64] };
+const HASHES: Record<string, [string, 32 | 64]> = {
+  SHA256: ['sha256', 32],
+  SHA512: ['sha512', 64],
+  BLAKE2s: ['blake2s256', 32],
+  BLAKE2b: ['blake2b512', 64],
+};
 
 function aesGcm(key: Uint8Array): Aead {
   const nonce = (n: number) => {
@@ -59,7 +64,8 @@ function suite(cipher: string, hash: string): NoiseSuite {
   };
 }
 
-const pair = (secret: string | undefined) => (secret === undefined ? undefined : { secretKey: hex(secret), publicKey: nodeCrypto.publicKey(hex(secret)) });
+const pair = (secret: string | undefined) =>
+  secret === undefined ? undefined : { secretKey: hex(secret), publicKey: nodeCrypto.publicKey(hex(secret)) };
 
 describe.skipIf(!there)('official vectors', () => {
   it('[SE8] Noise: every fundamental 25519 pattern, with and without psk', () => {
@@ -125,7 +131,15 @@ describe.skipIf(!there)('official vectors', () => {
     expect(up(ya)).toBe(v.Ya);
     expect(up(yb)).toBe(v.Yb);
     expect(up(cpaceShare(nodeCrypto, hex(v.ya), yb))).toBe(v.K);
-    const key = cpaceKey(nodeCrypto, { scalar: hex(v.ya), theirShare: yb, sid, initiatorShare: ya, initiatorData: hex(v.ADa), responderShare: yb, responderData: hex(v.ADb) });
+    const key = cpaceKey(nodeCrypto, {
+      scalar: hex(v.ya),
+      theirShare: yb,
+      sid,
+      initiatorShare: ya,
+      initiatorData: hex(v.ADa),
+      responderShare: yb,
+      responderData: hex(v.ADb),
+    });
     expect(up(key)).toBe(v.ISK_IR);
     console.log('cpace vectors: 5 of 5');
   });

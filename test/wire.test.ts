@@ -6,10 +6,39 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import {
-  decodeCookie, decodeFin, decodeHello, decodeHere, decodeInit, decodeResp, decodeWho, encodeCookie, encodeFin, encodeHello, encodeHere, encodeInit, encodeResp, encodeWho, isData, readDataCid,
-  readDataEpoch, readDataSeq, writeDataHeader,
+  decodeCookie,
+  decodeFin,
+  decodeHello,
+  decodeHere,
+  decodeInit,
+  decodeResp,
+  decodeWho,
+  encodeCookie,
+  encodeFin,
+  encodeHello,
+  encodeHere,
+  encodeInit,
+  encodeResp,
+  encodeWho,
+  isData,
+  readDataCid,
+  readDataEpoch,
+  readDataSeq,
+  writeDataHeader,
 } from '../sdk/wire/datagram.ts';
-import { FRAME_ACK, FRAME_FRAGMENT, FRAME_MTU_PROBE, FRAME_PONG, FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE, FrameReader, FrameWriter, fragmentCount, fragmentStride } from '../sdk/wire/frame.ts';
+import {
+  FRAME_ACK,
+  FRAME_FRAGMENT,
+  FRAME_MTU_PROBE,
+  FRAME_PONG,
+  FRAME_RELIABLE,
+  FRAME_SEQUENCED,
+  FRAME_UNRELIABLE,
+  FrameReader,
+  FrameWriter,
+  fragmentCount,
+  fragmentStride,
+} from '../sdk/wire/frame.ts';
 import { FRAGMENT_BYTES, HELLO_BYTES, INIT_BYTES, MAX_FRAGMENTS, MAX_HERE_BYTES, MAX_MESSAGE_BYTES, WHO_BYTES } from '../sdk/wire/limits.ts';
 import { decodePayload, encodePayload, scanPayload, type PayloadValue } from '../sdk/wire/payload.ts';
 
@@ -19,27 +48,55 @@ const u48 = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 
 describe('datagrams', () => {
   it('[WI1] are read back as they were written', () => {
-    fc.assert(fc.property(bytes(8), bytes(8), bytes(20), u32, u32, fc.uint8Array({ minLength: 1, maxLength: 180 }), (nonce, roomTag, cookie, cid, senderCid, noise) => {
-      expect(decodeHello(encodeHello({ nonce, roomTag }))).toEqual({ nonce, roomTag });
-      expect(decodeCookie(encodeCookie({ nonce, cookie }))).toEqual({ nonce, cookie });
-      expect(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise }))).toEqual({ cid, nonce, cookie, roomTag, noise });
-      expect(decodeResp(encodeResp({ cid, senderCid, noise }))).toEqual({ cid, senderCid, noise });
-      expect(decodeFin(encodeFin({ cid, noise }))).toEqual({ cid, noise });
-    }));
-    fc.assert(fc.property(bytes(8), fc.option(bytes(8), { nil: undefined }), fc.option(fc.stringMatching(/^[a-z0-9-]{1,32}$/), { nil: undefined }), (nonce, roomTag, gameId) => {
-      expect(decodeWho(encodeWho({ nonce, roomTag, gameId }))).toEqual({ nonce, roomTag, gameId });
-    }));
-    fc.assert(fc.property(fc.integer({ min: 0, max: 3 }), u32, u48, (epoch, cid, seq) => {
-      const header = new Uint8Array(11);
-      writeDataHeader(header, epoch, cid, seq);
-      expect([isData(header), readDataEpoch(header), readDataCid(header), readDataSeq(header)]).toEqual([true, epoch, cid, seq]);
-    }));
+    fc.assert(
+      fc.property(
+        bytes(8),
+        bytes(8),
+        bytes(20),
+        u32,
+        u32,
+        fc.uint8Array({ minLength: 1, maxLength: 180 }),
+        (nonce, roomTag, cookie, cid, senderCid, noise) => {
+          expect(decodeHello(encodeHello({ nonce, roomTag }))).toEqual({ nonce, roomTag });
+          expect(decodeCookie(encodeCookie({ nonce, cookie }))).toEqual({ nonce, cookie });
+          expect(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise }))).toEqual({ cid, nonce, cookie, roomTag, noise });
+          expect(decodeResp(encodeResp({ cid, senderCid, noise }))).toEqual({ cid, senderCid, noise });
+          expect(decodeFin(encodeFin({ cid, noise }))).toEqual({ cid, noise });
+        },
+      ),
+    );
+    fc.assert(
+      fc.property(
+        bytes(8),
+        fc.option(bytes(8), { nil: undefined }),
+        fc.option(fc.stringMatching(/^[a-z0-9-]{1,32}$/), { nil: undefined }),
+        (nonce, roomTag, gameId) => {
+          expect(decodeWho(encodeWho({ nonce, roomTag, gameId }))).toEqual({ nonce, roomTag, gameId });
+        },
+      ),
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 3 }), u32, u48, (epoch, cid, seq) => {
+        const header = new Uint8Array(11);
+        writeDataHeader(header, epoch, cid, seq);
+        expect([isData(header), readDataEpoch(header), readDataCid(header), readDataSeq(header)]).toEqual([true, epoch, cid, seq]);
+      }),
+    );
   });
 
   it('[WI2] carry the room facts of HERE within 256 bytes, dropping members that do not fit', () => {
     const facts = {
-      roomId: '00112233445566778899aabbccddeeff' as RoomId, name: 'Freitag — ünïcödé', players: 3, max: 16, locked: true, gameId: 'chroma-rush', version: 2, schemaHash: 0xdead_beef,
-      peer: 'abcdefghijklmnop' as PeerId, joinPort: 47_700, members: Array.from({ length: 8 }, (_, i) => ({ host: `fe80::1234:5678:9abc:${i}`, port: 47_700 + i })),
+      roomId: '00112233445566778899aabbccddeeff' as RoomId,
+      name: 'Freitag — ünïcödé',
+      players: 3,
+      max: 16,
+      locked: true,
+      gameId: 'chroma-rush',
+      version: 2,
+      schemaHash: 0xdead_beef,
+      peer: 'abcdefghijklmnop' as PeerId,
+      joinPort: 47_700,
+      members: Array.from({ length: 8 }, (_, i) => ({ host: `fe80::1234:5678:9abc:${i}`, port: 47_700 + i })),
     };
     const nonce = new Uint8Array(8).fill(3);
     const encoded = encodeHere({ nonce, facts });
@@ -75,44 +132,49 @@ describe('frames', () => {
 
   it('[WI5] are read back as they were written, one after the other', () => {
     const writer = new FrameWriter(1_500);
-    fc.assert(fc.property(u48, u32, u32, fc.integer({ min: 0, max: 7 }), u32, fc.uint8Array({ maxLength: 300 }), (seq, near, far, lane, id, body) => {
-      writer.begin(1_500);
-      writer.ack(seq, near, far, 12.5);
-      writer.pong(seq, seq, seq);
-      writer.reliable(lane, id, body);
-      writer.sequenced(lane, id, body);
-      writer.unreliable(lane, body);
-      writer.mtuProbe(1_500);
-      reader.reset(writer.bytes, writer.at);
-      expect([reader.next(), reader.id, reader.a, reader.b, reader.c]).toEqual([FRAME_ACK, seq, near, far, 12.5]);
-      expect([reader.next(), reader.id, reader.a, reader.b]).toEqual([FRAME_PONG, seq, seq, seq]);
-      for (const type of [FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE]) {
-        expect([reader.next(), reader.lane]).toEqual([type, lane]);
-        if (type !== FRAME_UNRELIABLE) expect(reader.id).toBe(id);
-        expect(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)).toEqual(body);
-      }
-      expect([reader.next(), reader.c]).toEqual([FRAME_MTU_PROBE, 1_500]);
-      expect(reader.next()).toBe(0);
-    }));
+    fc.assert(
+      fc.property(u48, u32, u32, fc.integer({ min: 0, max: 7 }), u32, fc.uint8Array({ maxLength: 300 }), (seq, near, far, lane, id, body) => {
+        writer.begin(1_500);
+        writer.ack(seq, near, far, 12.5);
+        writer.pong(seq, seq, seq);
+        writer.reliable(lane, id, body);
+        writer.sequenced(lane, id, body);
+        writer.unreliable(lane, body);
+        writer.mtuProbe(1_500);
+        reader.reset(writer.bytes, writer.at);
+        expect([reader.next(), reader.id, reader.a, reader.b, reader.c]).toEqual([FRAME_ACK, seq, near, far, 12.5]);
+        expect([reader.next(), reader.id, reader.a, reader.b]).toEqual([FRAME_PONG, seq, seq, seq]);
+        for (const type of [FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE]) {
+          expect([reader.next(), reader.lane]).toEqual([type, lane]);
+          if (type !== FRAME_UNRELIABLE) expect(reader.id).toBe(id);
+          expect(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)).toEqual(body);
+        }
+        expect([reader.next(), reader.c]).toEqual([FRAME_MTU_PROBE, 1_500]);
+        expect(reader.next()).toBe(0);
+      }),
+    );
   });
 
   it('[WI6] cut any message into fragments that cover it exactly', () => {
     const writer = new FrameWriter(1_500);
-    fc.assert(fc.property(fc.integer({ min: FRAGMENT_BYTES + 1, max: MAX_MESSAGE_BYTES }), (length) => {
-      const count = fragmentCount(length);
-      expect(count).toBeLessThanOrEqual(MAX_FRAGMENTS);
-      const body = new Uint8Array(length);
-      let covered = 0;
-      for (let index = 0; index < count; index++) {
-        writer.begin(1_200 - 27 - 17);
-        writer.fragment(3, 9, index, count, body);
-        reader.reset(writer.bytes, writer.at);
-        expect([reader.next(), reader.a, reader.b, reader.c]).toEqual([FRAME_FRAGMENT, index, count, length]);
-        expect(fragmentStride(length, count) * index).toBe(covered);
-        covered += reader.bodySize;
-      }
-      expect(covered).toBe(length);
-    }), { numRuns: 40 });
+    fc.assert(
+      fc.property(fc.integer({ min: FRAGMENT_BYTES + 1, max: MAX_MESSAGE_BYTES }), (length) => {
+        const count = fragmentCount(length);
+        expect(count).toBeLessThanOrEqual(MAX_FRAGMENTS);
+        const body = new Uint8Array(length);
+        let covered = 0;
+        for (let index = 0; index < count; index++) {
+          writer.begin(1_200 - 27 - 17);
+          writer.fragment(3, 9, index, count, body);
+          reader.reset(writer.bytes, writer.at);
+          expect([reader.next(), reader.a, reader.b, reader.c]).toEqual([FRAME_FRAGMENT, index, count, length]);
+          expect(fragmentStride(length, count) * index).toBe(covered);
+          covered += reader.bodySize;
+        }
+        expect(covered).toBe(length);
+      }),
+      { numRuns: 40 },
+    );
   });
 
   it('[WI7] with counts, lengths or sizes that do not agree are refused', () => {
@@ -140,10 +202,21 @@ describe('frames', () => {
 
 describe('payloads', () => {
   const value: fc.Arbitrary<PayloadValue> = fc.letrec<{ value: PayloadValue }>((tie) => ({
-    value: fc.oneof({ maxDepth: 5 },
-      fc.constant(null), fc.boolean(), fc.integer(), u32, fc.double({ noNaN: true }), fc.string({ maxLength: 60 }), fc.uint8Array({ maxLength: 60 }),
+    value: fc.oneof(
+      { maxDepth: 5 },
+      fc.constant(null),
+      fc.boolean(),
+      fc.integer(),
+      u32,
+      fc.double({ noNaN: true }),
+      fc.string({ maxLength: 60 }),
+      fc.uint8Array({ maxLength: 60 }),
       fc.array(tie('value'), { maxLength: 20 }),
-      fc.dictionary(fc.string({ maxLength: 40 }).filter((k) => !['__proto__', 'constructor', 'prototype'].includes(k)), tie('value'), { maxKeys: 10, noNullPrototype: true }),
+      fc.dictionary(
+        fc.string({ maxLength: 40 }).filter((k) => !['__proto__', 'constructor', 'prototype'].includes(k)),
+        tie('value'),
+        { maxKeys: 10, noNullPrototype: true },
+      ),
     ),
   })).value;
   const plain = (v: unknown): unknown => {
@@ -154,12 +227,14 @@ describe('payloads', () => {
   };
 
   it('[WI8] survive the trip, and an independent decoder reads the same', () => {
-    fc.assert(fc.property(value, (v) => {
-      const encoded = encodePayload(v);
-      expect(scanPayload(encoded)).toBeUndefined();
-      expect(plain(decodePayload(encoded))).toEqual(plain(v));
-      expect(plain(independentDecode(encoded))).toEqual(plain(v));
-    }));
+    fc.assert(
+      fc.property(value, (v) => {
+        const encoded = encodePayload(v);
+        expect(scanPayload(encoded)).toBeUndefined();
+        expect(plain(decodePayload(encoded))).toEqual(plain(v));
+        expect(plain(independentDecode(encoded))).toEqual(plain(v));
+      }),
+    );
   });
 
   it('[WI9] are refused with a reason before a decoder sees them', () => {

@@ -47,7 +47,26 @@ export interface Chroma {
 }
 
 export function readState(match: Match | undefined): ChromaState {
-  if (match === undefined) return { phase: 'home', startsAt: Number.NaN, endsAt: Number.NaN, now: Number.NaN, round: 0, map: 0, slot: -1, host: false, hostSlot: -1, players: 0, names: [], x: 0, y: 0, hp: 0, paint: 0, coverage: [], bots: 0 };
+  if (match === undefined)
+    return {
+      phase: 'home',
+      startsAt: Number.NaN,
+      endsAt: Number.NaN,
+      now: Number.NaN,
+      round: 0,
+      map: 0,
+      slot: -1,
+      host: false,
+      hostSlot: -1,
+      players: 0,
+      names: [],
+      x: 0,
+      y: 0,
+      hp: 0,
+      paint: 0,
+      coverage: [],
+      bots: 0,
+    };
   const { room, round, me } = match;
   const present = [...room.peers.values()].filter((peer) => peer.status === 'present');
   return {

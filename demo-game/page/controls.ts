@@ -69,7 +69,11 @@ export class Controls implements Disposable {
   }
 
   /** The input of this frame. `toWorld` turns a point of the page into a point of the arena. */
-  read(self: { readonly x: number; readonly y: number }, others: readonly BlobView[], toWorld: (x: number, y: number) => { readonly x: number; readonly y: number }): Input {
+  read(
+    self: { readonly x: number; readonly y: number },
+    others: readonly BlobView[],
+    toWorld: (x: number, y: number) => { readonly x: number; readonly y: number },
+  ): Input {
     if (this.#pressed !== undefined) return this.#fromPressed(this.#pressed);
     const pad = this.#readPad();
     const keys = this.#readKeys();

@@ -36,7 +36,10 @@ const ui = part('ui');
 const synth = new Synth();
 const stage: Stage = { options, settings, synth, controls: new Controls(surface, ui), match: undefined, pilot: createPilot() };
 const phaser = startPhaser();
-const home = new HomeView(settings, { play: () => enter((lan) => lan.joinOrCreate({ name: options.room ?? defaultRoom, max: maxPlayers })), join: (target) => enter((lan) => lan.join(target)) });
+const home = new HomeView(settings, {
+  play: () => enter((lan) => lan.joinOrCreate({ name: options.room ?? defaultRoom, max: maxPlayers })),
+  join: (target) => enter((lan) => lan.join(target)),
+});
 ui.append(home.root);
 
 let overlay: MatchOverlay | undefined;
@@ -76,7 +79,11 @@ async function start(): Promise<void> {
 
 async function followRooms(from: Lan<ChromaGame>): Promise<void> {
   try {
-    for await (const rooms of from.browse()) home.show(rooms.filter((room: RoomListing) => room.gameId === rules.id), from.discovery);
+    for await (const rooms of from.browse())
+      home.show(
+        rooms.filter((room: RoomListing) => room.gameId === rules.id),
+        from.discovery,
+      );
   } catch (error) {
     home.tell(words(error));
   }
@@ -88,7 +95,11 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promi
   if (stage.match !== undefined) return;
   const room = await open(lan);
   room.setPresence({ name: settings.name, hue: settings.hue, ready: options.autoplay !== 'no' });
-  const round = { ...(options.matchSeconds !== undefined && { matchMs: options.matchSeconds * 1000 }), ...(options.lobbySeconds !== undefined && { lobbyMs: options.lobbySeconds * 1000 }), ...(options.bots !== undefined && { fill: options.bots }) };
+  const round = {
+    ...(options.matchSeconds !== undefined && { matchMs: options.matchSeconds * 1000 }),
+    ...(options.lobbySeconds !== undefined && { lobbyMs: options.lobbySeconds * 1000 }),
+    ...(options.bots !== undefined && { fill: options.bots }),
+  };
   const match = new Match(room, { round, random: Math.random });
   stage.match = match;
   chroma.match = match;
@@ -162,7 +173,17 @@ function hasWebGl(): boolean {
 /** Plays like a bot: for watching, and for tests that need a lively arena. */
 function createPilot(): Stage['pilot'] {
   const mind = createMind(Math.random() * 6);
-  return (match) => think(mind, match.me.body, match.me.paint, match.floor, match.map, match.blobs().filter((blob) => !blob.self), match.room.clock.now(), Math.random);
+  return (match) =>
+    think(
+      mind,
+      match.me.body,
+      match.me.paint,
+      match.floor,
+      match.map,
+      match.blobs().filter((blob) => !blob.self),
+      match.room.clock.now(),
+      Math.random,
+    );
 }
 
 function part(id: string): HTMLElement {

@@ -42,6 +42,15 @@ export function readFlags(args: readonly string[]): Flags {
     },
   });
   const port = values.port === undefined ? undefined : Number(values.port);
-  if (port !== undefined && (!/^\d+$/u.test(values.port ?? '') || port > 65_535)) throw new Error(`--port wants a number from 0 to 65535, and got "${values.port}".`);
-  return { name: values.name, port, interfaces: values.interface ?? [], open: values.open, dev: values.dev, buildOnly: values['build-only'], help: values.help };
+  if (port !== undefined && (!/^\d+$/u.test(values.port ?? '') || port > 65_535))
+    throw new Error(`--port wants a number from 0 to 65535, and got "${values.port}".`);
+  return {
+    name: values.name,
+    port,
+    interfaces: values.interface ?? [],
+    open: values.open,
+    dev: values.dev,
+    buildOnly: values['build-only'],
+    help: values.help,
+  };
 }

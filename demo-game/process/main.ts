@@ -77,7 +77,11 @@ async function startDev(flags: Flags): Promise<Running> {
   const { lanista } = await import('lanista/vite');
   let tell: (url: string) => void = () => undefined;
   const ready = new Promise<string>((resolve) => (tell = resolve));
-  const server = await createServer({ configFile: viteConfig, server: { port: flags.port ?? usualPort, strictPort: flags.port !== undefined && flags.port !== 0 }, plugins: [lanista({ start: () => openNetwork(flags), game, onUrl: (url) => tell(url) })] });
+  const server = await createServer({
+    configFile: viteConfig,
+    server: { port: flags.port ?? usualPort, strictPort: flags.port !== undefined && flags.port !== 0 },
+    plugins: [lanista({ start: () => openNetwork(flags), game, onUrl: (url) => tell(url) })],
+  });
   await server.listen();
   return { url: await ready, close: () => server.close() };
 }

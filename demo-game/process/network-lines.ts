@@ -9,7 +9,13 @@ const lookMs = 500;
 /** Prints until disposed. Returns the port to hand to the bridge: it notices which room the page opens. */
 export function watchNetwork(lan: LanPort, gameId: string, print: (line: string) => void): LanPort & Disposable {
   const known = new Map<string, string>();
-  const rooms = lan.watchRooms((list) => tellRooms(list.filter((room) => room.gameId === gameId), known, print));
+  const rooms = lan.watchRooms((list) =>
+    tellRooms(
+      list.filter((room) => room.gameId === gameId),
+      known,
+      print,
+    ),
+  );
   let open: RoomPort | undefined;
   const seats = new Map<string, string>();
   const timer = setInterval(() => tellSeats(open, seats, print), lookMs);
@@ -49,11 +55,15 @@ function tellRooms(list: readonly RoomListing[], known: Map<string, string>, pri
 function tellSeats(open: RoomPort | undefined, seats: Map<string, string>, print: (line: string) => void): void {
   const roster = open?.roster();
   if (open === undefined || roster === undefined) return;
-  const now = new Map(roster.peers.filter((peer) => peer.id !== open.self).map((peer) => [peer.id as string, { seat: peer.slot + 1, status: peer.status }]));
+  const now = new Map(
+    roster.peers.filter((peer) => peer.id !== open.self).map((peer) => [peer.id as string, { seat: peer.slot + 1, status: peer.status }]),
+  );
   for (const [id, { seat, status }] of now) {
     const before = seats.get(id);
     if (before === status) continue;
-    print(`  seat ${seat} (${id.slice(0, 6)}) ${before === undefined ? 'joined' : status === 'away' ? 'lost the connection; the seat is kept' : 'is back'}`);
+    print(
+      `  seat ${seat} (${id.slice(0, 6)}) ${before === undefined ? 'joined' : status === 'away' ? 'lost the connection; the seat is kept' : 'is back'}`,
+    );
     seats.set(id, status);
   }
   for (const id of seats.keys()) {

@@ -12,7 +12,18 @@ export const pageRoot = join(root, 'dist-page');
 export const viteConfig = join(root, 'demo-game/page/vite.config.ts');
 
 /** What the page is made of; a change in any of these makes it stale. */
-const sources = ['demo-game/page', 'demo-game/rules', 'sdk/base', 'sdk/wire', 'sdk/port', 'sdk/sync', 'sdk/room', 'sdk/bridge', 'sdk/browser', 'package-lock.json'];
+const sources = [
+  'demo-game/page',
+  'demo-game/rules',
+  'sdk/base',
+  'sdk/wire',
+  'sdk/port',
+  'sdk/sync',
+  'sdk/room',
+  'sdk/bridge',
+  'sdk/browser',
+  'package-lock.json',
+];
 
 /** True when the page must be built before it can be served. */
 export function pageIsStale(): boolean {

@@ -12,7 +12,20 @@ import type { Floor, Stroke } from './floor.ts';
 import type { PickupKind, Power } from './game.ts';
 import { dashCooldownMs, dashFactor, dashMs, groundSpeed, moveBody, turboFactor, wrapAngle } from './movement.ts';
 import type { Body, Input } from './movement.ts';
-import { burstRadius, flightRange, History, judgeHit, maxHp, maxInk, refillElsewhere, refillOwn, respawnMs, shieldMs, shotCooldownMs, shotInk } from './shots.ts';
+import {
+  burstRadius,
+  flightRange,
+  History,
+  judgeHit,
+  maxHp,
+  maxInk,
+  refillElsewhere,
+  refillOwn,
+  respawnMs,
+  shieldMs,
+  shotCooldownMs,
+  shotInk,
+} from './shots.ts';
 import type { Shot } from './shots.ts';
 import { strokeAt } from './strokes.ts';
 
@@ -110,7 +123,11 @@ export class Actor {
    * Judges a claim that a shot of `paint` was seen touching this blob at (x, y) at room time `at`.
    * Returns whether it counts, and whether it was the last heart.
    */
-  judge(claim: { readonly at: number; readonly x: number; readonly y: number; readonly paint: number }, now: number, world: ActorWorld): { readonly ok: boolean; readonly splat: boolean } {
+  judge(
+    claim: { readonly at: number; readonly x: number; readonly y: number; readonly paint: number },
+    now: number,
+    world: ActorWorld,
+  ): { readonly ok: boolean; readonly splat: boolean } {
     const refused = { ok: false, splat: false };
     if (this.entity.state !== 'alive' || claim.paint === this.paint || !world.painting) return refused;
     if (!judgeHit(this.#history, claim, now)) return refused;
@@ -126,7 +143,9 @@ export class Actor {
     for (let i = 0; i < 5; i++) {
       const turn = world.random() * Math.PI * 2;
       const far = burstRadius * (0.9 + world.random() * 0.7);
-      world.paint(strokeAt(this.body.x + Math.cos(turn) * far, this.body.y + Math.sin(turn) * far, 22 + world.random() * 22, now, this.who, claim.paint));
+      world.paint(
+        strokeAt(this.body.x + Math.cos(turn) * far, this.body.y + Math.sin(turn) * far, 22 + world.random() * 22, now, this.who, claim.paint),
+      );
     }
     return { ok: true, splat: true };
   }
@@ -191,7 +210,16 @@ export class Actor {
     const x = this.body.x + Math.cos(angle) * blobRadius;
     const y = this.body.y + Math.sin(angle) * blobRadius;
     this.#shots = (this.#shots + 1) & 0xffff;
-    world.shoot({ id: this.#shots, who: this.who, paint: this.paint, x: Math.max(0, x), y: Math.max(0, y), angle, at: Math.round(now), range: flightRange(world.map, x, y, angle) });
+    world.shoot({
+      id: this.#shots,
+      who: this.who,
+      paint: this.paint,
+      x: Math.max(0, x),
+      y: Math.max(0, y),
+      angle,
+      at: Math.round(now),
+      range: flightRange(world.map, x, y, angle),
+    });
   }
 
   #respawn(now: number, world: ActorWorld): void {

@@ -31,7 +31,10 @@ export class BallKeeper {
 
   step(now: number, dtMs: number, me: Actor | undefined, world: ActorWorld): void {
     const balls = [...this.#room.entities.all('ball')];
-    const first = balls.reduce<(typeof balls)[number] | undefined>((best, ball) => (best === undefined || ball.id < best.id ? ball : best), undefined);
+    const first = balls.reduce<(typeof balls)[number] | undefined>(
+      (best, ball) => (best === undefined || ball.id < best.id ? ball : best),
+      undefined,
+    );
     if (first === undefined) {
       if (this.#room.isHost) this.#room.entities.spawn('ball', { x: worldWidth / 2, y: worldHeight * 0.28 });
       return;

@@ -58,7 +58,12 @@ export class BotKeeper {
       }
       const { actor, mind } = steered;
       actor.paint = paintOf(bot.hue);
-      actor.step(think(mind, actor.body, actor.paint, world.floor, world.map, targets, now, () => world.random()), now, dtMs, world);
+      actor.step(
+        think(mind, actor.body, actor.paint, world.floor, world.map, targets, now, () => world.random()),
+        now,
+        dtMs,
+        world,
+      );
     }
     for (const id of this.#steered.keys()) if (!own.has(id)) this.#steered.delete(id);
   }

@@ -48,7 +48,13 @@ export function think(
     }
   }
   const fire = now < mind.fireUntil;
-  return { moveX: Math.cos(mind.heading) * 0.82, moveY: Math.sin(mind.heading) * 0.82, aim: wrapAngle(fire ? mind.aim : mind.heading), fire, dash: false };
+  return {
+    moveX: Math.cos(mind.heading) * 0.82,
+    moveY: Math.sin(mind.heading) * 0.82,
+    aim: wrapAngle(fire ? mind.aim : mind.heading),
+    fire,
+    dash: false,
+  };
 }
 
 /** Of nine directions the one with most new floor within reach, with some noise against marching in step. */
@@ -80,7 +86,11 @@ function blocked(x: number, y: number, heading: number, map: ArenaMap): boolean 
   return px < 10 || py < 10 || px > worldWidth - 10 || py > worldHeight - 10 || insideWall(map, px, py);
 }
 
-function nearest(body: Body, paint: number, targets: readonly { readonly x: number; readonly y: number; readonly paint: number }[]): { readonly x: number; readonly y: number } | undefined {
+function nearest(
+  body: Body,
+  paint: number,
+  targets: readonly { readonly x: number; readonly y: number; readonly paint: number }[],
+): { readonly x: number; readonly y: number } | undefined {
   let best: { readonly x: number; readonly y: number } | undefined;
   let bestDistance = shotRange * 0.75;
   for (const target of targets) {

@@ -41,7 +41,10 @@ export class FloorSync implements Disposable {
 
   /** Gets the whole floor: on joining, and after the host changed or halves merged. */
   async fetchAll(): Promise<void> {
-    await this.#repair(Array.from({ length: chunkCount }, (_, chunk) => chunk), this.#room.host);
+    await this.#repair(
+      Array.from({ length: chunkCount }, (_, chunk) => chunk),
+      this.#room.host,
+    );
   }
 
   /** The host's part. */

@@ -112,7 +112,7 @@ export class Floor {
     const bytes: number[] = [];
     for (const chunk of chunks) {
       bytes.push(chunk);
-      for (let k = 0; k < chunkCells; ) {
+      for (let k = 0; k < chunkCells;) {
         const index = cellOfChunk(chunk, k);
         let run = 1;
         while (k + run < chunkCells && this.#same(index, cellOfChunk(chunk, k + run))) run++;
@@ -215,7 +215,7 @@ function decodeChunks(bytes: Uint8Array): Cell[] | undefined {
     const chunk = bytes[at++] ?? chunkCount;
     if (chunk >= chunkCount || seen.has(chunk)) return undefined;
     seen.add(chunk);
-    for (let k = 0; k < chunkCells; ) {
+    for (let k = 0; k < chunkCells;) {
       const run = bytes[at++] ?? 0;
       const paint = bytes[at++] ?? 255;
       if (run === 0 || k + run > chunkCells || paint > paintCount) return undefined;

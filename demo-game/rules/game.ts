@@ -34,7 +34,13 @@ export const game = defineGame({
   presence: { name: s.text(24), hue: s.u8().default(0), ready: s.bool().default(false) },
   entities: {
     blob: entity({ authority: 'spawner', onOwnerLeave: 'despawn', rate: 30, fields: bodyFields }),
-    bot: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'redistribute', rate: 20, fields: { ...bodyFields, number: s.u8(), hue: s.u8() } }),
+    bot: entity({
+      authority: 'distributed',
+      transfer: 'request',
+      onOwnerLeave: 'redistribute',
+      rate: 20,
+      fields: { ...bodyFields, number: s.u8(), hue: s.u8() },
+    }),
     round: entity({
       authority: 'host',
       rate: 10,
@@ -66,7 +72,10 @@ export const game = defineGame({
     }),
   },
   messages: {
-    shot: message({ id: s.u16(), who: s.u8(), paint: s.u8(), x: s.u16(), y: s.u16(), angle: s.angle(16), at: s.u32(), range: s.u16() }, { delivery: 'unreliable', redundancy: 2 }),
+    shot: message(
+      { id: s.u16(), who: s.u8(), paint: s.u8(), x: s.u16(), y: s.u16(), angle: s.angle(16), at: s.u32(), range: s.u16() },
+      { delivery: 'unreliable', redundancy: 2 },
+    ),
     strokes: message({ at: s.u32(), who: s.u8(), paint: s.u8(), data: s.bytes(maxBatchBytes) }),
     splat: message({ who: s.u8(), by: s.u8(), paint: s.u8(), x: s.u16(), y: s.u16() }),
     emote: message({ what: s.u8() }),

@@ -137,13 +137,35 @@ export class Match implements Disposable {
       // A seat shows before its presence has come; its blob waits for the name.
       if (peer?.presence.name === undefined || (blob.mine && blob !== this.#blob)) continue;
       const shown = blob.mine ? this.#ahead() : this.#outside(blob.view);
-      views.push({ ...pick(blob.view), x: shown.x, y: shown.y, who: peer.slot, name: peer.presence.name, paint: paintOf(peer.presence.hue), self: blob.mine, bot: false, host: peer.isHost, owner: blob.owner });
+      views.push({
+        ...pick(blob.view),
+        x: shown.x,
+        y: shown.y,
+        who: peer.slot,
+        name: peer.presence.name,
+        paint: paintOf(peer.presence.hue),
+        self: blob.mine,
+        bot: false,
+        host: peer.isHost,
+        owner: blob.owner,
+      });
     }
     for (const bot of room.entities.all('bot')) {
       const who = firstBot + bot.number;
       const actor = bot.mine ? this.#bots.actor(who) : undefined;
       const place = actor?.body ?? this.#outside(bot.view);
-      views.push({ ...pick(bot.view), x: place.x, y: place.y, who, name: `BOT ${botNames[bot.number % botNames.length] ?? ''}`, paint: paintOf(bot.hue), self: false, bot: true, host: false, owner: bot.owner });
+      views.push({
+        ...pick(bot.view),
+        x: place.x,
+        y: place.y,
+        who,
+        name: `BOT ${botNames[bot.number % botNames.length] ?? ''}`,
+        paint: paintOf(bot.hue),
+        self: false,
+        bot: true,
+        host: false,
+        owner: bot.owner,
+      });
     }
     return views;
   }
@@ -299,12 +321,27 @@ export class Match implements Disposable {
 
   /** Asks the owner of the target whether it was there. */
   #claim(shot: Shot, target: BlobView, x: number, y: number, now: number): void {
-    const claim = { shot: shot.id, who: target.who, by: shot.who, paint: shot.paint, at: Math.round(now), x: Math.max(0, Math.round(x)), y: Math.max(0, Math.round(y)) };
+    const claim = {
+      shot: shot.id,
+      who: target.who,
+      by: shot.who,
+      paint: shot.paint,
+      at: Math.round(now),
+      x: Math.max(0, Math.round(x)),
+      y: Math.max(0, Math.round(y)),
+    };
     if (this.#steers(target.who)) this.#judge(claim);
     else void this.room.call('hit', claim, { to: target.owner, timeoutMs: 300 }).catch(() => undefined);
   }
 
-  #judge(claim: { readonly who: number; readonly by: number; readonly paint: number; readonly at: number; readonly x: number; readonly y: number }): boolean {
+  #judge(claim: {
+    readonly who: number;
+    readonly by: number;
+    readonly paint: number;
+    readonly at: number;
+    readonly x: number;
+    readonly y: number;
+  }): boolean {
     const actor = claim.who === this.me.who ? this.me : this.#bots.actor(claim.who);
     if (actor === undefined || claim.paint < 1 || claim.paint > 8) return false;
     const { ok, splat } = actor.judge(claim, this.room.clock.now(), this.#world);
@@ -345,7 +382,9 @@ export class Match implements Disposable {
   }
 }
 
-function pick(view: Pick<BlobView, 'vx' | 'vy' | 'aim' | 'ink' | 'hp' | 'state' | 'power'>): Pick<BlobView, 'vx' | 'vy' | 'aim' | 'ink' | 'hp' | 'state' | 'power'> {
+function pick(
+  view: Pick<BlobView, 'vx' | 'vy' | 'aim' | 'ink' | 'hp' | 'state' | 'power'>,
+): Pick<BlobView, 'vx' | 'vy' | 'aim' | 'ink' | 'hp' | 'state' | 'power'> {
   const { vx, vy, aim, ink, hp, state, power } = view;
   return { vx, vy, aim, ink, hp, state, power };
 }

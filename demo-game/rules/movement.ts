@@ -84,7 +84,11 @@ function push(body: Body, nx: number, ny: number, depth: number, bounce: number)
 }
 
 /** A centre inside a wall (a new map appeared around it) leaves by the nearest side. */
-function leaveWall(body: Body, wall: { readonly x: number; readonly y: number; readonly width: number; readonly height: number }, radius: number): void {
+function leaveWall(
+  body: Body,
+  wall: { readonly x: number; readonly y: number; readonly width: number; readonly height: number },
+  radius: number,
+): void {
   const left = body.x - wall.x;
   const right = wall.x + wall.width - body.x;
   const up = body.y - wall.y;

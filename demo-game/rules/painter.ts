@@ -55,7 +55,8 @@ export class Painter implements Disposable {
       for (let i = 0; i < strokes.length; i += maxBatch) {
         const part = strokes.slice(i, i + maxBatch);
         const first = part[0];
-        if (first !== undefined) this.#room.send('strokes', { at: first.time, who: first.who, paint: first.paint, data: encodeBatch(part, first.time) });
+        if (first !== undefined)
+          this.#room.send('strokes', { at: first.time, who: first.who, paint: first.paint, data: encodeBatch(part, first.time) });
       }
     }
     this.#waiting.clear();

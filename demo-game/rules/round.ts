@@ -63,7 +63,10 @@ export function keepRound(room: ChromaRoom, options: RoundOptions, last: () => R
         advance(room, round, options, now);
       } else if (currentRound(room) === undefined && (room.peers.size === 1 || now - missingSince > missingMs)) {
         const startsAt = Math.round(now);
-        room.entities.spawn('round', last() ?? { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill });
+        room.entities.spawn(
+          'round',
+          last() ?? { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill },
+        );
       }
     };
     step(room.clock.now());

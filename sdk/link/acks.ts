@@ -61,7 +61,14 @@ class NamedPackets {
     } else if (shift > 0) {
       const [near, far] = [this.near, this.far];
       this.near = shift < 32 ? (near << shift) | (1 << (shift - 1)) : shift === 32 ? 1 << 31 : 0;
-      this.far = shift < 32 ? (far << shift) | (near >>> (32 - shift)) : shift === 32 ? near : shift === 64 ? 1 << 31 : (near << (shift - 32)) | (1 << (shift - 33));
+      this.far =
+        shift < 32
+          ? (far << shift) | (near >>> (32 - shift))
+          : shift === 32
+            ? near
+            : shift === 64
+              ? 1 << 31
+              : (near << (shift - 32)) | (1 << (shift - 33));
     }
     this.newest = newest;
     return true;

@@ -40,7 +40,16 @@ export class Attempt {
   restarts = 0;
   #waitMs = HANDSHAKE_RETRY_MS;
 
-  constructor(now: number, id: AttemptId, address: Address, mode: DoorMode, code: string | undefined, expect: PeerId | undefined, nonce: Uint8Array, hello: Uint8Array) {
+  constructor(
+    now: number,
+    id: AttemptId,
+    address: Address,
+    mode: DoorMode,
+    code: string | undefined,
+    expect: PeerId | undefined,
+    nonce: Uint8Array,
+    hello: Uint8Array,
+  ) {
     this.id = id;
     this.address = address;
     this.mode = mode;

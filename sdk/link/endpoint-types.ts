@@ -69,8 +69,24 @@ export type EndpointEvent =
    * A peer proved its key. `attempt` is set on the side that called `connect`.
    * `mode` is what it proved with. If `replaces` is set, that link is closed with `replaced` first.
    */
-  | { readonly type: 'linked'; readonly link: LinkId; readonly peer: PeerId; readonly publicKey: Uint8Array; readonly mode: DoorMode; readonly address: Address; readonly attempt: AttemptId | undefined; readonly replaces: LinkId | undefined }
-  | { readonly type: 'message'; readonly link: LinkId; readonly peer: PeerId; readonly channel: Channel; readonly lane: number; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'linked';
+      readonly link: LinkId;
+      readonly peer: PeerId;
+      readonly publicKey: Uint8Array;
+      readonly mode: DoorMode;
+      readonly address: Address;
+      readonly attempt: AttemptId | undefined;
+      readonly replaces: LinkId | undefined;
+    }
+  | {
+      readonly type: 'message';
+      readonly link: LinkId;
+      readonly peer: PeerId;
+      readonly channel: Channel;
+      readonly lane: number;
+      readonly bytes: Uint8Array;
+    }
   /** Nothing authentic was heard for SILENT_MS (adapted to loss); `heard` undoes it. */
   | { readonly type: 'silent'; readonly link: LinkId; readonly peer: PeerId }
   | { readonly type: 'heard'; readonly link: LinkId; readonly peer: PeerId }

@@ -16,17 +16,57 @@ import { ByteWriter, asciiBytes, concatBytes, equalBytes, fromHex } from '../bas
 import { LanError } from '../base/errors.ts';
 import type { Channel, PeerStats } from '../port/port.ts';
 import { CookieJar } from '../secure/cookie.ts';
-import { InitiatorHandshake, ResponderHandshake, type FarSide, type HandshakeContext, type HandshakeKeys, type HandshakeMode } from '../secure/handshake.ts';
+import {
+  InitiatorHandshake,
+  ResponderHandshake,
+  type FarSide,
+  type HandshakeContext,
+  type HandshakeKeys,
+  type HandshakeMode,
+} from '../secure/handshake.ts';
 import { peerIdOf } from '../secure/identity.ts';
 import { Session } from '../secure/session.ts';
 import {
-  DATA_HEADER_BYTES, KIND_COOKIE, KIND_FIN, KIND_HELLO, KIND_INIT, KIND_RESP, NONCE_BYTES, ROOM_TAG_BYTES, TAG_BYTES, decodeCookie, decodeFin, decodeHello, decodeInit, decodeResp,
-  encodeCookie, encodeFin, encodeHello, encodeInit, encodeResp, isData, readDataCid, readDataSeq,
+  DATA_HEADER_BYTES,
+  KIND_COOKIE,
+  KIND_FIN,
+  KIND_HELLO,
+  KIND_INIT,
+  KIND_RESP,
+  NONCE_BYTES,
+  ROOM_TAG_BYTES,
+  TAG_BYTES,
+  decodeCookie,
+  decodeFin,
+  decodeHello,
+  decodeInit,
+  decodeResp,
+  encodeCookie,
+  encodeFin,
+  encodeHello,
+  encodeInit,
+  encodeResp,
+  isData,
+  readDataCid,
+  readDataSeq,
 } from '../wire/datagram.ts';
 import { MAX_ATTEMPTS, MAX_DATAGRAM_BYTES, MAX_LINKS, PROTOCOL_VERSION, STALL_MS } from '../wire/limits.ts';
 import { Attempt } from './attempt.ts';
 import { Drops, type DropReason } from './drops.ts';
-import type { Address, AttemptId, CloseReason, ConnectFailure, DoorMode, EndpointEvent, EndpointLike, EndpointOptions, LinkClock, LinkId, SocketKind, Transmit } from './endpoint-types.ts';
+import type {
+  Address,
+  AttemptId,
+  CloseReason,
+  ConnectFailure,
+  DoorMode,
+  EndpointEvent,
+  EndpointLike,
+  EndpointOptions,
+  LinkClock,
+  LinkId,
+  SocketKind,
+  Transmit,
+} from './endpoint-types.ts';
 import { HalfOpenTable } from './half-open.ts';
 import { HeldBudget } from './held-budget.ts';
 import { JoinGuard } from './join-guard.ts';
@@ -83,8 +123,17 @@ export class Endpoint implements EndpointLike, LinkSink {
   readonly #events: EndpointEvent[] = [];
   readonly #opened = new Uint8Array(MAX_DATAGRAM_BYTES);
   readonly #sealed = new Uint8Array(MAX_DATAGRAM_BYTES + TAG_BYTES);
-  readonly #transmit: { socket: SocketKind; host: string; port: number; bytes: Uint8Array } = { socket: 'session', host: '', port: 0, bytes: this.#sealed };
-  #door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined } = { open: false, code: undefined, roomKey: undefined };
+  readonly #transmit: { socket: SocketKind; host: string; port: number; bytes: Uint8Array } = {
+    socket: 'session',
+    host: '',
+    port: 0,
+    bytes: this.#sealed,
+  };
+  #door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined } = {
+    open: false,
+    code: undefined,
+    roomKey: undefined,
+  };
   #cookies: CookieJar | undefined;
   #nextLink = 1;
   #nextAttempt = 1;
@@ -231,11 +280,26 @@ export class Endpoint implements EndpointLike, LinkSink {
       refusal = this.#refusal(now, host, mode) ?? refusal;
       return this.#refusal(now, host, mode) === undefined;
     };
-    const handshake = ResponderHandshake.start(this.#context(init.cid, init.cookie), init.noise, { code: this.#door.code, roomKey: this.#door.roomKey }, allows);
+    const handshake = ResponderHandshake.start(
+      this.#context(init.cid, init.cookie),
+      init.noise,
+      { code: this.#door.code, roomKey: this.#door.roomKey },
+      allows,
+    );
     if (handshake === undefined) return this.#drops.count(refusal);
     const cid = this.#newCid();
     const resp = encodeResp({ cid: init.cid, senderCid: cid, noise: handshake.message2 }).slice();
-    const evicted = this.#halfOpen.add({ cid, remoteCid: init.cid, host, port, nonce: init.nonce.slice(), handshake, resp, startedAt: now, replays: 0 });
+    const evicted = this.#halfOpen.add({
+      cid,
+      remoteCid: init.cid,
+      host,
+      port,
+      nonce: init.nonce.slice(),
+      handshake,
+      resp,
+      startedAt: now,
+      replays: 0,
+    });
     if (evicted) this.#drops.count('half-open');
     this.#outgoing.push({ host, port, bytes: resp });
   }
@@ -300,7 +364,16 @@ export class Endpoint implements EndpointLike, LinkSink {
     if (result.far.peer === this.self) return this.#drops.count('handshake');
     if (this.#byId.size >= MAX_LINKS) return this.#drops.count('links');
     const session = this.#session(now, result.keys, half.remoteCid);
-    this.#establish(now, result.far, session, half.cid, sessionAddress({ host, port }, result.far), this.#attemptFor(result.far.peer, host, port), half.remoteCid, result.far.peer);
+    this.#establish(
+      now,
+      result.far,
+      session,
+      half.cid,
+      sessionAddress({ host, port }, result.far),
+      this.#attemptFor(result.far.peer, host, port),
+      half.remoteCid,
+      result.far.peer,
+    );
   }
 
   #handleData(now: number, host: string, port: number, bytes: Uint8Array): void {
@@ -463,9 +536,26 @@ export class Endpoint implements EndpointLike, LinkSink {
   }
 
   /** Both sides proved their keys. Undefined when an older twin of this session stays. */
-  #establish(now: number, far: FarSide, session: Session, cid: number, address: Address, attempt: Attempt | undefined, initiatorCid: number, initiator: PeerId): Entry | undefined {
+  #establish(
+    now: number,
+    far: FarSide,
+    session: Session,
+    cid: number,
+    address: Address,
+    attempt: Attempt | undefined,
+    initiatorCid: number,
+    initiator: PeerId,
+  ): Entry | undefined {
     const id = this.#nextLink++ as LinkId;
-    const link = new Link(now, { id, peer: far.peer, address, rng: this.#options.rng, random: this.#options.crypto.randomBytes, budget: this.#budget, sink: this });
+    const link = new Link(now, {
+      id,
+      peer: far.peer,
+      address,
+      rng: this.#options.rng,
+      random: this.#options.crypto.randomBytes,
+      budget: this.#budget,
+      sink: this,
+    });
     const entry: Entry = { link, session, cid, publicKey: far.publicKey, since: now, initiator, initiatorCid, dirty: false, wakeAt: now };
     const old = this.#byPeer.get(far.peer);
     if (old !== undefined && isTwin(old, now) && prefers(old, entry)) {
@@ -487,7 +577,16 @@ export class Endpoint implements EndpointLike, LinkSink {
     this.#byId.set(id, entry);
     this.#byCid.set(cid, entry);
     this.#byPeer.set(far.peer, entry);
-    this.#events.push({ type: 'linked', link: id, peer: far.peer, publicKey: far.publicKey, mode: far.mode, address, attempt: attempt?.id, replaces: old?.link.id });
+    this.#events.push({
+      type: 'linked',
+      link: id,
+      peer: far.peer,
+      publicKey: far.publicKey,
+      mode: far.mode,
+      address,
+      attempt: attempt?.id,
+      replaces: old?.link.id,
+    });
     this.#touch(entry);
     return entry;
   }
@@ -543,7 +642,14 @@ export class Endpoint implements EndpointLike, LinkSink {
   #context(initiatorCid: number, cookie: Uint8Array): HandshakeContext {
     const { crypto, identity, sessionPort, joinPort, prologue } = this.#options;
     const cid = new ByteWriter(4).u32(initiatorCid).copy();
-    const bound = concatBytes(asciiBytes('lanista'), new Uint8Array([PROTOCOL_VERSION]), new ByteWriter(2).u16(prologue.length).copy(), prologue, this.#roomId, cid);
+    const bound = concatBytes(
+      asciiBytes('lanista'),
+      new Uint8Array([PROTOCOL_VERSION]),
+      new ByteWriter(2).u16(prologue.length).copy(),
+      prologue,
+      this.#roomId,
+      cid,
+    );
     return { crypto, identity, roomId: this.#roomId, prologue: bound, sid: concatBytes(cid, cookie), sessionPort, joinPort };
   }
 

@@ -2,7 +2,14 @@
  * How often strangers may try. Two limits: handshakes per source address (each costs us four scalar
  * multiplications), and wrong codes per minute (each is a guess).
  */
-import { CODE_LOCKOUT_MS, MAX_CODE_FAILURES, MAX_CODE_FAILURES_PER_SOURCE, MAX_SOURCES, SOURCE_BURST, SOURCE_RATE_PER_SECOND } from '../wire/limits.ts';
+import {
+  CODE_LOCKOUT_MS,
+  MAX_CODE_FAILURES,
+  MAX_CODE_FAILURES_PER_SOURCE,
+  MAX_SOURCES,
+  SOURCE_BURST,
+  SOURCE_RATE_PER_SECOND,
+} from '../wire/limits.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -18,12 +18,45 @@ import type { Rng } from '../base/rng.ts';
 import type { Channel, PeerStats } from '../port/port.ts';
 import { DATA_HEADER_BYTES, TAG_BYTES } from '../wire/datagram.ts';
 import {
-  ACK_FRAME_BYTES, CLOSE_REASONS, FRAME_ACK, FRAME_CLOSE, FRAME_FRAGMENT, FRAME_MTU_ACK, FRAME_MTU_PROBE, FRAME_PATH_CHALLENGE, FRAME_PATH_RESPONSE, FRAME_PING, FRAME_PONG,
-  FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE, FrameReader, FrameWriter, MTU_FRAME_BYTES, PING_FRAME_BYTES, PONG_FRAME_BYTES, SEQUENCED_HEAD_BYTES,
+  ACK_FRAME_BYTES,
+  CLOSE_REASONS,
+  FRAME_ACK,
+  FRAME_CLOSE,
+  FRAME_FRAGMENT,
+  FRAME_MTU_ACK,
+  FRAME_MTU_PROBE,
+  FRAME_PATH_CHALLENGE,
+  FRAME_PATH_RESPONSE,
+  FRAME_PING,
+  FRAME_PONG,
+  FRAME_RELIABLE,
+  FRAME_SEQUENCED,
+  FRAME_UNRELIABLE,
+  FrameReader,
+  FrameWriter,
+  MTU_FRAME_BYTES,
+  PING_FRAME_BYTES,
+  PONG_FRAME_BYTES,
+  SEQUENCED_HEAD_BYTES,
 } from '../wire/frame.ts';
 import {
-  ACK_DELAY_MS, ACK_DELAY_REALTIME_MS, ACK_EVERY_PACKETS, ERROR_BUDGET, ERROR_WINDOW_MS, FLUSH_MS, KEEP_ALIVE_MS, LINK_TIMEOUT_MS, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGE_BYTES, MAX_LANES,
-  PING_FAST_COUNT, PING_FAST_MS, PING_MS, SILENT_MS, SKIP_SEQ_MAX, SKIP_SEQ_MIN,
+  ACK_DELAY_MS,
+  ACK_DELAY_REALTIME_MS,
+  ACK_EVERY_PACKETS,
+  ERROR_BUDGET,
+  ERROR_WINDOW_MS,
+  FLUSH_MS,
+  KEEP_ALIVE_MS,
+  LINK_TIMEOUT_MS,
+  MAX_DATAGRAM_BYTES,
+  MAX_DATAGRAM_MESSAGE_BYTES,
+  MAX_LANES,
+  PING_FAST_COUNT,
+  PING_FAST_MS,
+  PING_MS,
+  SILENT_MS,
+  SKIP_SEQ_MAX,
+  SKIP_SEQ_MIN,
 } from '../wire/limits.ts';
 import { ReceivedPackets, SentPackets } from './acks.ts';
 import { ClockFilter } from './clock.ts';
@@ -269,7 +302,8 @@ export class Link {
           verdict = this.#reliableIn.fragment(reader.lane, reader.id, reader.a, reader.b, reader.c, plain, reader.bodyAt, reader.bodySize);
           break;
         case FRAME_SEQUENCED:
-          if (this.#sequencedIn.accept(reader.lane, reader.id)) this.#sink.onMessage(this, 'sequenced', reader.lane, plain.slice(reader.bodyAt, reader.bodyAt + reader.bodySize));
+          if (this.#sequencedIn.accept(reader.lane, reader.id))
+            this.#sink.onMessage(this, 'sequenced', reader.lane, plain.slice(reader.bodyAt, reader.bodyAt + reader.bodySize));
           else this.#sink.onDrop('late');
           break;
         case FRAME_UNRELIABLE:

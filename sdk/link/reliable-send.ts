@@ -7,7 +7,14 @@
  * fragmented messages incomplete, never more than `MAX_RECEIVE_HELD_BYTES` sent but not settled.
  */
 import {
-  FRAGMENT_BYTES, HELD_OVERHEAD_BYTES, LANE_WINDOW_MESSAGES, MAX_LANES, MAX_MESSAGE_BYTES, MAX_OPEN_REASSEMBLIES, MAX_RECEIVE_HELD_BYTES, MAX_SEND_HELD_BYTES,
+  FRAGMENT_BYTES,
+  HELD_OVERHEAD_BYTES,
+  LANE_WINDOW_MESSAGES,
+  MAX_LANES,
+  MAX_MESSAGE_BYTES,
+  MAX_OPEN_REASSEMBLIES,
+  MAX_RECEIVE_HELD_BYTES,
+  MAX_SEND_HELD_BYTES,
 } from '../wire/limits.ts';
 import { FRAGMENT_HEAD_BYTES, RELIABLE_HEAD_BYTES, fragmentCount, fragmentStride, type FrameWriter } from '../wire/frame.ts';
 import type { SentFate, SentPackets } from './acks.ts';
@@ -123,7 +130,16 @@ export class ReliableSend implements SentFate {
     const count = fragmentCount(bytes.length);
     this.heldBytes += cost;
     this.#unsent++;
-    target.messages.push({ lane, id: target.nextId++, cost, count, bytes: bytes.slice(), next: 0, open: count, done: count > 1 ? new Uint8Array(count) : undefined });
+    target.messages.push({
+      lane,
+      id: target.nextId++,
+      cost,
+      count,
+      bytes: bytes.slice(),
+      next: 0,
+      open: count,
+      done: count > 1 ? new Uint8Array(count) : undefined,
+    });
     return true;
   }
 

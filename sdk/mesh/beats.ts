@@ -53,8 +53,15 @@ export class Beats {
     this.#hurried = false;
     this.#sentAt = now;
     const own: Word = {
-      id: self, instance, seq: this.#seq++, host: roster.host === self && !this.#membership.isLeaving, eligible: this.#membership.eligible,
-      left: this.#membership.isLeaving || this.#membership.isOver, term: roster.term, epoch: roster.epoch, heard: LinkState.encodeHeard(links.heardDirectly()),
+      id: self,
+      instance,
+      seq: this.#seq++,
+      host: roster.host === self && !this.#membership.isLeaving,
+      eligible: this.#membership.eligible,
+      left: this.#membership.isLeaving || this.#membership.isOver,
+      term: roster.term,
+      epoch: roster.epoch,
+      heard: LinkState.encodeHeard(links.heardDirectly()),
     };
     let plain: Uint8Array | undefined;
     for (const link of links.all()) {

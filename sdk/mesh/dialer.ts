@@ -8,7 +8,16 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Address, AttemptId, ConnectFailure, DoorMode, EndpointLike } from '../link/endpoint-types.ts';
-import { CANDIDATE_RETRY_MAX_MS, DIAL_RETRY_MAX_MS, DIAL_RETRY_MS, DIAL_SECOND_MS, DIAL_SILENT_ALONE_MS, DIAL_SILENT_MS, MAX_CANDIDATES, MAX_DIALS_PER_TARGET } from '../wire/limits.ts';
+import {
+  CANDIDATE_RETRY_MAX_MS,
+  DIAL_RETRY_MAX_MS,
+  DIAL_RETRY_MS,
+  DIAL_SECOND_MS,
+  DIAL_SILENT_ALONE_MS,
+  DIAL_SILENT_MS,
+  MAX_CANDIDATES,
+  MAX_DIALS_PER_TARGET,
+} from '../wire/limits.ts';
 import type { LinkState } from './link-state.ts';
 import { isDetour, type Links, type PeerLink } from './links.ts';
 import type { Roster, Seat } from './roster.ts';
@@ -53,7 +62,15 @@ export class Dialer {
       return;
     }
     if (this.#candidates.size >= MAX_CANDIDATES) this.#candidates.delete(this.#candidates.keys().next().value!);
-    this.#candidates.set(key, { address: { host: address.host, port: address.port }, expect: undefined, nextAt: now, tries: 0, open: 0, peer: undefined, dead: false });
+    this.#candidates.set(key, {
+      address: { host: address.host, port: address.port },
+      expect: undefined,
+      nextAt: now,
+      tries: 0,
+      open: 0,
+      peer: undefined,
+      dead: false,
+    });
   }
 
   /** True when no candidate can be tried any more. */

@@ -154,7 +154,15 @@ function heardKeys(heard: Uint8Array): ReadonlySet<string> {
 }
 
 function equalWords(a: Word, b: Word): boolean {
-  if (a.host !== b.host || a.eligible !== b.eligible || a.left !== b.left || a.term !== b.term || a.epoch !== b.epoch || a.heard.length !== b.heard.length) return false;
+  if (
+    a.host !== b.host ||
+    a.eligible !== b.eligible ||
+    a.left !== b.left ||
+    a.term !== b.term ||
+    a.epoch !== b.epoch ||
+    a.heard.length !== b.heard.length
+  )
+    return false;
   for (let i = 0; i < a.heard.length; i++) if (a.heard[i] !== b.heard[i]) return false;
   return true;
 }

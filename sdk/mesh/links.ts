@@ -53,7 +53,16 @@ export class Links {
 
   add(now: number, event: Linked): void {
     const direct = isDetour(event.address) ? undefined : event.address;
-    this.#links.set(event.peer, { id: event.link, peer: event.peer, mode: event.mode, address: event.address, direct, since: now, silent: false, silentAt: now });
+    this.#links.set(event.peer, {
+      id: event.link,
+      peer: event.peer,
+      mode: event.mode,
+      address: event.address,
+      direct,
+      since: now,
+      silent: false,
+      silentAt: now,
+    });
   }
 
   /** The peer's link if it is this one; undefined for one already replaced. */

@@ -20,7 +20,18 @@ import type { JoinState } from './mesh-types.ts';
 import { isDetour } from './links.ts';
 import type { JoinRequest, MeshMessage, Refusal } from './messages.ts';
 import type { Party } from './party.ts';
-import { boundAddresses, claimRoster, compareVersions, departures, foundRoster, removeSeat, seatOf, seatPeer, updateSeat, type Roster } from './roster.ts';
+import {
+  boundAddresses,
+  claimRoster,
+  compareVersions,
+  departures,
+  foundRoster,
+  removeSeat,
+  seatOf,
+  seatPeer,
+  updateSeat,
+  type Roster,
+} from './roster.ts';
 
 /** A goodbye to somebody thrown out leaves before the link closes (ms). */
 const REFUSED_LINGER_MS = 300;
@@ -122,7 +133,14 @@ export class Membership {
   #request(now: number): JoinRequest {
     const { options, instance, time } = this.#party;
     const roster = this.roster;
-    return { instance, spectate: options.spectate, joinPort: options.joinPort, addresses: this.addresses, term: roster?.term ?? 0, time: roster === undefined ? 0 : time.time(now) };
+    return {
+      instance,
+      spectate: options.spectate,
+      joinPort: options.joinPort,
+      addresses: this.addresses,
+      term: roster?.term ?? 0,
+      time: roster === undefined ? 0 : time.time(now),
+    };
   }
 
   #tickElection(now: number, roster: Roster): void {
@@ -137,7 +155,8 @@ export class Membership {
     if (step.type === 'none' || now - this.#stepAt < (unmet ? Math.max(step.holdMs, MEET_HOST_MS) : step.holdMs)) return;
     if (step.type === 'claim') return this.#claim(now, roster);
     if (now - this.#actedAt < MERGE_RETRY_MS) return;
-    const message: MeshMessage = step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };
+    const message: MeshMessage =
+      step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };
     if (step.type === 'join') this.#askedHost = step.host;
     if (this.#party.send(now, step.host, message)) this.#actedAt = now;
   }
@@ -147,7 +166,12 @@ export class Membership {
     let base: Roster | Refusal = roster;
     if (seatOf(roster, self) === undefined) base = seatPeer(roster, { id: self, instance, spectator: options.spectate, addresses: this.addresses });
     if (typeof base === 'string') return this.#close(base === 'kicked' ? 'kicked' : 'timeout');
-    const next = claimRoster(base, self, roster.term, (seat) => linkState.route(seat.id) !== undefined && linkState.word(seat.id)?.instance === seat.instance);
+    const next = claimRoster(
+      base,
+      self,
+      roster.term,
+      (seat) => linkState.route(seat.id) !== undefined && linkState.word(seat.id)?.instance === seat.instance,
+    );
     this.#step = { type: 'none' };
     this.#adopt(now, updateSeat(next, self, { eligible: this.eligible }), this.roomKey);
   }
@@ -310,10 +334,12 @@ export class Membership {
 
   #handleProposal(now: number, from: PeerId, theirs: Roster, time: number): void {
     const mine = this.roster;
-    if (mine === undefined || !this.isHost || this.isLeaving || theirs.host !== from || theirs.roomId !== mine.roomId || theirs.term === mine.term) return;
+    if (mine === undefined || !this.isHost || this.isLeaving || theirs.host !== from || theirs.roomId !== mine.roomId || theirs.term === mine.term)
+      return;
     if (this.#duty.hasAbsorbed(theirs.term)) return this.#sendRoster(now, from, mine);
     const ownTime = this.#party.time.time(now);
-    if (this.#duty.yields(mine, theirs, this.eligible)) this.#party.send(now, from, { type: 'decide', roster: mine, time: ownTime, term: theirs.term });
+    if (this.#duty.yields(mine, theirs, this.eligible))
+      this.#party.send(now, from, { type: 'decide', roster: mine, time: ownTime, term: theirs.term });
     else this.#absorb(now, theirs, time);
   }
 

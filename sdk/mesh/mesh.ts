@@ -108,11 +108,21 @@ export class Mesh implements MeshLike {
     const { roomId, name, max, code, game, joinPort } = this.#options;
     const roster = this.#membership.roster;
     const members: Address[] = [];
-    for (const seat of roster?.seats ?? []) if (seat.id !== this.self && seat.status === 'present' && seat.addresses[0] !== undefined) members.push(seat.addresses[0]);
+    for (const seat of roster?.seats ?? [])
+      if (seat.id !== this.self && seat.status === 'present' && seat.addresses[0] !== undefined) members.push(seat.addresses[0]);
     const players = roster?.seats.filter((seat) => !seat.spectator).length ?? 0;
     return {
-      roomId, name: roster?.name ?? name, players, max: roster?.max ?? max, locked: roster?.locked ?? code !== undefined,
-      gameId: game.id, version: game.version, schemaHash: game.schemaHash, peer: this.self, joinPort, members: members.slice(0, 8),
+      roomId,
+      name: roster?.name ?? name,
+      players,
+      max: roster?.max ?? max,
+      locked: roster?.locked ?? code !== undefined,
+      gameId: game.id,
+      version: game.version,
+      schemaHash: game.schemaHash,
+      peer: this.self,
+      joinPort,
+      members: members.slice(0, 8),
     };
   }
 
@@ -180,7 +190,8 @@ export class Mesh implements MeshLike {
 
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane = 0): boolean {
     const lanes = channel === 'reliable' ? FIRST_MESH_LANE : MAX_LANES - 1;
-    if (!Number.isInteger(lane) || lane < 0 || lane >= lanes) throw new LanError('bad-argument', `Expected a lane of 0 to ${lanes - 1} on ${channel}, got ${lane}.`);
+    if (!Number.isInteger(lane) || lane < 0 || lane >= lanes)
+      throw new LanError('bad-argument', `Expected a lane of 0 to ${lanes - 1} on ${channel}, got ${lane}.`);
     const seat = this.#membership.roster === undefined ? undefined : seatOf(this.#membership.roster, to);
     if (to === this.self || seat?.status !== 'present' || this.#membership.isOver || this.#membership.isLeaving) return false;
     if (bytes.length > (channel === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES)) return false;

@@ -93,9 +93,24 @@ const REFUSALS: readonly Refusal[] = ['room-full', 'kicked'];
 const SOCKETS: readonly SocketKind[] = ['join', 'session'];
 const U32 = 0xffff_ffff;
 
-const joinItems = (join: JoinRequest): PayloadValue[] => [join.instance, join.spectate, join.joinPort, encodeAddresses(join.addresses), join.term, join.time];
+const joinItems = (join: JoinRequest): PayloadValue[] => [
+  join.instance,
+  join.spectate,
+  join.joinPort,
+  encodeAddresses(join.addresses),
+  join.term,
+  join.time,
+];
 
-const wordItems = (word: Word): PayloadValue => [encodeId(word.id), word.instance, word.seq, (word.host ? 1 : 0) | (word.eligible ? 2 : 0) | (word.left ? 4 : 0), word.term, word.epoch, word.heard];
+const wordItems = (word: Word): PayloadValue => [
+  encodeId(word.id),
+  word.instance,
+  word.seq,
+  (word.host ? 1 : 0) | (word.eligible ? 2 : 0) | (word.left ? 4 : 0),
+  word.term,
+  word.epoch,
+  word.heard,
+];
 
 /** Encodes one message; a view that stays valid until the next encode is never returned, always a copy. */
 export function encodeMessage(message: MeshMessage): Uint8Array {
@@ -137,7 +152,15 @@ function decodeJoin(items: readonly PayloadValue[], at: number): JoinRequest | u
   const addresses = decodeAddresses(items[at + 3]);
   const term = decodeTerm(items[at + 4]);
   const time = items[at + 5];
-  if (!isUint(instance, U32) || typeof spectate !== 'boolean' || !isUint(joinPort, 65_535) || addresses === undefined || term === undefined || !isTime(time)) return undefined;
+  if (
+    !isUint(instance, U32) ||
+    typeof spectate !== 'boolean' ||
+    !isUint(joinPort, 65_535) ||
+    addresses === undefined ||
+    term === undefined ||
+    !isTime(time)
+  )
+    return undefined;
   return { instance, spectate, joinPort, addresses, term, time };
 }
 
@@ -146,7 +169,8 @@ function decodeWord(value: PayloadValue): Word | undefined {
   const id = decodeId(value[0]);
   const [, instance, seq, flags, , epoch, heard] = value;
   const term = decodeTerm(value[4]);
-  if (id === undefined || term === undefined || !isUint(instance, U32) || !isUint(seq, U32) || !isUint(flags, 7) || !isUint(epoch, U32)) return undefined;
+  if (id === undefined || term === undefined || !isUint(instance, U32) || !isUint(seq, U32) || !isUint(flags, 7) || !isUint(epoch, U32))
+    return undefined;
   if (!(heard instanceof Uint8Array) || heard.length % 5 !== 0 || heard.length > 5 * MAX_PEERS) return undefined;
   return { id, instance, seq, host: (flags & 1) !== 0, eligible: (flags & 2) !== 0, left: (flags & 4) !== 0, term, epoch, heard };
 }
@@ -170,7 +194,15 @@ function decodeRelay(items: readonly PayloadValue[]): MeshMessage | undefined {
   const [, hops, , , kind, id, part, parts, bytes] = items;
   const socket = isUint(kind, 1) ? SOCKETS[kind] : undefined;
   if (from === undefined || to === undefined || socket === undefined || !isUint(hops, MAX_RELAY_HOPS) || !isUint(id, 0xffff)) return undefined;
-  if (!isUint(parts, 2) || !isUint(part, 1) || part >= parts || !(bytes instanceof Uint8Array) || bytes.length === 0 || bytes.length > MAX_DATAGRAM_BYTES) return undefined;
+  if (
+    !isUint(parts, 2) ||
+    !isUint(part, 1) ||
+    part >= parts ||
+    !(bytes instanceof Uint8Array) ||
+    bytes.length === 0 ||
+    bytes.length > MAX_DATAGRAM_BYTES
+  )
+    return undefined;
   return { type: 'relay', relay: { hops, from, to, socket, id, part, parts, bytes } };
 }
 

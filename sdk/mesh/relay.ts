@@ -38,7 +38,16 @@ export class Relay {
     const parts = bytes.length > PART_BYTES ? 2 : 1;
     const out: RelayPart[] = [];
     for (let part = 0; part < parts; part++) {
-      out.push({ hops: MAX_RELAY_HOPS, from: this.#self, to, socket, id, part, parts, bytes: bytes.subarray(part * PART_BYTES, part === parts - 1 ? bytes.length : PART_BYTES) });
+      out.push({
+        hops: MAX_RELAY_HOPS,
+        from: this.#self,
+        to,
+        socket,
+        id,
+        part,
+        parts,
+        bytes: bytes.subarray(part * PART_BYTES, part === parts - 1 ? bytes.length : PART_BYTES),
+      });
     }
     return out;
   }

@@ -22,7 +22,8 @@ const ELIGIBLE = 4;
 const REASONS: readonly LeaveReason[] = ['bye', 'timeout', 'kicked'];
 
 export const isItems = (value: PayloadValue | undefined): value is Items => Array.isArray(value);
-export const isUint = (value: PayloadValue | undefined, max: number): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
+export const isUint = (value: PayloadValue | undefined, max: number): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
 
 /** Ids travel as their ten bytes; the texts are remembered, as there are few and they come often. */
 const idBytes = new Map<PeerId, Uint8Array>();
@@ -68,8 +69,17 @@ function decodeSeat(value: PayloadValue): Seat | undefined {
   const id = decodeId(value[0]);
   const [, slot, flags, instance] = value;
   const addresses = decodeAddresses(value[4]);
-  if (id === undefined || addresses === undefined || !isUint(slot, MAX_PEERS - 1) || !isUint(flags, 7) || !isUint(instance, 0xffff_ffff)) return undefined;
-  return { id, slot: slot as Slot, status: (flags & PRESENT) !== 0 ? 'present' : 'away', spectator: (flags & SPECTATOR) !== 0, eligible: (flags & ELIGIBLE) !== 0, instance, addresses };
+  if (id === undefined || addresses === undefined || !isUint(slot, MAX_PEERS - 1) || !isUint(flags, 7) || !isUint(instance, 0xffff_ffff))
+    return undefined;
+  return {
+    id,
+    slot: slot as Slot,
+    status: (flags & PRESENT) !== 0 ? 'present' : 'away',
+    spectator: (flags & SPECTATOR) !== 0,
+    eligible: (flags & ELIGIBLE) !== 0,
+    instance,
+    addresses,
+  };
 }
 
 function decodeList<T>(value: PayloadValue | undefined, max: number, decode: (item: PayloadValue) => T | undefined): T[] | undefined {
@@ -121,8 +131,16 @@ export function decodeRoster(value: PayloadValue | undefined): Roster | undefine
   const departed = decodeList(value[9], MAX_DEPARTED, decodeDeparture);
   const lineage = decodeList(value[10], MAX_LINEAGE, decodeTerm);
   const merged = decodeList(value[11], MAX_PEERS, decodeId);
-  if (host === undefined || seats === undefined || banned === undefined || departed === undefined || lineage === undefined || merged === undefined) return undefined;
-  if (!(roomId instanceof Uint8Array) || roomId.length !== 16 || typeof name !== 'string' || name.length > MAX_ROOM_NAME_BYTES || typeof locked !== 'boolean') return undefined;
+  if (host === undefined || seats === undefined || banned === undefined || departed === undefined || lineage === undefined || merged === undefined)
+    return undefined;
+  if (
+    !(roomId instanceof Uint8Array) ||
+    roomId.length !== 16 ||
+    typeof name !== 'string' ||
+    name.length > MAX_ROOM_NAME_BYTES ||
+    typeof locked !== 'boolean'
+  )
+    return undefined;
   if (!isUint(max, MAX_PEERS) || decodeTerm(term) === undefined || !isUint(epoch, 0xffff_ffff)) return undefined;
   let slots = 0;
   let before = -1;

@@ -79,7 +79,11 @@ export function seatOf(roster: Roster, id: PeerId): Seat | undefined {
   return undefined;
 }
 
-export function foundRoster(room: { readonly roomId: RoomId; readonly name: string; readonly max: number; readonly locked: boolean }, founder: Newcomer, startTerm: number): Roster {
+export function foundRoster(
+  room: { readonly roomId: RoomId; readonly name: string; readonly max: number; readonly locked: boolean },
+  founder: Newcomer,
+  startTerm: number,
+): Roster {
   const term = nextTerm(startTerm * TERM_STEP, founder.id);
   const seat: Seat = { ...founder, addresses: boundAddresses(founder.addresses), slot: 0 as Slot, status: 'present', eligible: true };
   return { ...room, term, epoch: 1, host: founder.id, seats: [seat], banned: [], departed: [], lineage: [term], merged: [] };
@@ -174,12 +178,18 @@ export function mergeRosters(winner: Roster, loser: Roster, after: number): Rost
       // The loser's word is newer about a peer that followed it.
       const old = seats[at]!;
       if (old.status !== 'present' || seat.id === loser.host) {
-        seats[at] = { ...old, status: 'present', instance: seat.instance, eligible: seat.eligible, addresses: boundAddresses(seat.addresses, old.addresses) };
+        seats[at] = {
+          ...old,
+          status: 'present',
+          instance: seat.instance,
+          eligible: seat.eligible,
+          addresses: boundAddresses(seat.addresses, old.addresses),
+        };
         merged.push(seat.id);
       }
       continue;
     }
-    const slot = seats.some((other) => other.slot === seat.slot) ? freeSlot([...seats, ...loser.seats]) ?? freeSlot(seats) : seat.slot;
+    const slot = seats.some((other) => other.slot === seat.slot) ? (freeSlot([...seats, ...loser.seats]) ?? freeSlot(seats)) : seat.slot;
     if (slot === undefined) continue;
     seats.push({ ...seat, slot });
     if (seat.status === 'present') merged.push(seat.id);

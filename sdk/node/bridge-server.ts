@@ -20,7 +20,14 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
 import { LanError } from '../base/errors.ts';
-import { BRIDGE_CLOSE, BRIDGE_HELLO_MS, decodeCommands, MAX_BRIDGE_BATCH_BYTES, MAX_BRIDGE_HELLO_BYTES, MAX_BRIDGE_STRANGERS } from '../bridge/index.ts';
+import {
+  BRIDGE_CLOSE,
+  BRIDGE_HELLO_MS,
+  decodeCommands,
+  MAX_BRIDGE_BATCH_BYTES,
+  MAX_BRIDGE_HELLO_BYTES,
+  MAX_BRIDGE_STRANGERS,
+} from '../bridge/index.ts';
 import type { GameFacts, LanPort } from '../port/lan-port.ts';
 import { BridgeSession } from './bridge-session.ts';
 import type { BridgeStats } from './bridge-session.ts';
@@ -134,7 +141,12 @@ export async function startBridge(options: StartBridgeOptions): Promise<Bridge> 
     throw error;
   }
   const { game, token, keepMs } = options;
-  const attached = attachBridge(server, { lan, ...(game && { game }), ...(token !== undefined && { token }), ...(keepMs !== undefined && { keepMs }) });
+  const attached = attachBridge(server, {
+    lan,
+    ...(game && { game }),
+    ...(token !== undefined && { token }),
+    ...(keepMs !== undefined && { keepMs }),
+  });
   server.on('upgrade', (request, socket) => {
     if (pathOf(request) !== BRIDGE_PATH) socket.destroy();
   });
@@ -195,7 +207,8 @@ function handleRequest(server: Server, root: string | undefined, request: Incomi
   const headers = securityHeaders(allowedHosts(port).map((host) => `ws://${host}`));
   if (!isLoopback(request.socket.remoteAddress)) return refuse(response, 403, 'This game answers on its own computer only.', headers);
   if (!isOurHost(request, port)) return refuse(response, 403, `Open this game as http://127.0.0.1:${port}.`, headers);
-  if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'Only GET and HEAD are answered.', { ...headers, Allow: 'GET, HEAD' });
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return refuse(response, 405, 'Only GET and HEAD are answered.', { ...headers, Allow: 'GET, HEAD' });
   if (root === undefined) return refuse(response, 404, 'No page is served here.', headers);
   serveFile(root, request, response, headers).catch(() => response.destroy());
 }

@@ -117,7 +117,13 @@ export class BridgeSession {
     const discovery = this.#lan.discovery();
     this.#discoveryTold = JSON.stringify(discovery);
     const roster = this.#kept?.port.roster();
-    this.#tell({ type: 'welcome', version: BRIDGE_VERSION, self: this.#lan.self, discovery, kept: roster && { roomId: roster.roomId, name: roster.name } });
+    this.#tell({
+      type: 'welcome',
+      version: BRIDGE_VERSION,
+      self: this.#lan.self,
+      discovery,
+      kept: roster && { roomId: roster.roomId, name: roster.name },
+    });
     if (this.#kept !== undefined) this.#armKeep();
     this.#slowTimer = setInterval(() => this.#everySecond(), DISCOVERY_EVERY_MS);
     return true;

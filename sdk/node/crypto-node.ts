@@ -98,7 +98,10 @@ export const nodeCrypto: CryptoProvider = {
   },
   generateKeyPair(): KeyPair {
     const pair = generateKeyPairSync('x25519');
-    return { publicKey: rawPublic(pair.publicKey), secretKey: new Uint8Array(pair.privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32)) };
+    return {
+      publicKey: rawPublic(pair.publicKey),
+      secretKey: new Uint8Array(pair.privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32)),
+    };
   },
   publicKey: (secretKey) => rawPublic(createPublicKey(privateKey(secretKey))),
   dh(secretKey, theirs) {

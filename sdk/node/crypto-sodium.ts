@@ -25,8 +25,32 @@ interface SodiumModule {
   /** A new object whenever the memory has grown, so it is read again for each call. */
   readonly HEAPU8: Uint8Array;
   _malloc(size: number): number;
-  _crypto_aead_chacha20poly1305_ietf_encrypt(out: number, outSize: number, plain: number, size: number, high: number, ad: number, adSize: number, adHigh: number, secretNonce: number, nonce: number, key: number): number;
-  _crypto_aead_chacha20poly1305_ietf_decrypt(out: number, outSize: number, secretNonce: number, sealed: number, size: number, high: number, ad: number, adSize: number, adHigh: number, nonce: number, key: number): number;
+  _crypto_aead_chacha20poly1305_ietf_encrypt(
+    out: number,
+    outSize: number,
+    plain: number,
+    size: number,
+    high: number,
+    ad: number,
+    adSize: number,
+    adHigh: number,
+    secretNonce: number,
+    nonce: number,
+    key: number,
+  ): number;
+  _crypto_aead_chacha20poly1305_ietf_decrypt(
+    out: number,
+    outSize: number,
+    secretNonce: number,
+    sealed: number,
+    size: number,
+    high: number,
+    ad: number,
+    adSize: number,
+    adHigh: number,
+    nonce: number,
+    key: number,
+  ): number;
 }
 
 /** Addresses that every cipher of the process shares: each call is over before the next begins. */
@@ -100,14 +124,34 @@ export async function loadSodiumWasm(): Promise<CryptoProvider> {
   const wrapper = (await import('libsodium-wrappers')).default as unknown as { readonly ready: Promise<void>; readonly libsodium: SodiumModule };
   await wrapper.ready;
   const sodium = wrapper.libsodium;
-  const memory: Memory = { sodium, text: sodium._malloc(TEXT_BYTES), ad: sodium._malloc(AD_BYTES), nonce: sodium._malloc(NONCE_BYTES), key: sodium._malloc(KEY_BYTES) };
+  const memory: Memory = {
+    sodium,
+    text: sodium._malloc(TEXT_BYTES),
+    ad: sodium._malloc(AD_BYTES),
+    nonce: sodium._malloc(NONCE_BYTES),
+    key: sodium._malloc(KEY_BYTES),
+  };
   return { ...nodeCrypto, name: 'wasm', createAead: (key, nonceBase) => new WasmAead(memory, key, nonceBase) };
 }
 
 /** What we use of `sodium-native`. */
 interface SodiumNative {
-  crypto_aead_chacha20poly1305_ietf_encrypt(out: Uint8Array, plain: Uint8Array, ad: Uint8Array, secretNonce: null, nonce: Uint8Array, key: Uint8Array): number;
-  crypto_aead_chacha20poly1305_ietf_decrypt(out: Uint8Array, secretNonce: null, sealed: Uint8Array, ad: Uint8Array, nonce: Uint8Array, key: Uint8Array): number;
+  crypto_aead_chacha20poly1305_ietf_encrypt(
+    out: Uint8Array,
+    plain: Uint8Array,
+    ad: Uint8Array,
+    secretNonce: null,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): number;
+  crypto_aead_chacha20poly1305_ietf_decrypt(
+    out: Uint8Array,
+    secretNonce: null,
+    sealed: Uint8Array,
+    ad: Uint8Array,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): number;
   crypto_scalarmult(out: Uint8Array, secretKey: Uint8Array, publicKey: Uint8Array): void;
   crypto_scalarmult_base(out: Uint8Array, secretKey: Uint8Array): void;
 }

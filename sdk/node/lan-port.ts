@@ -230,7 +230,10 @@ export class NodeLanPort implements LanPort {
 
   #found(request: { name: string; max: number; code: string | undefined; spectate: boolean }, roomId: RoomId): OpenRoom {
     checkRoom(request);
-    const room = this.#mesh({ roomId, name: request.name, max: request.max, code: normaliseCode(request.code), spectate: request.spectate, entry: 'found' }, []);
+    const room = this.#mesh(
+      { roomId, name: request.name, max: request.max, code: normaliseCode(request.code), spectate: request.spectate, entry: 'found' },
+      [],
+    );
     this.#driver.drain();
     this.#discovery.advertise();
     return room;
@@ -240,7 +243,8 @@ export class NodeLanPort implements LanPort {
     checkRoom(request);
     const roomId = this.#derivedId(request.name, normaliseCode(request.code));
     const fits = (room: RoomListing): boolean => room.name === request.name && room.compatible && room.locked === (request.code !== undefined);
-    const choose = (rooms: readonly RoomListing[]): RoomListing | undefined => rooms.find((room) => room.id === roomId) ?? rooms.filter(fits).sort((a, b) => b.players - a.players || (a.id < b.id ? -1 : 1))[0];
+    const choose = (rooms: readonly RoomListing[]): RoomListing | undefined =>
+      rooms.find((room) => room.id === roomId) ?? rooms.filter(fits).sort((a, b) => b.players - a.players || (a.id < b.id ? -1 : 1))[0];
     const found = await this.#search(choose, SETTLE_MS + this.#rng.int(SETTLE_SPREAD_MS), signal);
     if (found !== undefined) {
       if (!found.listing.compatible) throw incompatible(found.listing.reason);
@@ -259,12 +263,14 @@ export class NodeLanPort implements LanPort {
     if (/^[0-9a-f]{32}$/i.test(target)) {
       const id = target.toLowerCase();
       const found = await this.#search((rooms) => rooms.find((room) => room.id === id), ANSWER_MS, signal);
-      if (found === undefined) throw new LanError('unreachable', 'Nobody of that room answers any more.', { hint: 'Look at the list of rooms again.' });
+      if (found === undefined)
+        throw new LanError('unreachable', 'Nobody of that room answers any more.', { hint: 'Look at the list of rooms again.' });
       if (!found.listing.compatible) throw incompatible(found.listing.reason);
       return this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
     }
     const address = await resolveTarget(target);
-    const listed = (rooms: readonly RoomListing[]): RoomListing | undefined => rooms.find((room) => this.#discovery.rooms.addresses(room.id).some((one) => one.host === address.host && one.port === address.port));
+    const listed = (rooms: readonly RoomListing[]): RoomListing | undefined =>
+      rooms.find((room) => this.#discovery.rooms.addresses(room.id).some((one) => one.host === address.host && one.port === address.port));
     const found = await this.#search(listed, ANSWER_MS, signal, address);
     if (found === undefined) {
       throw new LanError('unreachable', `No room of this game answers at ${address.host}:${address.port}.`, {
@@ -309,11 +315,21 @@ export class NodeLanPort implements LanPort {
     });
   }
 
-  async #join(facts: HereFacts, addresses: readonly Address[], code: string | undefined, spectate: boolean, signal: AbortSignal | undefined): Promise<RoomPort> {
+  async #join(
+    facts: HereFacts,
+    addresses: readonly Address[],
+    code: string | undefined,
+    spectate: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<RoomPort> {
     const reason = whyIncompatible(this.#game, facts);
     if (reason !== undefined) throw incompatible(reason);
-    if (facts.locked && code === undefined) throw new LanError('wrong-code', `The room "${facts.name}" needs a code.`, { hint: 'Ask somebody in the room for it.' });
-    const room = this.#mesh({ roomId: facts.roomId, name: facts.name, max: facts.max, code: facts.locked ? normaliseCode(code) : undefined, spectate, entry: 'join' }, addresses);
+    if (facts.locked && code === undefined)
+      throw new LanError('wrong-code', `The room "${facts.name}" needs a code.`, { hint: 'Ask somebody in the room for it.' });
+    const room = this.#mesh(
+      { roomId: facts.roomId, name: facts.name, max: facts.max, code: facts.locked ? normaliseCode(code) : undefined, spectate, entry: 'join' },
+      addresses,
+    );
     const now = monotonicMs();
     for (const address of addresses) room.mesh.addCandidate(now, address);
     this.#driver.soon();
@@ -353,7 +369,12 @@ export class NodeLanPort implements LanPort {
       return concatBytes(Uint8Array.of(bytes.length >>> 8, bytes.length), bytes);
     };
     // The code itself stays out: the id is on the air, and a guess could be tested against it.
-    const hash = this.#crypto.sha256(asciiBytes('lanista derived room'), field(this.#game.id), field(name), field(code === undefined ? 'open' : 'code'));
+    const hash = this.#crypto.sha256(
+      asciiBytes('lanista derived room'),
+      field(this.#game.id),
+      field(name),
+      field(code === undefined ? 'open' : 'code'),
+    );
     return toHex(hash.subarray(0, 16)) as RoomId;
   }
 }
@@ -389,14 +410,21 @@ export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions =
 function normaliseCode(code: string | undefined): string | undefined {
   if (code === undefined) return undefined;
   const plain = normaliseRoomCode(code);
-  if (plain.length === 0 || plain.length > 64) throw new LanError('bad-argument', `Expected a room code of 1 to 64 characters, got ${plain.length}.`, { hint: 'Four letters or digits are a good code.' });
+  if (plain.length === 0 || plain.length > 64)
+    throw new LanError('bad-argument', `Expected a room code of 1 to 64 characters, got ${plain.length}.`, {
+      hint: 'Four letters or digits are a good code.',
+    });
   return plain;
 }
 
 function checkRoom(request: { name: string; max: number; code: string | undefined }): void {
   const bytes = new TextEncoder().encode(request.name).length;
-  if (bytes === 0 || bytes > MAX_ROOM_NAME_BYTES) throw new LanError('bad-argument', `Expected a room name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${bytes}.`, { hint: 'Choose a shorter name.' });
-  if (!Number.isInteger(request.max) || request.max < 1 || request.max > MAX_PEERS) throw new LanError('bad-argument', `Expected 1 to ${MAX_PEERS} players, got ${request.max}.`);
+  if (bytes === 0 || bytes > MAX_ROOM_NAME_BYTES)
+    throw new LanError('bad-argument', `Expected a room name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${bytes}.`, {
+      hint: 'Choose a shorter name.',
+    });
+  if (!Number.isInteger(request.max) || request.max < 1 || request.max > MAX_PEERS)
+    throw new LanError('bad-argument', `Expected 1 to ${MAX_PEERS} players, got ${request.max}.`);
   normaliseCode(request.code);
 }
 
@@ -407,7 +435,9 @@ async function resolveTarget(target: string): Promise<Address> {
   const match = /^([^\s:/]+)(?::(\d{1,5}))?$/.exec(target.trim());
   const port = match?.[2] === undefined ? DATA_PORT_FIRST : Number(match[2]);
   if (match?.[1] === undefined || port === 0 || port > 65_535) {
-    throw new LanError('bad-argument', `Expected a room id, host:port or a join code, got ${JSON.stringify(target)}.`, { hint: 'Like "192.168.1.5:29798" or "abcde-fghij".' });
+    throw new LanError('bad-argument', `Expected a room id, host:port or a join code, got ${JSON.stringify(target)}.`, {
+      hint: 'Like "192.168.1.5:29798" or "abcde-fghij".',
+    });
   }
   try {
     const { address } = await lookup(match[1], 4);
@@ -428,7 +458,9 @@ function incompatible(reason: string | undefined): LanError {
 function joinError(reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible'): LanError {
   switch (reason) {
     case 'unreachable':
-      return new LanError('unreachable', 'The room stopped answering while joining.', { hint: 'Try again; "lanista doctor" tells when a firewall is in the way.' });
+      return new LanError('unreachable', 'The room stopped answering while joining.', {
+        hint: 'Try again; "lanista doctor" tells when a firewall is in the way.',
+      });
     case 'wrong-code':
       return new LanError('wrong-code', 'That is not the code of this room.', { hint: 'Ask somebody in the room for it.' });
     case 'room-full':

@@ -129,7 +129,9 @@ function loadKey(path: string, crypto: CryptoProvider): KeyPair {
 export function openProfile(crypto: CryptoProvider, name: string | false = 'default', home: string = profileHome()): Profile {
   if (name === false) return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning: undefined, release: () => undefined };
   if (!/^[a-z0-9][a-z0-9_-]{0,31}$/i.test(name)) {
-    throw new LanError('bad-argument', `Expected a profile name of letters, digits, "-" and "_", got ${JSON.stringify(name)}.`, { hint: 'Use something like "ann".' });
+    throw new LanError('bad-argument', `Expected a profile name of letters, digits, "-" and "_", got ${JSON.stringify(name)}.`, {
+      hint: 'Use something like "ann".',
+    });
   }
   try {
     mkdirSync(home, { recursive: true, mode: 0o700 });
@@ -156,5 +158,11 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
     const warning = `The profile in ${home} cannot be used (${code ?? String(error)}); a seat is not regained after a restart.`;
     return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning, release: () => undefined };
   }
-  return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning: `More than ${MAX_PROFILES} players run on this machine.`, release: () => undefined };
+  return {
+    name: '',
+    identity: crypto.generateKeyPair(),
+    directory: undefined,
+    warning: `More than ${MAX_PROFILES} players run on this machine.`,
+    release: () => undefined,
+  };
 }

@@ -25,7 +25,9 @@ export interface Search {
 }
 
 /** Rejects with `bind-failed`. */
-export async function openSearch(options: { readonly interfaces?: readonly string[]; readonly game?: GameFacts; readonly discovery?: DiscoverySwitches } = {}): Promise<Search> {
+export async function openSearch(
+  options: { readonly interfaces?: readonly string[]; readonly game?: GameFacts; readonly discovery?: DiscoverySwitches } = {},
+): Promise<Search> {
   const interfaces = options.interfaces ?? [];
   const nics = interfaces.length === 0 ? [] : scanInterfaces(networkInterfaces, interfaces);
   let discovery: Discovery | undefined;

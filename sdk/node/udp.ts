@@ -70,14 +70,26 @@ function bindError(error: NodeJS.ErrnoException, host: string, port: number): La
   const where = `${host}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
-      return new LanError('bind-failed', `UDP port ${port} is taken by another program.`, { hint: 'Choose another port, or leave it out to take a free one.', cause: error });
+      return new LanError('bind-failed', `UDP port ${port} is taken by another program.`, {
+        hint: 'Choose another port, or leave it out to take a free one.',
+        cause: error,
+      });
     case 'EADDRNOTAVAIL':
-      return new LanError('bind-failed', `This machine has no address ${host}.`, { hint: 'Run "lanista doctor" to see its interfaces.', cause: error });
+      return new LanError('bind-failed', `This machine has no address ${host}.`, {
+        hint: 'Run "lanista doctor" to see its interfaces.',
+        cause: error,
+      });
     case 'EACCES':
     case 'EPERM':
-      return new LanError('bind-failed', `The system does not allow a UDP socket on ${where}.`, { hint: 'Use a port of 1024 or above, and check security software.', cause: error });
+      return new LanError('bind-failed', `The system does not allow a UDP socket on ${where}.`, {
+        hint: 'Use a port of 1024 or above, and check security software.',
+        cause: error,
+      });
     default:
-      return new LanError('bind-failed', `No UDP socket could be opened on ${where} (${error.code ?? error.message}).`, { hint: 'Run "lanista doctor".', cause: error });
+      return new LanError('bind-failed', `No UDP socket could be opened on ${where} (${error.code ?? error.message}).`, {
+        hint: 'Run "lanista doctor".',
+        cause: error,
+      });
   }
 }
 

@@ -72,4 +72,3 @@ export class LanPlugin extends Plugins.BasePlugin {
 export function lanPluginOf(game: Game): LanPlugin | undefined {
   return plugins.get(game);
 }
-

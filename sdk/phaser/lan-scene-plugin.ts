@@ -52,7 +52,10 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
   /** What `connectLan` gave. Throws `closed` before the game has one. */
   get lan(): Lan<RegisteredGame> {
     const lan = this.#plugin.lan;
-    if (lan === undefined) throw new LanError('closed', 'Expected a connected LAN, got none.', { hint: "Give it to LanPlugin: data: { lan: await connectLan(game, …) }." });
+    if (lan === undefined)
+      throw new LanError('closed', 'Expected a connected LAN, got none.', {
+        hint: 'Give it to LanPlugin: data: { lan: await connectLan(game, …) }.',
+      });
     return lan;
   }
 

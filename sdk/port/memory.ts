@@ -125,7 +125,7 @@ export class MemoryHub {
   advance(ms: number): void {
     const end = this.#now + ms;
     // What is due now may schedule more for now; a thousand rounds without time passing is a loop, not a game.
-    for (let still = 0; still < 1_000; ) {
+    for (let still = 0; still < 1_000;) {
       const at = this.#deadline();
       if (at > end) break;
       still = at > this.#now ? 0 : still + 1;
@@ -200,7 +200,8 @@ export class MemoryRoom {
   enter(self: PeerId, spectate: boolean): MemoryRoomPort {
     if (this.#banned.has(self)) throw new LanError('kicked', `you were removed from '${this.name}'.`);
     const former = this.seats.get(self);
-    if (former === undefined && !spectate && this.players >= this.max) throw new LanError('room-full', `'${this.name}' is full (${this.max} players).`);
+    if (former === undefined && !spectate && this.players >= this.max)
+      throw new LanError('room-full', `'${this.name}' is full (${this.max} players).`);
     if (this.seats.size >= MAX_PEERS && former === undefined) throw new LanError('room-full', `'${this.name}' has no seat left.`);
     const taken = new Set([...this.seats.values()].map((seat) => seat.slot));
     let slot = 0;
@@ -238,7 +239,9 @@ export class MemoryRoom {
   }
 
   changed(left: readonly PortDeparture[]): void {
-    const able = [...this.seats.values()].filter((seat) => seat.status === 'present' && !seat.port.spectator).sort((a, b) => Number(b.eligible) - Number(a.eligible) || a.slot - b.slot);
+    const able = [...this.seats.values()]
+      .filter((seat) => seat.status === 'present' && !seat.port.spectator)
+      .sort((a, b) => Number(b.eligible) - Number(a.eligible) || a.slot - b.slot);
     const host = this.seats.get(this.#host);
     const staying = host?.status === 'present' && (host.eligible || !able.some((seat) => seat.eligible));
     if (!staying && able[0] !== undefined) {
@@ -252,8 +255,26 @@ export class MemoryRoom {
   }
 
   #snapshot(): PortRoster {
-    const peers: PortPeer[] = [...this.seats.values()].sort((a, b) => a.slot - b.slot).map((seat) => ({ id: seat.port.self, slot: seat.slot, status: seat.status, spectator: seat.port.spectator, eligible: seat.eligible, via: undefined }));
-    return { roomId: this.id, name: this.name, max: this.max, locked: this.code !== undefined, epoch: this.#epoch, term: this.#term, host: this.#host, peers };
+    const peers: PortPeer[] = [...this.seats.values()]
+      .sort((a, b) => a.slot - b.slot)
+      .map((seat) => ({
+        id: seat.port.self,
+        slot: seat.slot,
+        status: seat.status,
+        spectator: seat.port.spectator,
+        eligible: seat.eligible,
+        via: undefined,
+      }));
+    return {
+      roomId: this.id,
+      name: this.name,
+      max: this.max,
+      locked: this.code !== undefined,
+      epoch: this.#epoch,
+      term: this.#term,
+      host: this.#host,
+      peers,
+    };
   }
 }
 
@@ -286,7 +307,8 @@ export class MemoryRoomPort implements RoomPort {
     const mine = seats.get(this.self);
     const seat = seats.get(to);
     const limit = channel === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;
-    if (this.#gone || to === this.self || seat === undefined || mine?.port !== this || lane < 0 || lane >= MAX_LANES || bytes.length > limit) return false;
+    if (this.#gone || to === this.self || seat === undefined || mine?.port !== this || lane < 0 || lane >= MAX_LANES || bytes.length > limit)
+      return false;
     if (seat.status !== 'present' || mine.status !== 'present') return false;
     const count = this.#count(to);
     count.bytesOut += bytes.length;
@@ -368,7 +390,15 @@ export class MemoryRoomPort implements RoomPort {
 
   stats(): PortStats {
     const peers = new Map<PeerId, PeerStats>();
-    for (const [id, count] of this.#traffic) peers.set(id, { rttMs: 2 * this.#room.hub.latencyMs, jitterMs: 0, lossOutRatio: this.#room.hub.lossRatio, lossInRatio: this.#room.hub.lossRatio, ...count, queuedBytes: 0 });
+    for (const [id, count] of this.#traffic)
+      peers.set(id, {
+        rttMs: 2 * this.#room.hub.latencyMs,
+        jitterMs: 0,
+        lossOutRatio: this.#room.hub.lossRatio,
+        lossInRatio: this.#room.hub.lossRatio,
+        ...count,
+        queuedBytes: 0,
+      });
     return { peers, drops: {} };
   }
 }
@@ -380,8 +410,28 @@ export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { read
   const ports = new Set<MemoryRoomPort>();
   const listing = (room: MemoryRoom): RoomListing => {
     const { facts } = room;
-    const reason = facts.id !== game.id ? `plays ${facts.id}, you play ${game.id}` : facts.version !== game.version ? `runs version ${facts.version}, you run ${game.version}` : facts.schemaHash !== game.schemaHash ? 'its build differs from yours' : undefined;
-    return { id: room.id, name: room.name, players: room.players, max: room.max, locked: room.code !== undefined, pingMs: 2 * hub.latencyMs, gameId: facts.id, version: facts.version, schemaHash: facts.schemaHash, compatible: reason === undefined, reason, address: room.id };
+    const reason =
+      facts.id !== game.id
+        ? `plays ${facts.id}, you play ${game.id}`
+        : facts.version !== game.version
+          ? `runs version ${facts.version}, you run ${game.version}`
+          : facts.schemaHash !== game.schemaHash
+            ? 'its build differs from yours'
+            : undefined;
+    return {
+      id: room.id,
+      name: room.name,
+      players: room.players,
+      max: room.max,
+      locked: room.code !== undefined,
+      pingMs: 2 * hub.latencyMs,
+      gameId: facts.id,
+      version: facts.version,
+      schemaHash: facts.schemaHash,
+      compatible: reason === undefined,
+      reason,
+      address: room.id,
+    };
   };
   const open = (request: OpenRequest): MemoryRoomPort => {
     const rooms = [...hub.rooms.values()];
@@ -389,7 +439,8 @@ export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { read
     if (request.type === 'join') {
       room = rooms.find((candidate) => candidate.id === request.target);
       if (room === undefined) throw new LanError('unreachable', `no room answers at '${request.target}'.`);
-    } else if (request.type === 'join-or-create') room = rooms.find((candidate) => candidate.name === request.name && listing(candidate).compatible && candidate.code === request.code);
+    } else if (request.type === 'join-or-create')
+      room = rooms.find((candidate) => candidate.name === request.name && listing(candidate).compatible && candidate.code === request.code);
     if (room === undefined) {
       const { name, max, code } = request as Exclude<OpenRequest, { type: 'join' }>;
       room = new MemoryRoom(hub, game, name, max === 0 ? DEFAULT_PLAYERS : max, code, self);

@@ -55,9 +55,11 @@ export class RoomEntities implements EntityHome {
   #spawn(name: string, init: Readonly<Record<string, unknown>>): object {
     const kind = this.#store.kind(name);
     if (this.#world.closed()) throw new LanError('closed', `spawn('${name}'): the room was left.`);
-    if (kind.def.authority === 'host' && !this.#world.isHost()) throw new LanError('not-owner', `spawn('${name}'): only the host creates entities of this kind.`, { hint: 'Do it inside room.whileHost().' });
+    if (kind.def.authority === 'host' && !this.#world.isHost())
+      throw new LanError('not-owner', `spawn('${name}'): only the host creates entities of this kind.`, { hint: 'Do it inside room.whileHost().' });
     if (this.#store.full) throw new LanError('queue-full', `spawn('${name}'): the room holds as many entities as it can.`, { hint: 'Despawn some.' });
-    if (this.#counter >= 0xf_ffff) throw new LanError('queue-full', `spawn('${name}'): a million entities were spawned by this peer.`, { hint: 'Reuse them.' });
+    if (this.#counter >= 0xf_ffff)
+      throw new LanError('queue-full', `spawn('${name}'): a million entities were spawned by this peer.`, { hint: 'Reuse them.' });
     const core = new EntityCore(this, kind, this.#world.session, this.#counter + 1, this.#world.self);
     initialise(core, init);
     this.#counter++;

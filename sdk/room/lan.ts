@@ -47,7 +47,8 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     joinOrCreate: async (init) => open({ type: 'join-or-create', ...checkedCreate('joinOrCreate', init) }, init.signal),
     join: async (target, init: JoinOptions = {}) => {
       const id = typeof target === 'string' ? target.trim() : target.id;
-      if (typeof id !== 'string' || id === '') throw new LanError('bad-argument', `join: expected a listing, 'host:port' or a join code, got ${show(target)}.`);
+      if (typeof id !== 'string' || id === '')
+        throw new LanError('bad-argument', `join: expected a listing, 'host:port' or a join code, got ${show(target)}.`);
       return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
     },
     get discovery() {
@@ -70,11 +71,17 @@ function sessionOf(seat: RoomPort, now: number): number {
   return hashText(`${seat.self} ${seat.roster().roomId} ${seat.time(now)} ${now}`);
 }
 
-function checkedCreate(what: string, init: CreateOptions): { readonly name: string; readonly max: number; readonly code: string | undefined; readonly spectate: boolean } {
+function checkedCreate(
+  what: string,
+  init: CreateOptions,
+): { readonly name: string; readonly max: number; readonly code: string | undefined; readonly spectate: boolean } {
   const { name, max = DEFAULT_PLAYERS, code } = init;
-  if (typeof name !== 'string' || name.trim() === '' || utf8Length(name) > MAX_ROOM_NAME_BYTES) throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);
-  if (!Number.isInteger(max) || max < 1 || max > MAX_PEERS) throw new LanError('bad-argument', `${what}: expected max from 1 to ${MAX_PEERS}, got ${show(max)}.`);
-  if (code !== undefined && (typeof code !== 'string' || code === '')) throw new LanError('bad-argument', `${what}: expected a code of at least one character, got ${show(code)}.`);
+  if (typeof name !== 'string' || name.trim() === '' || utf8Length(name) > MAX_ROOM_NAME_BYTES)
+    throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);
+  if (!Number.isInteger(max) || max < 1 || max > MAX_PEERS)
+    throw new LanError('bad-argument', `${what}: expected max from 1 to ${MAX_PEERS}, got ${show(max)}.`);
+  if (code !== undefined && (typeof code !== 'string' || code === ''))
+    throw new LanError('bad-argument', `${what}: expected a code of at least one character, got ${show(code)}.`);
   return { name, max, code, spectate: init.spectate ?? false };
 }
 

@@ -105,7 +105,8 @@ export class Reception<G extends AnyGame> {
       out.bool(this.#room.isReady());
       out.bool(this.begun);
       this.#codec.write(out, this.presence, 'presence');
-      const taken = this.#room.port.send(now, peer, 'reliable', out.view(), 0) && this.#room.port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
+      const taken =
+        this.#room.port.send(now, peer, 'reliable', out.view(), 0) && this.#room.port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
       this.#greeted.set(peer, taken ? Number.POSITIVE_INFINITY : now);
       if (!taken) continue;
       this.#room.sent();

@@ -81,9 +81,18 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#store = new EntityStore(game);
     this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
     const roomTime = (): number => port.time(this.#time.now());
-    this.#entities = new RoomEntities({ self: port.self, session: setup.session, roomTime, isHost: () => this.isHost, closed: () => this.#closed !== undefined }, this.#store, this.#replication);
+    this.#entities = new RoomEntities(
+      { self: port.self, session: setup.session, roomTime, isHost: () => this.isHost, closed: () => this.#closed !== undefined },
+      this.#store,
+      this.#replication,
+    );
     const control = (to: PeerId, bytes: Uint8Array): boolean => this.#send(to, 'reliable', bytes, CONTROL_LANE);
-    this.#authority = new AuthorityRules({ self: port.self, roster: () => this.#roster, now: () => this.#time.now(), control }, this.#store, this.#replication, this.#entities);
+    this.#authority = new AuthorityRules(
+      { self: port.self, roster: () => this.#roster, now: () => this.#time.now(), control },
+      this.#store,
+      this.#replication,
+      this.#entities,
+    );
     this.#entities.govern(this.#authority);
     this.entities = this.#entities.facade<G>();
     this.#messenger = new Messenger(game, {
@@ -112,8 +121,17 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.peers = this.#seats;
     this.#reception = new Reception<G>(
       {
-        game, port, time: setup.time, session: setup.session, seats: this.#seats, store: this.#store, replication: this.#replication, authority: this.#authority,
-        messenger: this.#messenger, entities: this.#entities, events: this.#events,
+        game,
+        port,
+        time: setup.time,
+        session: setup.session,
+        seats: this.#seats,
+        store: this.#store,
+        replication: this.#replication,
+        authority: this.#authority,
+        messenger: this.#messenger,
+        entities: this.#entities,
+        events: this.#events,
         present: () => this.#present,
         isReady: () => this.#ready,
         send: (to, channel, bytes, lane) => this.#send(to, channel, bytes, lane),
@@ -179,7 +197,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     return this.#messenger.call(name, input, options) as Promise<never>;
   }
 
-  async callAll(name: string, input: unknown, options: Omit<CallOptions, 'to'> = {}): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
+  async callAll(
+    name: string,
+    input: unknown,
+    options: Omit<CallOptions, 'to'> = {},
+  ): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
     return Promise.all(
       this.#present.map(async (from) => {
         try {
@@ -219,7 +241,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const merged: Record<string, number> = { ...drops };
     for (const [reason, count] of Object.entries(this.#drops)) merged[reason] = (merged[reason] ?? 0) + count;
     return {
-      peers: new Map([...peers].map(([id, stats]) => [id, { ...stats, interpolationDelayMs: this.#replication.inbound.get(id)?.playout.delayMs ?? 0 }])),
+      peers: new Map(
+        [...peers].map(([id, stats]) => [id, { ...stats, interpolationDelayMs: this.#replication.inbound.get(id)?.playout.delayMs ?? 0 }]),
+      ),
       stateBytesOut: this.#replication.bytesOut,
       stateBytesIn: this.#replication.bytesIn,
       messageBytesOut: this.#messenger.bytesOut,

@@ -192,9 +192,16 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   /** Asks one peer. Rejects with `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused`, `aborted`, `bad-value`. */
   call<K extends RequestName<G>>(name: K, input: RequestInput<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
   /** Asks every other present peer; resolves when all answered or failed, in order of their slots. */
-  callAll<K extends RequestName<G>>(name: K, input: RequestInput<G, K>, options?: Omit<CallOptions, 'to'>): Promise<readonly Answer<RequestOutput<G, K>>[]>;
+  callAll<K extends RequestName<G>>(
+    name: K,
+    input: RequestInput<G, K>,
+    options?: Omit<CallOptions, 'to'>,
+  ): Promise<readonly Answer<RequestOutput<G, K>>[]>;
   /** Answers a request. An error thrown by `fn` travels: a `LanError` with its code, anything else as `handler-failed`. */
-  handle<K extends RequestName<G>>(name: K, fn: (input: RequestInput<G, K>, from: PeerId) => RequestOutput<G, K> | Promise<RequestOutput<G, K>>): Disposable;
+  handle<K extends RequestName<G>>(
+    name: K,
+    fn: (input: RequestInput<G, K>, from: PeerId) => RequestOutput<G, K> | Promise<RequestOutput<G, K>>,
+  ): Disposable;
   /** Runs `fn` on whoever is host now, this peer included when its turn comes. */
   whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable;
   on<E extends keyof RoomEvents<G>>(event: E, fn: (value: RoomEvents<G>[E]) => void): Disposable;

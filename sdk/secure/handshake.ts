@@ -220,7 +220,12 @@ export class ResponderHandshake {
   }
 
   /** Undefined when INIT's message is malformed or asks for a mode that `allows` refuses. */
-  static start(context: HandshakeContext, message1: Uint8Array, secrets: HandshakeSecrets, allows: (mode: HandshakeMode) => boolean): ResponderHandshake | undefined {
+  static start(
+    context: HandshakeContext,
+    message1: Uint8Array,
+    secrets: HandshakeSecrets,
+    allows: (mode: HandshakeMode) => boolean,
+  ): ResponderHandshake | undefined {
     const noise = new NoiseHandshake(HANDSHAKE_NAME, suiteOf(context.crypto), { initiator: false, prologue: context.prologue, s: context.identity });
     const payload = noise.readMessage(message1);
     const hello = payload === undefined ? undefined : decodeHello(payload);

@@ -88,7 +88,13 @@ export class AuthorityRules {
       const seat = roster.peers.find((peer) => peer.id === core.owner);
       if (seat?.status === 'present') continue;
       if (seat !== undefined && core.kind.def.authority !== 'distributed') continue;
-      if (!this.#inherit(core, present.map((peer) => peer.id))) orphans = true;
+      if (
+        !this.#inherit(
+          core,
+          present.map((peer) => peer.id),
+        )
+      )
+        orphans = true;
     }
     this.#orphansSince = orphans ? this.#world.now() : Number.POSITIVE_INFINITY;
   }
@@ -184,7 +190,8 @@ export class AuthorityRules {
     if (now < this.#orphansSince + ORPHAN_MS) return;
     this.#orphansSince = Number.POSITIVE_INFINITY;
     const roster = this.#world.roster();
-    for (const core of [...this.#store.all()]) if (!core.mine && !roster.peers.some((peer) => peer.id === core.owner)) this.#store.remove(core, false);
+    for (const core of [...this.#store.all()])
+      if (!core.mine && !roster.peers.some((peer) => peer.id === core.owner)) this.#store.remove(core, false);
   }
 
   /** One control message about authority, past its type. False when it is malformed. */
@@ -195,7 +202,14 @@ export class AuthorityRules {
     if (!input.ok) return false;
     const core = this.#store.find(origin, counter);
     if (type === ASK) {
-      if (core === undefined || !core.mine || core.kind.def.transfer !== 'request' || core.kind.def.authority === 'host' || !this.#store.allows(core, from)) this.#world.control(from, this.#message(DENY, id, undefined, origin, counter));
+      if (
+        core === undefined ||
+        !core.mine ||
+        core.kind.def.transfer !== 'request' ||
+        core.kind.def.authority === 'host' ||
+        !this.#store.allows(core, from)
+      )
+        this.#world.control(from, this.#message(DENY, id, undefined, origin, counter));
       else this.#grant(core, from, id);
       return true;
     }
@@ -244,7 +258,14 @@ export class AuthorityRules {
     return true;
   }
 
-  #message(type: number, id: number, core: EntityCore | undefined, origin = core?.origin ?? 0, counter = core?.counter ?? 0, whole = false): Uint8Array {
+  #message(
+    type: number,
+    id: number,
+    core: EntityCore | undefined,
+    origin = core?.origin ?? 0,
+    counter = core?.counter ?? 0,
+    whole = false,
+  ): Uint8Array {
     const out = this.#out;
     out.reset();
     const at = out.openArray();

@@ -31,7 +31,9 @@ function fieldsCodec(fields: Fields): BodyCodec & { readonly names: readonly str
     write(out, body, path) {
       if (typeof body !== 'object' || body === null) throw new LanError('bad-value', `${path}: expected an object, got ${show(body)}.`);
       const given = body as Readonly<Record<string, unknown>>;
-      for (const name of Object.keys(given)) if (!names.includes(name)) throw new LanError('bad-value', `${path}.${name}: there is no such field.`, { hint: `Fields are ${names.join(', ')}.` });
+      for (const name of Object.keys(given))
+        if (!names.includes(name))
+          throw new LanError('bad-value', `${path}.${name}: there is no such field.`, { hint: `Fields are ${names.join(', ')}.` });
       out.array(specs.length);
       specs.forEach((spec, i) => {
         const value = given[names[i]!] ?? spec.initial;
@@ -62,7 +64,8 @@ function fieldsCodec(fields: Fields): BodyCodec & { readonly names: readonly str
 function foreignCodec(schema: StandardSchemaV1): BodyCodec {
   const validate = (value: unknown): { readonly value: unknown } | { readonly words: string } => {
     const result = schema['~standard'].validate(value);
-    if (result instanceof Promise) throw new LanError('bad-definition', 'a message schema must validate synchronously.', { hint: 'Remove async refinements.' });
+    if (result instanceof Promise)
+      throw new LanError('bad-definition', 'a message schema must validate synchronously.', { hint: 'Remove async refinements.' });
     return result.issues === undefined ? { value: result.value } : { words: result.issues.map((issue) => issue.message).join('; ') };
   };
   return {

@@ -50,7 +50,8 @@ export class Metronome {
     }
     for (;;) {
       let due: Beat | undefined;
-      for (const beat of this.#beats) if ((beat.next * 1_000) / beat.hz <= time && (due === undefined || beat.next / beat.hz < due.next / due.hz)) due = beat;
+      for (const beat of this.#beats)
+        if ((beat.next * 1_000) / beat.hz <= time && (due === undefined || beat.next / beat.hz < due.next / due.hz)) due = beat;
       if (due === undefined) return;
       const tick = due.next++;
       due.fn(tick, (tick * 1_000) / due.hz);

@@ -71,7 +71,12 @@ type EntityDefs = Readonly<Record<string, AnyEntityDef>>;
 type MessageDefs = Readonly<Record<string, MessageDef<any>>>;
 type RequestDefs = Readonly<Record<string, RequestDef<any, any>>>;
 
-export interface Game<P extends Fields = Fields, E extends EntityDefs = EntityDefs, M extends MessageDefs = MessageDefs, R extends RequestDefs = RequestDefs> {
+export interface Game<
+  P extends Fields = Fields,
+  E extends EntityDefs = EntityDefs,
+  M extends MessageDefs = MessageDefs,
+  R extends RequestDefs = RequestDefs,
+> {
   readonly id: string;
   readonly version: number;
   readonly presence: P;
@@ -87,20 +92,44 @@ export interface Game<P extends Fields = Fields, E extends EntityDefs = EntityDe
 export type AnyGame = Game<any, any, any, any>;
 
 const NAME = /^[A-Za-z_$][A-Za-z0-9_$-]*$/;
-const RESERVED = new Set(['id', 'kind', 'owner', 'mine', 'view', 'viewTime', 'at', 'onChange', 'teleport', 'despawn', 'requestAuthority', 'alive', 'constructor', '__proto__', 'prototype', 'toString', 'valueOf', 'hasOwnProperty', 'toJSON', 'then']);
+const RESERVED = new Set([
+  'id',
+  'kind',
+  'owner',
+  'mine',
+  'view',
+  'viewTime',
+  'at',
+  'onChange',
+  'teleport',
+  'despawn',
+  'requestAuthority',
+  'alive',
+  'constructor',
+  '__proto__',
+  'prototype',
+  'toString',
+  'valueOf',
+  'hasOwnProperty',
+  'toJSON',
+  'then',
+]);
 
 /** Declares a kind of entity. Throws `bad-definition`. */
 export function entity<F extends Fields, const A extends Authority>(options: EntityOptions<F, A>): EntityDef<F, A> {
   const { fields, authority } = options;
   checkFields(fields, 'entity fields');
   const names = Object.keys(fields);
-  if (names.length === 0 || names.length > MAX_ENTITY_FIELDS) throw bad(`an entity has 1 to ${MAX_ENTITY_FIELDS} fields, got ${names.length}`, 'Put rarely changing groups into a list, or split the entity.');
+  if (names.length === 0 || names.length > MAX_ENTITY_FIELDS)
+    throw bad(`an entity has 1 to ${MAX_ENTITY_FIELDS} fields, got ${names.length}`, 'Put rarely changing groups into a list, or split the entity.');
   for (const name of names) {
     if (RESERVED.has(name)) throw bad(`'${name}' cannot be a field of an entity: every entity already has it`, 'Pick another name.');
     const velocity = specOf(fields[name]!).velocity;
-    if (velocity !== undefined && (fields[velocity] === undefined || specOf(fields[velocity]).codec.storage !== 'number')) throw bad(`field '${name}' names '${velocity}' as its velocity, and there is no such number field`, '');
+    if (velocity !== undefined && (fields[velocity] === undefined || specOf(fields[velocity]).codec.storage !== 'number'))
+      throw bad(`field '${name}' names '${velocity}' as its velocity, and there is no such number field`, '');
   }
-  if (!['spawner', 'host', 'distributed'].includes(authority)) throw bad(`authority: expected 'spawner', 'host' or 'distributed', got ${show(authority)}`, '');
+  if (!['spawner', 'host', 'distributed'].includes(authority))
+    throw bad(`authority: expected 'spawner', 'host' or 'distributed', got ${show(authority)}`, '');
   const rate = options.rate ?? 30;
   if (!(rate >= 1 && rate <= 60)) throw bad(`rate: expected 1 to 60 per second, got ${show(rate)}`, '');
   const onOwnerLeave = options.onOwnerLeave ?? (authority === 'spawner' ? 'despawn' : authority === 'host' ? 'host' : 'redistribute');
@@ -113,23 +142,37 @@ export function message<const B extends Fields | StandardSchemaV1>(body: B, opti
   const delivery = options.delivery ?? 'reliable';
   const redundancy = options.redundancy ?? 1;
   if (!isStandardSchema(body)) checkFields(body as Fields, 'message');
-  if (!['reliable', 'sequenced', 'unreliable'].includes(delivery)) throw bad(`delivery: expected 'reliable', 'sequenced' or 'unreliable', got ${show(delivery)}`, '');
+  if (!['reliable', 'sequenced', 'unreliable'].includes(delivery))
+    throw bad(`delivery: expected 'reliable', 'sequenced' or 'unreliable', got ${show(delivery)}`, '');
   if (!Number.isInteger(redundancy) || redundancy < 1 || redundancy > 8) throw bad(`redundancy: expected 1 to 8, got ${show(redundancy)}`, '');
   return Object.freeze({ body: body as Fields | StandardSchemaV1<unknown, BodyOf<B>>, delivery, redundancy });
 }
 
 /** Declares a question and its answer. Throws `bad-definition`. */
-export function request<const I extends Fields | StandardSchemaV1, const O extends Fields | StandardSchemaV1>(input: I, output: O, options: { readonly to?: RequestTarget } = {}): RequestDef<BodyOf<I>, BodyOf<O>> {
+export function request<const I extends Fields | StandardSchemaV1, const O extends Fields | StandardSchemaV1>(
+  input: I,
+  output: O,
+  options: { readonly to?: RequestTarget } = {},
+): RequestDef<BodyOf<I>, BodyOf<O>> {
   if (!isStandardSchema(input)) checkFields(input as Fields, 'request');
   if (!isStandardSchema(output)) checkFields(output as Fields, 'answer');
-  return Object.freeze({ input: input as Fields | StandardSchemaV1<unknown, BodyOf<I>>, output: output as Fields | StandardSchemaV1<unknown, BodyOf<O>>, to: options.to ?? 'peer' });
+  return Object.freeze({
+    input: input as Fields | StandardSchemaV1<unknown, BodyOf<I>>,
+    output: output as Fields | StandardSchemaV1<unknown, BodyOf<O>>,
+    to: options.to ?? 'peer',
+  });
 }
 
 /**
  * Declares a game. Both sides of a room must declare the same, which `schemaHash` checks at the door.
  * Throws `bad-definition`.
  */
-export function defineGame<const P extends Fields = Record<never, never>, const E extends EntityDefs = Record<never, never>, const M extends MessageDefs = Record<never, never>, const R extends RequestDefs = Record<never, never>>(init: {
+export function defineGame<
+  const P extends Fields = Record<never, never>,
+  const E extends EntityDefs = Record<never, never>,
+  const M extends MessageDefs = Record<never, never>,
+  const R extends RequestDefs = Record<never, never>,
+>(init: {
   readonly id: string;
   readonly version: number;
   readonly presence?: P;
@@ -138,8 +181,10 @@ export function defineGame<const P extends Fields = Record<never, never>, const 
   readonly requests?: R;
 }): Game<P, E, M, R> {
   const { id, version } = init;
-  if (typeof id !== 'string' || !/^[a-z0-9][a-z0-9-]*$/.test(id) || id.length > MAX_GAME_ID_BYTES) throw bad(`id: expected 1 to ${MAX_GAME_ID_BYTES} characters of a-z, 0-9 and '-', got ${show(id)}`, '');
-  if (!Number.isInteger(version) || version < 0 || version > 0xffff) throw bad(`version: expected a whole number from 0 to 65535, got ${show(version)}`, '');
+  if (typeof id !== 'string' || !/^[a-z0-9][a-z0-9-]*$/.test(id) || id.length > MAX_GAME_ID_BYTES)
+    throw bad(`id: expected 1 to ${MAX_GAME_ID_BYTES} characters of a-z, 0-9 and '-', got ${show(id)}`, '');
+  if (!Number.isInteger(version) || version < 0 || version > 0xffff)
+    throw bad(`version: expected a whole number from 0 to 65535, got ${show(version)}`, '');
   const presence = (init.presence ?? {}) as P;
   const entities = (init.entities ?? {}) as E;
   const messages = (init.messages ?? {}) as M;
@@ -151,7 +196,15 @@ export function defineGame<const P extends Fields = Record<never, never>, const 
     for (const name of names) if (!NAME.test(name)) throw bad(`${what}: '${name}' cannot be a name`, 'Use letters, digits, _ and -.');
   }
   const stateHz = Object.values<AnyEntityDef>(entities).reduce((most, def) => Math.max(most, def.rate), 1);
-  const game: Omit<Game<P, E, M, R>, 'schemaHash'> = { id, version, presence, entities, messages, requests, stateHz: Object.keys(entities).length === 0 ? 30 : stateHz };
+  const game: Omit<Game<P, E, M, R>, 'schemaHash'> = {
+    id,
+    version,
+    presence,
+    entities,
+    messages,
+    requests,
+    stateHz: Object.keys(entities).length === 0 ? 30 : stateHz,
+  };
   return Object.freeze({ ...game, schemaHash: hashText(signatureOf(game)) });
 }
 
@@ -159,21 +212,28 @@ export function defineGame<const P extends Fields = Record<never, never>, const 
 function signatureOf(game: Omit<AnyGame, 'schemaHash'>): string {
   const body = (of: Fields | StandardSchemaV1): string => (isStandardSchema(of) ? 'any' : fieldsSignature(of));
   const lines = [`lanista sync 1`, `presence ${fieldsSignature(game.presence)}`];
-  for (const [name, def] of Object.entries<AnyEntityDef>(game.entities)) lines.push(`entity ${name} ${def.authority} ${def.transfer} ${def.onOwnerLeave} ${def.rate} ${fieldsSignature(def.fields)}`);
+  for (const [name, def] of Object.entries<AnyEntityDef>(game.entities))
+    lines.push(`entity ${name} ${def.authority} ${def.transfer} ${def.onOwnerLeave} ${def.rate} ${fieldsSignature(def.fields)}`);
   for (const [name, def] of Object.entries<MessageDef<unknown>>(game.messages)) lines.push(`message ${name} ${def.delivery} ${body(def.body)}`);
-  for (const [name, def] of Object.entries<RequestDef<unknown, unknown>>(game.requests)) lines.push(`request ${name} ${def.to} ${body(def.input)} ${body(def.output)}`);
+  for (const [name, def] of Object.entries<RequestDef<unknown, unknown>>(game.requests))
+    lines.push(`request ${name} ${def.to} ${body(def.input)} ${body(def.output)}`);
   return lines.join('\n');
 }
 
 function fieldsSignature(fields: Fields): string {
-  return Object.entries(fields).map(([name, field]) => `${name}:${specOf(field).signature}`).join(',');
+  return Object.entries(fields)
+    .map(([name, field]) => `${name}:${specOf(field).signature}`)
+    .join(',');
 }
 
 function checkFields(fields: Fields, where: string): void {
-  if (typeof fields !== 'object' || fields === null) throw bad(`${where}: expected an object of fields, got ${show(fields)}`, 'Write { x: s.u8(), … }.');
+  if (typeof fields !== 'object' || fields === null)
+    throw bad(`${where}: expected an object of fields, got ${show(fields)}`, 'Write { x: s.u8(), … }.');
   for (const [name, field] of Object.entries<Field<unknown, boolean>>(fields)) {
-    if (!NAME.test(name) || name === '__proto__' || name === 'constructor') throw bad(`${where}: '${name}' cannot be the name of a field`, 'Use letters, digits and _.');
-    if (typeof field !== 'object' || field === null || specOf(field).codec === undefined) throw bad(`${where}.${name}: expected a field of 's', got ${show(field)}`, 'Write s.u8(), s.text(24), ….');
+    if (!NAME.test(name) || name === '__proto__' || name === 'constructor')
+      throw bad(`${where}: '${name}' cannot be the name of a field`, 'Use letters, digits and _.');
+    if (typeof field !== 'object' || field === null || specOf(field).codec === undefined)
+      throw bad(`${where}.${name}: expected a field of 's', got ${show(field)}`, 'Write s.u8(), s.text(24), ….');
   }
 }
 

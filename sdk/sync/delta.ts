@@ -76,11 +76,14 @@ export function encodeBody(out: PackWriter, head: BodyHead, owned: readonly Enti
       cutter.count += baseline < 0 || isNew ? encodeWhole(out, core) : encodeChanged(out, core, baseline);
     } while (cutter.overflows());
   }
-  if (baseline >= 0) for (const tomb of tombs) if (tomb.tick > baseline) do {
-    cutter.begin(tomb.origin, tomb.counter);
-    out.int(-1);
-    cutter.count++;
-  } while (cutter.overflows());
+  if (baseline >= 0)
+    for (const tomb of tombs)
+      if (tomb.tick > baseline)
+        do {
+          cutter.begin(tomb.origin, tomb.counter);
+          out.int(-1);
+          cutter.count++;
+        } while (cutter.overflows());
   cutter.close();
   cutter.number();
   return { starts: cutter.starts, ends: cutter.ends };
@@ -251,7 +254,11 @@ export interface WholeValues {
 }
 
 /** Reads what follows the 0 of a whole entity. Undefined when it is not valid. */
-export function decodeWhole(input: PackReader, kinds: readonly KindSpec[], into: { readonly ints: Int32Array; readonly boxed: unknown[] }): WholeValues | undefined {
+export function decodeWhole(
+  input: PackReader,
+  kinds: readonly KindSpec[],
+  into: { readonly ints: Int32Array; readonly boxed: unknown[] },
+): WholeValues | undefined {
   const kind = kinds[input.int()];
   const epoch = input.count(0x7fff_ffff);
   const hop = input.count(0x7fff_ffff);

@@ -178,7 +178,10 @@ export class EntityCore {
     const spec = kind.fields[field]!;
     const path = `${kind.name}.${kind.names[field]}`;
     if (!this.alive) throw new LanError('closed', `${path}: this entity was despawned.`);
-    if (!this.mine) throw new LanError('not-owner', `${path}: ${this.owner} has authority over this entity.`, { hint: 'Check `mine` first, or ask with requestAuthority().' });
+    if (!this.mine)
+      throw new LanError('not-owner', `${path}: ${this.owner} has authority over this entity.`, {
+        hint: 'Check `mine` first, or ask with requestAuthority().',
+      });
     const expected = spec.check(value);
     if (expected !== undefined) throw new LanError('bad-value', `${path}: expected ${expected}, got ${show(value)}.`);
     const { codec } = spec;
@@ -286,7 +289,8 @@ export class EntityCore {
     for (let i = 0; i < kind.count; i++) {
       const { codec } = kind.fields[i]!;
       // An own entity is at rest since its newest row, by definition: a later row would be there otherwise.
-      out[kind.names[i]!] = codec.storage === 'boxed' ? this.boxed[i] : codec.fromLive(sampleField(this, i, time, this.mine ? Number.MAX_SAFE_INTEGER : this.restTick));
+      out[kind.names[i]!] =
+        codec.storage === 'boxed' ? this.boxed[i] : codec.fromLive(sampleField(this, i, time, this.mine ? Number.MAX_SAFE_INTEGER : this.restTick));
     }
     return out;
   }
@@ -360,7 +364,11 @@ function buildHandle(kind: KindSpec): new (core: EntityCore) => object {
   class Handle extends HandleBase {}
   kind.fields.forEach((field, i) => {
     const { codec } = field;
-    Object.defineProperty(Handle.prototype, kind.names[i]!, codec.storage === 'boxed' ? boxedAccessor(i) : codec.plain ? plainAccessor(i, codec) : choiceAccessor(i, codec));
+    Object.defineProperty(
+      Handle.prototype,
+      kind.names[i]!,
+      codec.storage === 'boxed' ? boxedAccessor(i) : codec.plain ? plainAccessor(i, codec) : choiceAccessor(i, codec),
+    );
   });
   return Handle;
 }
@@ -436,7 +444,9 @@ function buildView(kind: KindSpec): new (core: EntityCore) => object {
 /** Sets every field of a new entity from what `spawn` was given. Throws `bad-value` with the field's path. */
 export function initialise(core: EntityCore, init: Readonly<Record<string, unknown>>): void {
   const { kind } = core;
-  for (const name of Object.keys(init)) if (!kind.names.includes(name)) throw new LanError('bad-value', `${kind.name}.${name}: there is no such field.`, { hint: `Fields are ${kind.names.join(', ')}.` });
+  for (const name of Object.keys(init))
+    if (!kind.names.includes(name))
+      throw new LanError('bad-value', `${kind.name}.${name}: there is no such field.`, { hint: `Fields are ${kind.names.join(', ')}.` });
   for (let i = 0; i < kind.count; i++) {
     const spec = kind.fields[i]!;
     const given = init[kind.names[i]!];
@@ -448,4 +458,3 @@ export function initialise(core: EntityCore, init: Readonly<Record<string, unkno
     else core.live[i] = codec.toLive(value);
   }
 }
-

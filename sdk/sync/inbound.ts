@@ -82,7 +82,8 @@ export class Inbound implements SnapshotSource {
     const phase = input.count(127);
     const quiet = input.count(127);
     const hash = input.int();
-    if (!input.ok || count < 6 || part >= parts || full !== baseAge < 0 || (!full && (parts > MAX_STATE_PARTS || baseAge > tick))) return 'state-malformed';
+    if (!input.ok || count < 6 || part >= parts || full !== baseAge < 0 || (!full && (parts > MAX_STATE_PARTS || baseAge > tick)))
+      return 'state-malformed';
     const head: FrameHead = { tick, time: ((tick + phase / 128) * 1_000) / this.#hz, baseline: full ? -1 : tick - baseAge, quiet, now };
     if (full) return this.#handleFull(head, part, parts, input);
     // Without the state at the baseline the differences mean nothing.
@@ -129,7 +130,8 @@ export class Inbound implements SnapshotSource {
     if (head.tick >= this.#newestTick) {
       this.#begin(head);
       // What the owner did not list, it no longer has.
-      for (const core of [...this.#store.all()]) if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#store.remove(core, false);
+      for (const core of [...this.#store.all()])
+        if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#store.remove(core, false);
     }
     if (head.tick > this.completeTick) this.completeTick = head.tick;
     this.synced = true;
@@ -151,7 +153,12 @@ export class Inbound implements SnapshotSource {
       if (counter > 0xf_ffff) return 'state-malformed';
       const mask = input.int();
       if (!input.ok) return 'state-malformed';
-      const drop = mask === 0 ? this.#whole(head, origin, counter, input, listed) : mask === -1 ? this.#gone(origin, counter) : this.#changed(head, origin, counter, mask, input);
+      const drop =
+        mask === 0
+          ? this.#whole(head, origin, counter, input, listed)
+          : mask === -1
+            ? this.#gone(origin, counter)
+            : this.#changed(head, origin, counter, mask, input);
       if (drop !== undefined) return drop;
     }
     return input.ok ? undefined : 'state-malformed';

@@ -75,7 +75,17 @@ export interface CallSettings {
 
 const DEFAULT_TIMEOUT_MS = 2_000;
 const MAX_REPEATS = 256;
-const CARRIED_CODES: readonly string[] = ['bad-value', 'bad-argument', 'no-handler', 'handler-failed', 'refused', 'not-owner', 'closed', 'unknown-name', 'too-large'];
+const CARRIED_CODES: readonly string[] = [
+  'bad-value',
+  'bad-argument',
+  'no-handler',
+  'handler-failed',
+  'refused',
+  'not-owner',
+  'closed',
+  'unknown-name',
+  'too-large',
+];
 
 export class Messenger {
   readonly #world: MessageWorld;
@@ -93,21 +103,38 @@ export class Messenger {
 
   constructor(game: AnyGame, world: MessageWorld) {
     this.#world = world;
-    this.#byIndex = Object.entries<MessageDef<unknown>>(game.messages).map(([name, def], index) => ({ index, name, def, codec: bodyCodec(def.body), listeners: new Set(), received: new Map(), next: 0 }));
+    this.#byIndex = Object.entries<MessageDef<unknown>>(game.messages).map(([name, def], index) => ({
+      index,
+      name,
+      def,
+      codec: bodyCodec(def.body),
+      listeners: new Set(),
+      received: new Map(),
+      next: 0,
+    }));
     for (const spec of this.#byIndex) this.#messages.set(spec.name, spec);
-    this.#requestByIndex = Object.entries<RequestDef<unknown, unknown>>(game.requests).map(([name, def], index) => ({ index, name, def, input: bodyCodec(def.input), output: bodyCodec(def.output), handler: undefined }));
+    this.#requestByIndex = Object.entries<RequestDef<unknown, unknown>>(game.requests).map(([name, def], index) => ({
+      index,
+      name,
+      def,
+      input: bodyCodec(def.input),
+      output: bodyCodec(def.output),
+      handler: undefined,
+    }));
     for (const spec of this.#requestByIndex) this.#requests.set(spec.name, spec);
   }
 
   #message(name: string): MessageSpec {
     const spec = this.#messages.get(name);
-    if (spec === undefined) throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: `Messages are ${[...this.#messages.keys()].join(', ')}.` });
+    if (spec === undefined)
+      throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: `Messages are ${[...this.#messages.keys()].join(', ')}.` });
     return spec;
   }
 
   #request(name: string): RequestSpec {
     const spec = this.#requests.get(name);
-    if (spec === undefined) throw new LanError('unknown-name', `there is no request '${name}'.`, { hint: `Requests are ${[...this.#requests.keys()].join(', ')}.` });
+    if (spec === undefined)
+      throw new LanError('unknown-name', `there is no request '${name}'.`, { hint: `Requests are ${[...this.#requests.keys()].join(', ')}.` });
     return spec;
   }
 
@@ -125,7 +152,10 @@ export class Messenger {
     out.int(Math.floor(time));
     spec.codec.write(out, body, name);
     const limit = delivery === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;
-    if (out.offset > limit) throw new LanError('too-large', `message '${name}' takes ${out.offset} bytes, and ${delivery} carries ${limit}.`, { hint: delivery === 'reliable' ? 'Cut it into pieces.' : "Send it 'reliable'." });
+    if (out.offset > limit)
+      throw new LanError('too-large', `message '${name}' takes ${out.offset} bytes, and ${delivery} carries ${limit}.`, {
+        hint: delivery === 'reliable' ? 'Cut it into pieces.' : "Send it 'reliable'.",
+      });
     spec.next = (seq + 1) & 0xffff;
     const bytes = out.copy();
     const targets = this.#targets(to);
@@ -134,10 +164,14 @@ export class Messenger {
       else {
         this.bytesOut += bytes.length;
         const taken = this.#world.send(peer, delivery === 'reliable' ? 'reliable' : 'unreliable', bytes);
-        if (!taken && delivery === 'reliable' && this.#world.present().includes(peer)) throw new LanError('queue-full', `message '${name}' was not taken: more is queued for ${peer} than the link may hold.`, { hint: 'Send less, or wait.' });
+        if (!taken && delivery === 'reliable' && this.#world.present().includes(peer))
+          throw new LanError('queue-full', `message '${name}' was not taken: more is queued for ${peer} than the link may hold.`, {
+            hint: 'Send less, or wait.',
+          });
       }
     }
-    if (redundancy > 1 && delivery !== 'reliable' && this.#repeats.length < MAX_REPEATS) this.#repeats.push({ bytes, to: targets.filter((peer) => peer !== this.#world.self), left: redundancy - 1 });
+    if (redundancy > 1 && delivery !== 'reliable' && this.#repeats.length < MAX_REPEATS)
+      this.#repeats.push({ bytes, to: targets.filter((peer) => peer !== this.#world.self), left: redundancy - 1 });
   }
 
   #targets(to: PeerId | 'host' | 'all' | readonly PeerId[]): readonly PeerId[] {
@@ -165,7 +199,8 @@ export class Messenger {
 
   answer(name: string, handler: (input: unknown, from: PeerId) => unknown): Disposable {
     const spec = this.#request(name);
-    if (spec.handler !== undefined) throw new LanError('bad-argument', `request '${name}' already has a handler.`, { hint: 'Dispose the other one first.' });
+    if (spec.handler !== undefined)
+      throw new LanError('bad-argument', `request '${name}' already has a handler.`, { hint: 'Dispose the other one first.' });
     spec.handler = handler;
     return disposable(() => (spec.handler = undefined));
   }
@@ -179,7 +214,8 @@ export class Messenger {
     try {
       spec = this.#request(name);
       const target = options.to ?? (spec.def.to === 'host' ? 'host' : undefined);
-      if (target === undefined) throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
+      if (target === undefined)
+        throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
       to = target === 'host' ? this.#world.host() : target;
       bytes = this.#callBytes(spec, id, input);
     } catch (error) {
@@ -187,7 +223,8 @@ export class Messenger {
     }
     const { signal } = options;
     if (signal?.aborted === true) return Promise.reject(new LanError('aborted', `request '${name}' was aborted before it was sent.`));
-    if (this.#pending.size >= MAX_PENDING_CALLS) return Promise.reject(new LanError('queue-full', `${MAX_PENDING_CALLS} requests wait for an answer already.`));
+    if (this.#pending.size >= MAX_PENDING_CALLS)
+      return Promise.reject(new LanError('queue-full', `${MAX_PENDING_CALLS} requests wait for an answer already.`));
     return new Promise((resolve, reject) => {
       const abort = (): void => settle(new LanError('aborted', `request '${name}' was aborted.`));
       const settle = (error: LanError | undefined, value?: unknown): void => {
@@ -200,7 +237,12 @@ export class Messenger {
       signal?.addEventListener('abort', abort, { once: true });
       if (to === self) this.#world.later(() => this.handle(self, bytes));
       else if (this.#world.send(to, 'reliable', bytes)) this.bytesOut += bytes.length;
-      else settle(this.#world.present().includes(to) ? new LanError('queue-full', `request '${name}' was not taken: more is queued for ${to} than the link may hold.`) : new LanError('peer-gone', `request '${name}': ${to} is not here.`));
+      else
+        settle(
+          this.#world.present().includes(to)
+            ? new LanError('queue-full', `request '${name}' was not taken: more is queued for ${to} than the link may hold.`)
+            : new LanError('peer-gone', `request '${name}': ${to} is not here.`),
+        );
     });
   }
 
@@ -346,12 +388,15 @@ export class Messenger {
     const words = input.text(1_024);
     if (!input.done) return this.#world.drop('message-malformed');
     if (pending === undefined || pending.to !== from) return;
-    pending.settle(new LanError(CARRIED_CODES.includes(code) ? (code as LanErrorCode) : 'handler-failed', `request '${pending.spec.name}' to ${from}: ${words}`));
+    pending.settle(
+      new LanError(CARRIED_CODES.includes(code) ? (code as LanErrorCode) : 'handler-failed', `request '${pending.spec.name}' to ${from}: ${words}`),
+    );
   }
 
   /** Requests to `peer` cannot be answered any more. */
   peerGone(peer: PeerId, forGood: boolean): void {
-    for (const pending of [...this.#pending.values()]) if (pending.to === peer) pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
+    for (const pending of [...this.#pending.values()])
+      if (pending.to === peer) pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
     if (forGood) this.#serving.delete(peer);
     this.peerRestarted(peer);
   }
@@ -372,7 +417,8 @@ export class Messenger {
   }
 
   handleTimeout(now: number): void {
-    for (const pending of [...this.#pending.values()]) if (pending.deadline <= now) pending.settle(new LanError('timeout', `request '${pending.spec.name}': no answer from ${pending.to} in time.`));
+    for (const pending of [...this.#pending.values()])
+      if (pending.deadline <= now) pending.settle(new LanError('timeout', `request '${pending.spec.name}': no answer from ${pending.to} in time.`));
   }
 
   #guard(what: string, run: () => void): void {

@@ -159,7 +159,12 @@ export class Replication {
       if (i < count) {
         const step = scale[i]!;
         if (step >= 0 || kind.wraps[i]! >= 0) {
-          const int = step > 0 ? Math.floor((live[i]! - base[i]!) / step + 0.5) : step === 0 ? live[i]! | 0 : (kind.fields[i]!.codec as NumberCodec).quantise(live[i]!);
+          const int =
+            step > 0
+              ? Math.floor((live[i]! - base[i]!) / step + 0.5)
+              : step === 0
+                ? live[i]! | 0
+                : (kind.fields[i]!.codec as NumberCodec).quantise(live[i]!);
           if (int === ints[i] && !born) continue;
           ints[i] = int;
         }
@@ -226,7 +231,14 @@ export class Replication {
   }
 
   #encode(baseline: number, hash: number): BodyParts {
-    const head = { tick: this.tick, baseline, phase: this.#phase, quiet: this.tick === this.#changeTick ? this.#quiet : Math.min(127, this.tick - this.#changeTick), hash, session: this.session };
+    const head = {
+      tick: this.tick,
+      baseline,
+      phase: this.#phase,
+      quiet: this.tick === this.#changeTick ? this.#quiet : Math.min(127, this.tick - this.#changeTick),
+      hash,
+      session: this.session,
+    };
     return encodeBody(this.#body, head, this.#owned, this.#tombs);
   }
 
@@ -264,7 +276,9 @@ export class Replication {
 
   #sort(): void {
     const { session } = this;
-    this.#owned.sort((a, b) => (a.origin === b.origin ? a.counter - b.counter : a.origin === session ? -1 : b.origin === session ? 1 : a.origin - b.origin));
+    this.#owned.sort((a, b) =>
+      a.origin === b.origin ? a.counter - b.counter : a.origin === session ? -1 : b.origin === session ? 1 : a.origin - b.origin,
+    );
     this.#unsorted = false;
   }
 

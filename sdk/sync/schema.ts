@@ -69,7 +69,8 @@ class SchemaField implements FieldSpec {
   }
 
   lerp(mode: LerpMode, options: LerpOptions = {}): Field<unknown, boolean> {
-    if (mode !== 'step' && !(this.codec.storage === 'number' && this.codec.plain)) throw new LanError('bad-definition', `a ${this.kind} field cannot be interpolated.`, { hint: 'Only numbers move between snapshots.' });
+    if (mode !== 'step' && !(this.codec.storage === 'number' && this.codec.plain))
+      throw new LanError('bad-definition', `a ${this.kind} field cannot be interpolated.`, { hint: 'Only numbers move between snapshots.' });
     return new SchemaField({ ...this.#parts, lerpMode: mode, velocity: options.velocity });
   }
 }
@@ -89,7 +90,20 @@ function whole(kind: string, low: number, high: number): Field<number> {
     kind,
     signature: kind,
     check: (value) => (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high ? undefined : expected),
-    codec: { storage: 'number', low: unsigned32 ? -0x8000_0000 : low, high: unsigned32 ? 0x7fff_ffff : high, wrapBits: 0, plain: true, min: low, max: high, whole: true, toLive: asNumber, fromLive: same, quantise: (live) => live | 0, dequantise: unsigned32 ? (int) => int >>> 0 : same },
+    codec: {
+      storage: 'number',
+      low: unsigned32 ? -0x8000_0000 : low,
+      high: unsigned32 ? 0x7fff_ffff : high,
+      wrapBits: 0,
+      plain: true,
+      min: low,
+      max: high,
+      whole: true,
+      toLive: asNumber,
+      fromLive: same,
+      quantise: (live) => live | 0,
+      dequantise: unsigned32 ? (int) => int >>> 0 : same,
+    },
     initial: undefined,
   });
 }
@@ -98,13 +112,31 @@ function whole(kind: string, low: number, high: number): Field<number> {
 function num(options: { readonly min: number; readonly max: number; readonly step: number }): Field<number> {
   const { min, max, step } = options;
   const steps = Math.round((max - min) / step);
-  if (!(Number.isFinite(min) && Number.isFinite(max) && step > 0 && max > min && steps < 0x7fff_ffff)) throw new LanError('bad-definition', `num: expected min < max and a step of at least (max - min) / 2^31, got min ${show(min)}, max ${show(max)}, step ${show(step)}.`);
+  if (!(Number.isFinite(min) && Number.isFinite(max) && step > 0 && max > min && steps < 0x7fff_ffff))
+    throw new LanError(
+      'bad-definition',
+      `num: expected min < max and a step of at least (max - min) / 2^31, got min ${show(min)}, max ${show(max)}, step ${show(step)}.`,
+    );
   const expected = `a number from ${min} to ${max}`;
   return field<number>({
     kind: 'num',
     signature: `num(${min},${max},${step})`,
     check: (value) => (typeof value === 'number' && value >= min && value <= max ? undefined : expected),
-    codec: { storage: 'number', low: 0, high: steps, wrapBits: 0, plain: true, min, max, whole: false, grid: step, toLive: asNumber, fromLive: same, quantise: (live) => Math.floor((live - min) / step + 0.5), dequantise: (int) => (int >= steps ? max : min + int * step) },
+    codec: {
+      storage: 'number',
+      low: 0,
+      high: steps,
+      wrapBits: 0,
+      plain: true,
+      min,
+      max,
+      whole: false,
+      grid: step,
+      toLive: asNumber,
+      fromLive: same,
+      quantise: (live) => Math.floor((live - min) / step + 0.5),
+      dequantise: (int) => (int >= steps ? max : min + int * step),
+    },
   });
 }
 
@@ -116,7 +148,20 @@ function angle(bits = 8): Field<number> {
     kind: 'angle',
     signature: `angle(${bits})`,
     check: (value) => (typeof value === 'number' && Number.isFinite(value) && Math.abs(value) < 1e6 ? undefined : 'an angle in radians'),
-    codec: { storage: 'number', low: 0, high: units - 1, wrapBits: bits, plain: true, min: -1e6, max: 1e6, whole: false, toLive: asNumber, fromLive: same, quantise: (live) => Math.floor((live * units) / TAU + 0.5) & (units - 1), dequantise: (int) => (int * TAU) / units },
+    codec: {
+      storage: 'number',
+      low: 0,
+      high: units - 1,
+      wrapBits: bits,
+      plain: true,
+      min: -1e6,
+      max: 1e6,
+      whole: false,
+      toLive: asNumber,
+      fromLive: same,
+      quantise: (live) => Math.floor((live * units) / TAU + 0.5) & (units - 1),
+      dequantise: (int) => (int * TAU) / units,
+    },
     lerpMode: 'angle',
   });
 }
@@ -131,7 +176,16 @@ function f32(): Field<number> {
     signature: 'f32',
     check: (value) => (typeof value === 'number' && Number.isFinite(Math.fround(value)) ? undefined : 'a finite number below 3.4e38'),
     codec: {
-      storage: 'number', low: -0x8000_0000, high: 0x7fff_ffff, wrapBits: 0, plain: true, min: -3.4e38, max: 3.4e38, whole: false, toLive: asNumber, fromLive: same,
+      storage: 'number',
+      low: -0x8000_0000,
+      high: 0x7fff_ffff,
+      wrapBits: 0,
+      plain: true,
+      min: -3.4e38,
+      max: 3.4e38,
+      whole: false,
+      toLive: asNumber,
+      fromLive: same,
       quantise: (live) => {
         floats[0] = live;
         return floatBits[0]!;
@@ -150,12 +204,26 @@ function bool(): Field<boolean> {
     kind: 'bool',
     signature: 'bool',
     check: (value) => (typeof value === 'boolean' ? undefined : 'true or false'),
-    codec: { storage: 'number', low: 0, high: 1, wrapBits: 0, plain: false, min: 0, max: 1, whole: true, toLive: (value) => (value === true ? 1 : 0), fromLive: (live) => live !== 0, quantise: same, dequantise: same },
+    codec: {
+      storage: 'number',
+      low: 0,
+      high: 1,
+      wrapBits: 0,
+      plain: false,
+      min: 0,
+      max: 1,
+      whole: true,
+      toLive: (value) => (value === true ? 1 : 0),
+      fromLive: (live) => live !== 0,
+      quantise: same,
+      dequantise: same,
+    },
   });
 }
 
 function checkNames(what: string, names: readonly string[], most: number): void {
-  if (names.length === 0 || names.length > most || new Set(names).size !== names.length || names.some((name) => typeof name !== 'string')) throw new LanError('bad-definition', `${what}: expected 1 to ${most} different names, got ${names.length}.`);
+  if (names.length === 0 || names.length > most || new Set(names).size !== names.length || names.some((name) => typeof name !== 'string'))
+    throw new LanError('bad-definition', `${what}: expected 1 to ${most} different names, got ${names.length}.`);
 }
 
 /** One of at most 128 names. */
@@ -166,7 +234,20 @@ function oneOf<const T extends readonly [string, ...string[]]>(...names: T): Fie
     kind: 'oneOf',
     signature: `oneOf(${names.join('|')})`,
     check: (value) => (index.has(value) ? undefined : `one of ${names.map(show).join(', ')}`),
-    codec: { storage: 'number', low: 0, high: names.length - 1, wrapBits: 0, plain: false, min: 0, max: names.length - 1, whole: true, toLive: (value) => index.get(value) ?? 0, fromLive: (live) => names[live], quantise: same, dequantise: same },
+    codec: {
+      storage: 'number',
+      low: 0,
+      high: names.length - 1,
+      wrapBits: 0,
+      plain: false,
+      min: 0,
+      max: names.length - 1,
+      whole: true,
+      toLive: (value) => index.get(value) ?? 0,
+      fromLive: (live) => names[live],
+      quantise: same,
+      dequantise: same,
+    },
   });
 }
 
@@ -189,13 +270,22 @@ function flags<const T extends readonly [string, ...string[]]>(...names: T): Fie
     signature: `flags(${names.join('|')})`,
     check: (value) => (value instanceof Set && [...value].every((name) => bit.has(name)) ? undefined : `a Set of ${names.map(show).join(', ')}`),
     codec: {
-      storage: 'number', low: 0, high: 2 ** names.length - 1, wrapBits: 0, plain: false, min: 0, max: 2 ** names.length - 1, whole: true,
+      storage: 'number',
+      low: 0,
+      high: 2 ** names.length - 1,
+      wrapBits: 0,
+      plain: false,
+      min: 0,
+      max: 2 ** names.length - 1,
+      whole: true,
       toLive: (value) => {
         let mask = 0;
         for (const name of value as ReadonlySet<string>) mask |= bit.get(name) ?? 0;
         return mask;
       },
-      fromLive: setOf, quantise: same, dequantise: same,
+      fromLive: setOf,
+      quantise: same,
+      dequantise: same,
     },
     initial: new Set(),
     optional: true,
@@ -203,7 +293,8 @@ function flags<const T extends readonly [string, ...string[]]>(...names: T): Fie
 }
 
 function checkSize(what: string, size: number, most: number): void {
-  if (!Number.isInteger(size) || size < 1 || size > most) throw new LanError('bad-definition', `${what}: expected a bound from 1 to ${most}, got ${show(size)}.`);
+  if (!Number.isInteger(size) || size < 1 || size > most)
+    throw new LanError('bad-definition', `${what}: expected a bound from 1 to ${most}, got ${show(size)}.`);
 }
 
 /** Text of at most `maxBytes` bytes of UTF-8 (1 to 900). */
@@ -212,8 +303,15 @@ function text(maxBytes: number): Field<string> {
   return field<string>({
     kind: 'text',
     signature: `text(${maxBytes})`,
-    check: (value) => (typeof value === 'string' && value.length <= maxBytes && utf8Length(value) <= maxBytes ? undefined : `text of at most ${maxBytes} bytes`),
-    codec: { storage: 'boxed', write: (out, value) => out.text(value as string), read: (input) => input.text(maxBytes), same: Object.is, keep: (value) => value },
+    check: (value) =>
+      typeof value === 'string' && value.length <= maxBytes && utf8Length(value) <= maxBytes ? undefined : `text of at most ${maxBytes} bytes`,
+    codec: {
+      storage: 'boxed',
+      write: (out, value) => out.text(value as string),
+      read: (input) => input.text(maxBytes),
+      same: Object.is,
+      keep: (value) => value,
+    },
   });
 }
 
@@ -229,7 +327,13 @@ function bytes(max: number): Field<Uint8Array> {
     kind: 'bytes',
     signature: `bytes(${max})`,
     check: (value) => (value instanceof Uint8Array && value.length <= max ? undefined : `a Uint8Array of at most ${max} bytes`),
-    codec: { storage: 'boxed', write: (out, value) => out.binary(value as Uint8Array), read: (input) => input.binary(max), same: equal, keep: (value) => (value as Uint8Array).slice() },
+    codec: {
+      storage: 'boxed',
+      write: (out, value) => out.binary(value as Uint8Array),
+      read: (input) => input.binary(max),
+      same: equal,
+      keep: (value) => (value as Uint8Array).slice(),
+    },
   });
 }
 
@@ -238,7 +342,10 @@ function ref<K extends string>(kind: K): Field<EntityId | null, true> {
   return field<EntityId | null, true>({
     kind: 'ref',
     signature: `ref(${kind})`,
-    check: (value) => (value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) ? undefined : `the id of an entity of kind '${kind}', or null`),
+    check: (value) =>
+      value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)
+        ? undefined
+        : `the id of an entity of kind '${kind}', or null`,
     codec: {
       storage: 'boxed',
       write: (out, value) => {
@@ -265,7 +372,8 @@ function peer(): Field<PeerId | null, true> {
   return field<PeerId | null, true>({
     kind: 'peer',
     signature: 'peer',
-    check: (value) => (value === null || (typeof value === 'string' && value.length > 0 && utf8Length(value) <= 32) ? undefined : 'a peer id, or null'),
+    check: (value) =>
+      value === null || (typeof value === 'string' && value.length > 0 && utf8Length(value) <= 32) ? undefined : 'a peer id, or null',
     codec: {
       storage: 'boxed',
       write: (out, value) => (value === null ? out.nil() : out.text(value as string)),
@@ -283,8 +391,10 @@ function list<T>(of: Field<T, boolean>, max: number): Field<readonly T[]> {
   checkSize('list', max, MAX_LIST);
   const spec = specOf(of);
   const { codec } = spec;
-  if (codec.storage === 'boxed' && spec.kind === 'list') throw new LanError('bad-definition', 'a list of lists cannot be a field.', { hint: 'Flatten it.' });
-  const write = (out: PackWriter, value: unknown): void => (codec.storage === 'boxed' ? codec.write(out, value) : out.int(codec.quantise(codec.toLive(value))));
+  if (codec.storage === 'boxed' && spec.kind === 'list')
+    throw new LanError('bad-definition', 'a list of lists cannot be a field.', { hint: 'Flatten it.' });
+  const write = (out: PackWriter, value: unknown): void =>
+    codec.storage === 'boxed' ? codec.write(out, value) : out.int(codec.quantise(codec.toLive(value)));
   const read = (input: PackReader): unknown => {
     if (codec.storage === 'boxed') return codec.read(input);
     const int = input.int();

@@ -49,7 +49,8 @@ export class EntityStore {
 
   kind(name: string): KindSpec {
     const kind = this.#byName.get(name);
-    if (kind === undefined) throw new LanError('unknown-name', `there is no entity kind '${name}'.`, { hint: `Kinds are ${[...this.#byName.keys()].join(', ')}.` });
+    if (kind === undefined)
+      throw new LanError('unknown-name', `there is no entity kind '${name}'.`, { hint: `Kinds are ${[...this.#byName.keys()].join(', ')}.` });
     return kind;
   }
 
@@ -87,10 +88,11 @@ export class EntityStore {
     this.#byKind[core.kind.index]!.delete(core);
     if (bury) {
       this.#graves.add(core.id);
-      if (this.#graves.size > MAX_GRAVES) for (const oldest of this.#graves) {
-        this.#graves.delete(oldest);
-        break;
-      }
+      if (this.#graves.size > MAX_GRAVES)
+        for (const oldest of this.#graves) {
+          this.#graves.delete(oldest);
+          break;
+        }
     }
     for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.despawn?.(core.handle);
   }
@@ -117,4 +119,3 @@ export class EntityStore {
     this.queue[this.queued++] = core;
   }
 }
-

@@ -78,7 +78,8 @@ export class Agreement implements WorldWatcher {
       this.#hosts.set(roster.term, roster.host);
       this.hostChanges.push({ at: now, term: roster.term, host: roster.host });
     } else if (host !== roster.host) this.#violate(now, 'S4', peer, `two hosts in term ${roster.term}`);
-    if (roster.term < seen.term || (roster.term === seen.term && roster.epoch < seen.epoch)) this.#violate(now, 'S4', peer, `list went back from ${seen.term}/${seen.epoch} to ${roster.term}/${roster.epoch}`);
+    if (roster.term < seen.term || (roster.term === seen.term && roster.epoch < seen.epoch))
+      this.#violate(now, 'S4', peer, `list went back from ${seen.term}/${seen.epoch} to ${roster.term}/${roster.epoch}`);
     seen.term = roster.term;
     seen.epoch = roster.epoch;
     const ids = roster.peers.map((one) => one.id);
@@ -127,12 +128,14 @@ export class Agreement implements WorldWatcher {
     if (!reader.ok) return;
     this.delivered++;
     const sender = this.#world.peers[index];
-    if (sender?.mesh !== undefined && sender.life === life && sender.mesh.self !== from) this.#violate(now, 'S2', peer, `a message of peer ${index} came from another`);
+    if (sender?.mesh !== undefined && sender.life === life && sender.mesh.self !== from)
+      this.#violate(now, 'S2', peer, `a message of peer ${index} came from another`);
     const incoming = this.#incomingOf(peer, index);
     if (life < incoming.senderLife) this.#violate(now, 'S1', peer, `peer ${index}: message of an earlier life`);
     if (life > incoming.senderLife) Object.assign(incoming, { senderLife: life, next: 0, mayGap: true });
     if (number < incoming.next) this.#violate(now, 'S1', peer, `peer ${index}: ${number} came after ${incoming.next - 1}`);
-    else if (number > incoming.next && !incoming.mayGap) this.#violate(now, 'S1', peer, `peer ${index}: ${number} came where ${incoming.next} was due`);
+    else if (number > incoming.next && !incoming.mayGap)
+      this.#violate(now, 'S1', peer, `peer ${index}: ${number} came where ${incoming.next} was due`);
     incoming.next = number + 1;
     incoming.mayGap = false;
   }
@@ -170,9 +173,11 @@ export class Agreement implements WorldWatcher {
       const mesh = peer.mesh;
       if (mesh?.joinState.type !== 'joined') return `peer ${peer.index} is ${mesh?.joinState.type ?? 'gone'}`;
       const roster = mesh.roster();
-      if (roster.term !== first.term || roster.epoch !== first.epoch || roster.host !== first.host) return `peers ${peers[0]!.index} and ${peer.index} hold ${first.term}/${first.epoch} and ${roster.term}/${roster.epoch}`;
+      if (roster.term !== first.term || roster.epoch !== first.epoch || roster.host !== first.host)
+        return `peers ${peers[0]!.index} and ${peer.index} hold ${first.term}/${first.epoch} and ${roster.term}/${roster.epoch}`;
       const present = roster.peers.filter((one) => one.status === 'present');
-      if (present.length !== ids.size || present.some((one) => !ids.has(one.id))) return `peer ${peer.index} sees ${present.length} present of ${ids.size}`;
+      if (present.length !== ids.size || present.some((one) => !ids.has(one.id)))
+        return `peer ${peer.index} sees ${present.length} present of ${ids.size}`;
     }
     return undefined;
   }

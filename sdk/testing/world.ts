@@ -159,7 +159,11 @@ export class World {
   // ── lives ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** Starts a process on this host. */
-  start(index: number, entry: MeshOptions['entry'], more: { readonly spectate?: boolean; readonly newIdentity?: boolean; readonly code?: string } = {}): WorldPeer {
+  start(
+    index: number,
+    entry: MeshOptions['entry'],
+    more: { readonly spectate?: boolean; readonly newIdentity?: boolean; readonly code?: string } = {},
+  ): WorldPeer {
     const peer = this.peer(index);
     const { code, max, graceMs } = this.#options;
     if (more.newIdentity === true) peer.identity = this.#crypto.generateKeyPair();
@@ -167,9 +171,21 @@ export class World {
     peer.held.length = 0;
     peer.stalledUntil = 0;
     peer.mesh = new Mesh(peer.clock(this.now), {
-      crypto: this.#crypto, rng: createRng(peer.rng.u32()), identity: peer.identity, game: { id: 'sim', version: 1, schemaHash: 1 }, roomId: this.roomId, name: 'sim',
-      max: max ?? 32, code: more.code ?? code, spectate: more.spectate ?? false, entry, joinPort: JOIN_PORT, sessionPort: SESSION_PORT, addresses: [peer.address],
-      wallClockMs: 1_700_000_000_000 + this.now + peer.index * 13, ...(graceMs === undefined ? {} : { graceMs }),
+      crypto: this.#crypto,
+      rng: createRng(peer.rng.u32()),
+      identity: peer.identity,
+      game: { id: 'sim', version: 1, schemaHash: 1 },
+      roomId: this.roomId,
+      name: 'sim',
+      max: max ?? 32,
+      code: more.code ?? code,
+      spectate: more.spectate ?? false,
+      entry,
+      joinPort: JOIN_PORT,
+      sessionPort: SESSION_PORT,
+      addresses: [peer.address],
+      wallClockMs: 1_700_000_000_000 + this.now + peer.index * 13,
+      ...(graceMs === undefined ? {} : { graceMs }),
     });
     for (const watcher of this.watchers) watcher.onLife?.(this.now, peer);
     this.drain(peer);
@@ -328,7 +344,12 @@ export class World {
     for (;;) {
       for (let out = mesh.pollTransmit(now); out !== undefined; out = mesh.pollTransmit(now)) {
         const port = out.socket === 'join' ? JOIN_PORT : SESSION_PORT;
-        this.net.handleDatagram(this.now, { from: { host: peer.host, port }, to: { host: out.host, port: out.port }, socket: out.socket, bytes: out.bytes });
+        this.net.handleDatagram(this.now, {
+          from: { host: peer.host, port },
+          to: { host: out.host, port: out.port },
+          socket: out.socket,
+          bytes: out.bytes,
+        });
       }
       const event = mesh.poll();
       if (event === undefined) break;

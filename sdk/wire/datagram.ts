@@ -24,7 +24,16 @@
  */
 import type { PeerId, RoomId } from '../base/brand.ts';
 import { ByteReader, ByteWriter, asciiBytes, fromHex, toHex } from '../base/bytes.ts';
-import { HELLO_BYTES, INIT_BYTES, MAX_GAME_ID_BYTES, MAX_HERE_BYTES, MAX_HERE_MEMBERS, MAX_ROOM_NAME_BYTES, PROTOCOL_VERSION, WHO_BYTES } from './limits.ts';
+import {
+  HELLO_BYTES,
+  INIT_BYTES,
+  MAX_GAME_ID_BYTES,
+  MAX_HERE_BYTES,
+  MAX_HERE_MEMBERS,
+  MAX_ROOM_NAME_BYTES,
+  PROTOCOL_VERSION,
+  WHO_BYTES,
+} from './limits.ts';
 import { decodePayload, encodePayload, type PayloadValue } from './payload.ts';
 
 export const KIND_HELLO = 0x01;
@@ -225,7 +234,19 @@ export function encodeHere(here: Here): Uint8Array {
   const f = here.facts;
   for (let members = Math.min(f.members.length, MAX_HERE_MEMBERS); ; members--) {
     const list = f.members.slice(0, members).map((member) => [member.host, member.port]);
-    const body = encodePayload([fromHex(f.roomId) ?? new Uint8Array(16), f.name, f.players, f.max, f.locked, f.gameId, f.version, f.schemaHash, f.peer, f.joinPort, list]);
+    const body = encodePayload([
+      fromHex(f.roomId) ?? new Uint8Array(16),
+      f.name,
+      f.players,
+      f.max,
+      f.locked,
+      f.gameId,
+      f.version,
+      f.schemaHash,
+      f.peer,
+      f.joinPort,
+      list,
+    ]);
     if (10 + body.length <= MAX_HERE_BYTES || members === 0) {
       return start(KIND_HERE).u8(PROTOCOL_VERSION).raw(here.nonce).raw(body).view();
     }
@@ -258,7 +279,8 @@ export function decodeHere(bytes: Uint8Array): Here | undefined {
   const [roomId, name, players, max, locked, gameId, version, schemaHash, peer, joinPort, list] = body as readonly PayloadValue[];
   const members = decodeMembers(list);
   if (!(roomId instanceof Uint8Array) || roomId.length !== 16 || members === undefined) return undefined;
-  if (typeof name !== 'string' || name.length > MAX_ROOM_NAME_BYTES || typeof gameId !== 'string' || gameId.length > MAX_GAME_ID_BYTES) return undefined;
+  if (typeof name !== 'string' || name.length > MAX_ROOM_NAME_BYTES || typeof gameId !== 'string' || gameId.length > MAX_GAME_ID_BYTES)
+    return undefined;
   if (!isUint(players, 255) || !isUint(max, 255) || typeof locked !== 'boolean') return undefined;
   if (!isUint(version, 0xffff) || !isUint(schemaHash, 0xffff_ffff) || !isUint(joinPort, 65_535)) return undefined;
   if (typeof peer !== 'string' || !/^[a-z2-7]{16}$/.test(peer)) return undefined;

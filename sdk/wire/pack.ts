@@ -423,7 +423,8 @@ function readUtf8(bytes: Uint8Array, start: number, end: number): string | undef
       if ((next & 0xc0) !== 0x80) return undefined;
       point = (point << 6) | (next & 63);
     }
-    if ((extra === 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) || (extra === 3 && (point < 0x1_0000 || point > 0x10_ffff))) return undefined;
+    if ((extra === 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) || (extra === 3 && (point < 0x1_0000 || point > 0x10_ffff)))
+      return undefined;
     text += String.fromCodePoint(point);
   }
   return text;

@@ -32,7 +32,14 @@ export type PayloadFault =
 
 // `structuredClone: false` has to be said: left out, the object-graph extensions stay on, and 500 bytes
 // of them exhaust the heap. `useRecords: false` keeps the encoder to plain maps.
-const OPTIONS = { useRecords: false, structuredClone: false, mapsAsObjects: true, variableMapSize: true, copyBuffers: true, int64AsType: 'number' } as const;
+const OPTIONS = {
+  useRecords: false,
+  structuredClone: false,
+  mapsAsObjects: true,
+  variableMapSize: true,
+  copyBuffers: true,
+  int64AsType: 'number',
+} as const;
 const packr = new Packr(OPTIONS);
 const unpackr = new Unpackr(OPTIONS);
 
@@ -40,7 +47,9 @@ const unpackr = new Unpackr(OPTIONS);
 const open = new Int32Array(MAX_PAYLOAD_DEPTH);
 
 /** Keys that reach an object's prototype in careless consumers. */
-const HOSTILE_KEYS: readonly Uint8Array[] = ['__proto__', 'constructor', 'prototype'].map((key) => Uint8Array.from(key, (char) => char.charCodeAt(0)));
+const HOSTILE_KEYS: readonly Uint8Array[] = ['__proto__', 'constructor', 'prototype'].map((key) =>
+  Uint8Array.from(key, (char) => char.charCodeAt(0)),
+);
 
 function isHostileKey(bytes: Uint8Array, start: number, size: number): boolean {
   if (size < 9 || size > 11) return false;
@@ -176,9 +185,15 @@ export function encodePayload(value: PayloadValue): Uint8Array {
   try {
     bytes = packr.pack(value);
   } catch (cause) {
-    throw new LanError('bad-value', 'This value cannot be encoded.', { cause, hint: 'Send plain objects, arrays, strings, numbers, booleans and Uint8Array.' });
+    throw new LanError('bad-value', 'This value cannot be encoded.', {
+      cause,
+      hint: 'Send plain objects, arrays, strings, numbers, booleans and Uint8Array.',
+    });
   }
   const fault = scanPayload(bytes);
-  if (fault !== undefined) throw new LanError('bad-value', `This value cannot be sent (${fault}).`, { hint: 'Send plain objects, arrays, strings, numbers, booleans and Uint8Array within the bounds of limits.ts.' });
+  if (fault !== undefined)
+    throw new LanError('bad-value', `This value cannot be sent (${fault}).`, {
+      hint: 'Send plain objects, arrays, strings, numbers, booleans and Uint8Array within the bounds of limits.ts.',
+    });
   return bytes;
 }

@@ -57,7 +57,12 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     unit: 'bytes out per byte in, worst datagram kind',
     target: '<= 0.5 over 1,000,000 packets; 0 bytes to garbage',
     pass: value <= 0.5 && garbageBytes === 0,
-    details: { packets, garbageBytes, worst: Object.fromEntries(Object.entries(worst).map(([k, v]) => [k, round(v)])), memberPacketUnderForgedSource: round(pathChallenge) },
+    details: {
+      packets,
+      garbageBytes,
+      worst: Object.fromEntries(Object.entries(worst).map(([k, v]) => [k, round(v)])),
+      memberPacketUnderForgedSource: round(pathChallenge),
+    },
   };
 }
 

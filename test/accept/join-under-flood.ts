@@ -23,6 +23,14 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     unit: 'ms to join, p99',
     target: '100 % of 200 joins; <= 50 ms; <= 5 MB growth',
     pass: times.length === joins && p99 <= 50 && rssGrowthMb <= 5,
-    details: { joins, joined: times.length, p50: Math.round(percentile(times, 0.5) * 10) / 10, rssGrowthMb: Math.round(rssGrowthMb * 10) / 10, forgedPerSecond: rate.perSecond, forged: rate.sent, refusedByCookie: drops['cookie'] ?? 0 },
+    details: {
+      joins,
+      joined: times.length,
+      p50: Math.round(percentile(times, 0.5) * 10) / 10,
+      rssGrowthMb: Math.round(rssGrowthMb * 10) / 10,
+      forgedPerSecond: rate.perSecond,
+      forged: rate.sent,
+      refusedByCookie: drops['cookie'] ?? 0,
+    },
   };
 }

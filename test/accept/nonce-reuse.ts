@@ -22,8 +22,21 @@ class SimRig extends Rig {
     this.crypto = createSimCrypto(createRng(seed ^ 0x5151), this.registry);
   }
 
-  override add(host = `h${this.nodes.length}`, roomId: RoomId = ROOM, prologue = new Uint8Array([1]), identity: KeyPair = this.crypto.generateKeyPair()): Node {
-    const endpoint = new Endpoint({ crypto: this.crypto, rng: createRng(++this.#made), identity, roomId, joinPort: JOIN_PORT, sessionPort: SESSION_PORT, prologue });
+  override add(
+    host = `h${this.nodes.length}`,
+    roomId: RoomId = ROOM,
+    prologue = new Uint8Array([1]),
+    identity: KeyPair = this.crypto.generateKeyPair(),
+  ): Node {
+    const endpoint = new Endpoint({
+      crypto: this.crypto,
+      rng: createRng(++this.#made),
+      identity,
+      roomId,
+      joinPort: JOIN_PORT,
+      sessionPort: SESSION_PORT,
+      prologue,
+    });
     endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
     const node: Node = { host, endpoint, events: [], bytesOut: 0, bytesIn: 0, datagramsOut: 0, paused: false };
     this.nodes.push(node);
@@ -53,7 +66,13 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     sealed += rig.registry.sealed;
     keys += rig.registry.keys;
   }
-  return { value: failed.length, unit: 'seeds with a repeated (key, nonce)', target: '0 of 10,000 seeds', pass: failed.length === 0, details: { seeds, sealed, keys, seedsPastRekey: rekeyed, failed: failed.slice(0, 5) } };
+  return {
+    value: failed.length,
+    unit: 'seeds with a repeated (key, nonce)',
+    target: '0 of 10,000 seeds',
+    pass: failed.length === 0,
+    details: { seeds, sealed, keys, seedsPastRekey: rekeyed, failed: failed.slice(0, 5) },
+  };
 }
 
 function life(rig: SimRig, seed: number): boolean {
@@ -69,9 +88,14 @@ function life(rig: SimRig, seed: number): boolean {
     if (rng.chance(0.5)) rig.connect(b, a);
     if (rng.chance(0.3)) rig.connect(a, b);
     rig.run(200 + rng.int(1_500));
-    for (const [from, to] of [[a, b], [b, a]] as const) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
       const link = linkOf(from, to);
-      if (link !== undefined) for (let i = rng.int(8); i > 0; i--) from.endpoint.send(rig.now, link, rng.chance(0.5) ? 'reliable' : 'unreliable', new Uint8Array(1 + rng.int(300)));
+      if (link !== undefined)
+        for (let i = rng.int(8); i > 0; i--)
+          from.endpoint.send(rig.now, link, rng.chance(0.5) ? 'reliable' : 'unreliable', new Uint8Array(1 + rng.int(300)));
     }
     rig.run(rng.int(400));
     const turn = rng.int(4);

@@ -71,7 +71,16 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     unit: 'of the bound (1 MiB per peer, 8 MiB per process), the fuller one',
     target: '<= 1 over 100,000 incomplete sets; honest goodput >= 95 %',
     pass: value <= 1 && ratio >= 0.95 && honestClosed === 'no',
-    details: { sets: tried, besideDrops, honestLinkClosed: honestClosed, links: closedByUs, heldPerPeerBytes: perPeer, heldPerProcessBytes: perProcess, members: MEMBERS, honestGoodputRatio: Math.round(ratio * 1_000) / 1_000 },
+    details: {
+      sets: tried,
+      besideDrops,
+      honestLinkClosed: honestClosed,
+      links: closedByUs,
+      heldPerPeerBytes: perPeer,
+      heldPerProcessBytes: perProcess,
+      members: MEMBERS,
+      honestGoodputRatio: Math.round(ratio * 1_000) / 1_000,
+    },
   };
 
   /** Bytes an honest member brings through in the simulated time. */
@@ -81,7 +90,13 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     const [link] = rig.pair(a, b);
     const hoarders = hoarding ? Array.from({ length: MEMBERS - 1 }, (_, i) => new Insider(crypto, b.endpoint, ROOM, PROLOGUE, `c${i}`)) : [];
     for (const hoarder of hoarders) {
-      hoarder.onOther = (sent) => rig.net.handleDatagram(rig.now, { from: { host: 'b', port: sent.socket === 'join' ? 1 : 2 }, to: { host: sent.host, port: sent.port }, socket: sent.socket, bytes: sent.bytes });
+      hoarder.onOther = (sent) =>
+        rig.net.handleDatagram(rig.now, {
+          from: { host: 'b', port: sent.socket === 'join' ? 1 : 2 },
+          to: { host: sent.host, port: sent.port },
+          socket: sent.socket,
+          bytes: sent.bytes,
+        });
     }
     let bytes = 0;
     rig.onEvent = (node, e) => {

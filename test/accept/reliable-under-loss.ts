@@ -44,5 +44,11 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
   const simSeconds = Math.round((rig.now - simStarted) / 1_000);
   rig.run(5_000);
   const value = total - received + wrong + disconnects;
-  return { value, unit: 'messages lost, doubled, misordered, plus disconnects', target: '0 of 1,000,000 in the simulator', pass: value === 0, details: { messages: total, received, wrong, disconnects, lossRatio: 0.4, duplicateRatio: 0.25, reorderRatio: 0.25, jitterMs: 300, simSeconds } };
+  return {
+    value,
+    unit: 'messages lost, doubled, misordered, plus disconnects',
+    target: '0 of 1,000,000 in the simulator',
+    pass: value === 0,
+    details: { messages: total, received, wrong, disconnects, lossRatio: 0.4, duplicateRatio: 0.25, reorderRatio: 0.25, jitterMs: 300, simSeconds },
+  };
 }

@@ -14,10 +14,16 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
   const counts = { packets: 0, deliveries: 0, replaysAccepted: 0, validRejected: 0, staleAccepted: 0, sealedPastTheEnd: 0, exhausted: 0 };
   for (const first of [0, 2 ** 16 - 100, 2 ** 32 - 100, 2 ** 48 - 100]) run(first, Math.min(perStart, MAX_SEQ - first + 1));
   const value = counts.replaysAccepted + counts.validRejected + counts.staleAccepted + counts.sealedPastTheEnd;
-  return { value, unit: 'replays accepted, plus valid packets rejected', target: '0 of 1,000,000 packets from 0, 2^16-100, 2^32-100, 2^48-100', pass: value === 0, details: { ...counts, provider: crypto.name } };
+  return {
+    value,
+    unit: 'replays accepted, plus valid packets rejected',
+    target: '0 of 1,000,000 packets from 0, 2^16-100, 2^32-100, 2^48-100',
+    pass: value === 0,
+    details: { ...counts, provider: crypto.name },
+  };
 
   function run(first: number, total: number): void {
-    const rng = createRng(seed + first % 1_000_003);
+    const rng = createRng(seed + (first % 1_000_003));
     const [k1, k2] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
     const sender = new Session({ crypto, sendKey: k1, receiveKey: k2, remoteCid: 7, now: 0, firstSeq: first });
     const receiver = new Session({ crypto, sendKey: k2, receiveKey: k1, remoteCid: 8, now: 0 });

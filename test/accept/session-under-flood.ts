@@ -35,6 +35,14 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     unit: 'ms of delay added at p99',
     target: '<= 20 ms; <= 1 % more loss; 0 disconnects at 40,000/s',
     pass: added <= 20 && loss <= 0.01 && disconnects === 0,
-    details: { calmP99Ms: round(calm.p99), floodedP99Ms: round(flooded.p99), addedLossRatio: round(loss), disconnects, floodPerSecond: rate.perSecond, floodRead: counted, streamMs: ms },
+    details: {
+      calmP99Ms: round(calm.p99),
+      floodedP99Ms: round(flooded.p99),
+      addedLossRatio: round(loss),
+      disconnects,
+      floodPerSecond: rate.perSecond,
+      floodRead: counted,
+      streamMs: ms,
+    },
   };
 }

@@ -54,10 +54,24 @@ class Checked implements Ship {
 }
 
 function world() {
-  const game = defineGame({ id: 'assign', version: 1, entities: { ship: entity({ authority: 'spawner', fields: { x: s.num({ min: -4096, max: 4096, step: 1 / 8 }), y: s.num({ min: -4096, max: 4096, step: 1 / 8 }), hp: s.u8() } }) } });
+  const game = defineGame({
+    id: 'assign',
+    version: 1,
+    entities: {
+      ship: entity({
+        authority: 'spawner',
+        fields: { x: s.num({ min: -4096, max: 4096, step: 1 / 8 }), y: s.num({ min: -4096, max: 4096, step: 1 / 8 }), hp: s.u8() },
+      }),
+    },
+  });
   const store = new EntityStore(game);
   const replication = new Replication({} as RoomPort, store, 30, 7);
-  const home: EntityHome = { roomTime: () => 0, queue: (core) => store.enqueue(core), despawn: () => undefined, requestAuthority: async () => undefined };
+  const home: EntityHome = {
+    roomTime: () => 0,
+    queue: (core) => store.enqueue(core),
+    despawn: () => undefined,
+    requestAuthority: async () => undefined,
+  };
   const ships = Array.from({ length: COUNT }, (_, i) => {
     const core = new EntityCore(home, store.kind('ship'), 7, i + 1, 'a' as PeerId);
     initialise(core, { x: i, y: i, hp: 0 });
@@ -103,14 +117,24 @@ function cost(): Record<string, number> {
   let tick = 0;
   for (let round = 0; round < 30; round++) {
     tick += 2_000;
-    clock('plain', () => { for (let i = 0; i < 2_000; i++) assignPlain(plain, tick + i); });
-    clock('checked', () => { for (let i = 0; i < 2_000; i++) assignChecked(checked, tick + i); });
-    clock('lanista', () => { for (let i = 0; i < 2_000; i++) assignOurs(ships, tick + i); });
+    clock('plain', () => {
+      for (let i = 0; i < 2_000; i++) assignPlain(plain, tick + i);
+    });
+    clock('checked', () => {
+      for (let i = 0; i < 2_000; i++) assignChecked(checked, tick + i);
+    });
+    clock('lanista', () => {
+      for (let i = 0; i < 2_000; i++) assignOurs(ships, tick + i);
+    });
     replication.collect(round, (round * 1_000) / 30);
   }
   const median = (list: number[]): number => list.slice(5).sort((a, b) => a - b)[12]!;
   const nanos = Object.fromEntries(Object.entries(times).map(([name, list]) => [name, Math.round(median(list) * 100) / 100]));
-  return { ...nanos, oursOverPlain: Math.round((median(times.lanista) / median(times.plain)) * 100) / 100, oursOverChecked: Math.round((median(times.lanista) / median(times.checked)) * 100) / 100 };
+  return {
+    ...nanos,
+    oursOverPlain: Math.round((median(times.lanista) / median(times.plain)) * 100) / 100,
+    oursOverChecked: Math.round((median(times.lanista) / median(times.checked)) * 100) / 100,
+  };
 }
 
 function heap(): Record<string, number> {

@@ -29,7 +29,15 @@ export async function bench(): Promise<object> {
     const initiatorMs = median(costs.map((c) => c.initiatorMs));
     const responderMs = median(costs.map((c) => c.responderMs));
     const joins = Array.from({ length: ROUNDS }, () => crowd(crypto)).toSorted((a, b) => a - b);
-    const row = { provider: crypto.name, initiatorMs, responderMs, datagrams: costs[0]!.datagrams, bytes: costs[0]!.bytes, joins32Ms: median(joins), joins32Spread: [joins[0], joins.at(-1)] };
+    const row = {
+      provider: crypto.name,
+      initiatorMs,
+      responderMs,
+      datagrams: costs[0]!.datagrams,
+      bytes: costs[0]!.bytes,
+      joins32Ms: median(joins),
+      joins32Spread: [joins[0], joins.at(-1)],
+    };
     if (initiatorMs > 3 || responderMs > 3 || row.joins32Ms > 500) pass = false;
     providers.push(row);
   }
@@ -62,7 +70,15 @@ function crowd(crypto: CryptoProvider): number {
 }
 
 function made(crypto: CryptoProvider, seed: number): Endpoint {
-  const endpoint = new Endpoint({ crypto, rng: createRng(seed), identity: crypto.generateKeyPair(), roomId: ROOM, joinPort: 1, sessionPort: 2, prologue: PROLOGUE });
+  const endpoint = new Endpoint({
+    crypto,
+    rng: createRng(seed),
+    identity: crypto.generateKeyPair(),
+    roomId: ROOM,
+    joinPort: 1,
+    sessionPort: 2,
+    prologue: PROLOGUE,
+  });
   endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
   return endpoint;
 }
@@ -81,7 +97,8 @@ function shuttle(clients: readonly Endpoint[], host: Endpoint): Cost {
   function take(from: Endpoint, side: 'initiatorMs' | 'responderMs'): { socket: 'join' | 'session'; host: string; bytes: Uint8Array }[] {
     const t0 = performance.now();
     const out = [];
-    for (let t = from.pollTransmit(0); t !== undefined; t = from.pollTransmit(0)) out.push({ socket: t.socket, host: t.host, bytes: t.bytes.slice() });
+    for (let t = from.pollTransmit(0); t !== undefined; t = from.pollTransmit(0))
+      out.push({ socket: t.socket, host: t.host, bytes: t.bytes.slice() });
     cost[side] += performance.now() - t0;
     for (const sent of out) {
       if (sent.socket !== 'join') continue;

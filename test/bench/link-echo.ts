@@ -60,7 +60,11 @@ function measure(ping: Ping, count: number): void {
     if (left-- === 0) {
       times.sort((a, b) => a - b);
       const used = process.cpuUsage(cpu);
-      process.send!({ p50: times[times.length >> 1]! * 1_000, p99: times[Math.floor(times.length * 0.99)]! * 1_000, cpuUs: (used.user + used.system) / count });
+      process.send!({
+        p50: times[times.length >> 1]! * 1_000,
+        p99: times[Math.floor(times.length * 0.99)]! * 1_000,
+        cpuUs: (used.user + used.system) / count,
+      });
       return;
     }
     began = performance.now();
@@ -135,7 +139,15 @@ async function linkSide(name: string, onMessage: (link: LinkId, bytes: Uint8Arra
       pump();
     },
   });
-  const e = (endpoint = new Endpoint({ crypto, rng: createRng(process.pid), identity: crypto.generateKeyPair(), roomId: ROOM, joinPort: udp.joinPort, sessionPort: udp.sessionPort, prologue: PROLOGUE }));
+  const e = (endpoint = new Endpoint({
+    crypto,
+    rng: createRng(process.pid),
+    identity: crypto.generateKeyPair(),
+    roomId: ROOM,
+    joinPort: udp.joinPort,
+    sessionPort: udp.sessionPort,
+    prologue: PROLOGUE,
+  }));
   e.setDoor({ open: true, code: undefined, roomKey: undefined });
   function pump(): void {
     const at = now();
@@ -148,19 +160,23 @@ async function linkSide(name: string, onMessage: (link: LinkId, bytes: Uint8Arra
     if (due >= armed) return;
     clearTimeout(timer);
     armed = due;
-    timer = setTimeout(() => {
-      armed = Infinity;
-      e.handleTimeout(now());
-      pump();
-    }, Math.max(1, due - at));
+    timer = setTimeout(
+      () => {
+        armed = Infinity;
+        e.handleTimeout(now());
+        pump();
+      },
+      Math.max(1, due - at),
+    );
   }
   return {
     port: udp.joinPort,
-    connect: (port: number) => new Promise<LinkId>((resolve) => {
-      linked = resolve;
-      e.connect(now(), { host: '127.0.0.1', port }, { mode: 'open' });
-      pump();
-    }),
+    connect: (port: number) =>
+      new Promise<LinkId>((resolve) => {
+        linked = resolve;
+        e.connect(now(), { host: '127.0.0.1', port }, { mode: 'open' });
+        pump();
+      }),
     say: (link: LinkId, bytes: Uint8Array) => {
       e.send(now(), link, 'unreliable', bytes);
       e.flush(now());

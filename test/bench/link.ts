@@ -19,7 +19,10 @@ interface Sample {
 }
 
 export async function bench(args: readonly string[]): Promise<object> {
-  const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '7' }, count: { type: 'string', default: '3000' } } });
+  const { values } = parseArgs({
+    args: [...args],
+    options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '7' }, count: { type: 'string', default: '3000' } },
+  });
   const rounds = Math.min(50, Number(values.rounds));
   const count = Math.min(50_000, Number(values.count));
   const samples = new Map<string, Sample[]>(CONTENDERS.map((name) => [name, []]));
@@ -41,11 +44,27 @@ export async function bench(args: readonly string[]): Promise<object> {
     const ratio = round2(median(ratios));
     const target = TARGETS[name];
     return {
-      name, p50Us: round2(median(own.map((s) => s.p50))), p99Us: round2(median(own.map((s) => s.p99))), callerCpuUs: round2(median(own.map((s) => s.cpuUs))),
-      p50Ratio: ratio, ratioSpread: [round2(ratios[0]!), round2(ratios.at(-1)!)], ...(target === undefined ? {} : { target, pass: ratio <= target }),
+      name,
+      p50Us: round2(median(own.map((s) => s.p50))),
+      p99Us: round2(median(own.map((s) => s.p99))),
+      callerCpuUs: round2(median(own.map((s) => s.cpuUs))),
+      p50Ratio: ratio,
+      ratioSpread: [round2(ratios[0]!), round2(ratios.at(-1)!)],
+      ...(target === undefined ? {} : { target, pass: ratio <= target }),
     };
   });
-  return { rounds, count, bytes: 64, pinned: hasTaskset, cores: cpus().length, load: loadavg()[0], results, failed, notRun: NOT_RUN, pass: failed.length === 0 && results.every((r) => !('pass' in r) || r.pass) };
+  return {
+    rounds,
+    count,
+    bytes: 64,
+    pinned: hasTaskset,
+    cores: cpus().length,
+    load: loadavg()[0],
+    results,
+    failed,
+    notRun: NOT_RUN,
+    pass: failed.length === 0 && results.every((r) => !('pass' in r) || r.pass),
+  };
 }
 
 const hasTaskset = ((): boolean => {
@@ -74,7 +93,9 @@ async function once(name: string, count: number): Promise<Sample> {
 }
 
 function child(...args: readonly string[]): ChildProcess {
-  const made = fork(fileURLToPath(new URL('./link-echo.ts', import.meta.url)), args, { execArgv: ['--conditions=@lanista/source', '--import', 'tsx'] });
+  const made = fork(fileURLToPath(new URL('./link-echo.ts', import.meta.url)), args, {
+    execArgv: ['--conditions=@lanista/source', '--import', 'tsx'],
+  });
   if (hasTaskset) execFileSync('taskset', ['-acp', String(cpus().length - 1), String(made.pid)], { stdio: 'ignore' });
   return made;
 }

@@ -51,7 +51,13 @@ export class Owner {
     this.hz = hz;
     const store = new EntityStore(motionGame);
     this.#replication = new Replication({} as RoomPort, store, hz, SESSION);
-    this.#core = new EntityCore(homeAt(() => 0, store), store.kind('ship'), SESSION, 1, 'owner' as PeerId);
+    this.#core = new EntityCore(
+      homeAt(() => 0, store),
+      store.kind('ship'),
+      SESSION,
+      1,
+      'owner' as PeerId,
+    );
     initialise(this.#core, { x: 0, vx: 0, plain: 0, aim: 0, ...init });
     this.#replication.own(this.#core);
     this.ship = this.#core.handle as Values & { teleport(): void };
@@ -79,7 +85,14 @@ export class Viewer {
 
   constructor(hz: number) {
     const home = homeAt(() => this.now, this.#store);
-    this.inbound = new Inbound('owner' as PeerId, SESSION, hz, this.#store, { home, self: 'viewer' as PeerId, judge: () => 'accept', yielded: () => undefined, diverged: () => undefined, hash: () => 0 });
+    this.inbound = new Inbound('owner' as PeerId, SESSION, hz, this.#store, {
+      home,
+      self: 'viewer' as PeerId,
+      judge: () => 'accept',
+      yielded: () => undefined,
+      diverged: () => undefined,
+      hash: () => 0,
+    });
   }
 
   /** A snapshot arrives at room time `now`. */

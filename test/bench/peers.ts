@@ -18,7 +18,18 @@ const GOLDEN = new URL('peers.golden.json', import.meta.url);
 const game = defineGame({
   id: 'peers',
   version: 1,
-  entities: { ship: entity({ authority: 'spawner', rate: HZ, fields: { x: s.num({ min: 0, max: 1920, step: 1 / 16 }).lerp('hermite'), y: s.num({ min: 0, max: 1080, step: 1 / 16 }).lerp('hermite'), aim: s.angle(8), hp: s.u8() } }) },
+  entities: {
+    ship: entity({
+      authority: 'spawner',
+      rate: HZ,
+      fields: {
+        x: s.num({ min: 0, max: 1920, step: 1 / 16 }).lerp('hermite'),
+        y: s.num({ min: 0, max: 1080, step: 1 / 16 }).lerp('hermite'),
+        aim: s.angle(8),
+        hp: s.u8(),
+      },
+    }),
+  },
 });
 
 interface Row {
@@ -37,7 +48,9 @@ async function run(peers: number): Promise<Row & { readonly cpuMsPerPeerPerSecon
     for (let k = 0; k < 2_000 && rooms.length <= i; k++) await hub.play(5);
     if (rooms.length <= i) throw new Error(`peer ${i} did not get in`);
   }
-  const ships = rooms.flatMap((room, r) => Array.from({ length: ENTITIES }, (_, i) => ({ ship: room.entities.spawn('ship', { x: 900, y: 500, aim: 0, hp: 100 }), turn: r + i / ENTITIES })));
+  const ships = rooms.flatMap((room, r) =>
+    Array.from({ length: ENTITIES }, (_, i) => ({ ship: room.entities.spawn('ship', { x: 900, y: 500, aim: 0, hp: 100 }), turn: r + i / ENTITIES })),
+  );
   const play = async (ticks: number, from: number): Promise<void> => {
     for (let tick = from; tick < from + ticks; tick++) {
       for (const { ship, turn } of ships) {
@@ -51,7 +64,8 @@ async function run(peers: number): Promise<Row & { readonly cpuMsPerPeerPerSecon
     }
   };
   await play(HZ, 0);
-  const total = (): number => rooms.reduce((sum, room) => sum + [...room.stats().peers.values()].reduce((bytes, { bytesOut }) => bytes + bytesOut, 0), 0);
+  const total = (): number =>
+    rooms.reduce((sum, room) => sum + [...room.stats().peers.values()].reduce((bytes, { bytesOut }) => bytes + bytesOut, 0), 0);
   const before = total();
   const begin = process.cpuUsage();
   await play(HZ * SECONDS, HZ);
@@ -59,7 +73,12 @@ async function run(peers: number): Promise<Row & { readonly cpuMsPerPeerPerSecon
   const bytes = (total() - before) / peers / SECONDS;
   for (const room of rooms) void room.leave();
   await hub.play(100);
-  return { peers, bytesOutPerPeerPerSecond: Math.round(bytes), bytesPerLinkPerSecond: Math.round(bytes / (peers - 1)), cpuMsPerPeerPerSecond: Math.round(((user + system) / 1_000 / peers / SECONDS) * 100) / 100 };
+  return {
+    peers,
+    bytesOutPerPeerPerSecond: Math.round(bytes),
+    bytesPerLinkPerSecond: Math.round(bytes / (peers - 1)),
+    cpuMsPerPeerPerSecond: Math.round(((user + system) / 1_000 / peers / SECONDS) * 100) / 100,
+  };
 }
 
 export async function bench(args: readonly string[]): Promise<object> {
@@ -72,5 +91,12 @@ export async function bench(args: readonly string[]): Promise<object> {
   if (args.includes('--write')) writeFileSync(GOLDEN, text);
   const pass = readFileSync(GOLDEN, 'utf8') === text;
   if (!args.includes('--json')) for (const row of rows) process.stdout.write(`${Object.values(row).join('\t')}\n`);
-  return { entities: ENTITIES, hz: HZ, seconds: SECONDS, rows: rows.map((row) => ({ ...row, cpuOverTwoPeers: Math.round((row.cpuMsPerPeerPerSecond / rows[0]!.cpuMsPerPeerPerSecond) * 100) / 100 })), golden: pass ? 'equal' : 'differs', pass };
+  return {
+    entities: ENTITIES,
+    hz: HZ,
+    seconds: SECONDS,
+    rows: rows.map((row) => ({ ...row, cpuOverTwoPeers: Math.round((row.cpuMsPerPeerPerSecond / rows[0]!.cpuMsPerPeerPerSecond) * 100) / 100 })),
+    golden: pass ? 'equal' : 'differs',
+    pass,
+  };
 }

@@ -51,7 +51,8 @@ function trace(kind: (typeof TRACES)[number], seed: number): Arrival[] {
     const due = (tick * 1_000) / HZ;
     // A page's tick runs up to two ms late.
     const sent = due + random() * 2;
-    const transit = kind === 'wired' ? 0.3 - 0.1 * Math.log(1 - random()) : kind === 'wifi' ? 1.5 + 1.2 * Math.exp(0.8 * gauss()) : 2 + 4 * Math.exp(0.9 * gauss());
+    const transit =
+      kind === 'wired' ? 0.3 - 0.1 * Math.log(1 - random()) : kind === 'wifi' ? 1.5 + 1.2 * Math.exp(0.8 * gauss()) : 2 + 4 * Math.exp(0.9 * gauss());
     if (kind !== 'wired' && due > nextStall) {
       stallUntil = due + (kind === 'wifi' ? 10 + random() * 25 : 30 + random() * 90);
       nextStall = due + (kind === 'wifi' ? 2_000 + random() * 3_000 : 500 + random() * 1_500);
@@ -128,7 +129,15 @@ class Score {
   get result() {
     const round = (value: number): number => Math.round(value * 1_000) / 1_000;
     const n = this.#frames;
-    return { delayMs: round(this.#delay / n), underRunRatio: round(this.#under / n), pathPx: round(Math.sqrt(this.#path / n)), nowPx: round(Math.sqrt(this.#now / n)), jerkPx: round(Math.sqrt(this.#jerk / n)), jerkMaxPx: round(this.#jerkMax), velocityStepPx: round(this.#steps / n) };
+    return {
+      delayMs: round(this.#delay / n),
+      underRunRatio: round(this.#under / n),
+      pathPx: round(Math.sqrt(this.#path / n)),
+      nowPx: round(Math.sqrt(this.#now / n)),
+      jerkPx: round(Math.sqrt(this.#jerk / n)),
+      jerkMaxPx: round(this.#jerkMax),
+      velocityStepPx: round(this.#steps / n),
+    };
   }
 }
 
@@ -143,7 +152,14 @@ function play(kind: (typeof TRACES)[number], seed: number) {
   const acks: { readonly tick: number; readonly at: number }[] = [];
   let acked = -1;
   let nextSend = 0;
-  const flying: { readonly at: number; readonly tick: number; readonly sent: number; readonly body: Uint8Array; readonly full: boolean; readonly x: number }[] = [];
+  const flying: {
+    readonly at: number;
+    readonly tick: number;
+    readonly sent: number;
+    readonly body: Uint8Array;
+    readonly full: boolean;
+    readonly x: number;
+  }[] = [];
   let newest = -1;
   let rawX = 0;
   let ageSum = 0;
@@ -197,7 +213,12 @@ function play(kind: (typeof TRACES)[number], seed: number) {
   const ours = scores.ours.result;
   const raw = scores.raw.result;
   const fixed100 = scores.fixed100.result;
-  const better = ours.underRunRatio <= 0.01 && ours.pathPx < raw.pathPx && ours.pathPx < fixed100.pathPx && ours.jerkPx < raw.jerkPx && ours.jerkPx < fixed100.jerkPx;
+  const better =
+    ours.underRunRatio <= 0.01 &&
+    ours.pathPx < raw.pathPx &&
+    ours.pathPx < fixed100.pathPx &&
+    ours.jerkPx < raw.jerkPx &&
+    ours.jerkPx < fixed100.jerkPx;
   return { trace: kind, seed, better, ours, oursNoVelocity: scores.oursNoVelocity.result, raw, fixed100, truePathAtOurViewTime: scores.exact.result };
 }
 

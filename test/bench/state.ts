@@ -24,18 +24,30 @@ const game = defineGame({
   id: 'bench',
   version: 1,
   entities: {
-    cube: entity({ authority: 'spawner', rate: 60, fields: { a: whole(9), b: whole(9), c: whole(9), x: s.i16(), y: s.i16(), z: s.i16(), largest: s.u8(), touched: s.u8() } }),
+    cube: entity({
+      authority: 'spawner',
+      rate: 60,
+      fields: { a: whole(9), b: whole(9), c: whole(9), x: s.i16(), y: s.i16(), z: s.i16(), largest: s.u8(), touched: s.u8() },
+    }),
   },
 });
 
 const home: EntityHome = { roomTime: () => 0, queue: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
 
-function trace(args: readonly string[]): { readonly frames: number; readonly source: string; value(frame: number, cube: number, part: number): number } {
+function trace(args: readonly string[]): {
+  readonly frames: number;
+  readonly source: string;
+  value(frame: number, cube: number, part: number): number;
+} {
   const at = args.indexOf('--trace');
   const file = at < 0 ? undefined : args[at + 1];
   if (file !== undefined) {
     const bytes = readFileSync(file);
-    return { frames: Math.floor(bytes.length / (CUBES * 32)), source: 'trace', value: (frame, cube, part) => bytes.readInt32LE((frame * CUBES + cube) * 32 + part * 4) };
+    return {
+      frames: Math.floor(bytes.length / (CUBES * 32)),
+      source: 'trace',
+      value: (frame, cube, part) => bytes.readInt32LE((frame * CUBES + cube) * 32 + part * 4),
+    };
   }
   const frames = 600;
   const values = new Int32Array(frames * CUBES * 8);
@@ -99,7 +111,13 @@ function cubes(lag: number, args: readonly string[]): Record<string, unknown> {
     });
     ticks++;
   }
-  return { source, ackLag: lag, ticks, bytesPerTick: Math.round((bytes / ticks) * 10) / 10, encodeMicrosPerTick: Math.round(Number(nanos) / ticks / 1_000) };
+  return {
+    source,
+    ackLag: lag,
+    ticks,
+    bytesPerTick: Math.round((bytes / ticks) * 10) / 10,
+    encodeMicrosPerTick: Math.round(Number(nanos) / ticks / 1_000),
+  };
 }
 
 const N = 256;
@@ -112,7 +130,19 @@ interface Rival {
 }
 
 function ours(): Rival {
-  const def = entity({ authority: 'spawner', fields: { x: s.num({ min: -4096, max: 4096, step: 1 / 8 }), y: s.num({ min: -4096, max: 4096, step: 1 / 8 }), vx: s.i16(), vy: s.i16(), rot: s.angle(16), hp: s.u8(), ammo: s.u8(), flags: s.u8() } });
+  const def = entity({
+    authority: 'spawner',
+    fields: {
+      x: s.num({ min: -4096, max: 4096, step: 1 / 8 }),
+      y: s.num({ min: -4096, max: 4096, step: 1 / 8 }),
+      vx: s.i16(),
+      vy: s.i16(),
+      rot: s.angle(16),
+      hp: s.u8(),
+      ammo: s.u8(),
+      flags: s.u8(),
+    },
+  });
   const bench = defineGame({ id: 'bench', version: 1, entities: { ship: def } });
   const store = new EntityStore(bench);
   const port = {} as RoomPort;
@@ -187,7 +217,19 @@ function dataView(): Rival {
 
 async function colyseus(): Promise<Rival> {
   const { schema, t, Encoder } = (await import('@colyseus/schema')) as unknown as Record<string, any>;
-  const Ship = schema({ x: t.quantized({ min: -4096, max: 4096 }), y: t.quantized({ min: -4096, max: 4096 }), vx: t.int16(), vy: t.int16(), rot: t.quantized({ min: 0, max: 6.2831853, mode: 'wrap' }), hp: t.uint8(), ammo: t.uint8(), flags: t.uint8() }, 'Ship');
+  const Ship = schema(
+    {
+      x: t.quantized({ min: -4096, max: 4096 }),
+      y: t.quantized({ min: -4096, max: 4096 }),
+      vx: t.int16(),
+      vy: t.int16(),
+      rot: t.quantized({ min: 0, max: 6.2831853, mode: 'wrap' }),
+      hp: t.uint8(),
+      ammo: t.uint8(),
+      flags: t.uint8(),
+    },
+    'Ship',
+  );
   const State = schema({ ships: t.map(Ship) }, 'State');
   const state = new State();
   const ships = Array.from({ length: N }, (_, i) => {
@@ -235,7 +277,12 @@ async function entities(): Promise<Record<string, unknown>> {
     }
   }
   const micros = Object.fromEntries([...times].map(([name, list]) => [name, Math.round(list.sort((a, b) => a - b)[list.length >> 1]! * 10) / 10]));
-  return { microsPerTick: micros, bytesPerTick: sizes, colyseusOverOurs: Math.round((micros['colyseus']! / micros['lanista']!) * 10) / 10, oursOverDataView: Math.round((micros['lanista']! / micros['dataview']!) * 10) / 10 };
+  return {
+    microsPerTick: micros,
+    bytesPerTick: sizes,
+    colyseusOverOurs: Math.round((micros['colyseus']! / micros['lanista']!) * 10) / 10,
+    oursOverDataView: Math.round((micros['lanista']! / micros['dataview']!) * 10) / 10,
+  };
 }
 
 export async function bench(args: readonly string[]): Promise<object> {

@@ -53,7 +53,9 @@ it('find each other after Play', async () => {
 });
 
 it('move, paint, and see the same floor', async () => {
-  await until('the round to begin', 20_000, async () => ((await Promise.all(pages.map(chromaState))).every((state) => state.phase === 'match') ? true : undefined));
+  await until('the round to begin', 20_000, async () =>
+    (await Promise.all(pages.map(chromaState))).every((state) => state.phase === 'match') ? true : undefined,
+  );
   const before = await Promise.all(pages.map(chromaState));
   const blank = await floorHash(page(0));
   for (let step = 0; step < 10; step += 1) {
@@ -66,10 +68,15 @@ it('move, paint, and see the same floor', async () => {
   for (const [index, state] of after.entries()) {
     expect(Math.hypot(state.x - (before[index]?.x ?? 0), state.y - (before[index]?.y ?? 0))).toBeGreaterThan(5);
   }
-  const hash = await until('equal floors', 10_000, async () => {
-    const [a, b] = await Promise.all(pages.map(floorHash));
-    return a === b ? a : undefined;
-  }, 200);
+  const hash = await until(
+    'equal floors',
+    10_000,
+    async () => {
+      const [a, b] = await Promise.all(pages.map(floorHash));
+      return a === b ? a : undefined;
+    },
+    200,
+  );
   expect(hash).not.toBe(blank);
 });
 
@@ -83,10 +90,15 @@ it('a reloaded page gets its seat and its floor back', async () => {
   });
   expect((await chromaState(page(1))).slot).toBe(before.slot);
   expect((await chromaState(page(0))).players).toBe(2);
-  await until('equal floors after the reload', 10_000, async () => {
-    const [a, b] = await Promise.all(pages.map(floorHash));
-    return a === b ? true : undefined;
-  }, 200);
+  await until(
+    'equal floors after the reload',
+    10_000,
+    async () => {
+      const [a, b] = await Promise.all(pages.map(floorHash));
+      return a === b ? true : undefined;
+    },
+    200,
+  );
 });
 
 it('Ctrl-C leaves gracefully and ends with 0', async () => {

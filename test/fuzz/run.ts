@@ -11,7 +11,14 @@ import { parseArgs } from 'node:util';
 import { createRng, type Rng } from '../../sdk/base/rng.ts';
 import { TARGETS } from './targets.ts';
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '30' }, target: { type: 'string' }, seed: { type: 'string', default: '1' }, json: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '30' },
+    target: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'boolean' },
+  },
+});
 const names = Object.keys(TARGETS).filter((name) => values.target === undefined || name === values.target);
 const seed = Number(values.seed);
 const budgetMs = (Number(values.seconds) * 1_000) / Math.max(1, names.length);
@@ -90,7 +97,11 @@ function mutate(rng: Rng, corpus: readonly Uint8Array[]): Uint8Array {
         if (at < bytes.length) bytes[at]! ^= 1 << rng.int(8);
         break;
       case 3:
-        bytes = join(bytes.subarray(0, at), new Uint8Array(1 + rng.int(4)).map(() => rng.int(256)), bytes.subarray(at));
+        bytes = join(
+          bytes.subarray(0, at),
+          new Uint8Array(1 + rng.int(4)).map(() => rng.int(256)),
+          bytes.subarray(at),
+        );
         break;
       case 4:
         bytes = join(bytes.subarray(0, at), bytes.subarray(Math.min(bytes.length, at + 1 + rng.int(8))));
@@ -115,7 +126,10 @@ function join(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 function kept(name: string): Uint8Array[] {
   const folder = new URL('./corpus/', import.meta.url);
   if (!readdirSync(folder).includes(`${name}.hex`)) return [];
-  return readFileSync(new URL(`${name}.hex`, folder), 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#')).map((line) => new Uint8Array(Buffer.from(line, 'hex')));
+  return readFileSync(new URL(`${name}.hex`, folder), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => new Uint8Array(Buffer.from(line, 'hex')));
 }
 
 const reports: object[] = [];
@@ -136,7 +150,10 @@ for (const name of names) {
       }
       if (slow === 3) found.push({ input: Buffer.from(bytes).toString('hex'), problem: `over ${SLOW_MS} ms` });
     } catch (error) {
-      found.push({ input: Buffer.from(bytes).toString('hex'), problem: error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error) });
+      found.push({
+        input: Buffer.from(bytes).toString('hex'),
+        problem: error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error),
+      });
     }
   };
   for (const bytes of corpus) run(bytes);
@@ -153,7 +170,19 @@ for (const name of names) {
     if (corpus.length < 2_000) corpus.push(...batch);
   }
   findings += found.length;
-  reports.push({ target: name, execs, perSecond: Math.round((execs * 1_000) / (performance.now() - started)), corpus: known, grown: corpus.length - known, newCodeBytes: seenBytes - before, findings: found });
+  reports.push({
+    target: name,
+    execs,
+    perSecond: Math.round((execs * 1_000) / (performance.now() - started)),
+    corpus: known,
+    grown: corpus.length - known,
+    newCodeBytes: seenBytes - before,
+    findings: found,
+  });
 }
-process.stdout.write(values.json === true ? `${JSON.stringify({ fuzz: 'decoders', seed, seconds: Number(values.seconds), execs: reports.reduce((sum, r) => sum + (r as { execs: number }).execs, 0), findings, coveredRatioOfEnteredFunctions: coveredRatio(), targets: reports })}\n` : `${reports.map((r) => JSON.stringify(r)).join('\n')}\n${findings} findings\n`);
+process.stdout.write(
+  values.json === true
+    ? `${JSON.stringify({ fuzz: 'decoders', seed, seconds: Number(values.seconds), execs: reports.reduce((sum, r) => sum + (r as { execs: number }).execs, 0), findings, coveredRatioOfEnteredFunctions: coveredRatio(), targets: reports })}\n`
+    : `${reports.map((r) => JSON.stringify(r)).join('\n')}\n${findings} findings\n`,
+);
 process.exit(names.length === 0 || findings > 0 ? 1 : 0);

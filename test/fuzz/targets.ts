@@ -11,7 +11,17 @@ import { parseLocalEntry } from '../../sdk/node/discovery/local.ts';
 import { walkDns } from '../../sdk/node/discovery/dns-walker.ts';
 import { createRng } from '../../sdk/base/rng.ts';
 import { NonceRegistry, createSimCrypto } from '../../sdk/testing/sim-crypto.ts';
-import { decodeCookie, decodeFin, decodeHello, decodeHere, decodeInit, decodeResp, decodeWho, encodeHello, encodeWho } from '../../sdk/wire/datagram.ts';
+import {
+  decodeCookie,
+  decodeFin,
+  decodeHello,
+  decodeHere,
+  decodeInit,
+  decodeResp,
+  decodeWho,
+  encodeHello,
+  encodeWho,
+} from '../../sdk/wire/datagram.ts';
 import { FrameReader, FrameWriter } from '../../sdk/wire/frame.ts';
 import { MAX_HELD_BYTES_PER_PEER } from '../../sdk/wire/limits.ts';
 import { PackReader } from '../../sdk/wire/pack.ts';
@@ -42,40 +52,63 @@ const honestFrames = (): Uint8Array => {
 };
 
 export const TARGETS: Readonly<Record<string, () => Target>> = {
-  payload: plain((bytes) => {
-    const value = decodePayload(bytes);
-    // What we accept we must be able to say again.
-    if (value !== undefined) encodePayload(value);
-  }, [encodePayload({ a: [1, 2.5, 'x', null, true], b: new Uint8Array(3) }), ...hostile('payload')]),
-  datagrams: plain((bytes) => [decodeHello(bytes), decodeCookie(bytes), decodeInit(bytes), decodeResp(bytes), decodeFin(bytes), decodeWho(bytes), decodeHere(bytes)], [encodeHello({ nonce: eight, roomTag: eight }).slice(), encodeWho({ nonce: eight, roomTag: eight, gameId: 'game' }).slice(), ...hostile('join'), ...hostile('query')]),
-  frames: plain((bytes) => {
-    const reader = new FrameReader();
-    reader.reset(bytes, bytes.length);
-    let steps = 0;
-    for (let type = reader.next(); type > 0; type = reader.next()) {
-      if (++steps > bytes.length) throw new Error('more frames than bytes');
-      if (type >= 0x40 && reader.bodyAt + reader.bodySize > bytes.length) throw new Error('a body beyond the packet');
-    }
-  }, [honestFrames(), ...hostile('session')]),
-  pack: plain((bytes) => {
-    const reader = new PackReader(bytes);
-    for (let i = 0; reader.more && i < 4_096; i++) {
-      const before = reader.offset;
-      if ((i & 3) === 0) reader.number();
-      else if ((i & 3) === 1) reader.count(1_000);
-      else if ((i & 3) === 2) reader.bool();
-      else reader.int();
-      if (reader.ok && reader.offset <= before) throw new Error('a read that reads nothing');
-    }
-  }, [new ByteWriter(8).u32(5).copy(), encodePayload([1, 2, true, 3, 1.5])]),
+  payload: plain(
+    (bytes) => {
+      const value = decodePayload(bytes);
+      // What we accept we must be able to say again.
+      if (value !== undefined) encodePayload(value);
+    },
+    [encodePayload({ a: [1, 2.5, 'x', null, true], b: new Uint8Array(3) }), ...hostile('payload')],
+  ),
+  datagrams: plain(
+    (bytes) => [decodeHello(bytes), decodeCookie(bytes), decodeInit(bytes), decodeResp(bytes), decodeFin(bytes), decodeWho(bytes), decodeHere(bytes)],
+    [
+      encodeHello({ nonce: eight, roomTag: eight }).slice(),
+      encodeWho({ nonce: eight, roomTag: eight, gameId: 'game' }).slice(),
+      ...hostile('join'),
+      ...hostile('query'),
+    ],
+  ),
+  frames: plain(
+    (bytes) => {
+      const reader = new FrameReader();
+      reader.reset(bytes, bytes.length);
+      let steps = 0;
+      for (let type = reader.next(); type > 0; type = reader.next()) {
+        if (++steps > bytes.length) throw new Error('more frames than bytes');
+        if (type >= 0x40 && reader.bodyAt + reader.bodySize > bytes.length) throw new Error('a body beyond the packet');
+      }
+    },
+    [honestFrames(), ...hostile('session')],
+  ),
+  pack: plain(
+    (bytes) => {
+      const reader = new PackReader(bytes);
+      for (let i = 0; reader.more && i < 4_096; i++) {
+        const before = reader.offset;
+        if ((i & 3) === 0) reader.number();
+        else if ((i & 3) === 1) reader.count(1_000);
+        else if ((i & 3) === 2) reader.bool();
+        else reader.int();
+        if (reader.ok && reader.offset <= before) throw new Error('a read that reads nothing');
+      }
+    },
+    [new ByteWriter(8).u32(5).copy(), encodePayload([1, 2, true, 3, 1.5])],
+  ),
   mesh: plain(decodeMessage, [encodePayload([1, 2, 3]), encodePayload([0, 'a', []]), ...hostile('mesh')]),
-  roster: plain((bytes) => {
-    const value = decodePayload(bytes);
-    if (value !== undefined) decodeRoster(value);
-  }, [encodePayload([1, 'x', [], 2])]),
+  roster: plain(
+    (bytes) => {
+      const value = decodePayload(bytes);
+      if (value !== undefined) decodeRoster(value);
+    },
+    [encodePayload([1, 'x', [], 2])],
+  ),
   bridge: plain((bytes) => [decodeCommands(bytes), decodeEvents(bytes)], [new Uint8Array([0, 1, 2, 3]), ...hostile('bridge')]),
   dns: plain(walkDns, hostile('dns')),
-  'join-code': plain((bytes) => [decodeJoinCode(Buffer.from(bytes).toString('latin1')), parseLocalEntry(Buffer.from(bytes).toString('utf8'))], [Buffer.from('7F3-K2M-9QX'), Buffer.from('{"port":5}')]),
+  'join-code': plain(
+    (bytes) => [decodeJoinCode(Buffer.from(bytes).toString('latin1')), parseLocalEntry(Buffer.from(bytes).toString('utf8'))],
+    [Buffer.from('7F3-K2M-9QX'), Buffer.from('{"port":5}')],
+  ),
   'behind-the-seal': behindTheSeal,
 };
 

@@ -29,18 +29,29 @@ export async function lab(): Promise<LabResult> {
     const environment = { DBUS_SYSTEM_BUS_ADDRESS: bus };
     held.use(new LabProcess(['dbus-daemon', '--nofork', `--config-file=${folder}/bus.conf`], place));
     await sleep(500);
-    const daemon = held.use(new LabProcess(['avahi-daemon', '--no-drop-root', '--no-chroot', '--no-rlimits', '-f', join(folder, 'avahi.conf')], place, environment));
+    const daemon = held.use(
+      new LabProcess(['avahi-daemon', '--no-drop-root', '--no-chroot', '--no-rlimits', '-f', join(folder, 'avahi.conf')], place, environment),
+    );
     await daemon.waitFor(/startup complete/u, 10_000);
 
     await using members = new Members(network);
     const startedAt = performance.now();
     members.start(0);
     const browse = held.use(new LabProcess(['avahi-browse', '--resolve', '--parsable', serviceType], place, environment));
-    const line = await until('our advert in avahi-browse', 15_000, () => browse.output.split('\n').find((one) => one.startsWith('=') && one.includes(serviceType)));
+    const line = await until('our advert in avahi-browse', 15_000, () =>
+      browse.output.split('\n').find((one) => one.startsWith('=') && one.includes(serviceType)),
+    );
     const seenMs = Math.round(performance.now() - startedAt);
     const missing = txtKeys.filter((key) => !line.includes(`"${key}=`));
     const named = line.toLowerCase().includes(hostname().toLowerCase());
-    return { lab: 'avahi', seen_ms: seenMs, missing_txt_keys: missing, host_name_on_air: named, resolved: line.includes(network.host(0).address), pass: missing.length === 0 && !named && line.includes(network.host(0).address) };
+    return {
+      lab: 'avahi',
+      seen_ms: seenMs,
+      missing_txt_keys: missing,
+      host_name_on_air: named,
+      resolved: line.includes(network.host(0).address),
+      pass: missing.length === 0 && !named && line.includes(network.host(0).address),
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -42,7 +42,10 @@ export function testUrl(url: string, look: 'plain' | 'full'): string {
 
 /** Waits until the page speaks with its process. */
 export async function connected(page: Page, timeoutMs = 30_000): Promise<void> {
-  await page.waitForFunction(() => (globalThis as unknown as { chroma?: Chroma }).chroma?.lan !== undefined, undefined, { timeout: timeoutMs, polling: 50 });
+  await page.waitForFunction(() => (globalThis as unknown as { chroma?: Chroma }).chroma?.lan !== undefined, undefined, {
+    timeout: timeoutMs,
+    polling: 50,
+  });
 }
 
 /** When, on the machine's clock (ms), a page pressed Play, and when it first saw `players` seats. */
@@ -65,7 +68,10 @@ export async function enterRoom(page: Page, players: number, timeoutMs = 30_000)
         const looking = setInterval(() => {
           const seen = chroma.state().players;
           if (seen >= wanted) resolve({ pressedAt, togetherAt: Date.now() });
-          else if (Date.now() - pressedAt > patienceMs) reject(new Error(`saw ${seen} of ${wanted} players after ${patienceMs} ms: ${document.querySelector('#ui')?.textContent?.slice(0, 300)}`));
+          else if (Date.now() - pressedAt > patienceMs)
+            reject(
+              new Error(`saw ${seen} of ${wanted} players after ${patienceMs} ms: ${document.querySelector('#ui')?.textContent?.slice(0, 300)}`),
+            );
           else return;
           clearInterval(looking);
         }, 10);

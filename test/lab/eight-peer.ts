@@ -22,7 +22,13 @@ const game = defineGame({
     probe: entity({
       authority: 'spawner',
       onOwnerLeave: 'despawn',
-      fields: { tag: s.text(24), x: s.num({ min: -1000, max: 1000, step: 1 / 16 }), y: s.num({ min: -1000, max: 1000, step: 1 / 16 }), n: s.u16(), on: s.bool() },
+      fields: {
+        tag: s.text(24),
+        x: s.num({ min: -1000, max: 1000, step: 1 / 16 }),
+        y: s.num({ min: -1000, max: 1000, step: 1 / 16 }),
+        n: s.u16(),
+        on: s.bool(),
+      },
     }),
   },
   messages: {},
@@ -38,7 +44,9 @@ await using lan = await openLan(game, { presence: { name }, ...(address === '' ?
 await using room = await lan.joinOrCreate({ name: 'eight', max: 16 });
 say({ at: 'joined', ms: Math.round(performance.now() - started), slot: room.self.slot });
 
-const own = Array.from({ length: entitiesEach }, (_, index) => room.entities.spawn('probe', { tag: `${name}-${index}`, x: 0, y: 0, n: 0, on: false }));
+const own = Array.from({ length: entitiesEach }, (_, index) =>
+  room.entities.spawn('probe', { tag: `${name}-${index}`, x: 0, y: 0, n: 0, on: false }),
+);
 
 while (room.peers.size < peers || [...room.entities.all('probe')].length < peers * entitiesEach) await pause(20);
 say({ at: 'full', ms: Math.round(performance.now() - started) });
@@ -71,7 +79,9 @@ for (let round = 0; round < 60; round += 1) {
  * keeps what it assigned in full precision; on the network a value is a multiple of its step.
  */
 function digest(): { count: number; hash: string; lines: readonly string[] } {
-  const lines = [...room.entities.all('probe')].map((probe) => [probe.tag, probe.owner, steps(probe.x), steps(probe.y), probe.n, probe.on].join('|')).toSorted();
+  const lines = [...room.entities.all('probe')]
+    .map((probe) => [probe.tag, probe.owner, steps(probe.x), steps(probe.y), probe.n, probe.on].join('|'))
+    .toSorted();
   return { count: lines.length, lines, hash: createHash('sha256').update(lines.join('\n')).digest('hex').slice(0, 16) };
 }
 

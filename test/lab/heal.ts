@@ -12,7 +12,14 @@ const everybody = Array.from({ length: peers }, (_, index) => index);
 
 /** Each shape cuts the LAN in its own way. */
 const shapes: readonly (readonly [string, (lab: Lab) => void])[] = [
-  ['halves', (lab) => lab.partition([[0, 1, 2, 3], [4, 5, 6, 7]])],
+  [
+    'halves',
+    (lab) =>
+      lab.partition([
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+      ]),
+  ],
   ['isolate-one', (lab) => lab.partition([[0], [1, 2, 3, 4, 5, 6, 7]])],
   ['ring', (lab) => cutUnless(lab, (a, b) => (a + 1) % peers === b || (b + 1) % peers === a)],
   ['bridge', (lab) => cutUnless(lab, (a, b) => a < 4 === b < 4 || (a === 3 && b === 4) || (a === 4 && b === 3))],
@@ -32,10 +39,12 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
       cut(network);
       await sleep(6000);
       network.heal();
-      const ms = Math.round(await members.whole(everybody, 20_000).catch((error: unknown) => {
-        process.stderr.write(`${name}: ${String(error)}\n`);
-        return 20_000;
-      }));
+      const ms = Math.round(
+        await members.whole(everybody, 20_000).catch((error: unknown) => {
+          process.stderr.write(`${name}: ${String(error)}\n`);
+          return 20_000;
+        }),
+      );
       healedMs.push(ms);
       byShape[name] = Math.max(byShape[name] ?? 0, ms);
       await sleep(500);

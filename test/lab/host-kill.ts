@@ -25,10 +25,15 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
     const killedAt = performance.now();
     const home = members.kill(host);
     changeMs.push(
-      await until('a new host', 15_000, () => {
-        const next = members.agreedHost(others);
-        return next !== undefined && next !== host ? performance.now() - killedAt : undefined;
-      }, 5),
+      await until(
+        'a new host',
+        15_000,
+        () => {
+          const next = members.agreedHost(others);
+          return next !== undefined && next !== host ? performance.now() - killedAt : undefined;
+        },
+        5,
+      ),
     );
     members.start(host, home);
     await members.whole(everybody, 30_000);
@@ -36,5 +41,14 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
   }
   const p95 = percentile(changeMs, 0.95);
   const max = percentile(changeMs, 1);
-  return { lab: 'host-kill', peers, kills, loss_ratio: 0.1, agreed_ms_p50: percentile(changeMs, 0.5), agreed_ms_p95: p95, agreed_ms_max: max, pass: p95 <= 1000 && max <= 2000 };
+  return {
+    lab: 'host-kill',
+    peers,
+    kills,
+    loss_ratio: 0.1,
+    agreed_ms_p50: percentile(changeMs, 0.5),
+    agreed_ms_p95: p95,
+    agreed_ms_max: max,
+    pass: p95 <= 1000 && max <= 2000,
+  };
 }

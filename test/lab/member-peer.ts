@@ -62,7 +62,9 @@ async function play(room: Room<typeof game>, round: number, until: number): Prom
   let saidAt = 0;
   while (clock() < until && !room.signal.aborted) {
     const present = [...room.peers.values()].filter((peer) => peer.status === 'present');
-    const probes = [...room.entities.all('probe')].map((one) => `${one.tag}|${values.freeze === '0' ? '' : one.n}`).toSorted((a, b) => (a < b ? -1 : 1));
+    const probes = [...room.entities.all('probe')]
+      .map((one) => `${one.tag}|${values.freeze === '0' ? '' : one.n}`)
+      .toSorted((a, b) => (a < b ? -1 : 1));
     const view = {
       at: 'view',
       round,

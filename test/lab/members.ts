@@ -80,12 +80,18 @@ export class Members implements AsyncDisposable {
   async whole(indexes: readonly number[], timeoutMs: number): Promise<number> {
     const started = performance.now();
     try {
-      return await until('one whole room', timeoutMs, () => {
-        const views = indexes.map((index) => this.#views.get(index));
-        const first = views[0];
-        const same = first !== undefined && views.every((view) => view?.present === indexes.length && view.hash === first.hash && view.room === first.room);
-        return same && this.agreedHost(indexes) !== undefined ? performance.now() - started : undefined;
-      }, 10);
+      return await until(
+        'one whole room',
+        timeoutMs,
+        () => {
+          const views = indexes.map((index) => this.#views.get(index));
+          const first = views[0];
+          const same =
+            first !== undefined && views.every((view) => view?.present === indexes.length && view.hash === first.hash && view.room === first.room);
+          return same && this.agreedHost(indexes) !== undefined ? performance.now() - started : undefined;
+        },
+        10,
+      );
     } catch (error) {
       const lines = indexes.map((index) => `${index}: ${JSON.stringify(this.#views.get(index)) ?? this.#processes.get(index)?.output.slice(-600)}`);
       throw new Error(`${(error as Error).message}\n${lines.join('\n')}`);

@@ -45,7 +45,9 @@ export async function lab(): Promise<LabResult> {
   const entries = await Promise.all(pages.map((page) => enterRoom(page, pages.length)));
   const foundMs = Math.max(...entries.map((entry) => entry.togetherAt)) - Math.max(...entries.map((entry) => entry.pressedAt));
 
-  await until('the round to begin', 20_000, async () => ((await Promise.all(pages.map(chromaState))).every((state) => state.phase === 'match') ? true : undefined));
+  await until('the round to begin', 20_000, async () =>
+    (await Promise.all(pages.map(chromaState))).every((state) => state.phase === 'match') ? true : undefined,
+  );
   await paint(pages, 6000);
   const before = await equalFloors(pages);
   await pages[0]?.screenshot({ path: join(shots, 'party.png') });

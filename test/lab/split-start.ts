@@ -29,10 +29,23 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
   await sleep(start - Date.now() + rounds * periodMs + 500);
   const good = last.filter(isWhole).length;
   const times = [...wholeMs.values()];
-  return { lab: 'split-start', peers, rounds, one_room: good, whole_ms_p95: percentile(times, 0.95), whole_ms_max: percentile(times, 1), pass: good === rounds };
+  return {
+    lab: 'split-start',
+    peers,
+    rounds,
+    one_room: good,
+    whole_ms_p95: percentile(times, 0.95),
+    whole_ms_max: percentile(times, 1),
+    pass: good === rounds,
+  };
 }
 
 function isWhole(views: ReadonlyMap<number, MemberView>): boolean {
   const [first, ...rest] = views.values();
-  return first !== undefined && views.size === peers && first.present === peers && rest.every((view) => view.present === peers && view.room === first.room && view.host === first.host);
+  return (
+    first !== undefined &&
+    views.size === peers &&
+    first.present === peers &&
+    rest.every((view) => view.present === peers && view.room === first.room && view.host === first.host)
+  );
 }

@@ -21,8 +21,15 @@ interface Report extends SimResult {
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '20' }, seed: { type: 'string' }, first: { type: 'string', default: '1' }, peers: { type: 'string', default: '8' },
-    seconds: { type: 'string', default: '30' }, trace: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, workers: { type: 'string' }, worker: { type: 'boolean', default: false },
+    seeds: { type: 'string', default: '20' },
+    seed: { type: 'string' },
+    first: { type: 'string', default: '1' },
+    peers: { type: 'string', default: '8' },
+    seconds: { type: 'string', default: '30' },
+    trace: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    workers: { type: 'string' },
+    worker: { type: 'boolean', default: false },
   },
 });
 const peers = Number(values.peers);
@@ -67,7 +74,9 @@ function runAll(jobs: Job[], workers: number): Promise<Report[]> {
 function announce(report: Report): void {
   const differs = report.again !== undefined && report.again !== report.hash;
   if (report.violations.length === 0 && report.converged && !differs) return;
-  process.stderr.write(`seed ${report.seed} failed${differs ? ' (trace differs when repeated)' : ''}: npm run sim -- --seed ${report.seed} --peers ${peers} --seconds ${seconds} --trace\n`);
+  process.stderr.write(
+    `seed ${report.seed} failed${differs ? ' (trace differs when repeated)' : ''}: npm run sim -- --seed ${report.seed} --peers ${peers} --seconds ${seconds} --trace\n`,
+  );
   for (const violation of report.violations.slice(0, 5)) process.stderr.write(`  ${violation.split('\n', 3).join(' ')}\n`);
 }
 
@@ -95,8 +104,20 @@ async function main(): Promise<void> {
   const times = reports.filter((one) => one.converged).map((one) => one.convergeMs);
   const pass = violations === 0 && converged === reports.length && equal === checked.length;
   const line = {
-    sim: 'membership', seeds: reports.length, peers, seconds, violations, converged, hash_rechecks: checked.length, hash_equal: equal, converge_p50_ms: percentile(times, 0.5), converge_p95_ms: percentile(times, 0.95), converge_max_ms: percentile(times, 1),
-    messages: reports.reduce((sum, one) => sum + one.delivered, 0), ms: Number((process.hrtime.bigint() - started) / 1_000_000n), pass,
+    sim: 'membership',
+    seeds: reports.length,
+    peers,
+    seconds,
+    violations,
+    converged,
+    hash_rechecks: checked.length,
+    hash_equal: equal,
+    converge_p50_ms: percentile(times, 0.5),
+    converge_p95_ms: percentile(times, 0.95),
+    converge_max_ms: percentile(times, 1),
+    messages: reports.reduce((sum, one) => sum + one.delivered, 0),
+    ms: Number((process.hrtime.bigint() - started) / 1_000_000n),
+    pass,
   };
   process.stdout.write(values.json ? `${JSON.stringify(line)}\n` : `${JSON.stringify(line, undefined, 2)}\n`);
   process.exitCode = pass ? 0 : 1;

@@ -39,8 +39,17 @@ const MAX_IDLE_STEPS_PER_SECOND = 1_000;
 function network(rng: Rng): Omit<NetemOptions, 'seed'> {
   const maybe = (most: number): number => (rng.chance(0.5) ? rng.float() * most : 0);
   return {
-    lossRatio: maybe(0.3), burstRatio: maybe(0.005), burstLength: 1 + rng.int(40), duplicateRatio: maybe(0.3), replayRatio: maybe(0.03),
-    delayMs: 0.2 + maybe(80), jitterMs: maybe(80), reorderRatio: maybe(0.2), corruptRatio: maybe(0.03), truncateRatio: maybe(0.03), extendRatio: maybe(0.03),
+    lossRatio: maybe(0.3),
+    burstRatio: maybe(0.005),
+    burstLength: 1 + rng.int(40),
+    duplicateRatio: maybe(0.3),
+    replayRatio: maybe(0.03),
+    delayMs: 0.2 + maybe(80),
+    jitterMs: maybe(80),
+    reorderRatio: maybe(0.2),
+    corruptRatio: maybe(0.03),
+    truncateRatio: maybe(0.03),
+    extendRatio: maybe(0.03),
     ...(rng.chance(0.1) ? { receiveBuffer: 92 } : {}),
   };
 }
@@ -132,7 +141,10 @@ class Faults {
     switch (kind) {
       case 'halves': {
         const half = all.filter(() => this.#rng.chance(0.5));
-        return world.partition(half, all.filter((one) => !half.includes(one)));
+        return world.partition(
+          half,
+          all.filter((one) => !half.includes(one)),
+        );
       }
       case 'isolate':
         return world.partition([index], others);
@@ -155,7 +167,8 @@ function chatter(world: World, agreement: Agreement, rng: Rng): void {
   const live = world.live();
   const from = live[rng.int(live.length)];
   const to = live[rng.int(live.length)];
-  if (from !== undefined && to !== undefined && from !== to && from.stalledUntil <= world.now) agreement.send(from, to, rng.chance(0.02) ? 12 + rng.int(8_000) : 12 + rng.int(100));
+  if (from !== undefined && to !== undefined && from !== to && from.stalledUntil <= world.now)
+    agreement.send(from, to, rng.chance(0.02) ? 12 + rng.int(8_000) : 12 + rng.int(100));
   world.at(world.now + 20 + rng.float() * 60, () => chatter(world, agreement, rng));
 }
 
@@ -168,9 +181,19 @@ function restartFailed(world: World, faults: Faults): void {
 export function simulate(options: SimOptions): SimResult {
   const rng = createRng(options.seed);
   const trace = options.trace ?? ((): void => undefined);
-  const world = new World({ seed: rng.u32(), peers: options.peers, network: network(rng), driftPpm: rng.chance(0.5) ? 500 : 0, graceMs: rng.chance(0.3) ? 3_000 : 20_000, ...(rng.chance(0.2) ? { code: 'k7q2mx' } : {}) });
+  const world = new World({
+    seed: rng.u32(),
+    peers: options.peers,
+    network: network(rng),
+    driftPpm: rng.chance(0.5) ? 500 : 0,
+    graceMs: rng.chance(0.3) ? 3_000 : 20_000,
+    ...(rng.chance(0.2) ? { code: 'k7q2mx' } : {}),
+  });
   const agreement = new Agreement(world);
-  if (options.trace !== undefined) world.watchers.push({ onEvent: (now, peer, event) => event.type !== 'message' && trace(`${Math.round(now)} peer ${peer.index} ${describe(event)}`) });
+  if (options.trace !== undefined)
+    world.watchers.push({
+      onEvent: (now, peer, event) => event.type !== 'message' && trace(`${Math.round(now)} peer ${peer.index} ${describe(event)}`),
+    });
   const faults = new Faults(world, rng, trace);
   const violations: string[] = [];
   let convergeMs: number | undefined;
@@ -181,13 +204,29 @@ export function simulate(options: SimOptions): SimResult {
   }
   violations.unshift(...agreement.violations);
   return {
-    seed: options.seed, violations, converged: convergeMs !== undefined, convergeMs: convergeMs ?? Infinity, hash: world.traceHash, steps: world.steps,
-    sent: agreement.sent, delivered: agreement.delivered, hostChanges: agreement.hostChanges.length, seconds: world.now / 1_000,
+    seed: options.seed,
+    violations,
+    converged: convergeMs !== undefined,
+    convergeMs: convergeMs ?? Infinity,
+    hash: world.traceHash,
+    steps: world.steps,
+    sent: agreement.sent,
+    delivered: agreement.delivered,
+    hostChanges: agreement.hostChanges.length,
+    seconds: world.now / 1_000,
   };
 }
 
 function describe(event: { readonly type: string }): string {
-  return JSON.stringify(event, (key, value: unknown) => (key === 'peers' && Array.isArray(value) ? value.map((one: { slot: number; status: string; id: string }) => `${one.slot}${one.status === 'present' ? '+' : '-'}${one.id.slice(0, 4)}`).join(' ') : key === 'roomId' || key === 'name' ? undefined : value));
+  return JSON.stringify(event, (key, value: unknown) =>
+    key === 'peers' && Array.isArray(value)
+      ? value
+          .map((one: { slot: number; status: string; id: string }) => `${one.slot}${one.status === 'present' ? '+' : '-'}${one.id.slice(0, 4)}`)
+          .join(' ')
+      : key === 'roomId' || key === 'name'
+        ? undefined
+        : value,
+  );
 }
 
 /**
@@ -205,7 +244,15 @@ function settle(world: World, agreement: Agreement): number | undefined {
   return undefined;
 }
 
-function play(options: SimOptions, world: World, agreement: Agreement, faults: Faults, rng: Rng, violations: string[], trace: (line: string) => void): number | undefined {
+function play(
+  options: SimOptions,
+  world: World,
+  agreement: Agreement,
+  faults: Faults,
+  rng: Rng,
+  violations: string[],
+  trace: (line: string) => void,
+): number | undefined {
   const split = rng.chance(0.3);
   trace(`faults ${faults.classes.join(' ')}${split ? ', all found at once' : ''}`);
   for (const peer of world.peers) world.at(rng.float() * (split ? 50 : 1_000), () => faults.restart(peer.index, false, split));
@@ -232,7 +279,8 @@ function play(options: SimOptions, world: World, agreement: Agreement, faults: F
   }
   trace(`${Math.round(world.now)} converged after ${Math.round(converged)} ms`);
   const live = world.live();
-  for (const from of live) for (const to of live) if (from !== to && !agreement.send(from, to)) violations.push(`L2: ${from.index} cannot send to ${to.index}`);
+  for (const from of live)
+    for (const to of live) if (from !== to && !agreement.send(from, to)) violations.push(`L2: ${from.index} cannot send to ${to.index}`);
   const delivered = (): boolean => {
     // What a link took with it when it was made anew is said again, as any game would on `reset`.
     agreement.repeatAfterReset(live);
@@ -244,6 +292,7 @@ function play(options: SimOptions, world: World, agreement: Agreement, faults: F
   world.run(1_000);
   const perPeer = (world.steps - steps) / Math.max(1, live.length);
   if (perPeer > MAX_IDLE_STEPS_PER_SECOND) violations.push(`L6: ${Math.round(perPeer)} steps per peer in an idle second`);
-  if (disagreement !== undefined || agreement.disagreement() !== undefined) violations.push(`L1: came apart again: ${disagreement ?? agreement.disagreement()}`);
+  if (disagreement !== undefined || agreement.disagreement() !== undefined)
+    violations.push(`L1: came apart again: ${disagreement ?? agreement.disagreement()}`);
   return converged;
 }

@@ -26,7 +26,10 @@ export class BlobSprite {
     this.#eyes = scene.add.image(0, 0, 'eyes');
     this.#crown = scene.add.image(0, -44, 'crown').setVisible(false);
     this.#gauge = scene.add.graphics();
-    this.#name = scene.add.text(0, -58, '', { fontFamily: uiFont, fontSize: '22px', fontStyle: '700', color: '#ffffff', stroke: css(ink), strokeThickness: 6 }).setOrigin(0.5).setResolution(textScale);
+    this.#name = scene.add
+      .text(0, -58, '', { fontFamily: uiFont, fontSize: '22px', fontStyle: '700', color: '#ffffff', stroke: css(ink), strokeThickness: 6 })
+      .setOrigin(0.5)
+      .setResolution(textScale);
     this.#root = scene.add.container(0, 0, [shadow, this.#shield, this.#body, this.#eyes, this.#crown, this.#gauge, this.#name]).setDepth(10);
   }
 
@@ -43,7 +46,10 @@ export class BlobSprite {
     const dt = dtMs / 1000;
     this.x = view.x;
     this.y = view.y;
-    this.#root.setPosition(view.x, view.y).setVisible(view.state !== 'splat').setDepth(10 + view.y / 10_000);
+    this.#root
+      .setPosition(view.x, view.y)
+      .setVisible(view.state !== 'splat')
+      .setDepth(10 + view.y / 10_000);
     if (view.state === 'splat') {
       this.#pop = 0.2;
       return;
@@ -61,9 +67,14 @@ export class BlobSprite {
     const across = Math.abs(Math.sin(heading));
     this.#body.setScale((1 + stretch * (along - across * 0.7) + breathe) * this.#pop, (1 + stretch * (across - along * 0.7) - breathe) * this.#pop);
     this.#body.setAlpha(1 - this.#flash * 0.5);
-    this.#eyes.setPosition(Math.cos(view.aim) * 10, Math.sin(view.aim) * 8 - 4).setRotation(view.aim).setScale(0.9 * this.#pop);
+    this.#eyes
+      .setPosition(Math.cos(view.aim) * 10, Math.sin(view.aim) * 8 - 4)
+      .setRotation(view.aim)
+      .setScale(0.9 * this.#pop);
     const shielded = view.state === 'shield' || view.power !== 'none';
-    this.#shield.setAlpha(shielded ? 0.55 + Math.sin(this.#wobble * 3) * 0.25 : 0).setTint(view.power === 'turbo' ? 0x4cc9f0 : view.power === 'roller' ? 0x06d6a0 : 0xffffff);
+    this.#shield
+      .setAlpha(shielded ? 0.55 + Math.sin(this.#wobble * 3) * 0.25 : 0)
+      .setTint(view.power === 'turbo' ? 0x4cc9f0 : view.power === 'roller' ? 0x06d6a0 : 0xffffff);
     this.#drawGauge(view);
   }
 
@@ -86,11 +97,23 @@ export class BlobSprite {
 
   #drawGauge(view: BlobView): void {
     const g = this.#gauge.clear();
-    if (view.hp < 3) for (let i = 0; i < 3; i++) g.fillStyle(ink, 0.9).fillCircle(-16 + i * 16, 52, 7).fillStyle(i < view.hp ? 0xff4d6d : 0x353b6b, 1).fillCircle(-16 + i * 16, 52, 5);
+    if (view.hp < 3)
+      for (let i = 0; i < 3; i++)
+        g.fillStyle(ink, 0.9)
+          .fillCircle(-16 + i * 16, 52, 7)
+          .fillStyle(i < view.hp ? 0xff4d6d : 0x353b6b, 1)
+          .fillCircle(-16 + i * 16, 52, 5);
     if (!view.self) return;
     const start = Math.PI * 0.62;
     const full = Math.PI * 1.76;
-    g.lineStyle(9, ink, 0.75).beginPath().arc(0, 0, 48, start, start + full).strokePath();
-    if (view.ink > 2) g.lineStyle(5, paintColor(view.paint), 1).beginPath().arc(0, 0, 48, start, start + (full * view.ink) / 100).strokePath();
+    g.lineStyle(9, ink, 0.75)
+      .beginPath()
+      .arc(0, 0, 48, start, start + full)
+      .strokePath();
+    if (view.ink > 2)
+      g.lineStyle(5, paintColor(view.paint), 1)
+        .beginPath()
+        .arc(0, 0, 48, start, start + (full * view.ink) / 100)
+        .strokePath();
   }
 }

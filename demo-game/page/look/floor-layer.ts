@@ -43,7 +43,12 @@ export class FloorLayer {
       set('uTime', scene.time.now / 1000);
       set('uPattern', this.strongPatterns ? 1 : 0.16);
     };
-    const config = { name: `floor-${key}`, fragmentSource: floorShader, initialUniforms: { uGrid: 0, uCells: [gridWidth, gridHeight], uTime: 0, uPattern: 0.16, uNoise: fx ? 1 : 0 }, setupUniforms };
+    const config = {
+      name: `floor-${key}`,
+      fragmentSource: floorShader,
+      initialUniforms: { uGrid: 0, uCells: [gridWidth, gridHeight], uTime: 0, uPattern: 0.16, uNoise: fx ? 1 : 0 },
+      setupUniforms,
+    };
     scene.add.shader(config, x, y, worldWidth, worldHeight, [key]).setDepth(-10);
   }
 

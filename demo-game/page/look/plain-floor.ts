@@ -21,7 +21,12 @@ export function drawPlainFloor(cells: Uint8Array, data: Uint8ClampedArray): void
   for (let y = 0, i = 0; y < plainHeight; y++) {
     for (let x = 0; x < plainWidth; x++, i++) {
       const paint = fourTimes[i] ?? 0;
-      const rim = paint > 0 && ((x + 1 < plainWidth && fourTimes[i + 1] !== paint) || (x > 0 && fourTimes[i - 1] !== paint) || (y + 1 < plainHeight && fourTimes[i + plainWidth] !== paint) || (y > 0 && fourTimes[i - plainWidth] !== paint));
+      const rim =
+        paint > 0 &&
+        ((x + 1 < plainWidth && fourTimes[i + 1] !== paint) ||
+          (x > 0 && fourTimes[i - 1] !== paint) ||
+          (y + 1 < plainHeight && fourTimes[i + plainWidth] !== paint) ||
+          (y > 0 && fourTimes[i - plainWidth] !== paint));
       const color = (rim ? rims[paint] : colors[paint]) ?? bare;
       data[i * 4] = color >> 16;
       data[i * 4 + 1] = (color >> 8) & 255;

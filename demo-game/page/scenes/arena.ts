@@ -57,7 +57,14 @@ export class ArenaScene extends Scene {
     if (this.#stage.options.fx) {
       for (let paint = 1; paint <= 8; paint++) {
         this.#emitters[paint] = this.add
-          .particles(0, 0, `drop${paint}`, { speed: { min: 90, max: 430 }, lifespan: { min: 260, max: 620 }, scale: { start: 0.75, end: 0 }, gravityY: 320, rotate: { min: 0, max: 360 }, emitting: false })
+          .particles(0, 0, `drop${paint}`, {
+            speed: { min: 90, max: 430 },
+            lifespan: { min: 260, max: 620 },
+            scale: { start: 0.75, end: 0 },
+            gravityY: 320,
+            rotate: { min: 0, max: 360 },
+            emitting: false,
+          })
           .setDepth(30);
       }
     }
@@ -73,7 +80,10 @@ export class ArenaScene extends Scene {
     match.input =
       this.#stage.options.autoplay === 'bot' && this.#stage.pilot !== undefined
         ? this.#stage.pilot(match)
-        : controls.read(match.me.body, views, (x, y) => ({ x: ((x - canvas.left) / canvas.width) * worldWidth, y: ((y - canvas.top) / canvas.height) * worldHeight }));
+        : controls.read(match.me.body, views, (x, y) => ({
+            x: ((x - canvas.left) / canvas.width) * worldWidth,
+            y: ((y - canvas.top) / canvas.height) * worldHeight,
+          }));
     const now = match.room.clock.now();
     this.#layer.strongPatterns = settings.strongPatterns;
     this.#layer.draw(match.floor, now, performance.now());
@@ -125,7 +135,11 @@ export class ArenaScene extends Scene {
       const { x, y } = shotAt(shot, now);
       const part = Math.min(1, Math.hypot(x - shot.x, y - shot.y) / Math.max(1, shot.range));
       // A lob: it rises and falls a little, and its shadowless arc tells how far it will go.
-      image.setTexture(`drop${shot.paint}`).setPosition(x, y - Math.sin(part * Math.PI) * 26).setRotation(shot.angle).setScale(1.35, 0.85);
+      image
+        .setTexture(`drop${shot.paint}`)
+        .setPosition(x, y - Math.sin(part * Math.PI) * 26)
+        .setRotation(shot.angle)
+        .setScale(1.35, 0.85);
     });
   }
 
@@ -136,7 +150,10 @@ export class ArenaScene extends Scene {
       seen.add(pickup.number);
       let token = this.#pickups.get(pickup.number);
       if (token === undefined) {
-        token = this.add.container(pickup.x, pickup.y, [this.add.ellipse(0, 34, 52, 18, 0x000000, 0.4), this.add.image(0, 0, pickup.what)]).setDepth(6).setScale(0.1);
+        token = this.add
+          .container(pickup.x, pickup.y, [this.add.ellipse(0, 34, 52, 18, 0x000000, 0.4), this.add.image(0, 0, pickup.what)])
+          .setDepth(6)
+          .setScale(0.1);
         this.tweens.add({ targets: token, scale: 1, duration: 320, ease: 'Back.easeOut' });
         this.#pickups.set(pickup.number, token);
       }
@@ -176,18 +193,43 @@ export class ArenaScene extends Scene {
     const sprite = this.#blobs.get(effect.who);
     const emitter = this.#emitters[effect.paint];
     switch (effect.type) {
-      case 'shot': sprite?.pop(-0.14); break;
-      case 'splash': emitter?.explode(10, effect.x, effect.y); this.#ring(effect, 1); break;
-      case 'burst': emitter?.explode(46, effect.x, effect.y); this.#ring(effect, 2.2); break;
-      case 'hurt': sprite?.flash(); sprite?.pop(0.3); emitter?.explode(8, effect.x, effect.y); break;
-      case 'dash': sprite?.pop(0.25); break;
-      case 'respawn': sprite?.pop(0.7); this.#ring(effect, 1.4); break;
-      case 'pickup': emitter?.explode(14, effect.x, effect.y); break;
-      case 'kick': emitter?.explode(6, effect.x, effect.y); break;
-      case 'emote': this.#say(effect); break;
+      case 'shot':
+        sprite?.pop(-0.14);
+        break;
+      case 'splash':
+        emitter?.explode(10, effect.x, effect.y);
+        this.#ring(effect, 1);
+        break;
+      case 'burst':
+        emitter?.explode(46, effect.x, effect.y);
+        this.#ring(effect, 2.2);
+        break;
+      case 'hurt':
+        sprite?.flash();
+        sprite?.pop(0.3);
+        emitter?.explode(8, effect.x, effect.y);
+        break;
+      case 'dash':
+        sprite?.pop(0.25);
+        break;
+      case 'respawn':
+        sprite?.pop(0.7);
+        this.#ring(effect, 1.4);
+        break;
+      case 'pickup':
+        emitter?.explode(14, effect.x, effect.y);
+        break;
+      case 'kick':
+        emitter?.explode(6, effect.x, effect.y);
+        break;
+      case 'emote':
+        this.#say(effect);
+        break;
       case 'dry':
-      case 'phase': break;
-      default: effect.type satisfies never;
+      case 'phase':
+        break;
+      default:
+        effect.type satisfies never;
     }
     if (!options.fx || settings.reducedMotion) return;
     const shake = effect.type === 'burst' ? (own ? mostShake : 3) : effect.type === 'hurt' && own ? 3 : 0;
@@ -196,7 +238,12 @@ export class ArenaScene extends Scene {
 
   #ring(effect: Effect, size: number): void {
     if (!this.#stage.options.fx) return;
-    const ring = this.add.image(effect.x, effect.y, 'shield').setTint(effect.paint > 0 ? shade(0xffffff, 0) : 0xffffff).setScale(0.4 * size).setAlpha(0.5).setDepth(19);
+    const ring = this.add
+      .image(effect.x, effect.y, 'shield')
+      .setTint(effect.paint > 0 ? shade(0xffffff, 0) : 0xffffff)
+      .setScale(0.4 * size)
+      .setAlpha(0.5)
+      .setDepth(19);
     this.tweens.add({ targets: ring, scale: 1.5 * size, alpha: 0, duration: 300, ease: 'Cubic.easeOut', onComplete: () => ring.destroy() });
   }
 
@@ -204,7 +251,17 @@ export class ArenaScene extends Scene {
     const sprite = this.#blobs.get(effect.who);
     if (sprite === undefined) return;
     const text = emotes[(effect.amount ?? 0) % emotes.length] ?? '';
-    const bubble = this.add.text(sprite.x, sprite.y - 100, text, { fontFamily: uiFont, fontSize: '26px', fontStyle: '800', color: '#0b0d1a', backgroundColor: '#f4f6ff', padding: { x: 14, y: 7 } }).setOrigin(0.5).setDepth(60);
+    const bubble = this.add
+      .text(sprite.x, sprite.y - 100, text, {
+        fontFamily: uiFont,
+        fontSize: '26px',
+        fontStyle: '800',
+        color: '#0b0d1a',
+        backgroundColor: '#f4f6ff',
+        padding: { x: 14, y: 7 },
+      })
+      .setOrigin(0.5)
+      .setDepth(60);
     this.tweens.add({ targets: bubble, y: bubble.y - 40, alpha: 0, delay: 900, duration: 400, onComplete: () => bubble.destroy() });
   }
 }

@@ -42,7 +42,12 @@ export class HomeScene extends Scene {
     this.#behind = 0;
     this.#layer = new FloorLayer(this, 'home-floor', options.fx);
     this.#layer.strongPatterns = settings.strongPatterns;
-    this.#walkers = Array.from({ length: walkers }, (_, i) => ({ body: { ...startPosition(i * 3), vx: 0, vy: 0 }, mind: createMind(i), paint: ((settings.hue + i) % 8) + 1, sprite: new BlobSprite(this, zoom) }));
+    this.#walkers = Array.from({ length: walkers }, (_, i) => ({
+      body: { ...startPosition(i * 3), vx: 0, vy: 0 },
+      mind: createMind(i),
+      paint: ((settings.hue + i) % 8) + 1,
+      sprite: new BlobSprite(this, zoom),
+    }));
     // A floor that is already lived in: the first picture must not be an empty one.
     for (let i = 0; i < 260; i++) this.#step();
   }
@@ -72,5 +77,19 @@ export class HomeScene extends Scene {
 }
 
 function portrait(body: Body, aim: number, paint: number): BlobView {
-  return { ...body, who: paint, name: '', paint, aim, ink: 100, hp: 3, state: 'alive', power: 'none', self: false, bot: true, host: false, owner: '' as BlobView['owner'] };
+  return {
+    ...body,
+    who: paint,
+    name: '',
+    paint,
+    aim,
+    ink: 100,
+    hp: 3,
+    state: 'alive',
+    power: 'none',
+    self: false,
+    bot: true,
+    host: false,
+    owner: '' as BlobView['owner'],
+  };
 }

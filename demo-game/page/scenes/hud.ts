@@ -47,12 +47,37 @@ export class HudScene extends Scene {
     this.events.once('shutdown', () => this.scale.off('resize', refit));
     this.#bar = this.add.graphics();
     const text = (x: number, y: number, size: number, extra: object = {}): GameObjects.Text =>
-      this.add.text(x, y, '', { fontFamily: uiFont, fontSize: `${size}px`, fontStyle: '800', color: '#ffffff', stroke: css(ink), strokeThickness: Math.max(3, size / 5), ...extra }).setResolution(resolution);
+      this.add
+        .text(x, y, '', {
+          fontFamily: uiFont,
+          fontSize: `${size}px`,
+          fontStyle: '800',
+          color: '#ffffff',
+          stroke: css(ink),
+          strokeThickness: Math.max(3, size / 5),
+          ...extra,
+        })
+        .setResolution(resolution);
     this.#clock = text(hudWidth / 2, 70, 32).setOrigin(0.5);
-    this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76).setOrigin(0.5).setAlpha(0);
+    this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76)
+      .setOrigin(0.5)
+      .setAlpha(0);
     this.#sub = text(hudWidth / 2, hudHeight - 74, 20, { align: 'center' }).setOrigin(0.5);
-    this.#net = text(14, hudHeight - 14, 13, { fontFamily: monoFont, fontStyle: '400', color: '#9fb3c8', backgroundColor: '#0b0d1acc', padding: { x: 8, y: 5 }, strokeThickness: 0 }).setOrigin(0, 1);
-    this.#chips = Array.from({ length: 8 }, (_, i) => ({ dot: this.add.image(30, 32 + i * 27, 'blob1').setScale(0.26).setVisible(false), text: text(46, 32 + i * 27, 15).setOrigin(0, 0.5) }));
+    this.#net = text(14, hudHeight - 14, 13, {
+      fontFamily: monoFont,
+      fontStyle: '400',
+      color: '#9fb3c8',
+      backgroundColor: '#0b0d1acc',
+      padding: { x: 8, y: 5 },
+      strokeThickness: 0,
+    }).setOrigin(0, 1);
+    this.#chips = Array.from({ length: 8 }, (_, i) => ({
+      dot: this.add
+        .image(30, 32 + i * 27, 'blob1')
+        .setScale(0.26)
+        .setVisible(false),
+      text: text(46, 32 + i * 27, 15).setOrigin(0, 0.5),
+    }));
     this.#feed = Array.from({ length: 4 }, (_, i) => text(hudWidth - 16, 24 + i * 25, 15).setOrigin(1, 0.5));
   }
 
@@ -86,7 +111,9 @@ export class HudScene extends Scene {
     }
     this.#clock.setText(round.phase === 'match' ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}` : '');
     const urgent = round.phase === 'match' && left <= 10;
-    this.#clock.setColor(urgent ? '#ff4d6d' : '#ffffff').setScale(urgent ? 1 + Math.max(0, (round.endsAt - now) / 1000 - Math.floor((round.endsAt - now) / 1000) - 0.6) * 0.6 : 1);
+    this.#clock
+      .setColor(urgent ? '#ff4d6d' : '#ffffff')
+      .setScale(urgent ? 1 + Math.max(0, (round.endsAt - now) / 1000 - Math.floor((round.endsAt - now) / 1000) - 0.6) * 0.6 : 1);
     this.#sub.setText(round.phase === 'lobby' ? this.#lobbyText(left) : '');
     if (left === this.#second) return;
     this.#second = left;
@@ -102,7 +129,10 @@ export class HudScene extends Scene {
 
   #announce(phase: 'lobby' | 'match' | 'scores'): void {
     if (phase === 'scores') return;
-    this.#banner.setText(phase === 'match' ? 'PAINT!' : 'Warm up').setAlpha(1).setScale(0.4);
+    this.#banner
+      .setText(phase === 'match' ? 'PAINT!' : 'Warm up')
+      .setAlpha(1)
+      .setScale(0.4);
     this.tweens.killTweensOf(this.#banner);
     this.tweens.add({ targets: this.#banner, scale: 1, duration: 220, ease: 'Back.easeOut' });
     this.tweens.add({ targets: this.#banner, alpha: 0, delay: 900, duration: 300 });
@@ -129,7 +159,9 @@ export class HudScene extends Scene {
   #drawChips(views: readonly BlobView[]): void {
     const names = new Map<number, string[]>();
     for (const view of views) names.set(view.paint, [...(names.get(view.paint) ?? []), `${view.name}${view.host ? ' (host)' : ''}`]);
-    const lines = standings(this.#coverage, names).filter((line) => line.names.length > 0).slice(0, 8);
+    const lines = standings(this.#coverage, names)
+      .filter((line) => line.names.length > 0)
+      .slice(0, 8);
     this.#chips.forEach(({ dot, text }, i) => {
       const line = lines[i];
       dot.setVisible(line !== undefined);
@@ -152,4 +184,3 @@ export class HudScene extends Scene {
 function shorten(text: string): string {
   return text.length > 26 ? `${text.slice(0, 25)}…` : text;
 }
-

@@ -46,18 +46,41 @@ export class Synth {
   play(effect: Effect, near: number): void {
     const gain = 0.25 + near * 0.75;
     switch (effect.type) {
-      case 'shot': this.#tone(620, 240, 0.09, 0.1 * gain, 'triangle'); break;
-      case 'splash': this.#splat(900, 0.16, 0.22 * gain); break;
-      case 'burst': this.#splat(380, 0.45, 0.55 * gain); this.#tone(180, 50, 0.35, 0.25 * gain, 'sine'); break;
-      case 'hurt': this.#tone(300, 120, 0.14, 0.25 * gain, 'square'); break;
-      case 'dash': this.#tone(140, 520, 0.18, 0.14 * gain, 'sawtooth'); break;
-      case 'dry': this.#tone(110, 90, 0.07, 0.12 * gain, 'square'); break;
-      case 'respawn': this.#run([0, 2, 4], 0.06, 0.12 * gain); break;
-      case 'pickup': this.#run([4, 6, 8, 9], 0.05, 0.16 * gain); break;
-      case 'kick': this.#tone(210, 330, 0.1, 0.2 * gain, 'sine'); break;
-      case 'emote': this.#run([5, 7], 0.08, 0.12); break;
-      case 'phase': break;
-      default: effect.type satisfies never;
+      case 'shot':
+        this.#tone(620, 240, 0.09, 0.1 * gain, 'triangle');
+        break;
+      case 'splash':
+        this.#splat(900, 0.16, 0.22 * gain);
+        break;
+      case 'burst':
+        this.#splat(380, 0.45, 0.55 * gain);
+        this.#tone(180, 50, 0.35, 0.25 * gain, 'sine');
+        break;
+      case 'hurt':
+        this.#tone(300, 120, 0.14, 0.25 * gain, 'square');
+        break;
+      case 'dash':
+        this.#tone(140, 520, 0.18, 0.14 * gain, 'sawtooth');
+        break;
+      case 'dry':
+        this.#tone(110, 90, 0.07, 0.12 * gain, 'square');
+        break;
+      case 'respawn':
+        this.#run([0, 2, 4], 0.06, 0.12 * gain);
+        break;
+      case 'pickup':
+        this.#run([4, 6, 8, 9], 0.05, 0.16 * gain);
+        break;
+      case 'kick':
+        this.#tone(210, 330, 0.1, 0.2 * gain, 'sine');
+        break;
+      case 'emote':
+        this.#run([5, 7], 0.08, 0.12);
+        break;
+      case 'phase':
+        break;
+      default:
+        effect.type satisfies never;
     }
   }
 
@@ -101,7 +124,10 @@ export class Synth {
     filter.Q.value = 1.4;
     filter.frequency.setValueAtTime(frequency * (0.8 + Math.random() * 0.5), at);
     filter.frequency.exponentialRampToValueAtTime(frequency * 0.25, at + seconds);
-    source.connect(filter).connect(envelope(context, at, seconds, gain)).connect(out);
+    source
+      .connect(filter)
+      .connect(envelope(context, at, seconds, gain))
+      .connect(out);
     this.#start(source, at, seconds);
   }
 

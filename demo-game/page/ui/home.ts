@@ -30,7 +30,22 @@ export class HomeView {
     this.#actions = actions;
     this.#play = element('button', { class: 'primary', id: 'play', onclick: () => void this.run(() => this.#actions.play()) }, 'Play');
     this.#swatches = Array.from({ length: 8 }, (_, hue) => this.#swatch(hue));
-    this.root = element('div', { class: 'home' }, element('div', { class: 'home-inner' }, this.#logo(), element('p', { class: 'tagline' }, 'Paint the floor. Most floor wins. Everybody on this network can join.'), element('div', { class: 'cards' }, this.#you(), this.#network()), element('p', { class: 'keys' }, 'WASD or arrows move  ·  mouse aims and fires  ·  Space fires  ·  Shift dashes  ·  gamepad and touch work too')));
+    this.root = element(
+      'div',
+      { class: 'home' },
+      element(
+        'div',
+        { class: 'home-inner' },
+        this.#logo(),
+        element('p', { class: 'tagline' }, 'Paint the floor. Most floor wins. Everybody on this network can join.'),
+        element('div', { class: 'cards' }, this.#you(), this.#network()),
+        element(
+          'p',
+          { class: 'keys' },
+          'WASD or arrows move  ·  mouse aims and fires  ·  Space fires  ·  Shift dashes  ·  gamepad and touch work too',
+        ),
+      ),
+    );
     this.#mark();
   }
 
@@ -39,7 +54,10 @@ export class HomeView {
     this.#known = rooms;
     this.#rooms.replaceChildren(...rooms.map((room) => this.#room(room)));
     this.#quiet.hidden = rooms.length > 0;
-    this.#quiet.textContent = discovery.level === 'ok' ? 'No room yet. Press Play: yours will show up on every screen of this network.' : ['No room found yet.', ...discovery.reasons].join(' ');
+    this.#quiet.textContent =
+      discovery.level === 'ok'
+        ? 'No room yet. Press Play: yours will show up on every screen of this network.'
+        : ['No room found yet.', ...discovery.reasons].join(' ');
   }
 
   /** Runs what a button asked for, one at a time, and shows what went wrong in words. */
@@ -66,12 +84,27 @@ export class HomeView {
   }
 
   #logo(): HTMLElement {
-    const letters = title.split('').map((letter, i) => element('span', { style: `color: ${css(paintColor((i % 8) + 1))}; animation-delay: ${i * -0.17}s; ${letter === ' ' ? 'width: 0.28em' : ''}` }, letter));
+    const letters = title
+      .split('')
+      .map((letter, i) =>
+        element(
+          'span',
+          { style: `color: ${css(paintColor((i % 8) + 1))}; animation-delay: ${i * -0.17}s; ${letter === ' ' ? 'width: 0.28em' : ''}` },
+          letter,
+        ),
+      );
     return element('h1', { class: 'logo', 'aria-label': 'Chroma Rush' }, ...letters);
   }
 
   #you(): HTMLElement {
-    const name = element('input', { class: 'field space', id: 'name', maxlength: 20, autocomplete: 'off', spellcheck: 'false', value: this.#settings.name });
+    const name = element('input', {
+      class: 'field space',
+      id: 'name',
+      maxlength: 20,
+      autocomplete: 'off',
+      spellcheck: 'false',
+      value: this.#settings.name,
+    });
     name.addEventListener('input', () => {
       this.#settings.name = name.value.trim() || 'Pip';
       keepSettings(this.#settings);
@@ -79,11 +112,26 @@ export class HomeView {
     name.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') this.#play.click();
     });
-    return element('section', { class: 'card', 'aria-label': 'You' }, element('label', { for: 'name' }, 'Your name'), name, element('span', { class: 'label', id: 'paint-label' }, 'Your paint'), element('div', { class: 'swatches', role: 'radiogroup', 'aria-labelledby': 'paint-label' }, ...this.#swatches), this.#play, this.#problem);
+    return element(
+      'section',
+      { class: 'card', 'aria-label': 'You' },
+      element('label', { for: 'name' }, 'Your name'),
+      name,
+      element('span', { class: 'label', id: 'paint-label' }, 'Your paint'),
+      element('div', { class: 'swatches', role: 'radiogroup', 'aria-labelledby': 'paint-label' }, ...this.#swatches),
+      this.#play,
+      this.#problem,
+    );
   }
 
   #network(): HTMLElement {
-    const address = element('input', { class: 'field', id: 'address', placeholder: '192.168.1.20:41234', 'aria-label': 'Address of a friend', autocomplete: 'off' });
+    const address = element('input', {
+      class: 'field',
+      id: 'address',
+      placeholder: '192.168.1.20:41234',
+      'aria-label': 'Address of a friend',
+      autocomplete: 'off',
+    });
     const join = (): void => {
       const target = address.value.trim();
       if (target !== '') void this.run(() => this.#actions.join(target));
@@ -91,14 +139,25 @@ export class HomeView {
     address.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') join();
     });
-    const tips = ['Both machines must be on the same network; guest Wi-Fi often keeps its guests apart.', 'Let Node.js through the firewall when the system asks (UDP, private networks).', 'A VPN can hide the local network: pause it, or start with --interface and your LAN address.', 'Still nothing? Type the address that your friend’s terminal prints:'];
+    const tips = [
+      'Both machines must be on the same network; guest Wi-Fi often keeps its guests apart.',
+      'Let Node.js through the firewall when the system asks (UDP, private networks).',
+      'A VPN can hide the local network: pause it, or start with --interface and your LAN address.',
+      'Still nothing? Type the address that your friend’s terminal prints:',
+    ];
     return element(
       'section',
       { class: 'card', 'aria-label': 'Rooms' },
       element('h2', {}, element('span', { class: 'pulse', 'aria-hidden': 'true' }), 'Found on this network'),
       this.#rooms,
       this.#quiet,
-      element('details', {}, element('summary', {}, 'Can’t see your friends?'), element('ul', {}, ...tips.map((tip) => element('li', {}, tip))), element('div', { class: 'row' }, address, element('button', { class: 'small', onclick: join }, 'Join'))),
+      element(
+        'details',
+        {},
+        element('summary', {}, 'Can’t see your friends?'),
+        element('ul', {}, ...tips.map((tip) => element('li', {}, tip))),
+        element('div', { class: 'row' }, address, element('button', { class: 'small', onclick: join }, 'Join')),
+      ),
     );
   }
 

@@ -72,7 +72,15 @@ export class MatchOverlay implements Disposable {
       settings.volume = Number(volume.value);
       this.#apply();
     });
-    return element('section', { class: 'card settings', 'aria-label': 'Settings', hidden: true }, element('h2', {}, 'Settings'), element('label', { class: 'line' }, 'Volume', volume), check('Bold patterns on paint', 'strongPatterns'), check('No screen shake', 'reducedMotion'), element('p', { class: 'quiet' }, 'Enter: ready · 1 to 4: emotes · F3: network'));
+    return element(
+      'section',
+      { class: 'card settings', 'aria-label': 'Settings', hidden: true },
+      element('h2', {}, 'Settings'),
+      element('label', { class: 'line' }, 'Volume', volume),
+      check('Bold patterns on paint', 'strongPatterns'),
+      check('No screen shake', 'reducedMotion'),
+      element('p', { class: 'quiet' }, 'Enter: ready · 1 to 4: emotes · F3: network'),
+    );
   }
 
   #onKey(event: KeyboardEvent): void {
@@ -81,7 +89,8 @@ export class MatchOverlay implements Disposable {
       event.preventDefault();
       this.#net.hidden = !this.#net.hidden;
       this.#refresh();
-    } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby') this.#match.room.setPresence({ ready: !this.#match.room.self.presence.ready });
+    } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby')
+      this.#match.room.setPresence({ ready: !this.#match.room.self.presence.ready });
     else if (/^Digit[1-4]$/u.test(event.code) && !event.repeat) this.#match.emote((Number(event.code.slice(5)) - 1) % emotes.length);
     else if (event.code === 'Escape') this.#panel.hidden = !this.#panel.hidden;
   }
@@ -90,7 +99,8 @@ export class MatchOverlay implements Disposable {
     if (this.#match.room.signal.aborted) return;
     const round = this.#match.round;
     if (round?.phase === 'lobby') this.#names.clear();
-    else if (round?.phase === 'match') for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
+    else if (round?.phase === 'match')
+      for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
     if (round?.phase === 'scores') this.#showScores(round.endsAt);
     else if (this.#scores !== undefined) {
       this.#scores.remove();
@@ -109,7 +119,11 @@ export class MatchOverlay implements Disposable {
       this.#next = element('p', { class: 'next' });
       const headline = won ? 'You painted the most!' : `${table[0]?.names[0] ?? 'Nobody'} painted the most`;
       const lines = table.slice(0, 8).map((line, rank) => this.#line(line, rank, own, table[0]?.share ?? 1));
-      this.#scores = element('div', { class: 'scores', role: 'status' }, element('div', { class: 'scores-card' }, element('h2', {}, headline), element('ol', {}, ...lines), this.#next));
+      this.#scores = element(
+        'div',
+        { class: 'scores', role: 'status' },
+        element('div', { class: 'scores-card' }, element('h2', {}, headline), element('ol', {}, ...lines), this.#next),
+      );
       this.#ui.append(this.#scores);
     }
     if (this.#next !== undefined) this.#next.textContent = `Next floor in ${left}`;
@@ -123,9 +137,22 @@ export class MatchOverlay implements Disposable {
 
   #line(line: ReturnType<typeof standings>[number], rank: number, own: number, most: number): HTMLElement {
     const size = cssPatternSizes[line.paint];
-    const bar = element('i', { style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}` });
-    const splats = this.#match.blobs().filter((view) => view.paint === line.paint).reduce((sum, view) => sum + (this.#match.splats.get(view.who) ?? 0), 0);
-    return element('li', line.paint === own ? { class: 'self' } : {}, element('span', { class: 'num' }, `${rank + 1}`), element('span', { class: 'who' }, line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? ['somebody'])].join(', ')} (left)`), element('div', { class: 'bar' }, bar), element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`), element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`));
+    const bar = element('i', {
+      style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}`,
+    });
+    const splats = this.#match
+      .blobs()
+      .filter((view) => view.paint === line.paint)
+      .reduce((sum, view) => sum + (this.#match.splats.get(view.who) ?? 0), 0);
+    return element(
+      'li',
+      line.paint === own ? { class: 'self' } : {},
+      element('span', { class: 'num' }, `${rank + 1}`),
+      element('span', { class: 'who' }, line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? ['somebody'])].join(', ')} (left)`),
+      element('div', { class: 'bar' }, bar),
+      element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`),
+      element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`),
+    );
   }
 
   #showNet(): void {
@@ -134,11 +161,34 @@ export class MatchOverlay implements Disposable {
     const head = element('tr', {}, ...['peer', 'slot', 'rtt', 'jitter', 'loss', 'delay', 'via'].map((text) => element('th', {}, text)));
     const rows = [...room.peers.values()].map((peer) => {
       const link = stats.peers.get(peer.id);
-      const cells = [`${peer.presence.name}${peer.isHost ? ' (host)' : ''}${peer.status === 'away' ? ' (away)' : ''}`, String(peer.slot), ...(link === undefined ? ['', '', '', ''] : [`${link.rttMs.toFixed(1)} ms`, `${link.jitterMs.toFixed(1)} ms`, `${(link.lossInRatio * 100).toFixed(1)} %`, `${link.interpolationDelayMs.toFixed(0)} ms`]), peer.via === undefined ? 'direct' : (room.peers.get(peer.via)?.presence.name ?? 'relay')];
+      const cells = [
+        `${peer.presence.name}${peer.isHost ? ' (host)' : ''}${peer.status === 'away' ? ' (away)' : ''}`,
+        String(peer.slot),
+        ...(link === undefined
+          ? ['', '', '', '']
+          : [
+              `${link.rttMs.toFixed(1)} ms`,
+              `${link.jitterMs.toFixed(1)} ms`,
+              `${(link.lossInRatio * 100).toFixed(1)} %`,
+              `${link.interpolationDelayMs.toFixed(0)} ms`,
+            ]),
+        peer.via === undefined ? 'direct' : (room.peers.get(peer.via)?.presence.name ?? 'relay'),
+      ];
       return element('tr', {}, ...cells.map((text) => element('td', {}, text)));
     });
-    const drops = Object.entries(stats.drops).filter(([, count]) => count > 0).map(([reason, count]) => `${reason} ${count}`).join(', ');
+    const drops = Object.entries(stats.drops)
+      .filter(([, count]) => count > 0)
+      .map(([reason, count]) => `${reason} ${count}`)
+      .join(', ');
     const { counts } = this.#match.sync;
-    this.#net.replaceChildren(element('table', {}, head, ...rows), element('div', {}, `clock ±${room.clock.errorMs.toFixed(1)} ms · entities ${stats.entities} · state out ${(stats.stateBytesOut / 1024).toFixed(0)} KiB · repaired ${counts.cells} cells in ${counts.chunks} chunks`), element('div', {}, drops === '' ? 'nothing refused' : `refused: ${drops}`));
+    this.#net.replaceChildren(
+      element('table', {}, head, ...rows),
+      element(
+        'div',
+        {},
+        `clock ±${room.clock.errorMs.toFixed(1)} ms · entities ${stats.entities} · state out ${(stats.stateBytesOut / 1024).toFixed(0)} KiB · repaired ${counts.cells} cells in ${counts.chunks} chunks`,
+      ),
+      element('div', {}, drops === '' ? 'nothing refused' : `refused: ${drops}`),
+    );
   }
 }

@@ -80,11 +80,16 @@ function checkInterfaces(facts: DoctorFacts): Check[] {
       ? [fail('interfaces', 'Only IPv6 addresses are up; rooms are found over IPv4.', 'Turn IPv4 on, or let the router give out IPv4 addresses.')]
       : [fail('interfaces', 'No network interface is up.', 'Connect to a network; players on this machine still find each other.')];
   }
-  if (facts.isWsl) return [warn('interfaces', `This is WSL: LAN packets do not reach it (${list}).`, 'Run the game on Windows itself, or join by address.')];
-  if (nics.every((nic) => nic.kind === 'loopback')) return [warn('interfaces', `Only loopback is in use (${list}).`, 'Connect to a network to play with other machines.')];
-  if (nics.every((nic) => nic.kind === 'virtual' || nic.kind === 'loopback')) return [warn('interfaces', `Only tunnels or virtual adapters are up (${list}).`, 'Connect to Wi-Fi or a cable.')];
-  if (nics.every((nic) => nic.kind !== 'lan' && nic.kind !== 'public')) return [warn('interfaces', `No address from a router (${list}).`, 'It works among machines on one switch; otherwise check the router.')];
-  if (facts.isContainer && nics.every((nic) => /^172\.(1[6-9]|2\d|3[01])\./.test(nic.address))) return [warn('interfaces', `This looks like a container (${list}).`, 'Run it with host networking, or join by address.')];
+  if (facts.isWsl)
+    return [warn('interfaces', `This is WSL: LAN packets do not reach it (${list}).`, 'Run the game on Windows itself, or join by address.')];
+  if (nics.every((nic) => nic.kind === 'loopback'))
+    return [warn('interfaces', `Only loopback is in use (${list}).`, 'Connect to a network to play with other machines.')];
+  if (nics.every((nic) => nic.kind === 'virtual' || nic.kind === 'loopback'))
+    return [warn('interfaces', `Only tunnels or virtual adapters are up (${list}).`, 'Connect to Wi-Fi or a cable.')];
+  if (nics.every((nic) => nic.kind !== 'lan' && nic.kind !== 'public'))
+    return [warn('interfaces', `No address from a router (${list}).`, 'It works among machines on one switch; otherwise check the router.')];
+  if (facts.isContainer && nics.every((nic) => /^172\.(1[6-9]|2\d|3[01])\./.test(nic.address)))
+    return [warn('interfaces', `This looks like a container (${list}).`, 'Run it with host networking, or join by address.')];
   return [ok('interfaces', `In this order: ${list}.`)];
 }
 
@@ -92,7 +97,13 @@ function checkRoute(facts: DoctorFacts): Check[] {
   const { defaultRoute } = facts;
   if (defaultRoute === undefined) return [ok('route', 'No default route; none is needed on a LAN.')];
   if (!facts.defaultRouteIsVirtual) return [ok('route', `The default route is on ${defaultRoute}.`)];
-  return [warn('route', `A tunnel or VPN (${defaultRoute}) owns the default route; we still send on the LAN.`, 'If nobody is found, allow "local network access" in the VPN, or pause it.')];
+  return [
+    warn(
+      'route',
+      `A tunnel or VPN (${defaultRoute}) owns the default route; we still send on the LAN.`,
+      'If nobody is found, allow "local network access" in the VPN, or pause it.',
+    ),
+  ];
 }
 
 function checkInterface(facts: DoctorFacts, one: InterfaceFacts): Check[] {
@@ -102,29 +113,74 @@ function checkInterface(facts: DoctorFacts, one: InterfaceFacts): Check[] {
   const blocked = !one.multicastEcho && !one.broadcastEcho && !one.unicastEcho;
   if (blocked) {
     const code = one.unicastError ?? one.broadcastError ?? one.multicastError;
-    const why = code === undefined ? `UDP sent on ${name} does not come back: UDP is blocked on this machine.` : `UDP is blocked on ${name}. ${describeSendError(code, name, facts.platform)}`;
+    const why =
+      code === undefined
+        ? `UDP sent on ${name} does not come back: UDP is blocked on this machine.`
+        : `UDP is blocked on ${name}. ${describeSendError(code, name, facts.platform)}`;
     return [fail(`udp:${name}`, why, firewall)];
   }
   if (!one.unicastEcho) checks.push(fail(`unicast:${name}`, `Unicast UDP to ${one.nic.address} does not arrive.`, firewall));
   else checks.push(ok(`unicast:${name}`, `Unicast UDP works on ${name}.`));
-  if (one.multicastError !== undefined) checks.push(warn(`multicast:${name}`, `Multicast cannot be sent. ${describeSendError(one.multicastError, name, facts.platform)}`, 'Allow UDP to 224.0.0.251 port 5353; rooms are still found by broadcast and by address.'));
-  else if (facts.mdnsBindError === undefined && !one.multicastEcho) checks.push(warn(`multicast:${name}`, `Multicast sent on ${name} is not heard: incoming mDNS is blocked on this machine.`, firewall));
+  if (one.multicastError !== undefined)
+    checks.push(
+      warn(
+        `multicast:${name}`,
+        `Multicast cannot be sent. ${describeSendError(one.multicastError, name, facts.platform)}`,
+        'Allow UDP to 224.0.0.251 port 5353; rooms are still found by broadcast and by address.',
+      ),
+    );
+  else if (facts.mdnsBindError === undefined && !one.multicastEcho)
+    checks.push(warn(`multicast:${name}`, `Multicast sent on ${name} is not heard: incoming mDNS is blocked on this machine.`, firewall));
   else if (one.multicastEcho) checks.push(ok(`multicast:${name}`, `Multicast leaves and comes in on ${name}.`));
-  if (one.broadcastError !== undefined) checks.push(warn(`broadcast:${name}`, `Broadcast cannot be sent. ${describeSendError(one.broadcastError, name, facts.platform)}`, 'Allow UDP to port 29797; rooms are still found by mDNS and by address.'));
+  if (one.broadcastError !== undefined)
+    checks.push(
+      warn(
+        `broadcast:${name}`,
+        `Broadcast cannot be sent. ${describeSendError(one.broadcastError, name, facts.platform)}`,
+        'Allow UDP to port 29797; rooms are still found by mDNS and by address.',
+      ),
+    );
   else if (!one.broadcastEcho) checks.push(warn(`broadcast:${name}`, `Broadcast sent on ${name} is not heard.`, firewall));
   else checks.push(ok(`broadcast:${name}`, `Broadcast leaves and comes in on ${name}.`));
-  if (one.mtu !== undefined && one.mtu < 1_280) checks.push(warn(`mtu:${name}`, `${name} carries packets of ${one.mtu} bytes only.`, 'Raise its MTU to 1,280 or more, or use another interface.'));
+  if (one.mtu !== undefined && one.mtu < 1_280)
+    checks.push(
+      warn(`mtu:${name}`, `${name} carries packets of ${one.mtu} bytes only.`, 'Raise its MTU to 1,280 or more, or use another interface.'),
+    );
   return checks;
 }
 
 function checkPorts(facts: DoctorFacts): Check[] {
   const checks: Check[] = [];
   if (facts.mdnsBindError === undefined) checks.push(ok('mdns-port', 'UDP port 5353 is shared.'));
-  else if (facts.mdnsBindError === 'EADDRINUSE') checks.push(fail('mdns-port', 'Another program holds UDP port 5353 for itself, so mDNS is off.', 'Find it with "ss -ulnp sport = :5353" (or lsof, netstat -ano) and end it; rooms are still found by broadcast.'));
-  else checks.push(fail('mdns-port', `UDP port 5353 cannot be opened (${facts.mdnsBindError}).`, 'Check security software; rooms are still found by broadcast.'));
-  if (facts.beaconBindError !== undefined) checks.push(warn('beacon-port', `UDP port ${facts.beaconPort} cannot be opened (${facts.beaconBindError}).`, 'End the program that holds it, or others will not find this machine by broadcast.'));
+  else if (facts.mdnsBindError === 'EADDRINUSE')
+    checks.push(
+      fail(
+        'mdns-port',
+        'Another program holds UDP port 5353 for itself, so mDNS is off.',
+        'Find it with "ss -ulnp sport = :5353" (or lsof, netstat -ano) and end it; rooms are still found by broadcast.',
+      ),
+    );
+  else
+    checks.push(
+      fail('mdns-port', `UDP port 5353 cannot be opened (${facts.mdnsBindError}).`, 'Check security software; rooms are still found by broadcast.'),
+    );
+  if (facts.beaconBindError !== undefined)
+    checks.push(
+      warn(
+        'beacon-port',
+        `UDP port ${facts.beaconPort} cannot be opened (${facts.beaconBindError}).`,
+        'End the program that holds it, or others will not find this machine by broadcast.',
+      ),
+    );
   else checks.push(ok('beacon-port', `UDP port ${facts.beaconPort} is shared.`));
-  if (facts.dataPortsFree < 2) checks.push(warn('data-ports', `Of UDP ports 29798 to 29829 ${facts.dataPortsFree} are free; random ones are used, which a firewall rule may not cover.`, 'Close other games on this machine.'));
+  if (facts.dataPortsFree < 2)
+    checks.push(
+      warn(
+        'data-ports',
+        `Of UDP ports 29798 to 29829 ${facts.dataPortsFree} are free; random ones are used, which a firewall rule may not cover.`,
+        'Close other games on this machine.',
+      ),
+    );
   else checks.push(ok('data-ports', `${facts.dataPortsFree} of ${facts.dataPortsTotal} data ports are free.`));
   return checks;
 }
@@ -137,30 +193,78 @@ function checkOthers(facts: DoctorFacts): Check[] {
     checks.push(
       probe.answered
         ? ok('probe', `${probe.address} answers${probe.pingMs === undefined ? '' : ` in ${probe.pingMs} ms`}.`)
-        : fail('probe', `${probe.address} does not answer.`, 'Is the other player in a room? If so: a firewall there, or a Wi-Fi that keeps its clients apart ("AP isolation", guest network): use another network.'),
+        : fail(
+            'probe',
+            `${probe.address} does not answer.`,
+            'Is the other player in a room? If so: a firewall there, or a Wi-Fi that keeps its clients apart ("AP isolation", guest network): use another network.',
+          ),
     );
   }
-  if (rooms.length > 0) checks.push(ok('rooms', `Rooms found: ${rooms.map((room) => `${room.name} (${room.gameId}) at ${room.address}`).join(', ')}.`));
+  if (rooms.length > 0)
+    checks.push(ok('rooms', `Rooms found: ${rooms.map((room) => `${room.name} (${room.gameId}) at ${room.address}`).join(', ')}.`));
   if (onlyLoopback) return checks;
   if (facts.mdnsHosts > 0) checks.push(ok('neighbours', `${facts.mdnsHosts} other machines were heard by mDNS.`));
-  else if (rooms.some((room) => !room.address.startsWith('127.'))) checks.push(warn('neighbours', 'Rooms answer, but nothing is heard by mDNS: the network filters multicast.', 'Nothing to do: broadcast works. A router setting called IGMP snooping or "multicast to unicast" may be the cause.'));
-  else checks.push(warn('neighbours', 'No other machine was heard.', 'If others are on this network: it may filter multicast or keep its clients apart (guest Wi-Fi, AP isolation). Compare addresses, try a cable, or join by address.'));
+  else if (rooms.some((room) => !room.address.startsWith('127.')))
+    checks.push(
+      warn(
+        'neighbours',
+        'Rooms answer, but nothing is heard by mDNS: the network filters multicast.',
+        'Nothing to do: broadcast works. A router setting called IGMP snooping or "multicast to unicast" may be the cause.',
+      ),
+    );
+  else
+    checks.push(
+      warn(
+        'neighbours',
+        'No other machine was heard.',
+        'If others are on this network: it may filter multicast or keep its clients apart (guest Wi-Fi, AP isolation). Compare addresses, try a cable, or join by address.',
+      ),
+    );
   return checks;
 }
 
 function checkSystem(facts: DoctorFacts): Check[] {
   const checks: Check[] = [];
-  if (Math.abs(facts.clockJumpMs) > 1_000) checks.push(warn('clock', `The clock jumped by ${Math.round(facts.clockJumpMs)} ms while looking: it was set, or the machine slept.`, 'Games go on by themselves; if it happens often, check time synchronisation.'));
+  if (Math.abs(facts.clockJumpMs) > 1_000)
+    checks.push(
+      warn(
+        'clock',
+        `The clock jumped by ${Math.round(facts.clockJumpMs)} ms while looking: it was set, or the machine slept.`,
+        'Games go on by themselves; if it happens often, check time synchronisation.',
+      ),
+    );
   else checks.push(ok('clock', 'The clock is steady.'));
-  if (facts.timerLateMs > 100) checks.push(warn('load', `Timers fire up to ${Math.round(facts.timerLateMs)} ms late: the machine is busy.`, 'Close other programs.'));
-  if (!facts.socketHooked) checks.push(fail('mdns-library', 'This version of multicast-dns does not take our socket, so mDNS is off.', 'Install the versions in the lock file (npm ci).'));
-  checks.push(ok('versions', Object.entries(facts.versions).map(([name, version]) => `${name} ${version}`).join(', ')));
+  if (facts.timerLateMs > 100)
+    checks.push(warn('load', `Timers fire up to ${Math.round(facts.timerLateMs)} ms late: the machine is busy.`, 'Close other programs.'));
+  if (!facts.socketHooked)
+    checks.push(
+      fail(
+        'mdns-library',
+        'This version of multicast-dns does not take our socket, so mDNS is off.',
+        'Install the versions in the lock file (npm ci).',
+      ),
+    );
+  checks.push(
+    ok(
+      'versions',
+      Object.entries(facts.versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ),
+  );
   return checks;
 }
 
 /** Everything worth saying, in reading order. */
 export function diagnose(facts: DoctorFacts): readonly Check[] {
-  return [...checkInterfaces(facts), ...checkRoute(facts), ...facts.interfaces.flatMap((one) => checkInterface(facts, one)), ...checkPorts(facts), ...checkOthers(facts), ...checkSystem(facts)];
+  return [
+    ...checkInterfaces(facts),
+    ...checkRoute(facts),
+    ...facts.interfaces.flatMap((one) => checkInterface(facts, one)),
+    ...checkPorts(facts),
+    ...checkOthers(facts),
+    ...checkSystem(facts),
+  ];
 }
 
 /** 0 when all is well, 1 with warnings, 2 with failures. */

@@ -43,7 +43,12 @@ function bind(port: number, host: string, reuseAddr: boolean): Promise<Socket | 
 }
 
 /** Sends one marked packet and waits for it to come back to `receiver`. */
-async function echo(receiver: Socket, send: (packet: Buffer, done: (error: Error | null) => void) => void, packet: Buffer, mark: Buffer): Promise<{ error: string | undefined; echoed: boolean }> {
+async function echo(
+  receiver: Socket,
+  send: (packet: Buffer, done: (error: Error | null) => void) => void,
+  packet: Buffer,
+  mark: Buffer,
+): Promise<{ error: string | undefined; echoed: boolean }> {
   let error: string | undefined;
   const echoed = await new Promise<boolean>((resolve) => {
     const end = (result: boolean): void => {
@@ -73,7 +78,13 @@ async function echo(receiver: Socket, send: (packet: Buffer, done: (error: Error
 /** An mDNS query for a name that nobody has. */
 function markedQuery(mark: string): Buffer {
   const label = `lanista-${mark}`;
-  return Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.length]), Buffer.from(label), Buffer.from([5]), Buffer.from('local'), Buffer.from([0, 0, 12, 0, 1])]);
+  return Buffer.concat([
+    Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.length]),
+    Buffer.from(label),
+    Buffer.from([5]),
+    Buffer.from('local'),
+    Buffer.from([0, 0, 12, 0, 1]),
+  ]);
 }
 
 async function measure(nic: LanInterface, mdns: Socket | string, broadcast: Socket | string): Promise<InterfaceFacts> {
@@ -153,7 +164,10 @@ function defaultRoute(): string | undefined {
 function versions(): Record<string, string> {
   const out: Record<string, string> = { node: process.versions.node, system: `${process.platform} ${process.arch}` };
   const require = createRequire(import.meta.url);
-  for (const [name, at] of [['lanista', '../../../package.json'], ['bonjour-service', 'bonjour-service/package.json']] as const) {
+  for (const [name, at] of [
+    ['lanista', '../../../package.json'],
+    ['bonjour-service', 'bonjour-service/package.json'],
+  ] as const) {
     try {
       out[name] = String((require(at) as { version?: unknown }).version);
     } catch {
@@ -206,7 +220,11 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
 
   // A service-type query makes every mDNS responder in the subnet speak.
   if (typeof mdns !== 'string') {
-    const query = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...['_services', '_dns-sd', '_udp', 'local'].map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)])), Buffer.from([0, 0, 12, 0, 1])]);
+    const query = Buffer.concat([
+      Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+      ...['_services', '_dns-sd', '_udp', 'local'].map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)])),
+      Buffer.from([0, 0, 12, 0, 1]),
+    ]);
     for (const nic of nics) {
       try {
         mdns.setMulticastInterface(nic.address);
@@ -238,11 +256,14 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
     platform: process.platform,
     nodePath: process.execPath,
     interfaces,
-    onlyIpv6: nics.length === 0 && Object.values(networkInterfaces()).some((infos) => infos?.some((info) => !info.internal && info.family === 'IPv6')),
+    onlyIpv6:
+      nics.length === 0 && Object.values(networkInterfaces()).some((infos) => infos?.some((info) => !info.internal && info.family === 'IPv6')),
     isWsl: process.platform === 'linux' && /microsoft/i.test(readText('/proc/version')),
     isContainer: existsSync('/.dockerenv') || existsSync('/run/.containerenv'),
     defaultRoute: route,
-    defaultRouteIsVirtual: route !== undefined && (/^(utun|tun|tap|wg|ppp|tailscale|zt|nordlynx|ipsec)/i.test(route) || all.some((nic) => nic.name === route && nic.kind === 'virtual')),
+    defaultRouteIsVirtual:
+      route !== undefined &&
+      (/^(utun|tun|tap|wg|ppp|tailscale|zt|nordlynx|ipsec)/i.test(route) || all.some((nic) => nic.name === route && nic.kind === 'virtual')),
     mdnsBindError: typeof mdns === 'string' ? mdns : undefined,
     beaconPort: BEACON_PORT,
     beaconBindError: typeof beacon === 'string' ? beacon : undefined,

@@ -63,10 +63,21 @@ function line(check: Check): string {
   return check.fix === '' ? `${mark}  ${check.what}` : `${mark}  ${check.what}\n      -> ${check.fix}`;
 }
 
-async function doctor(options: { interface: readonly string[]; json?: boolean; probe?: { host: string; port: number }; listen?: number }): Promise<void> {
-  const facts = await examine({ interfaces: options.interface, probe: options.probe, ...(options.listen === undefined ? {} : { listenMs: options.listen * 1_000 }) });
+async function doctor(options: {
+  interface: readonly string[];
+  json?: boolean;
+  probe?: { host: string; port: number };
+  listen?: number;
+}): Promise<void> {
+  const facts = await examine({
+    interfaces: options.interface,
+    probe: options.probe,
+    ...(options.listen === undefined ? {} : { listenMs: options.listen * 1_000 }),
+  });
   const checks = diagnose(facts);
-  process.stdout.write(options.json === true ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, undefined, 2)}\n` : `${checks.map(line).join('\n')}\n`);
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, undefined, 2)}\n` : `${checks.map(line).join('\n')}\n`,
+  );
   process.exitCode = exitCode(checks);
 }
 

@@ -19,10 +19,28 @@ import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomFacts } from '../../mesh/mesh-types.ts';
 import type { DiscoverySource, DiscoveryState, GameFacts, LocalTime, RoomListing } from '../../port/lan-port.ts';
 import type { CryptoProvider } from '../../secure/provider.ts';
-import { KIND_HERE, KIND_WHO, NONCE_BYTES, ROOM_TAG_BYTES, decodeHere, decodeWho, encodeHere, encodeWho, type HereFacts } from '../../wire/datagram.ts';
+import {
+  KIND_HERE,
+  KIND_WHO,
+  NONCE_BYTES,
+  ROOM_TAG_BYTES,
+  decodeHere,
+  decodeWho,
+  encodeHere,
+  encodeWho,
+  type HereFacts,
+} from '../../wire/datagram.ts';
 import type { Udp } from '../udp.ts';
 import { Beacon } from './beacon.ts';
-import { BEACON_LADDER_MS, BEACON_QUIET_MS, BEACON_SLOW_MS, HERE_MAX_SOURCES, HERE_SOURCE_BURST, HERE_SOURCE_PER_S, LOCAL_POLL_MS } from './bounds.ts';
+import {
+  BEACON_LADDER_MS,
+  BEACON_QUIET_MS,
+  BEACON_SLOW_MS,
+  HERE_MAX_SOURCES,
+  HERE_SOURCE_BURST,
+  HERE_SOURCE_PER_S,
+  LOCAL_POLL_MS,
+} from './bounds.ts';
 import { CandidateTable } from './candidates.ts';
 import { InterfaceWatch, type InterfaceReader } from './interfaces.ts';
 import type { KnownPeers } from './known-peers.ts';
@@ -165,7 +183,8 @@ export class Discovery {
   }
 
   state(): DiscoveryState {
-    if (this.interfaces.list.length === 0) return { level: 'unavailable', reasons: ['No network interface is up: only players on this machine are found.'] };
+    if (this.interfaces.list.length === 0)
+      return { level: 'unavailable', reasons: ['No network interface is up: only players on this machine are found.'] };
     const failing = this.#options.udp.sendErrors;
     const reasons = [...(this.mdns?.socket.reasons() ?? []), ...(this.#beacon?.reasons() ?? []), ...(this.#local?.reasons() ?? [])];
     if ((failing.get('EPERM') ?? 0) > 0) reasons.push('Sending by UDP is refused at times: a local firewall or a VPN kill switch blocks it.');
@@ -236,10 +255,13 @@ export class Discovery {
     const reply = Uint8Array.from(encodeHere({ nonce: who.nonce, facts }));
     if (!broadcast || facts.players <= 8) return udp.send('join', host, port, reply);
     // Many members hear one broadcast: spread out, their answers do not collide on the air.
-    const timer = setTimeout(() => {
-      this.#delayed.delete(timer);
-      udp.send('join', host, port, reply);
-    }, 20 + rng.int(60));
+    const timer = setTimeout(
+      () => {
+        this.#delayed.delete(timer);
+        udp.send('join', host, port, reply);
+      },
+      20 + rng.int(60),
+    );
     this.#delayed.add(timer);
   }
 
@@ -348,7 +370,14 @@ export class Discovery {
   #reschedule(): void {
     if (this.#closed) return;
     const rooms = this.#watchers.size > 0 ? this.rooms.nextAt() : Number.POSITIVE_INFINITY;
-    const next = Math.min(this.interfaces.nextAt, this.#localAt, this.#beaconAt, this.mdns?.nextAt ?? Number.POSITIVE_INFINITY, this.candidates.nextAt(), rooms);
+    const next = Math.min(
+      this.interfaces.nextAt,
+      this.#localAt,
+      this.#beaconAt,
+      this.mdns?.nextAt ?? Number.POSITIVE_INFINITY,
+      this.candidates.nextAt(),
+      rooms,
+    );
     this.#options.time.schedule(next, () => this.#run());
   }
 

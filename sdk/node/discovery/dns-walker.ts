@@ -202,7 +202,18 @@ export function encodeResponse(answers: readonly OutRecord[], extras: readonly O
     const size = record.data.length;
     parts.push(
       encodeName(record.name),
-      Uint8Array.of(0, record.type, record.flush ? 0x80 : 0, 1, record.ttlS >>> 24, record.ttlS >>> 16, record.ttlS >>> 8, record.ttlS, size >>> 8, size),
+      Uint8Array.of(
+        0,
+        record.type,
+        record.flush ? 0x80 : 0,
+        1,
+        record.ttlS >>> 24,
+        record.ttlS >>> 16,
+        record.ttlS >>> 8,
+        record.ttlS,
+        size >>> 8,
+        size,
+      ),
       record.data,
     );
   }

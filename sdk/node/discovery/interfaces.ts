@@ -84,7 +84,7 @@ export function scanInterfaces(read: InterfaceReader, only: readonly string[] = 
 export function isOnLink(host: string, nic: LanInterface): boolean {
   const a = parseIpv4(host);
   const mask = parseIpv4(nic.netmask)!;
-  return a !== undefined && ((a & mask) >>> 0) === ((parseIpv4(nic.address)! & mask) >>> 0);
+  return a !== undefined && (a & mask) >>> 0 === (parseIpv4(nic.address)! & mask) >>> 0;
 }
 
 export type InterfaceChange = 'changed' | 'woke';

@@ -24,7 +24,8 @@ export class KnownPeers {
       for (const item of value.slice(0, MAX_KNOWN_PEERS)) {
         const [host, portText] = String(item).split(':');
         const port = Number(portText);
-        if (host !== undefined && parseIpv4(host) !== undefined && Number.isInteger(port) && port > 0 && port <= 65_535) this.#list.push({ host, port });
+        if (host !== undefined && parseIpv4(host) !== undefined && Number.isInteger(port) && port > 0 && port <= 65_535)
+          this.#list.push({ host, port });
       }
     } catch {
       // None yet, or unreadable: the other sources do without.

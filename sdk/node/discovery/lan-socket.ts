@@ -17,7 +17,19 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { EventEmitter } from 'node:events';
 
 import type { Rng } from '../../base/rng.ts';
-import { MDNS_GROUP, MDNS_MAX_NAMES, MDNS_MAX_QUEUE, MDNS_PORT, MDNS_QUERY_BYTES, MDNS_REBIND_MS, MDNS_RESPONSE_GAP_MS, MDNS_SOURCE_BURST, MDNS_SOURCE_PER_S, MDNS_TTL_S, MDNS_MAX_SOURCES } from './bounds.ts';
+import {
+  MDNS_GROUP,
+  MDNS_MAX_NAMES,
+  MDNS_MAX_QUEUE,
+  MDNS_PORT,
+  MDNS_QUERY_BYTES,
+  MDNS_REBIND_MS,
+  MDNS_RESPONSE_GAP_MS,
+  MDNS_SOURCE_BURST,
+  MDNS_SOURCE_PER_S,
+  MDNS_TTL_S,
+  MDNS_MAX_SOURCES,
+} from './bounds.ts';
 import { DNS_TYPE, encodeName, encodeResponse, walkDns, withKnownAnswers, type DnsPacket, type DnsRecord, type OutRecord } from './dns-walker.ts';
 import { isOnLink, parseIpv4, type LanInterface } from './interfaces.ts';
 import { SourceRates } from './source-rates.ts';
@@ -181,7 +193,10 @@ export class LanSocket extends EventEmitter {
     const socket = createSocket({ type: 'udp4', reuseAddr: true });
     const refuse = (error: NodeJS.ErrnoException): void => {
       socket.close();
-      const holder = error.code === 'EADDRINUSE' ? 'another program holds UDP port 5353 for itself' : `UDP port 5353 cannot be opened (${error.code ?? error.message})`;
+      const holder =
+        error.code === 'EADDRINUSE'
+          ? 'another program holds UDP port 5353 for itself'
+          : `UDP port 5353 cannot be opened (${error.code ?? error.message})`;
       this.#bindFailure = `mDNS is off: ${holder}; the search goes on by broadcast.`;
       this.#options.onState();
       // The library is told that all is well: it has no path for this but a crash.
@@ -318,7 +333,13 @@ export class LanSocket extends EventEmitter {
       if (type === DNS_TYPE.PTR) out.push({ name, type, ttlS, flush: false, data: encodeName(record.target) });
       else if (type === DNS_TYPE.TXT) out.push({ name, type, ttlS, flush: true, data: bytes.slice(record.dataStart, record.dataEnd) });
       else if (type === DNS_TYPE.SRV) {
-        out.push({ name, type, ttlS, flush: true, data: Buffer.concat([bytes.slice(record.dataStart, record.dataStart + 6), encodeName(record.target)]) });
+        out.push({
+          name,
+          type,
+          ttlS,
+          flush: true,
+          data: Buffer.concat([bytes.slice(record.dataStart, record.dataStart + 6), encodeName(record.target)]),
+        });
       }
     }
     return out;

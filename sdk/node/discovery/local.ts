@@ -52,7 +52,8 @@ export class LocalRegistry {
       mkdirSync(directory, { mode: 0o700, recursive: true });
       const stat = lstatSync(directory);
       const { uid } = userInfo();
-      if (!stat.isDirectory() || (uid >= 0 && stat.uid !== uid)) this.#failure = `Players on this machine are not found: ${directory} belongs to somebody else.`;
+      if (!stat.isDirectory() || (uid >= 0 && stat.uid !== uid))
+        this.#failure = `Players on this machine are not found: ${directory} belongs to somebody else.`;
     } catch (error) {
       this.#failure = `Players on this machine are not found: ${directory} cannot be used (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
     }

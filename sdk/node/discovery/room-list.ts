@@ -155,7 +155,9 @@ export class RoomList {
   takeChange(): readonly RoomListing[] | undefined {
     if (!this.#changed) return undefined;
     this.#changed = false;
-    this.#listings = [...this.#rooms.values()].map((room) => this.#listing(room)).sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
+    this.#listings = [...this.#rooms.values()]
+      .map((room) => this.#listing(room))
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
     return this.#listings;
   }
 
@@ -197,5 +199,12 @@ export class RoomList {
 }
 
 function sameFacts(a: HereFacts, b: HereFacts): boolean {
-  return a.name === b.name && a.players === b.players && a.max === b.max && a.locked === b.locked && a.version === b.version && a.schemaHash === b.schemaHash;
+  return (
+    a.name === b.name &&
+    a.players === b.players &&
+    a.max === b.max &&
+    a.locked === b.locked &&
+    a.version === b.version &&
+    a.schemaHash === b.schemaHash
+  );
 }

@@ -34,7 +34,10 @@ interface Versioned {
 }
 
 /** Why a room cannot be joined, or undefined when it can. */
-export function whyIncompatible(ours: Versioned, theirs: { readonly gameId: string; readonly version: number; readonly schemaHash: number }): string | undefined {
+export function whyIncompatible(
+  ours: Versioned,
+  theirs: { readonly gameId: string; readonly version: number; readonly schemaHash: number },
+): string | undefined {
   if (theirs.gameId !== ours.id) return `plays ${theirs.gameId}, you play ${ours.id}`;
   if (theirs.version !== ours.version) return `runs version ${theirs.version}, you run version ${ours.version}`;
   if (theirs.schemaHash !== ours.schemaHash) return `runs another build of version ${ours.version}`;

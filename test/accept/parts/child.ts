@@ -3,7 +3,9 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export function start(...args: readonly (string | number)[]): ChildProcess {
-  return fork(fileURLToPath(new URL('./flood-child.ts', import.meta.url)), args.map(String), { execArgv: ['--conditions=@lanista/source', '--import', 'tsx'] });
+  return fork(fileURLToPath(new URL('./flood-child.ts', import.meta.url)), args.map(String), {
+    execArgv: ['--conditions=@lanista/source', '--import', 'tsx'],
+  });
 }
 
 /** The child's next message; rejects when it ends or stays silent. */
@@ -28,4 +30,5 @@ export async function stopFlood(child: ChildProcess): Promise<{ sent: number; pe
   return answer;
 }
 
-export const percentile = (sorted: readonly number[], ratio: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * ratio))] ?? NaN;
+export const percentile = (sorted: readonly number[], ratio: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * ratio))] ?? NaN;

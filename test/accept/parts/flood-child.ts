@@ -23,7 +23,13 @@ else await stream();
 async function flood(): Promise<void> {
   const crypto = await loadCrypto();
   const socket = createSocket('udp4');
-  const init = encodeInit({ cid: 1, nonce: new Uint8Array(8), cookie: crypto.randomBytes(20), roomTag: roomTagOf(crypto, ROOM), noise: crypto.randomBytes(96) }).slice();
+  const init = encodeInit({
+    cid: 1,
+    nonce: new Uint8Array(8),
+    cookie: crypto.randomBytes(20),
+    roomTag: roomTagOf(crypto, ROOM),
+    noise: crypto.randomBytes(96),
+  }).slice();
   socket.connect(port, '127.0.0.1');
   await new Promise((resolve) => socket.once('connect', resolve));
   socket.on('error', () => {});

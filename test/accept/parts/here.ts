@@ -7,8 +7,16 @@ const nonce = new Uint8Array(8);
 const here = encodeHere({
   nonce,
   facts: {
-    roomId: 'f'.repeat(32) as RoomId, name: 'n'.repeat(MAX_ROOM_NAME_BYTES), players: 255, max: 255, locked: true, gameId: 'g'.repeat(MAX_GAME_ID_BYTES),
-    version: 0xffff, schemaHash: 0xffff_ffff, peer: 'a'.repeat(16) as PeerId, joinPort: 65_535,
+    roomId: 'f'.repeat(32) as RoomId,
+    name: 'n'.repeat(MAX_ROOM_NAME_BYTES),
+    players: 255,
+    max: 255,
+    locked: true,
+    gameId: 'g'.repeat(MAX_GAME_ID_BYTES),
+    version: 0xffff,
+    schemaHash: 0xffff_ffff,
+    peer: 'a'.repeat(16) as PeerId,
+    joinPort: 65_535,
     members: Array.from({ length: MAX_HERE_MEMBERS }, () => ({ host: '255.255.255.255', port: 65_535 })),
   },
 }).length;

@@ -71,7 +71,8 @@ const frames = (write: (w: FrameWriter) => void): Uint8Array => {
 };
 const u16 = (value: number): readonly number[] => [value >>> 8, value & 255];
 const u32 = (value: number): readonly number[] => [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
-const fragment = (id: number, index: number, count: number, length: number, body: Uint8Array): Uint8Array => cat(b(0x48, ...u32(id), ...u16(index), ...u16(count), ...u32(length)), body);
+const fragment = (id: number, index: number, count: number, length: number, body: Uint8Array): Uint8Array =>
+  cat(b(0x48, ...u32(id), ...u16(index), ...u16(count), ...u32(length)), body);
 
 const SESSIONS: Readonly<Record<string, Uint8Array>> = {
   'packet empty': b(),
@@ -163,6 +164,7 @@ const OTHERS: readonly Hostile[] = [
   { name: 'dns 700 questions that all point at one long name', at: 'dns', bytes: dns([700, 0, 0, 0], repeat(700, b(0xc0, 12, 0, 12, 0, 1))) },
 ];
 
-const at = (where: Hostile['at'], table: Readonly<Record<string, Uint8Array>>): Hostile[] => Object.entries(table).map(([name, bytes]) => ({ name, at: where, bytes }));
+const at = (where: Hostile['at'], table: Readonly<Record<string, Uint8Array>>): Hostile[] =>
+  Object.entries(table).map(([name, bytes]) => ({ name, at: where, bytes }));
 
 export const CORPUS: readonly Hostile[] = [...at('payload', PAYLOADS), ...at('session', SESSIONS), ...at('join', JOINS), ...OTHERS];

@@ -21,7 +21,8 @@ export interface Sent {
 /** Takes everything an endpoint has to say. */
 export function drain(now: number, endpoint: Endpoint, events: EndpointEvent[] = []): Sent[] {
   const out: Sent[] = [];
-  for (let t = endpoint.pollTransmit(now); t !== undefined; t = endpoint.pollTransmit(now)) out.push({ socket: t.socket, host: t.host, port: t.port, bytes: t.bytes.slice() });
+  for (let t = endpoint.pollTransmit(now); t !== undefined; t = endpoint.pollTransmit(now))
+    out.push({ socket: t.socket, host: t.host, port: t.port, bytes: t.bytes.slice() });
   for (let e = endpoint.pollEvent(); e !== undefined; e = endpoint.pollEvent()) events.push(e);
   endpoint.pollTimeout();
   return out;

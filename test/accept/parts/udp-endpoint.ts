@@ -26,7 +26,15 @@ export async function openUdpEndpoint(crypto: CryptoProvider, seed: number, onEv
       pump();
     },
   });
-  const made = (endpoint = new Endpoint({ crypto, rng: createRng(seed), identity: crypto.generateKeyPair(), roomId: ROOM, joinPort: udp.joinPort, sessionPort: udp.sessionPort, prologue: PROLOGUE }));
+  const made = (endpoint = new Endpoint({
+    crypto,
+    rng: createRng(seed),
+    identity: crypto.generateKeyPair(),
+    roomId: ROOM,
+    joinPort: udp.joinPort,
+    sessionPort: udp.sessionPort,
+    prologue: PROLOGUE,
+  }));
   made.setDoor({ open: true, code: undefined, roomKey: undefined });
   let armedAt = Infinity;
   function pump(): void {
@@ -38,11 +46,14 @@ export async function openUdpEndpoint(crypto: CryptoProvider, seed: number, onEv
     if (at >= armedAt) return;
     clearTimeout(timer);
     armedAt = at;
-    timer = setTimeout(() => {
-      armedAt = Infinity;
-      made.handleTimeout(now());
-      pump();
-    }, Math.max(1, at - t0));
+    timer = setTimeout(
+      () => {
+        armedAt = Infinity;
+        made.handleTimeout(now());
+        pump();
+      },
+      Math.max(1, at - t0),
+    );
   }
   return {
     endpoint: made,
