@@ -8,8 +8,3 @@
 export function assert(condition: unknown, claim: string): asserts condition {
   if (!condition) throw new Error(`lanista: broken invariant: ${claim}`);
 }
-
-/** Closes a `switch` over a union: the compiler refuses a missing case, the runtime names it. */
-export function unreachable(value: never): never {
-  throw new Error(`lanista: unreachable case ${String(value)}`);
-}

@@ -20,8 +20,5 @@ export type Slot = Brand<number, 'Slot'>;
 /** One fixed simulation step, counted from the start of shared time. */
 export type Tick = Brand<number, 'Tick'>;
 
-/** Packet sequence number of one direction of one link. Never wraps, never reused. */
-export type Seq = Brand<number, 'Seq'>;
-
 /** Names one entity in a room for the room's life: `origin (u32) * 2^20 + counter`. */
 export type EntityId = Brand<number, 'EntityId'>;

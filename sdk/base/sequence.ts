@@ -7,13 +7,3 @@
 export function distance16(a: number, b: number): number {
   return ((a - b) << 16) >> 16;
 }
-
-/** True when `a` is strictly newer than `b`. */
-export function isNewer16(a: number, b: number): boolean {
-  return distance16(a, b) > 0;
-}
-
-/** The sequence number after `a`. */
-export function next16(a: number): number {
-  return (a + 1) & 0xffff;
-}

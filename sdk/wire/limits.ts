@@ -219,13 +219,6 @@ export const MAX_STATE_PARTS = 120;
 /** Entities one room may hold: bounds what a hostile peer makes us keep. */
 export const MAX_ENTITIES = 8_192;
 
-/** How often a member tells whom it hears (ms), and the least time between two tellings. */
-export const HEARTBEAT_MS = 150;
-export const HEARTBEAT_MIN_MS = 25;
-
-/** How long a member must be unreachable before the host calls it away, or the others elect (ms). */
-export const UNREACHABLE_MS = 200;
-
 /** A member tells who it hears this often (ms). Six lost in a row make it look gone, so not slower than keep-alives. */
 export const BEAT_MS = 100;
 
@@ -287,10 +280,6 @@ export const MAX_RELAY_HOPS = 4;
 
 /** Relayed datagrams of which only a part has come, for all origins together. */
 export const MAX_RELAY_PARTIALS = 64;
-
-/** A relayed link tries its direct path this often (ms): at first and at most. */
-export const PROBE_MS = 1_000;
-export const PROBE_MAX_MS = 8_000;
 
 /** Messages and bytes kept for one peer that is seated but not yet linked, or linked but not yet seated. */
 export const MAX_EARLY_MESSAGES = 256;

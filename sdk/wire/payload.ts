@@ -171,11 +171,6 @@ export function decodePayload(bytes: Uint8Array): PayloadValue | undefined {
   }
 }
 
-/** Like `decodePayload`, for callers that count drops by reason. */
-export function explainPayload(bytes: Uint8Array): PayloadFault {
-  return scanPayload(bytes) ?? 'decoder';
-}
-
 /**
  * Encodes plain data. Throws `LanError` `bad-value` when a receiver would refuse the result: a `Date`, a
  * `Map`, a `BigInt`, `undefined`, a string that is too long, nesting that is too deep.

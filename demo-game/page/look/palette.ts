@@ -1,9 +1,6 @@
 /** The colours of the game, as numbers for Phaser and as CSS for the page, and a pattern for each paint. */
 
 export const ink = 0x0b0d1a;
-export const panel = 0x14172b;
-export const paper = 0xf4f6ff;
-export const muted = 0x9fb3c8;
 
 /** Index 1 to 8 are the paints; 0 is bare floor. */
 export const paints = [0x14172b, 0xff4d6d, 0x4cc9f0, 0xffd166, 0x06d6a0, 0xb388ff, 0xff9f1c, 0xf76cc6, 0x90e05a] as const;
