@@ -7,7 +7,7 @@ import { roomTagOf } from './parts/insider.ts';
 import { drain } from './parts/insider.ts';
 import { JOIN_PORT, ROOM, Rig } from '../link-rig.ts';
 import { createVictim } from './parts/victim.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResult> {
   const packets = small ? 50_000 : 1_000_000;

@@ -13,7 +13,7 @@ import { decodeMessage } from '../../sdk/mesh/messages.ts';
 import { decodeHere, decodeWho } from '../../sdk/wire/datagram.ts';
 import { FrameWriter } from '../../sdk/wire/frame.ts';
 import { decodePayload, encodePayload } from '../../sdk/wire/payload.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 const ROUNDS = 7;
 const HONEST = encodePayload({ a: [1, -2, 'x'], b: true });

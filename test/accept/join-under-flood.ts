@@ -2,7 +2,7 @@
 import { loadCrypto } from '../../sdk/node/crypto.ts';
 import { percentile, start, stopFlood, told } from './parts/child.ts';
 import { openUdpEndpoint } from './parts/udp-endpoint.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResult> {
   const joins = small ? 40 : 200;

@@ -6,7 +6,7 @@ import type { CryptoProvider, KeyPair } from '../../sdk/secure/provider.ts';
 import { swarmOptions } from '../../sdk/testing/netem.ts';
 import { NonceRegistry, createSimCrypto } from '../../sdk/testing/sim-crypto.ts';
 import { JOIN_PORT, ROOM, Rig, SESSION_PORT, linkOf, type Node } from '../link-rig.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 /** One in so many seeds runs past the age at which keys are replaced. */
 const REKEY_EVERY = 16;

@@ -10,7 +10,7 @@ import { FrameWriter } from '../../sdk/wire/frame.ts';
 import { SKIP_SEQ_MAX } from '../../sdk/wire/limits.ts';
 import { Insider } from './parts/insider.ts';
 import { PROLOGUE, ROOM, createVictim } from './parts/victim.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 /** The sum of both random skips may lie between the first packet and the second skip. */
 const MOST_PACKETS = SKIP_SEQ_MAX + 16;

@@ -10,7 +10,7 @@ import { MAX_HELD_BYTES, MAX_HELD_BYTES_PER_PEER, MAX_MESSAGE_BYTES } from '../.
 import { Rig } from '../link-rig.ts';
 import { Insider, drain } from './parts/insider.ts';
 import { PROLOGUE, ROOM, createVictim } from './parts/victim.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 const MEMBERS = 31;
 const GOODPUT_MS = 3_000;

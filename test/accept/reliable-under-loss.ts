@@ -1,7 +1,7 @@
 /** Reliable messages on a network that loses, doubles, reorders and delays: none lost, none twice, none out of order. */
 import { performance } from 'node:perf_hooks';
 import { Rig } from '../link-rig.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 const WALL_MS = 300_000;
 

@@ -3,7 +3,7 @@ import { createRng } from '../../sdk/base/rng.ts';
 import { loadCrypto } from '../../sdk/node/crypto.ts';
 import { MAX_SEQ, Session } from '../../sdk/secure/session.ts';
 import { REPLAY_WINDOW_PACKETS } from '../../sdk/wire/limits.ts';
-import type { AcceptOptions, AcceptResult } from './run.ts';
+import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 /** How far the random network holds packets back; past it, the window may say "stale". */
 const SPREAD = 600;
