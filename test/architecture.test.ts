@@ -39,7 +39,7 @@ const mayName: Readonly<Record<string, readonly string[]>> = {
 /** The only packages each layer may import; layers that are not listed import none. */
 const mayUse: Readonly<Record<string, readonly string[]>> = {
   wire: ['msgpackr', 'msgpackr/index-no-eval'],
-  node: ['bonjour-service', 'multicast-dns', 'ws', 'commander', 'open', 'libsodium-wrappers', 'sodium-native'],
+  node: ['bonjour-service', 'multicast-dns', 'ws', 'commander', 'open', 'qrcode', 'libsodium-wrappers', 'sodium-native'],
   phaser: ['phaser'],
   vite: ['vite'],
 };
@@ -186,13 +186,9 @@ describe('bundles', () => {
 describe('files', () => {
   const all = [...sdk, ...demo, ...tests];
 
-  // One state machine each, whose parts (acks, windows, MTU, path, timers, handshakes) are files already;
-  // what is left shares its fields. They may shrink; they must not grow.
-  const granted: Readonly<Record<string, number>> = { 'sdk/link/link.ts': 670, 'sdk/link/endpoint.ts': 685 };
-
   it('are at most 500 lines', () => {
     const long = all
-      .filter(({ path, text }) => text.split('\n').length > (granted[path] ?? 501))
+      .filter(({ text }) => text.split('\n').length > 501)
       .map(({ path, text }) => `${path}: ${text.split('\n').length} lines; split it by what it holds`);
     expect(long).toEqual([]);
   });

@@ -1,0 +1,188 @@
+/**
+ * The asking side of handshakes: every attempt of ours to connect, its answers and its repeats. The states of
+ * one attempt are drawn in `attempt.ts`.
+ */
+import type { PeerId } from '../base/brand.ts';
+import { equalBytes } from '../base/bytes.ts';
+import { LanError } from '../base/errors.ts';
+import { InitiatorHandshake } from '../secure/handshake.ts';
+import { Session } from '../secure/session.ts';
+import { NONCE_BYTES, decodeCookie, decodeResp, encodeFin, encodeHello, encodeInit } from '../wire/datagram.ts';
+import { MAX_ATTEMPTS } from '../wire/limits.ts';
+import { Attempt } from './attempt.ts';
+import type { Address, AttemptId, ConnectFailure, DoorMode } from './endpoint-types.ts';
+import type { Premises } from './premises.ts';
+
+/** For so long the side with the lower nonce does not answer an INIT that crossed its own (ms). */
+const CROSSING_MS = 300;
+/** For so long the other side waits with its own handshake (ms). */
+const PARK_MS = 1_000;
+/** RESPs that fail to verify before an attempt gives up: one may be forged, three are another game. */
+const MAX_RESTARTS = 2;
+
+export class Attempts {
+  readonly #premises: Premises;
+  readonly #self: PeerId;
+  readonly #byId = new Map<AttemptId, Attempt>();
+  readonly #byCid = new Map<number, Attempt>();
+  #nextId = 1;
+
+  constructor(premises: Premises, self: PeerId) {
+    this.#premises = premises;
+    this.#self = self;
+    premises.cidHolders.push(this);
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  hasCid(cid: number): boolean {
+    return this.#byCid.has(cid);
+  }
+
+  /** The attempt that waits for a sealed packet under this connection id. */
+  awaiting(cid: number): Attempt | undefined {
+    const attempt = this.#byCid.get(cid);
+    return attempt?.state.type === 'fin' ? attempt : undefined;
+  }
+
+  connect(now: number, address: Address, door: { readonly mode: DoorMode; readonly code?: string }, expect: PeerId | undefined): AttemptId {
+    if (door.mode === 'code' && door.code === undefined) throw new LanError('bad-argument', 'Connecting with a code needs the code.');
+    const premises = this.#premises;
+    const id = this.#nextId++ as AttemptId;
+    if (this.#byId.size >= MAX_ATTEMPTS || (door.mode === 'member' && premises.door.roomKey === undefined)) {
+      premises.tell({ type: 'failed', attempt: id, reason: this.#byId.size >= MAX_ATTEMPTS ? 'busy' : 'aborted' });
+      return id;
+    }
+    const nonce = premises.options.crypto.randomBytes(NONCE_BYTES);
+    const attempt = new Attempt(now, id, { host: address.host, port: address.port }, door.mode, door.code, expect, nonce, this.#hello(nonce));
+    this.#byId.set(id, attempt);
+    return id;
+  }
+
+  handleCookie(now: number, bytes: Uint8Array): void {
+    const premises = this.#premises;
+    const message = decodeCookie(bytes);
+    if (message === undefined) return premises.drops.count('malformed');
+    for (const attempt of this.#byId.values()) {
+      if (attempt.state.type !== 'hello' || !equalBytes(attempt.nonce, message.nonce)) continue;
+      const cid = premises.newCid();
+      const context = premises.handshakeContext(cid, message.cookie);
+      const handshake = new InitiatorHandshake(context, attempt.mode, { code: attempt.code, roomKey: premises.door.roomKey });
+      const init = { cid, nonce: attempt.nonce, cookie: message.cookie, roomTag: premises.roomTag, noise: handshake.message1 };
+      this.#byCid.set(cid, attempt);
+      attempt.enter(now, { type: 'init', cid, handshake }, encodeInit(init).slice());
+      return;
+    }
+    premises.drops.count('unexpected');
+  }
+
+  handleResp(now: number, bytes: Uint8Array): void {
+    const { drops, options } = this.#premises;
+    const resp = decodeResp(bytes);
+    if (resp === undefined) return drops.count('malformed');
+    const attempt = this.#byCid.get(resp.cid);
+    if (attempt === undefined || attempt.state.type !== 'init') return drops.count('unexpected');
+    const { cid, handshake } = attempt.state;
+    const result = handshake.handleMessage2(resp.noise);
+    if (result === undefined) {
+      drops.count('handshake');
+      // The Noise state is spent. A forged RESP must not end the attempt, another game's should.
+      if (attempt.restarts < MAX_RESTARTS) this.#restart(now, attempt);
+      else this.fail(attempt, 'incompatible');
+      return;
+    }
+    const { far, keys } = result;
+    if (far.peer === this.#self) return this.fail(attempt, 'self');
+    if (attempt.expect !== undefined && attempt.expect !== far.peer) return this.fail(attempt, 'incompatible');
+    const session = new Session({ crypto: options.crypto, sendKey: keys.send, receiveKey: keys.receive, remoteCid: resp.senderCid, now });
+    const fin = encodeFin({ cid: resp.senderCid, noise: result.message3 }).slice();
+    attempt.enter(now, { type: 'fin', cid, since: now, session, far }, fin);
+  }
+
+  /** @param isLinked whether a peer has a link already, which makes waiting for its answer needless. */
+  handleTimeout(now: number, isLinked: (peer: PeerId) => boolean): void {
+    for (const attempt of this.#byId.values()) {
+      if (now >= attempt.deadline) this.fail(attempt, 'timeout');
+      else if (attempt.isUnheard(now)) {
+        if (attempt.state.type === 'fin' && isLinked(attempt.state.far.peer)) this.fail(attempt, 'aborted');
+        else if (attempt.mode === 'code') this.fail(attempt, 'wrong-code');
+        else this.#restart(now, attempt);
+      }
+    }
+  }
+
+  handleStall(lateMs: number): void {
+    for (const attempt of this.#byId.values()) attempt.deadline += lateMs;
+  }
+
+  /** The attempt whose datagram is due, marked as sent. */
+  pollDue(now: number): Attempt | undefined {
+    for (const attempt of this.#byId.values()) {
+      if (attempt.nextAt > now) continue;
+      attempt.onSent(now, this.#premises.options.rng);
+      return attempt;
+    }
+    return undefined;
+  }
+
+  wakeAt(): number {
+    let at = Infinity;
+    for (const attempt of this.#byId.values()) at = Math.min(at, attempt.wakeAt);
+    return at;
+  }
+
+  /**
+   * Both sides opened at once. The one with the higher nonce lets its own handshake rest and answers; the
+   * other one expects that and stays silent for a moment. True when this INIT is not to be answered.
+   */
+  crosses(now: number, host: string, port: number, nonce: Uint8Array): boolean {
+    for (const attempt of this.#byId.values()) {
+      if (attempt.state.type === 'fin' || attempt.address.port !== port || attempt.address.host !== host) continue;
+      if (isLower(attempt.nonce, nonce)) return now - attempt.startedAt < CROSSING_MS;
+      attempt.park(now + PARK_MS);
+    }
+    return false;
+  }
+
+  /**
+   * An attempt of ours that a link opened by the other side makes needless. Not one that has sent FIN: its
+   * session may already stand on the other side, and only the rule for twins picks the same one there.
+   */
+  neededNoMore(peer: PeerId, host: string, port: number): Attempt | undefined {
+    for (const attempt of this.#byId.values()) {
+      if (attempt.state.type === 'fin') continue;
+      if (attempt.expect === peer) return attempt;
+      if (attempt.address.host === host && attempt.address.port === port) return attempt;
+    }
+    return undefined;
+  }
+
+  forget(attempt: Attempt): void {
+    this.#byId.delete(attempt.id);
+    if (attempt.cid !== undefined) this.#byCid.delete(attempt.cid);
+  }
+
+  fail(attempt: Attempt, reason: ConnectFailure): void {
+    this.forget(attempt);
+    this.#premises.tell({ type: 'failed', attempt: attempt.id, reason });
+  }
+
+  /** Back to the start of an attempt, with everything fresh; its deadline stays. */
+  #restart(now: number, attempt: Attempt): void {
+    attempt.restarts++;
+    if (attempt.cid !== undefined) this.#byCid.delete(attempt.cid);
+    attempt.nonce = this.#premises.options.crypto.randomBytes(NONCE_BYTES);
+    attempt.enter(now, { type: 'hello' }, this.#hello(attempt.nonce));
+  }
+
+  #hello(nonce: Uint8Array): Uint8Array {
+    return encodeHello({ nonce, roomTag: this.#premises.roomTag }).slice();
+  }
+}
+
+function isLower(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! < b[i]!;
+  return false;
+}

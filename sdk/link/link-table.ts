@@ -1,0 +1,241 @@
+/**
+ * The links of an endpoint with their keys: which there are, which of two twins stays, which has something
+ * to send, and the sealing of what leaves.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { Channel } from '../port/port.ts';
+import type { FarSide } from '../secure/handshake.ts';
+import type { Session } from '../secure/session.ts';
+import { TAG_BYTES } from '../wire/datagram.ts';
+import { MAX_DATAGRAM_BYTES, MAX_LINKS } from '../wire/limits.ts';
+import type { Attempt } from './attempt.ts';
+import type { Attempts } from './attempts.ts';
+import type { DropReason } from './drops.ts';
+import type { Address, CloseReason, LinkId, SocketKind } from './endpoint-types.ts';
+import type { HeldBudget } from './held-budget.ts';
+import { Link, type LinkSink } from './link.ts';
+import type { Premises } from './premises.ts';
+
+/** Sessions of the same pair that were set up this close together are twins: one rule picks the same on both sides (ms). */
+const TWIN_MS = 3_000;
+/** A twin has to be alive; a session of a process that died is no twin of its successor's (ms). */
+const TWIN_ALIVE_MS = 500;
+
+/** One link with its keys. */
+export interface Entry {
+  readonly link: Link;
+  readonly session: Session;
+  readonly cid: number;
+  readonly publicKey: Uint8Array;
+  readonly since: number;
+  readonly initiator: PeerId;
+  readonly initiatorCid: number;
+  dirty: boolean;
+  wakeAt: number;
+}
+
+/** A session both of whose sides proved their keys, about to become a link. */
+export interface NewSession {
+  readonly session: Session;
+  readonly far: FarSide;
+  readonly cid: number;
+  readonly address: Address;
+  readonly initiator: PeerId;
+  readonly initiatorCid: number;
+  /** Ours that led to it, or that it makes needless. */
+  readonly attempt: Attempt | undefined;
+}
+
+/** One datagram on its way out; the object is used again for the next. */
+export interface OutgoingDatagram {
+  socket: SocketKind;
+  host: string;
+  port: number;
+  bytes: Uint8Array;
+}
+
+export class LinkTable implements LinkSink {
+  readonly #premises: Premises;
+  readonly #attempts: Attempts;
+  readonly #budget: HeldBudget;
+  readonly #byId = new Map<LinkId, Entry>();
+  readonly #byCid = new Map<number, Entry>();
+  readonly #byPeer = new Map<PeerId, Entry>();
+  /** Those that may have something to send. */
+  readonly #dirty: Entry[] = [];
+  readonly #sealed = new Uint8Array(MAX_DATAGRAM_BYTES + TAG_BYTES);
+  #nextId = 1;
+  #muted = false;
+
+  constructor(premises: Premises, attempts: Attempts, budget: HeldBudget) {
+    this.#premises = premises;
+    this.#attempts = attempts;
+    this.#budget = budget;
+    premises.cidHolders.push(this);
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get full(): boolean {
+    return this.#byId.size >= MAX_LINKS;
+  }
+
+  hasCid(cid: number): boolean {
+    return this.#byCid.has(cid);
+  }
+
+  hasPeer(peer: PeerId): boolean {
+    return this.#byPeer.has(peer);
+  }
+
+  byId(id: LinkId): Entry | undefined {
+    return this.#byId.get(id);
+  }
+
+  byCid(cid: number): Entry | undefined {
+    return this.#byCid.get(cid);
+  }
+
+  // ── in ────────────────────────────────────────────────────────────────────────────────────────────
+
+  handleTimeout(now: number): void {
+    for (const entry of this.#byId.values()) {
+      if (entry.wakeAt > now) continue;
+      entry.link.handleTimeout(now);
+      this.touch(entry);
+    }
+  }
+
+  handleStall(lateMs: number): void {
+    for (const entry of this.#byId.values()) entry.link.handleStall(lateMs);
+  }
+
+  /** Undefined when an older twin of this session stays. */
+  establish(now: number, made: NewSession): Entry | undefined {
+    const { session, far, cid, address, attempt, initiator, initiatorCid } = made;
+    const { options } = this.#premises;
+    const id = this.#nextId++ as LinkId;
+    const link = new Link(now, {
+      id,
+      peer: far.peer,
+      address,
+      rng: options.rng,
+      random: options.crypto.randomBytes,
+      budget: this.#budget,
+      sink: this,
+    });
+    const entry: Entry = { link, session, cid, publicKey: far.publicKey, since: now, initiator, initiatorCid, dirty: false, wakeAt: now };
+    const old = this.#byPeer.get(far.peer);
+    this.#byId.set(id, entry);
+    this.#byCid.set(cid, entry);
+    if (old !== undefined && isTwin(old, now) && prefers(old, entry)) {
+      // The other side drops this one by the same rule; the goodbye is for when it timed the two differently.
+      this.#muted = true;
+      link.close(now, 'replaced');
+      this.#muted = false;
+      this.touch(entry);
+      if (attempt !== undefined) this.#attempts.fail(attempt, 'aborted');
+      return undefined;
+    }
+    if (attempt !== undefined) this.#attempts.forget(attempt);
+    if (old !== undefined) {
+      old.link.close(now, 'replaced');
+      this.touch(old);
+    }
+    this.#byPeer.set(far.peer, entry);
+    this.#premises.tell({
+      type: 'linked',
+      link: id,
+      peer: far.peer,
+      publicKey: far.publicKey,
+      mode: far.mode,
+      address,
+      attempt: attempt?.id,
+      replaces: old?.link.id,
+    });
+    this.touch(entry);
+    return entry;
+  }
+
+  // ── commands ──────────────────────────────────────────────────────────────────────────────────────
+
+  flush(): void {
+    for (const entry of this.#byId.values()) {
+      entry.link.flush();
+      this.touch(entry);
+    }
+  }
+
+  /** This link may have something to send: it is asked at the next poll. */
+  touch(entry: Entry): void {
+    if (entry.dirty) return;
+    entry.dirty = true;
+    this.#dirty.push(entry);
+  }
+
+  // ── out ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Seals the next packet of any link into `out`; false when none has anything to send. */
+  poll(now: number, out: OutgoingDatagram): boolean {
+    for (let entry = this.#dirty.at(-1); entry !== undefined; entry = this.#dirty.at(-1)) {
+      const link = entry.link;
+      if (link.pollPacket(now)) {
+        while (entry.session.nextSeq < link.outSeq) entry.session.skipSeq();
+        const size = entry.session.seal(now, link.packet, this.#sealed);
+        out.socket = 'session';
+        out.host = link.outTo.host;
+        out.port = link.outTo.port;
+        out.bytes = this.#sealed.subarray(0, size);
+        return true;
+      }
+      this.#dirty.pop();
+      entry.dirty = false;
+      entry.wakeAt = link.nextTimeout();
+      if (!link.finished) continue;
+      this.#byId.delete(link.id);
+      this.#byCid.delete(entry.cid);
+    }
+    return false;
+  }
+
+  wakeAt(): number {
+    let at = Infinity;
+    for (const entry of this.#byId.values()) if (entry.wakeAt < at) at = entry.wakeAt;
+    return at;
+  }
+
+  // ── what links tell us (LinkSink) ─────────────────────────────────────────────────────────────────
+
+  onMessage(link: Link, channel: Channel, lane: number, bytes: Uint8Array): void {
+    this.#premises.tell({ type: 'message', link: link.id, peer: link.peer, channel, lane, bytes });
+  }
+
+  onSilent(link: Link, silent: boolean): void {
+    this.#premises.tell({ type: silent ? 'silent' : 'heard', link: link.id, peer: link.peer });
+  }
+
+  onMoved(link: Link): void {
+    this.#premises.tell({ type: 'moved', link: link.id, peer: link.peer, address: link.path.address });
+  }
+
+  onClosed(link: Link, reason: CloseReason, byPeer: boolean): void {
+    const entry = this.#byId.get(link.id);
+    if (entry !== undefined && this.#byPeer.get(link.peer) === entry) this.#byPeer.delete(link.peer);
+    if (!this.#muted) this.#premises.tell({ type: 'closed', link: link.id, peer: link.peer, reason, byPeer });
+  }
+
+  onDrop(reason: DropReason): void {
+    this.#premises.drops.count(reason);
+  }
+}
+
+function isTwin(old: Entry, now: number): boolean {
+  return now - old.since < TWIN_MS && now - old.link.heardAt < TWIN_ALIVE_MS;
+}
+
+/** Between twins: the one whose initiator has the lower peer id, then the one with the lower connection id of the initiator. */
+function prefers(a: Entry, b: Entry): boolean {
+  return a.initiator === b.initiator ? a.initiatorCid < b.initiatorCid : a.initiator < b.initiator;
+}
