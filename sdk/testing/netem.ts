@@ -8,6 +8,9 @@
  * Addresses are whatever the caller calls a host: faults are per pair of hosts, ports are carried along.
  */
 import { createRng, type Rng } from '../base/rng.ts';
+import { ByteArena, Flights, type NetemDatagram } from './flights.ts';
+
+export type { NetemDatagram } from './flights.ts';
 
 export interface NetemOptions {
   readonly seed: number;
@@ -29,6 +32,8 @@ export interface NetemOptions {
   readonly corruptRatio?: number;
   readonly truncateRatio?: number;
   readonly extendRatio?: number;
+  /** Chance that two datagrams under way arrive in each other's place. */
+  readonly swapRatio?: number;
   /** Bytes per ms of each sending host's uplink; Infinity for none. What waits longer than `queueMs` is dropped. */
   readonly bytesPerMs?: number;
   readonly queueMs?: number;
@@ -36,19 +41,6 @@ export interface NetemOptions {
   readonly receiveBuffer?: number;
   /** Largest datagram that passes; larger ones vanish as on a path with a small MTU. */
   readonly mtuBytes?: number;
-}
-
-export interface NetemDatagram {
-  readonly from: { readonly host: string; readonly port: number };
-  readonly to: { readonly host: string; readonly port: number };
-  /** Which of the receiver's sockets; opaque here. */
-  readonly socket: string;
-  readonly bytes: Uint8Array;
-}
-
-interface Flight extends NetemDatagram {
-  readonly at: number;
-  readonly order: number;
 }
 
 const REPLAY_SPAN_MS = 60_000;
@@ -63,6 +55,7 @@ export interface NetemCounts {
   duplicated: number;
   replayed: number;
   damaged: number;
+  swapped: number;
   overflowed: number;
 }
 
@@ -88,16 +81,34 @@ export function swarmOptions(seed: number): NetemOptions {
   };
 }
 
+/** A datagram of the past, for replays. */
+interface Past {
+  readonly datagram: NetemDatagram;
+  readonly at: number;
+}
+
 export class Netem {
-  readonly counts: NetemCounts = { sent: 0, delivered: 0, lost: 0, blocked: 0, duplicated: 0, replayed: 0, damaged: 0, overflowed: 0 };
+  readonly counts: NetemCounts = {
+    sent: 0,
+    delivered: 0,
+    lost: 0,
+    blocked: 0,
+    duplicated: 0,
+    replayed: 0,
+    damaged: 0,
+    swapped: 0,
+    overflowed: 0,
+  };
   readonly #rng: Rng;
   #options: NetemOptions;
-  readonly #heap: Flight[] = [];
+  readonly #flights = new Flights();
+  readonly #arena = new ByteArena();
   #order = 0;
-  readonly #blocked = new Set<string>();
+  /** Blocked receivers, per sender. */
+  readonly #blocked = new Map<string, Set<string>>();
   readonly #bursts = new Map<string, number>();
   readonly #linkFreeAt = new Map<string, number>();
-  readonly #past: { readonly datagram: NetemDatagram; readonly at: number }[] = [];
+  readonly #past: Past[] = [];
   readonly #received = new Map<string, number>();
   #receivedAt = -Infinity;
 
@@ -116,15 +127,18 @@ export class Netem {
     this.#options = { seed: this.#options.seed, delayMs: Math.min(5, this.#options.delayMs ?? 0) };
     this.#blocked.clear();
     this.#bursts.clear();
+    this.#past.length = 0;
   }
 
   /** Cuts one direction; call it both ways for a whole cut. Applies to what is under way too. */
   block(from: string, to: string): void {
-    this.#blocked.add(`${from} ${to}`);
+    const blocked = this.#blocked.get(from);
+    if (blocked === undefined) this.#blocked.set(from, new Set([to]));
+    else blocked.add(to);
   }
 
   unblock(from: string, to: string): void {
-    this.#blocked.delete(`${from} ${to}`);
+    this.#blocked.get(from)?.delete(to);
   }
 
   /** Cuts every pair of hosts that share no group, both ways. */
@@ -138,29 +152,30 @@ export class Netem {
   }
 
   isBlocked(from: string, to: string): boolean {
-    return this.#blocked.has(`${from} ${to}`);
+    return this.#blocked.size > 0 && this.#blocked.get(from)?.has(to) === true;
   }
 
   /** Takes a datagram in; `bytes` are copied. */
   handleDatagram(now: number, datagram: NetemDatagram): void {
     const o = this.#options;
     this.counts.sent++;
-    const copy: NetemDatagram = { ...datagram, bytes: datagram.bytes.slice() };
-    if (this.#lost(copy)) {
+    if (this.#lost(datagram)) {
       this.counts.lost++;
       return;
     }
-    const leavesAt = this.#leave(now, copy);
+    const leavesAt = this.#leave(now, datagram);
     if (leavesAt === undefined) {
       this.counts.overflowed++;
       return;
     }
+    const { from, to, socket } = datagram;
+    const copy: NetemDatagram = { from, to, socket, bytes: this.#arena.copy(datagram.bytes) };
     this.#schedule(leavesAt, this.#damage(copy));
     if (this.#chance(o.duplicateRatio)) {
       this.counts.duplicated++;
       this.#schedule(leavesAt, copy);
     }
-    this.#replay(now, copy);
+    if ((o.replayRatio ?? 0) > 0) this.#replay(now, copy, o.replayRatio ?? 0);
   }
 
   #chance(ratio: number | undefined): boolean {
@@ -170,13 +185,15 @@ export class Netem {
   #lost(datagram: NetemDatagram): boolean {
     const o = this.#options;
     if (o.mtuBytes !== undefined && datagram.bytes.length > o.mtuBytes) return true;
-    const pair = `${datagram.from.host} ${datagram.to.host}`;
-    const left = this.#bursts.get(pair) ?? 0;
-    if (left > 0) {
-      this.#bursts.set(pair, left - 1);
-      return true;
+    if (o.burstRatio !== undefined && o.burstRatio > 0) {
+      const pair = `${datagram.from.host} ${datagram.to.host}`;
+      const left = this.#bursts.get(pair) ?? 0;
+      if (left > 0) {
+        this.#bursts.set(pair, left - 1);
+        return true;
+      }
+      if (this.#chance(o.burstRatio)) this.#bursts.set(pair, this.#rng.int(2 * (o.burstLength ?? 10)));
     }
-    if (this.#chance(o.burstRatio)) this.#bursts.set(pair, this.#rng.int(2 * (o.burstLength ?? 10)));
     return this.#chance(o.lossRatio);
   }
 
@@ -210,46 +227,58 @@ export class Netem {
     return { ...datagram, bytes };
   }
 
-  #replay(now: number, datagram: NetemDatagram): void {
-    const ratio = this.#options.replayRatio ?? 0;
-    if (ratio === 0) return;
-    while (this.#past.length > 0 && (now - this.#past[0]!.at > REPLAY_SPAN_MS || this.#past.length >= REPLAY_KEPT)) this.#past.shift();
-    if (this.#past.length > 0 && this.#rng.chance(ratio)) {
+  #replay(now: number, datagram: NetemDatagram, ratio: number): void {
+    const past = this.#past;
+    while (past.length > 0 && now - past[0]!.at > REPLAY_SPAN_MS) past.shift();
+    if (past.length > 0 && this.#rng.chance(ratio)) {
       this.counts.replayed++;
-      this.#schedule(now, this.#past[this.#rng.int(this.#past.length)]!.datagram);
+      this.#schedule(now, past[this.#rng.int(past.length)]!.datagram);
     }
-    this.#past.push({ datagram, at: now });
+    // A full memory forgets one of any age, so that some of the oldest stay for the whole span.
+    if (past.length >= REPLAY_KEPT) past[this.#rng.int(past.length)] = { datagram, at: now };
+    else past.push({ datagram, at: now });
   }
 
   #schedule(leavesAt: number, datagram: NetemDatagram): void {
     const o = this.#options;
     const jitter = o.jitterMs ?? 0;
-    let at = leavesAt + (o.delayMs ?? 0) + (jitter > 0 ? this.#rng.float() * jitter : 0);
+    let at = leavesAt + (o.delayMs ?? 0);
+    if (jitter > 0) at += this.#rng.float() * jitter;
     if (this.#chance(o.reorderRatio)) at += this.#rng.float() * Math.max(10, 3 * jitter);
-    this.#push({ ...datagram, at, order: this.#order++ });
+    const flight = { at, order: this.#order++, datagram };
+    if (this.#chance(o.swapRatio) && this.#flights.size > 0) {
+      // Each goes where the other should have gone: whoever gets it must see that it is not for him.
+      const other = this.#flights.at(this.#rng.int(this.#flights.size))!;
+      const { to, socket } = other.datagram;
+      other.datagram = { ...other.datagram, to: datagram.to, socket: datagram.socket };
+      flight.datagram = { ...datagram, to, socket };
+      this.counts.swapped++;
+    }
+    this.#flights.push(flight);
   }
 
   /** When the next datagram arrives; Infinity for none. */
   pollTimeout(): number {
-    return this.#heap[0]?.at ?? Infinity;
+    return this.#flights.first()?.at ?? Infinity;
   }
 
   /** The next datagram that has arrived by `now`, or undefined. */
   poll(now: number): NetemDatagram | undefined {
     for (;;) {
-      const first = this.#heap[0];
+      const first = this.#flights.first();
       if (first === undefined || first.at > now) return undefined;
-      this.#pop();
-      if (this.isBlocked(first.from.host, first.to.host)) {
+      this.#flights.pop();
+      const { datagram } = first;
+      if (this.isBlocked(datagram.from.host, datagram.to.host)) {
         this.counts.blocked++;
         continue;
       }
-      if (this.#overflows(now, first)) {
+      if (this.#overflows(now, datagram)) {
         this.counts.overflowed++;
         continue;
       }
       this.counts.delivered++;
-      return first;
+      return datagram;
     }
   }
 
@@ -265,38 +294,5 @@ export class Netem {
     const count = (this.#received.get(key) ?? 0) + 1;
     this.#received.set(key, count);
     return count > room;
-  }
-
-  #before(a: Flight, b: Flight): boolean {
-    return a.at < b.at || (a.at === b.at && a.order < b.order);
-  }
-
-  #push(flight: Flight): void {
-    const heap = this.#heap;
-    let i = heap.length;
-    heap.push(flight);
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      if (this.#before(heap[parent]!, flight)) break;
-      heap[i] = heap[parent]!;
-      i = parent;
-    }
-    heap[i] = flight;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
-      if (this.#before(last, heap[child]!)) break;
-      heap[i] = heap[child]!;
-      i = child;
-    }
-    heap[i] = last;
   }
 }

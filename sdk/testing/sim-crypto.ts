@@ -117,16 +117,17 @@ function multiply(secretKey: Uint8Array, point: Uint8Array): Uint8Array | undefi
 }
 
 class SimAead implements Aead {
-  readonly #key: Uint8Array;
-  readonly #base: Uint8Array | undefined;
   readonly #registry: NonceRegistry;
   readonly #record: { counter: number };
   readonly #tag = new Uint8Array(TAG_BYTES);
-  readonly #nonce = new Uint8Array(12);
+  /** What key and nonce base make of the lanes before the first byte. */
+  readonly #start: Int32Array;
 
   constructor(registry: NonceRegistry, key: Uint8Array, nonceBase: Uint8Array | undefined) {
-    this.#key = key.slice();
-    this.#base = nonceBase;
+    const mixer = new Mixer(0x41);
+    mixer.feed(key);
+    if (nonceBase !== undefined) mixer.feed(nonceBase);
+    this.#start = mixer.finish();
     this.#registry = registry;
     this.#record = registry.track(key);
   }
@@ -152,20 +153,36 @@ class SimAead implements Aead {
     return size;
   }
 
+  /** Two 32-bit lanes over whole words, started from the key: a few nanoseconds per word. */
   #checksum(counter: number, ad: Uint8Array, text: Uint8Array, start: number, end: number): void {
-    const mixer = new Mixer(0x41);
-    const nonce = this.#nonce;
-    nonce.fill(0);
-    for (let i = 4, left = counter; i < 10; i++, left = Math.floor(left / 256)) nonce[i] = left % 256;
-    if (this.#base !== undefined) for (let i = 0; i < 12; i++) nonce[i]! ^= this.#base[i]!;
-    mixer.feed(this.#key);
-    mixer.feed(nonce);
-    nonce[0] = ad.length;
-    mixer.feed(nonce, 0, 1);
-    mixer.feed(ad);
-    mixer.feed(text, start, end);
-    const lanes = mixer.finish();
-    for (let i = 0; i < TAG_BYTES; i++) this.#tag[i] = (lanes[i >>> 2]! ^ rotate(lanes[4 + (i >>> 2)]!, 5)) >>> ((i & 3) * 8);
+    let a = Math.imul(this.#start[0]! ^ (counter | 0), 0x85eb_ca6b);
+    let b = Math.imul(this.#start[1]! + Math.floor(counter / 0x1_0000_0000), 0xc2b2_ae35);
+    for (let i = 0; i < ad.length; i++) {
+      a = Math.imul(rotate(a ^ ad[i]!, 7), 0x85eb_ca6b);
+      b = Math.imul(rotate(b + ad[i]!, 11), 0xc2b2_ae35) ^ a;
+    }
+    let i = start;
+    for (; i + 4 <= end; i += 4) {
+      const word = text[i]! | (text[i + 1]! << 8) | (text[i + 2]! << 16) | (text[i + 3]! << 24);
+      a = Math.imul(rotate(a ^ word, 13), 0x85eb_ca6b);
+      b = Math.imul(rotate(b + word, 17), 0xc2b2_ae35) ^ a;
+    }
+    for (; i < end; i++) {
+      a = Math.imul(rotate(a ^ text[i]!, 5), 0x85eb_ca6b);
+      b = Math.imul(rotate(b + text[i]!, 9), 0xc2b2_ae35) ^ a;
+    }
+    a ^= end - start;
+    b ^= ad.length;
+    const tag = this.#tag;
+    for (let word = 0; word < 4; word++) {
+      a = scramble(a + b + word);
+      b = scramble(b ^ rotate(a, 15));
+      const lane = (a + b) | 0;
+      tag[4 * word] = lane;
+      tag[4 * word + 1] = lane >>> 8;
+      tag[4 * word + 2] = lane >>> 16;
+      tag[4 * word + 3] = lane >>> 24;
+    }
   }
 }
 
