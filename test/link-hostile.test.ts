@@ -8,11 +8,14 @@ import { ReceivedPackets } from '../sdk/link/acks.ts';
 import type { CloseReason, LinkId } from '../sdk/link/endpoint-types.ts';
 import { HeldBudget } from '../sdk/link/held-budget.ts';
 import { Link } from '../sdk/link/link.ts';
-import { FrameWriter } from '../sdk/wire/frame.ts';
+import { FRAME_ACK, FrameReader, FrameWriter, fragmentCount } from '../sdk/wire/frame.ts';
 import {
   ERROR_BUDGET,
+  HELD_SHARE_BYTES,
+  HELD_STALE_MS,
   LANE_WINDOW_MESSAGES,
   MAX_HELD_BYTES,
+  MAX_LINKS,
   MAX_MESSAGE_BYTES,
   MAX_OPEN_REASSEMBLIES,
   MAX_RECEIVE_HELD_BYTES,
@@ -61,6 +64,21 @@ function feed(it: Victim, write: (w: FrameWriter) => void, now = 1): void {
   write(writer);
   it.link.handlePacket(now, it.seq++, writer.bytes.slice(0, writer.at), writer.at, writer.at + 27, 'h', 1);
 }
+
+/** Newest number that the next packet acknowledges. */
+function acked(it: Victim, now: number): number {
+  const reader = new FrameReader();
+  let newest = -1;
+  while (it.link.pollPacket(now)) {
+    reader.reset(it.link.packet, it.link.packet.length);
+    if (reader.next() === FRAME_ACK) newest = reader.id;
+  }
+  return newest;
+}
+
+/** One fragment of a message that never gets its others. */
+const hoard = (it: Victim, id: number, bytes: number, now: number): void =>
+  feed(it, (w) => w.fragment(id % 8, id, 0, fragmentCount(bytes), new Uint8Array(bytes)), now);
 
 function drain(it: Victim, now: number): number[] {
   const seqs: number[] = [];
@@ -153,6 +171,14 @@ describe('fragments', () => {
     expect(budget.usedBytes).toBeLessThanOrEqual(MAX_HELD_BYTES);
   });
 
+  it('[LK65] beyond what a sender may have under way break a rule, and close the link', () => {
+    const it = victim();
+    hoard(it, 0, MAX_MESSAGE_BYTES, 1);
+    for (let i = 1; i <= ERROR_BUDGET + 1; i++) hoard(it, i, 2_000, 1);
+    expect(it.drops).toEqual(Array.from({ length: ERROR_BUDGET + 1 }, () => 'reliable'));
+    expect(it.closed).toBe('protocol');
+  });
+
   it('[LK66] of ids far ahead do not alias with ids near by', () => {
     const it = victim();
     feed(it, (w) => w.fragment(0, 0, 0, 2, new Uint8Array(1_500).fill(1)));
@@ -176,5 +202,120 @@ describe('fragments', () => {
     for (const index of order) feed(it, (w) => w.fragment(0, 0, index, count, body));
     expect(it.messages).toEqual([body, new Uint8Array([7])]);
     expect(it.drops).toEqual([]);
+  });
+});
+
+describe('memory', () => {
+  /** Links that hold as much as they can, up to the point where the common half is used up. */
+  function hoarders(budget: HeldBudget, now: number): Victim[] {
+    return Array.from({ length: MAX_LINKS - 1 }, (_, i) => {
+      const it = victim(budget, i);
+      hoard(it, 0, MAX_MESSAGE_BYTES, now);
+      hoard(it, 8, HELD_SHARE_BYTES - 64, now);
+      return it;
+    });
+  }
+
+  it('[LK68] that is short makes a piece come again, and is nobody’s fault', () => {
+    const budget = new HeldBudget();
+    const crowd = hoarders(budget, 1);
+    const honest = victim(budget, 99);
+    feed(honest, (w) => w.reliable(0, 0, new Uint8Array(1)));
+    for (let i = 0; i < 10 * ERROR_BUDGET; i++) hoard(honest, 1, 100_000, 10);
+    expect(new Set(honest.drops)).toEqual(new Set(['held']));
+    expect(honest.closed).toBeUndefined();
+    expect(acked(honest, 10)).toBe(0);
+    // Somebody's link ends, so there is room, and the same piece is taken.
+    for (const it of crowd.slice(0, 2)) it.link.close(20, 'bye');
+    honest.drops.length = 0;
+    hoard(honest, 1, 100_000, 20);
+    expect(honest.drops).toEqual([]);
+    expect(acked(honest, 40)).toBe(honest.seq - 1);
+  });
+
+  it('[LK69] has a share for every link that no crowd can take', () => {
+    const budget = new HeldBudget();
+    const crowd = hoarders(budget, 1);
+    expect(budget.usedBytes).toBeLessThanOrEqual(MAX_HELD_BYTES);
+    expect(budget.usedBytes).toBeGreaterThan(MAX_HELD_BYTES / 2);
+    const honest = victim(budget, 99);
+    // A whole share of messages that came before their turn, then the one they wait for.
+    const size = 1_000;
+    const count = Math.floor(HELD_SHARE_BYTES / (size + 64));
+    for (let id = 1; id <= count; id++) feed(honest, (w) => w.reliable(0, id, new Uint8Array(size)));
+    feed(honest, (w) => w.reliable(0, 0, new Uint8Array(size)));
+    expect(honest.messages).toHaveLength(count + 1);
+    expect(honest.drops).toEqual([]);
+    // The other direction has a share of its own.
+    expect(honest.link.send(2, 'reliable', new Uint8Array(HELD_SHARE_BYTES - 64), 0)).toBe(true);
+    expect(honest.link.send(2, 'reliable', new Uint8Array(MAX_MESSAGE_BYTES), 0)).toBe(false);
+    expect(crowd.filter((it) => it.closed !== undefined)).toEqual([]);
+  });
+
+  it('[LK69] that has lain unused for two seconds goes to who needs it: whoever held most for longest gives way', () => {
+    const budget = new HeldBudget();
+    const crowd = hoarders(budget, 1);
+    const honest = victim(budget, 99);
+    const body = new Uint8Array(MAX_MESSAGE_BYTES).map((_, i) => i);
+    const count = fragmentCount(body.length);
+    const offer = (now: number): void => feed(honest, (w) => w.fragment(0, 0, 0, count, body), now);
+    offer(HELD_STALE_MS);
+    expect(honest.drops).toEqual(['held']);
+    // A member whose bytes are young is not asked.
+    const young = crowd[0]!;
+    young.link.close(HELD_STALE_MS, 'bye');
+    const fresh = victim(budget, 98);
+    hoard(fresh, 0, MAX_MESSAGE_BYTES, HELD_STALE_MS);
+    expect(fresh.drops).toEqual([]);
+    offer(HELD_STALE_MS + 100);
+    expect(honest.drops).toEqual(['held']);
+    for (let index = 1; index < count; index++) feed(honest, (w) => w.fragment(0, 0, index, count, body), HELD_STALE_MS + 101);
+    expect(honest.messages).toEqual([body]);
+    const gone = crowd.filter((it) => it.closed === 'exhausted');
+    expect(gone).toHaveLength(1);
+    expect([fresh.closed, honest.closed]).toEqual([undefined, undefined]);
+    expect(budget.usedBytes).toBeLessThanOrEqual(MAX_HELD_BYTES);
+  });
+
+  it('[LK69] that a peer keeps busy by taking nothing from us goes to others too', () => {
+    const budget = new HeldBudget();
+    const deaf = Array.from({ length: 12 }, (_, i) => {
+      const it = victim(budget, i);
+      while (it.link.send(1, 'reliable', new Uint8Array(20_000), 0));
+      return it;
+    });
+    const other = victim(budget, 99);
+    expect(other.link.send(100, 'reliable', new Uint8Array(200_000), 0)).toBe(false);
+    expect(other.link.send(HELD_STALE_MS + 100, 'reliable', new Uint8Array(200_000), 0)).toBe(true);
+    expect(deaf.filter((it) => it.closed === 'exhausted')).toHaveLength(1);
+  });
+
+  it('[LK70] goes back when a link ends, whichever way, before its goodbye is said', () => {
+    for (const end of ['bye', 'protocol', 'timeout', 'peer'] as const) {
+      const budget = new HeldBudget();
+      const it = victim(budget);
+      hoard(it, 0, MAX_MESSAGE_BYTES, 1);
+      expect(budget.usedBytes).toBeGreaterThan(MAX_MESSAGE_BYTES);
+      if (end === 'peer') feed(it, (w) => w.close(0));
+      else it.link.close(2, end);
+      expect(budget.usedBytes).toBe(0);
+      // Pieces that still come are not kept.
+      hoard(it, 8, 100_000, 3);
+      expect(budget.usedBytes).toBe(0);
+    }
+  });
+
+  it('[LK70] of messages nobody will read any more is not kept for a goodbye', () => {
+    const budget = new HeldBudget();
+    const it = victim(budget);
+    for (let i = 0; i < 50; i++) it.link.send(1, 'reliable', new Uint8Array(1_000), 0);
+    it.link.flush();
+    drain(it, 1);
+    it.link.close(2, 'protocol');
+    expect(budget.usedBytes).toBe(0);
+    let bytes = 0;
+    for (let now = 2; now < 2_000; now += 10) while (it.link.pollPacket(now)) bytes += it.link.packet.length;
+    expect(bytes).toBeLessThan(200);
+    expect(it.link.finished).toBe(true);
   });
 });

@@ -30,6 +30,8 @@ import {
   FRAME_ACK,
   FRAME_FRAGMENT,
   FRAME_MTU_PROBE,
+  FRAME_PATH_CHALLENGE,
+  FRAME_PATH_RESPONSE,
   FRAME_PONG,
   FRAME_RELIABLE,
   FRAME_SEQUENCED,
@@ -197,6 +199,39 @@ describe('frames', () => {
       reader.reset(good, good.length - cut);
       expect(reader.next()).toBe(-1);
     }
+  });
+
+  it('[WI13] of control come once per packet at most, and an ACK only as the first', () => {
+    const writer = new FrameWriter(1_500);
+    const kinds: readonly ((w: FrameWriter) => void)[] = [
+      (w) => w.ping(1),
+      (w) => w.pong(1, 2, 3),
+      (w) => w.close(0),
+      (w) => w.path(FRAME_PATH_CHALLENGE, new Uint8Array(8)),
+      (w) => w.path(FRAME_PATH_RESPONSE, new Uint8Array(8)),
+      (w) => w.mtuAck(1_200),
+    ];
+    const frames = (...write: readonly ((w: FrameWriter) => void)[]): number => {
+      writer.begin(1_400);
+      for (const one of write) one(writer);
+      reader.reset(writer.bytes, writer.at);
+      let count = 0;
+      for (let type = reader.next(); type !== 0; type = reader.next()) {
+        if (type < 0) return -1 - count;
+        count++;
+      }
+      return count;
+    };
+    const ack = (w: FrameWriter): void => w.ack(1, 0, 0, 0);
+    const message = (w: FrameWriter): void => w.unreliable(0, new Uint8Array(3));
+    expect(frames(ack, ...kinds, message, message)).toBe(kinds.length + 3);
+    for (const kind of kinds) {
+      expect(frames(kind, kind)).toBe(-2);
+      expect(frames(ack, kind, message, kind)).toBe(-4);
+    }
+    expect(frames(ack, ack)).toBe(-2);
+    expect(frames(message, ack)).toBe(-2);
+    expect(frames(...kinds, ack)).toBe(-1 - kinds.length);
   });
 });
 

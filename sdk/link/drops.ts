@@ -22,7 +22,7 @@ export const DROP_REASONS = [
   'replay', // opened before, or too old to tell
   'frame', // a packet that does not parse
   'unsent-ack', // acknowledges what never left
-  'held', // beyond what a peer may make us hold
+  'held', // no memory for it now; it comes again
   'reliable', // breaks a rule of the reliable channel
   'late', // an older sequenced message
   'pong', // answers no ping of ours

@@ -23,14 +23,14 @@ import {
 } from '../wire/frame.ts';
 import type { DropReason } from './drops.ts';
 import type { CloseReason } from './endpoint-types.ts';
-import type { HeldBudget } from './held-budget.ts';
+import type { HeldBudget, HeldOwner } from './held-budget.ts';
 import type { Outbound } from './outbound.ts';
 import type { Path } from './path.ts';
 import { SequencedReceive } from './realtime.ts';
 import { ReliableReceive, type PieceVerdict } from './reliable-receive.ts';
 
 /** What the frames of a packet do to the link around this half. */
-export interface InboundOwner {
+export interface InboundOwner extends HeldOwner {
   readonly finished: boolean;
   deliver(channel: Channel, lane: number, bytes: Uint8Array): void;
   drop(reason: DropReason): void;
@@ -40,12 +40,13 @@ export interface InboundOwner {
 
 /**
  * - `taken`: every frame was taken.
- * - `refused`: a frame was not; `refusal` says why. The packet must not be acknowledged.
+ * - `later`: there is no memory for a piece of it now. Not acknowledged, so it comes again; nobody's fault.
+ * - `refused`: a frame breaks a rule; `refusal` says which. Not acknowledged.
  * - `lied`: it acknowledges what never left, which cannot happen by accident.
  * - `closed`: the peer said goodbye; `closeReason` is its word.
  * - `gone`: a message's handler ended the link.
  */
-export type PacketVerdict = 'taken' | 'refused' | 'lied' | 'closed' | 'gone';
+export type PacketVerdict = 'taken' | 'later' | 'refused' | 'lied' | 'closed' | 'gone';
 
 /** One reader serves all links: it is not used across calls. */
 const reader = new FrameReader();
@@ -67,7 +68,7 @@ export class Inbound {
     this.#owner = owner;
     this.#path = path;
     this.#out = out;
-    this.#reliable = new ReliableReceive(budget, (lane, bytes) => owner.deliver('reliable', lane, bytes));
+    this.#reliable = new ReliableReceive(budget, owner, (lane, bytes) => owner.deliver('reliable', lane, bytes));
   }
 
   release(): void {
@@ -97,11 +98,11 @@ export class Inbound {
       switch (type) {
         case FRAME_RELIABLE:
           this.reliable = true;
-          verdict = this.#reliable.whole(reader.lane, reader.id, plain, reader.bodyAt, reader.bodySize);
+          verdict = this.#reliable.whole(now, reader.lane, reader.id, plain, reader.bodyAt, reader.bodySize);
           break;
         case FRAME_FRAGMENT:
           this.reliable = true;
-          verdict = this.#reliable.fragment(reader.lane, reader.id, reader.a, reader.b, reader.c, plain, reader.bodyAt, reader.bodySize);
+          verdict = this.#reliable.fragment(now, reader.lane, reader.id, reader.a, reader.b, reader.c, plain, reader.bodyAt, reader.bodySize);
           break;
         case FRAME_SEQUENCED:
           if (this.#sequenced.accept(reader.lane, reader.id))
@@ -114,7 +115,8 @@ export class Inbound {
         default:
           if (!this.#control(now, type, plain, datagramBytes, host, port)) return this.#refuse('frame');
       }
-      if (verdict !== 'ok') return this.#refuse(verdict === 'full' ? 'held' : 'reliable');
+      if (verdict === 'full') return 'later';
+      if (verdict === 'broken') return this.#refuse('reliable');
       // A message handler's effects may have closed us; nothing of the rest counts then.
       if (this.#owner.finished) return 'gone';
     }

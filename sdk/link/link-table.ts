@@ -222,7 +222,11 @@ export class LinkTable implements LinkSink {
 
   onClosed(link: Link, reason: CloseReason, byPeer: boolean): void {
     const entry = this.#byId.get(link.id);
-    if (entry !== undefined && this.#byPeer.get(link.peer) === entry) this.#byPeer.delete(link.peer);
+    if (entry !== undefined) {
+      if (this.#byPeer.get(link.peer) === entry) this.#byPeer.delete(link.peer);
+      // Another link's need for memory may have ended this one: nobody else asks it for its goodbye.
+      this.touch(entry);
+    }
     if (!this.#muted) this.#premises.tell({ type: 'closed', link: link.id, peer: link.peer, reason, byPeer });
   }
 

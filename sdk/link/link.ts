@@ -67,7 +67,7 @@ export class Link {
     this.peer = options.peer;
     this.#sink = sink;
     this.path = new Path(options.address, options.random);
-    this.#out = new Outbound(now, options.rng, this.#timers, this.path, options.budget);
+    this.#out = new Outbound(now, options.rng, this.#timers, this.path, options.budget, this);
     this.#in = new Inbound(this, this.path, this.#out, options.budget);
     this.#heardAt = now;
     this.#timers.set(TIMER.silent, now + SILENT_MS);
@@ -133,7 +133,8 @@ export class Link {
       received.record(now, seq);
       if (newest) traffic.onReceived(now, seq);
       if (this.#in.eliciting) this.#out.wantAck(now, this.#in.reliable);
-    } else if (verdict === 'refused') this.#break(now, this.#in.refusal, false);
+    } else if (verdict === 'later') this.#sink.onDrop('held');
+    else if (verdict === 'refused') this.#break(now, this.#in.refusal, false);
     else if (verdict === 'lied') this.#break(now, 'unsent-ack', true);
     else if (verdict === 'closed') this.#finish(this.#in.closeReason, true);
   }
@@ -229,7 +230,17 @@ export class Link {
     this.#farewell = new Farewell(reason);
     this.#timers.stopAll();
     this.#timers.set(TIMER.closing, now);
+    // Nothing is received any more. What is queued goes along with a goodbye that was meant, and with no other.
+    this.#in.release();
+    if (reason !== 'bye' && reason !== 'refused') this.#out.release();
     this.#sink.onClosed(this, reason, false);
+  }
+
+  /** Memory is short, and this link has held too much for too long (HeldOwner). */
+  evict(now: number): void {
+    this.#in.release();
+    this.#out.release();
+    this.close(now, 'exhausted');
   }
 
   #finish(reason: CloseReason, byPeer: boolean): void {

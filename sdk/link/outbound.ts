@@ -32,7 +32,7 @@ import { ReceivedPackets, SentPackets } from './acks.ts';
 import { Congestion } from './congestion.ts';
 import type { Address } from './endpoint-types.ts';
 import type { Farewell } from './farewell.ts';
-import type { HeldBudget } from './held-budget.ts';
+import type { HeldBudget, HeldOwner } from './held-budget.ts';
 import { MtuProbe } from './mtu.ts';
 import { isRelayed, type Path } from './path.ts';
 import { Pings } from './pings.ts';
@@ -83,11 +83,11 @@ export class Outbound {
   outSeq = 0;
   outTo: Address;
 
-  constructor(now: number, rng: Rng, timers: Timers, path: Path, budget: HeldBudget) {
+  constructor(now: number, rng: Rng, timers: Timers, path: Path, budget: HeldBudget, owner: HeldOwner) {
     this.#rng = rng;
     this.#timers = timers;
     this.#path = path;
-    this.#reliable = new ReliableSend(budget);
+    this.#reliable = new ReliableSend(budget, owner);
     this.pings = new Pings(now);
     this.sentAt = now;
     this.outTo = path.address;
@@ -214,7 +214,7 @@ export class Outbound {
   send(now: number, channel: Channel, bytes: Uint8Array, lane: number): boolean {
     let taken: boolean;
     if (channel === 'reliable') {
-      taken = this.#reliable.push(lane, bytes);
+      taken = this.#reliable.push(now, lane, bytes);
     } else {
       if (bytes.length > this.maxDatagramMessageBytes) return false;
       taken = channel === 'sequenced' ? this.#realtime.sequenced(lane, bytes) : this.#realtime.unreliable(lane, bytes);

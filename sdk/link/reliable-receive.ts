@@ -1,17 +1,19 @@
 /**
  * The receiving half of `reliable`: reorders, reassembles, delivers exactly once and in order per lane.
  *
- * Everything a peer could make us hold is bounded by what an honest sender promises (reliable-send.ts).
- * A piece beyond that is refused, and the packet it came in is not acknowledged.
+ * Everything a peer could make us hold is bounded by what an honest sender promises (reliable-send.ts); a
+ * piece beyond that is a broken rule. A piece that only finds the process short of memory is not: its packet
+ * is not acknowledged, so it comes again.
  */
 import { HELD_OVERHEAD_BYTES, LANE_WINDOW_MESSAGES, MAX_LANES, MAX_OPEN_REASSEMBLIES, MAX_RECEIVE_HELD_BYTES } from '../wire/limits.ts';
 import { fragmentStride } from '../wire/frame.ts';
-import type { HeldBudget } from './held-budget.ts';
+import type { HeldAccount, HeldBudget, HeldOwner } from './held-budget.ts';
 
 interface Partial {
   readonly bytes: Uint8Array;
   readonly count: number;
   readonly seen: Uint8Array;
+  readonly since: number;
   missing: number;
 }
 
@@ -33,19 +35,18 @@ const WHOLE = new Uint8Array(0);
 
 export class ReliableReceive {
   readonly #lanes: Lane[] = [];
-  readonly #budget: HeldBudget;
+  readonly #account: HeldAccount;
   readonly #deliver: (lane: number, bytes: Uint8Array) => void;
   #open = 0;
-  heldBytes = 0;
 
-  constructor(budget: HeldBudget, deliver: (lane: number, bytes: Uint8Array) => void) {
-    this.#budget = budget;
+  constructor(budget: HeldBudget, owner: HeldOwner, deliver: (lane: number, bytes: Uint8Array) => void) {
+    this.#account = budget.open(owner, (now) => this.#byteMs(now));
     this.#deliver = deliver;
     for (let i = 0; i < MAX_LANES; i++) this.#lanes.push({ next: 0, held: new Map() });
   }
 
   /** A whole message at `source[at .. at + size)`; copied. */
-  whole(laneIndex: number, id: number, source: Uint8Array, at: number, size: number): PieceVerdict {
+  whole(now: number, laneIndex: number, id: number, source: Uint8Array, at: number, size: number): PieceVerdict {
     const lane = this.#lanes[laneIndex]!;
     if (id < lane.next) return 'ok';
     if (id === lane.next) {
@@ -59,21 +60,33 @@ export class ReliableReceive {
     if (id >= lane.next + LANE_WINDOW_MESSAGES) return 'broken';
     const held = lane.held.get(id);
     if (held !== undefined) return held.seen === WHOLE ? 'ok' : 'broken';
-    if (!this.#take(size)) return 'full';
-    lane.held.set(id, { bytes: source.slice(at, at + size), count: 1, seen: WHOLE, missing: 0 });
+    const room = this.#take(now, size);
+    if (room !== 'ok') return room;
+    lane.held.set(id, { bytes: source.slice(at, at + size), count: 1, seen: WHOLE, since: now, missing: 0 });
     return 'ok';
   }
 
   /** One fragment; its size was checked by the frame reader against `count` and `length`. */
-  fragment(laneIndex: number, id: number, index: number, count: number, length: number, source: Uint8Array, at: number, size: number): PieceVerdict {
+  fragment(
+    now: number,
+    laneIndex: number,
+    id: number,
+    index: number,
+    count: number,
+    length: number,
+    source: Uint8Array,
+    at: number,
+    size: number,
+  ): PieceVerdict {
     const lane = this.#lanes[laneIndex]!;
     if (id < lane.next) return 'ok';
     if (id >= lane.next + LANE_WINDOW_MESSAGES) return 'broken';
     let held = lane.held.get(id);
     if (held === undefined) {
       if (this.#open >= MAX_OPEN_REASSEMBLIES) return 'broken';
-      if (!this.#take(length)) return 'full';
-      held = { bytes: new Uint8Array(length), count, seen: new Uint8Array(count), missing: count };
+      const room = this.#take(now, length);
+      if (room !== 'ok') return room;
+      held = { bytes: new Uint8Array(length), count, seen: new Uint8Array(count), since: now, missing: count };
       lane.held.set(id, held);
       this.#open++;
     } else if (held.count !== count || held.bytes.length !== length) {
@@ -98,22 +111,25 @@ export class ReliableReceive {
     }
   }
 
-  #take(size: number): boolean {
+  #take(now: number, size: number): PieceVerdict {
     const cost = size + HELD_OVERHEAD_BYTES;
-    if (this.heldBytes + cost > MAX_RECEIVE_HELD_BYTES + HELD_OVERHEAD_BYTES || !this.#budget.take(cost)) return false;
-    this.heldBytes += cost;
-    return true;
+    if (this.#account.usedBytes + cost > MAX_RECEIVE_HELD_BYTES + HELD_OVERHEAD_BYTES) return 'broken';
+    return this.#account.take(now, cost) ? 'ok' : 'full';
   }
 
   #give(size: number): void {
-    this.heldBytes -= size + HELD_OVERHEAD_BYTES;
-    this.#budget.give(size + HELD_OVERHEAD_BYTES);
+    this.#account.give(size + HELD_OVERHEAD_BYTES);
   }
 
-  /** Gives back what the process budget lent. */
+  #byteMs(now: number): number {
+    let sum = 0;
+    for (const lane of this.#lanes) for (const held of lane.held.values()) sum += (held.bytes.length + HELD_OVERHEAD_BYTES) * (now - held.since);
+    return sum;
+  }
+
+  /** Forgets everything: nothing is received any more. */
   release(): void {
-    this.#budget.give(this.heldBytes);
-    this.heldBytes = 0;
+    this.#account.close();
     for (const lane of this.#lanes) lane.held.clear();
   }
 }

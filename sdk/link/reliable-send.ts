@@ -18,7 +18,7 @@ import {
 } from '../wire/limits.ts';
 import { FRAGMENT_HEAD_BYTES, RELIABLE_HEAD_BYTES, fragmentCount, fragmentStride, type FrameWriter } from '../wire/frame.ts';
 import type { SentFate, SentPackets } from './acks.ts';
-import type { HeldBudget } from './held-budget.ts';
+import type { HeldAccount, HeldBudget, HeldOwner } from './held-budget.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -28,6 +28,7 @@ export interface OutMessage {
   readonly id: number;
   readonly cost: number;
   readonly count: number;
+  readonly since: number;
   bytes: Uint8Array;
   /** Next fragment that has never been sent. */
   next: number;
@@ -62,6 +63,11 @@ class Queue<T> {
     this.#items.push(item);
   }
 
+  clear(): void {
+    this.#items = [];
+    this.#head = 0;
+  }
+
   shift(): T | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
@@ -83,17 +89,21 @@ const URGENT_LANES = [7, 6] as const;
 export class ReliableSend implements SentFate {
   readonly #lanes: Lane[] = [];
   readonly #again: { message: OutMessage; index: number }[] = [];
-  readonly #budget: HeldBudget;
+  readonly #account: HeldAccount;
   #turn = 0;
   #openFragmented = 0;
   #startedBytes = 0;
-  /** Bytes queued or unsettled, with overhead. */
-  heldBytes = 0;
   #unsent = 0;
+  #released = false;
 
-  constructor(budget: HeldBudget) {
-    this.#budget = budget;
+  constructor(budget: HeldBudget, owner: HeldOwner) {
+    this.#account = budget.open(owner, (now) => this.#byteMs(now));
     for (let i = 0; i < MAX_LANES; i++) this.#lanes.push({ nextId: 0, messages: new Queue(), started: 0 });
+  }
+
+  /** Bytes queued or unsettled, with overhead. */
+  get heldBytes(): number {
+    return this.#account.usedBytes;
   }
 
   /** True when something waits to be sent for the first time or again. */
@@ -120,21 +130,21 @@ export class ReliableSend implements SentFate {
   }
 
   /** Copies `bytes`; false when a bound stands in the way. */
-  push(lane: number, bytes: Uint8Array): boolean {
+  push(now: number, lane: number, bytes: Uint8Array): boolean {
     if (bytes.length > MAX_MESSAGE_BYTES) return false;
     const cost = bytes.length + HELD_OVERHEAD_BYTES;
-    if (this.heldBytes + cost > MAX_SEND_HELD_BYTES || !this.#budget.take(cost)) return false;
     const target = this.#lanes[lane]!;
     // Ids never wrap: at 300,000 messages a second that takes four hours of nothing else.
     if (target.nextId > 0xffff_ffff) return false;
+    if (this.#account.usedBytes + cost > MAX_SEND_HELD_BYTES || !this.#account.take(now, cost)) return false;
     const count = fragmentCount(bytes.length);
-    this.heldBytes += cost;
     this.#unsent++;
     target.messages.push({
       lane,
       id: target.nextId++,
       cost,
       count,
+      since: now,
       bytes: bytes.slice(),
       next: 0,
       open: count,
@@ -223,22 +233,32 @@ export class ReliableSend implements SentFate {
       lane.messages.shift();
       lane.started--;
       this.#startedBytes -= head.cost;
-      this.heldBytes -= head.cost;
-      this.#budget.give(head.cost);
+      this.#account.give(head.cost);
     }
   }
 
   onPieceLost(message: OutMessage, index: number): void {
-    if (message.open === 0 || message.done?.[index] === 1) return;
+    if (this.#released || message.open === 0 || message.done?.[index] === 1) return;
     this.#again.push({ message, index });
   }
 
-  /** Gives back what the process budget lent. */
+  #byteMs(now: number): number {
+    let sum = 0;
+    for (const lane of this.#lanes)
+      for (let i = 0; i < lane.messages.length; i++) sum += lane.messages.at(i)!.cost * (now - lane.messages.at(i)!.since);
+    return sum;
+  }
+
+  /** Forgets everything: nothing is sent any more. */
   release(): void {
-    this.#budget.give(this.heldBytes);
-    this.heldBytes = 0;
+    this.#released = true;
+    this.#account.close();
     this.#unsent = 0;
     this.#again.length = 0;
+    for (const lane of this.#lanes) {
+      lane.messages.clear();
+      lane.started = 0;
+    }
   }
 }
 

@@ -20,7 +20,9 @@
  * keeps them within `FRAGMENT_BYTES`. So each message has one encoding, and no later fragment can
  * disagree with an earlier one unnoticed.
  *
- * An ACK covers what arrived: bit i (0 = least) of `bits` stands for `newest - 1 - i`.
+ * An ACK covers what arrived: bit i (0 = least) of `bits` stands for `newest - 1 - i`. It is the first frame of
+ * its packet or not there, and no frame below 0x40 comes twice in one: whatever a peer fills a packet with,
+ * the work it makes is that of one honest packet.
  */
 import { MAX_FRAGMENTS, MAX_MESSAGE_BYTES, FRAGMENT_BYTES } from './limits.ts';
 
@@ -72,6 +74,8 @@ export class FrameReader {
   bytes: Uint8Array = new Uint8Array(0);
   end = 0;
   #at = 0;
+  /** Control types that this packet has had, one bit each. */
+  #had = 0;
 
   lane = 0;
   /** ACK newest; PING and PONG t1; message id of RELIABLE, FRAGMENT, SEQUENCED. */
@@ -89,6 +93,7 @@ export class FrameReader {
     this.bytes = bytes;
     this.end = end;
     this.#at = 0;
+    this.#had = 0;
   }
 
   next(): number {
@@ -98,9 +103,12 @@ export class FrameReader {
     if (left <= 0) return 0;
     const type = b[at]!;
     if (type >= FRAME_RELIABLE && type < FRAME_UNRELIABLE + 8) return this.#message(type, at, left);
+    // A type past the control frames has no case below, whatever bit it would be.
+    if ((this.#had & (1 << type)) !== 0) return -1;
+    this.#had |= 1 << type;
     switch (type) {
       case FRAME_ACK:
-        if (left < ACK_FRAME_BYTES) return -1;
+        if (left < ACK_FRAME_BYTES || at !== 0) return -1;
         this.id = u48(b, at + 1);
         this.b = u32(b, at + 7);
         this.a = u32(b, at + 11);

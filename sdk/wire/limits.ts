@@ -114,11 +114,23 @@ export const MAX_OPEN_REASSEMBLIES = 8;
 /** Messages of one lane between the oldest not acknowledged and the newest sent; bounds the reorder buffer. */
 export const LANE_WINDOW_MESSAGES = 1_024;
 
-/** Received bytes held per peer: one message of the largest size. 31 peers stay under `MAX_HELD_BYTES`. */
+/** Received bytes held per peer: one message of the largest size. A sender keeps to it, so more is a broken rule. */
 export const MAX_RECEIVE_HELD_BYTES = MAX_MESSAGE_BYTES;
 
 /** Bytes waiting or unacknowledged towards one peer; with what is received it makes `MAX_HELD_BYTES_PER_PEER`. */
 export const MAX_SEND_HELD_BYTES = MAX_HELD_BYTES_PER_PEER - MAX_RECEIVE_HELD_BYTES;
+
+/**
+ * Bytes of `MAX_HELD_BYTES` that each direction of each link has for itself, whatever others hold: the reorder
+ * buffer of a quick transfer. All shares together are half of it; the other half is for who needs more at the moment.
+ */
+export const HELD_SHARE_BYTES = 32 * 1_024;
+
+/** Bytes held this long on average (ms) give way when the common half is used up. Honest ones leave within a few round trips. */
+export const HELD_STALE_MS = 2_000;
+
+/** Least time between two searches for stale bytes (ms): each looks at everything that is held. */
+export const HELD_SEARCH_MS = 50;
 
 /** What a queued message is taken to cost besides its bytes, so that a million empty ones are not free. */
 export const HELD_OVERHEAD_BYTES = 64;

@@ -97,7 +97,9 @@ function report(row: AcceptRow, outcome: AcceptOutcome, seconds: number, commit:
   process.stdout.write(`${word.padEnd(8)} ${row.name.padEnd(22)} ${text} (${size}, ${seconds} s)\n`);
 }
 
-const broken = (why: string): AcceptOutcome => ({ notRun: why, broken: true });
+function broken(why: string): AcceptOutcome {
+  return { notRun: why, broken: true };
+}
 
 function rowNamed(name: string): AcceptRow {
   return ROWS.find((row) => row.name === name) ?? wrong(`no promise named ${name}; there are: ${ROWS.map((row) => row.name).join(', ')}`);
