@@ -13,7 +13,11 @@ import type { RttEstimator } from './rtt.ts';
 /** Loss of a round that means "full", not "radio". */
 const HEAVY_LOSS = 1 / 6;
 
-/** Datagrams that may leave back to back; at 100 Mbit/s they take 1.2 ms. */
+/**
+ * Datagrams that may leave back to back; at 100 Mbit/s they take 1.2 ms, and a process is busy with them
+ * for a fraction of one. More at once would not be faster (acknowledgements let the next ones go), but a
+ * tick that falls due meanwhile would wait behind them, here and in the receiver's queue.
+ */
 const BURST_BYTES = 12 * MTU_FLOOR_BYTES;
 
 export class Congestion {
@@ -80,7 +84,7 @@ export class Congestion {
     if (flightBytes >= this.windowBytes) return false;
     const rate = this.#rate();
     if (now > this.#tokensAt) {
-      this.#tokens = Math.min(Math.max(BURST_BYTES, rate), this.#tokens + rate * (now - this.#tokensAt));
+      this.#tokens = Math.min(BURST_BYTES, this.#tokens + rate * (now - this.#tokensAt));
       this.#tokensAt = now;
     }
     return this.#tokens > 0;

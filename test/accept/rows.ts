@@ -53,6 +53,7 @@ const row = (name: string, more: Partial<Omit<AcceptRow, 'name'>> = {}): AcceptR
 /** In the order of `docs/guarantees.md`. */
 export const ROWS: readonly AcceptRow[] = [
   row('reliable-under-loss'),
+  row('reliable-in-lab'),
   row('amplification'),
   row('join-under-flood', { alone: true }),
   row('session-under-flood', { alone: true }),
@@ -61,4 +62,5 @@ export const ROWS: readonly AcceptRow[] = [
   row('nonce-reuse'),
   row('reassembly-hoarding'),
   row('optimistic-ack', { alone: true }),
+  row('transfer-beside-stream', { alone: true, limitMs: 400_000 }),
 ];

@@ -138,6 +138,27 @@ export class Lab implements Disposable {
     this.#applyRules();
   }
 
+  /**
+   * Limits every port of the switch, towards its host, by a token bucket with a queue of `queueMs`
+   * (Linux' own tbf); `undefined` lifts the limit.
+   */
+  setRate(rate: string | undefined, queueMs = 50): void {
+    for (const host of this.hosts) {
+      run('ip', ['netns', 'exec', this.#switch, 'tc', 'qdisc', 'del', 'dev', host.switchPort, 'root']);
+      if (rate === undefined) continue;
+      const bucket = ['tbf', 'rate', rate, 'burst', '32kb', 'latency', `${queueMs}ms`];
+      must('ip', ['netns', 'exec', this.#switch, 'tc', 'qdisc', 'add', 'dev', host.switchPort, 'root', ...bucket]);
+    }
+  }
+
+  /**
+   * Lets no host hand over more than one frame at a time. A virtual cable otherwise carries TCP in pieces
+   * of up to 64 KiB, of which a lossy switch loses whole ones: no wire does that.
+   */
+  setFramesOnly(): void {
+    for (const host of this.hosts) must('ip', ['-n', host.namespace, 'link', 'set', 'dev', 'eth0', 'gso_max_segs', '1']);
+  }
+
   /** Command line that runs `argv` on `host`. */
   on(host: LabHost, argv: readonly string[]): { file: string; args: string[] } {
     return { file: 'ip', args: ['netns', 'exec', host.namespace, ...argv] };

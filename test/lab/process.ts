@@ -31,7 +31,13 @@ export class LabProcess implements AsyncDisposable {
   #rest = '';
   readonly ended: Promise<number>;
 
-  constructor(argv: readonly string[], place: Place | undefined, environment: Readonly<Record<string, string>> = {}, home?: string) {
+  constructor(
+    argv: readonly string[],
+    place: Place | undefined,
+    environment: Readonly<Record<string, string>> = {},
+    home?: string,
+    stdin: 'ignore' | 'pipe' = 'ignore',
+  ) {
     this.home = home ?? mkdtempSync(join(tmpdir(), 'lanista-lab-'));
     const [file, ...args] = argv;
     if (file === undefined) throw new Error('a process needs a command');
@@ -39,7 +45,7 @@ export class LabProcess implements AsyncDisposable {
     this.child = spawn(command.file, command.args, {
       cwd: repositoryRoot,
       env: { ...process.env, HOME: this.home, LANISTA_HOME: this.home, XDG_CONFIG_HOME: this.home, XDG_DATA_HOME: this.home, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take(text));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#take(text));

@@ -19,7 +19,7 @@ interface LabModule {
 }
 
 const folder = new URL('.', import.meta.url);
-const parts = new Set(['netns.ts', 'process.ts', 'page.ts', 'chroma.ts', 'members.ts', 'run.ts']);
+const parts = new Set(['netns.ts', 'process.ts', 'page.ts', 'chroma.ts', 'members.ts', 'link-peers.ts', 'run.ts']);
 const names = readdirSync(folder)
   .filter((file) => file.endsWith('.ts') && !file.endsWith('-peer.ts') && !parts.has(file))
   .map((file) => file.slice(0, -3))

@@ -1,0 +1,54 @@
+/** The parent's side of `link-peer.ts`: starts one on a host of the lab, gives it orders, waits for its answers. */
+import type { Lab, LabHost } from './netns.ts';
+import { LabProcess, sourceFlags } from './process.ts';
+import type { Order, Told } from './link-peer.ts';
+
+type Answer = Readonly<Record<string, unknown>>;
+
+export class LinkPeer implements AsyncDisposable {
+  readonly process: LabProcess;
+  readonly #answers: Answer[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(lab: Lab, host: LabHost) {
+    // Ahead of the machine's other work, so that what is measured is the link; TCP runs in the same processes.
+    const argv = ['chrt', '--rr', '10', process.execPath, ...sourceFlags, 'test/lab/link-peer.ts', host.address];
+    this.process = new LabProcess(argv, { lab, host }, {}, undefined, 'pipe');
+    this.process.onLine((line) => {
+      if (!line.startsWith('{')) return;
+      this.#answers.push(JSON.parse(line) as Answer);
+      this.#wake?.();
+    });
+  }
+
+  order(order: Order): void {
+    this.process.child.stdin?.write(`${JSON.stringify(order)}\n`);
+  }
+
+  /** The next answer of this kind; what came before it is dropped. */
+  async answer(at: string, timeoutMs = 90_000): Promise<Answer> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const index = this.#answers.findIndex((answer) => answer['at'] === at);
+      if (index >= 0) return this.#answers.splice(0, index + 1)[index]!;
+      if (performance.now() > deadline) throw new Error(`no "${at}" within ${timeoutMs} ms:\n${this.process.output.slice(-2_000)}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 100);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** What it measured since it was last asked. */
+  async tell(): Promise<Told> {
+    this.order({ do: 'tell' });
+    return (await this.answer('told')) as unknown as Told;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.process[Symbol.asyncDispose]();
+  }
+}
