@@ -129,7 +129,9 @@ describe.skipIf(!there)('official vectors', () => {
     console.log(
       `noise vectors: ${passed} of ${total} (fundamental 25519 patterns with and without psk); with SHA-256 or SHA-512: ${sha} of 144; ${HANDSHAKE_NAME}: ${ours} of 1`,
     );
-    console.log(`noise vectors not asked: ${deferred.length} of deferred patterns, ${names.length - curve.length} over 448, of ${names.length} in the file`);
+    console.log(
+      `noise vectors not asked: ${deferred.length} of deferred patterns, ${names.length - curve.length} over 448, of ${names.length} in the file`,
+    );
     expect(total).toBe(curve.length - deferred.length);
     expect(total).toBe((15 + 21) * 2 * 4);
     expect(passed).toBe(total);
