@@ -163,10 +163,23 @@ describe('life of a link', () => {
     rig.net.block(b.host, a.host);
     const at = rig.now;
     expect(rig.run(1_000, () => a.events.some((e) => e.type === 'silent'))).toBe(true);
-    expect(rig.now - at).toBeLessThan(800);
+    expect(rig.now - at).toBeLessThan(600);
     expect(b.events.some((e) => e.type === 'silent')).toBe(false);
     rig.net.unblock(b.host, a.host);
     expect(rig.run(300, () => a.events.at(-1)?.type === 'heard')).toBe(true);
+  });
+
+  it('[LK30] notices silence nearly as soon at 20 % loss, because it asks', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const rig = new Rig({ seed, delayMs: 1, lossRatio: 0.2 });
+      const [a, b] = [rig.add(), rig.add()];
+      rig.pair(a, b);
+      rig.run(5_000 + seed * 13);
+      rig.net.block(b.host, a.host);
+      const at = rig.now;
+      expect(rig.run(1_500, () => a.events.some((e) => e.type === 'silent'))).toBe(true);
+      expect(rig.now - at).toBeLessThan(750);
+    }
   });
 
   it('[LK31] does not call a lossy link silent', () => {

@@ -224,6 +224,19 @@ describe('away, back, leave', () => {
     expect(awayed).toEqual([]);
   });
 
+  it('[ME30] stalls of 200 ms cost nobody duties or seat, whoever has them', () => {
+    const made = together({ peers: 6, network: { delayMs: 1, jitterMs: 2, lossRatio: 0.02 } });
+    const since = made.world.now;
+    for (let i = 0; i < 60; i++) {
+      made.world.stall(i % 6, 200);
+      made.world.run(500 + (i * 37) % 90);
+    }
+    made.world.run(1_000);
+    expect(changes(made, since)).toBe(0);
+    const awayed = made.events.filter(({ at, event }) => at > since && event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'));
+    expect(awayed).toEqual([]);
+  });
+
   it('[ME14] a kicked peer is told, leaves at once, and its key stays out', () => {
     const made = together({ peers: 4 });
     const host = made.world.peer(hostIndex(made.world, 1));

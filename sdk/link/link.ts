@@ -15,7 +15,7 @@
 import type { PeerId } from '../base/brand.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Channel, PeerStats } from '../port/port.ts';
-import { ERROR_BUDGET, ERROR_WINDOW_MS, KEEP_ALIVE_MS, LINK_TIMEOUT_MS, MAX_LANES, SILENT_MS } from '../wire/limits.ts';
+import { ERROR_BUDGET, ERROR_WINDOW_MS, LINK_TIMEOUT_MS, MAX_LANES } from '../wire/limits.ts';
 import type { DropReason } from './drops.ts';
 import type { Address, CloseReason, LinkClock, LinkId } from './endpoint-types.ts';
 import { Farewell } from './farewell.ts';
@@ -23,6 +23,7 @@ import type { HeldBudget } from './held-budget.ts';
 import { Inbound } from './inbound.ts';
 import { Outbound } from './outbound.ts';
 import { Path } from './path.ts';
+import { Silence } from './silence.ts';
 import { TIMER, Timers } from './timers.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -53,11 +54,10 @@ export class Link {
   readonly #timers = new Timers();
   readonly #out: Outbound;
   readonly #in: Inbound;
+  readonly #silence: Silence;
 
   #phase: 'live' | 'closing' | 'finished' = 'live';
   #farewell: Farewell | undefined;
-  #silent = false;
-  #heardAt: number;
   #errors = 0;
   #errorsSince = 0;
 
@@ -69,8 +69,8 @@ export class Link {
     this.path = new Path(options.address, options.random);
     this.#out = new Outbound(now, options.rng, this.#timers, this.path, options.budget, this);
     this.#in = new Inbound(this, this.path, this.#out, options.budget);
-    this.#heardAt = now;
-    this.#timers.set(TIMER.silent, now + SILENT_MS);
+    this.#silence = new Silence(now, this.#out.traffic, this.#out.rtt);
+    this.#timers.set(TIMER.silent, this.#silence.wakeAt);
     this.#timers.set(TIMER.timeout, now + LINK_TIMEOUT_MS);
   }
 
@@ -79,7 +79,7 @@ export class Link {
   }
 
   get heardAt(): number {
-    return this.#heardAt;
+    return this.#silence.heardAt;
   }
 
   get traffic(): Traffic {
@@ -118,10 +118,8 @@ export class Link {
     const { traffic, received } = this.#out;
     traffic.packetsIn++;
     traffic.bytesIn += datagramBytes;
-    this.#heardAt = now;
-    if (this.#silent && this.#phase === 'live') {
-      this.#silent = false;
-      this.#timers.set(TIMER.silent, now + this.#silentMs());
+    if (this.#silence.hear(now) && this.#phase === 'live') {
+      this.#timers.set(TIMER.silent, this.#silence.wakeAt);
       this.#sink.onSilent(this, false);
     }
     if (this.#farewell?.hear(now, this.#out.sentAt) === true) this.#timers.set(TIMER.closing, now);
@@ -152,37 +150,26 @@ export class Link {
 
   /** We did not run for `stallMs`: what we did not hear in that time says nothing about the peer. */
   handleStall(stallMs: number): void {
-    this.#heardAt += stallMs;
+    this.#silence.heardAt += stallMs;
   }
 
   handleTimeout(now: number): void {
     const timers = this.#timers;
     if (this.#phase === 'finished') return;
     if (timers.due(TIMER.silent, now)) {
-      const at = this.#heardAt + this.#silentMs();
-      if (at > now) {
-        timers.set(TIMER.silent, at);
-      } else {
-        timers.stop(TIMER.silent);
-        this.#silent = true;
-        this.#sink.onSilent(this, true);
-      }
+      const verdict = this.#silence.handleTimeout(now);
+      timers.set(TIMER.silent, this.#silence.wakeAt);
+      if (verdict === 'ask') this.#out.pings.wanted = true;
+      else if (verdict === 'silent') this.#sink.onSilent(this, true);
     }
     if (timers.due(TIMER.timeout, now)) {
-      const at = this.#heardAt + LINK_TIMEOUT_MS;
+      const at = this.heardAt + LINK_TIMEOUT_MS;
       if (at <= now) return this.close(now, 'timeout');
       timers.set(TIMER.timeout, at);
     }
     this.#out.handleTimeout(now);
     if (timers.due(TIMER.path, now)) timers.stop(TIMER.path);
     this.path.handleTimeout(now);
-  }
-
-  /** Silence that means something, given how much is lost anyway: the chance of losing that many in a row is 10^-6. */
-  #silentMs(): number {
-    const loss = Math.min(0.6, this.traffic.lossInRatio);
-    if (loss < 0.02) return SILENT_MS;
-    return Math.max(SILENT_MS, (Math.ceil(Math.log(1e-6) / Math.log(loss)) + 1) * KEEP_ALIVE_MS);
   }
 
   // ── what the frames of a packet do (InboundOwner) ─────────────────────────────────────────────────

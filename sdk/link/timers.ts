@@ -14,7 +14,7 @@ export const TIMER = {
   pace: 3,
   /** Nothing was sent for `KEEP_ALIVE_MS`, or a clock sample is due: a ping leaves. */
   ping: 4,
-  /** Nothing authentic was heard: the link becomes `silent`. */
+  /** Nothing authentic was heard: the peer is asked, and in the end the link becomes `silent`. */
   silent: 5,
   /** Nothing authentic was heard for `LINK_TIMEOUT_MS`: the link is closed, its keys are gone. */
   timeout: 6,

@@ -1,16 +1,22 @@
 /**
- * The heartbeat: what this member says about itself to every linked peer, at least every `BEAT_MS`, at
- * once when something changed, together with words a neighbour cannot hear from their authors.
+ * The heartbeat: what this member says about itself to every linked peer every `BEAT_MS`, together with
+ * words a neighbour cannot hear from their authors. A change of its own word leaves at once, and twice
+ * more soon after, since the others wait for it to agree; a change of a word that only we can pass on
+ * leaves at once to those who need it.
  */
 import type { PeerId } from '../base/brand.ts';
 import { BEAT_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
-import { LinkState } from './link-state.ts';
+import { LinkState, equalWords } from './link-state.ts';
 import type { Membership } from './membership.ts';
 import { encodeMessage, type MeshMessage, type Word } from './messages.ts';
 import type { Party } from './party.ts';
+import type { Roster } from './roster.ts';
 
 /** Changes that come closer together than this travel together (ms). */
 const MIN_GAP_MS = 10;
+/** A change is repeated so often, so soon after another (ms): at 10 % loss one in a thousand waits for the next beat. */
+const ECHOES = 2;
+const ECHO_MS = 25;
 /** Head of a beat and of a word without `heard`, generously. */
 const BEAT_HEAD_BYTES = 24;
 const WORD_HEAD_BYTES = 48;
@@ -20,16 +26,24 @@ export class Beats {
   readonly #membership: Membership;
   readonly #times = new Map<PeerId, number>();
   #seq = 0;
+  /** When everybody was told, and when anybody was. */
   #sentAt = -Infinity;
-  #hurried = false;
+  #spokeAt = -Infinity;
+  #said: Word | undefined;
+  #echoes = 0;
+  #hasNews = false;
+  #waits = false;
 
   constructor(party: Party, membership: Membership) {
     this.#party = party;
     this.#membership = membership;
   }
 
-  hurry(): void {
-    this.#hurried = true;
+  /** When `tick` has something to say, if nothing changes. */
+  get nextAt(): number {
+    if (this.#membership.roster === undefined) return Infinity;
+    if (this.#waits) return this.#spokeAt + MIN_GAP_MS;
+    return this.#sentAt + (this.#echoes > 0 ? ECHO_MS : BEAT_MS);
   }
 
   /** Room time less monotonic clock, as this peer last said. */
@@ -43,19 +57,40 @@ export class Beats {
     this.#times.set(from, beat.time);
     let changed = false;
     for (const word of beat.words) if (this.#party.linkState.update(now, word, word.id === from)) changed = true;
+    if (changed) this.#hasNews = true;
     return changed;
   }
 
   tick(now: number): void {
     const roster = this.#membership.roster;
-    if (roster === undefined || now - this.#sentAt < (this.#hurried ? MIN_GAP_MS : BEAT_MS - 1)) return;
-    const { self, instance, links, linkState, time } = this.#party;
-    this.#hurried = false;
-    this.#sentAt = now;
-    const own: Word = {
+    this.#waits = false;
+    if (roster === undefined) return;
+    const own = this.#word(roster);
+    const changed = this.#said === undefined || !equalWords(own, this.#said);
+    const mayHurry = now - this.#spokeAt >= MIN_GAP_MS;
+    const due = now - this.#sentAt >= (this.#echoes > 0 ? ECHO_MS : BEAT_MS) - 1;
+    const toAll = due || (changed && mayHurry);
+    if (!toAll && !(this.#hasNews && mayHurry)) {
+      this.#waits = changed || this.#hasNews;
+      return;
+    }
+    if (toAll) {
+      if (changed) this.#echoes = ECHOES;
+      else if (this.#echoes > 0) this.#echoes--;
+      this.#said = own;
+      this.#sentAt = now;
+    }
+    this.#hasNews = false;
+    this.#spokeAt = now;
+    this.#say(now, own, toAll);
+  }
+
+  #word(roster: Roster): Word {
+    const { self, instance, links } = this.#party;
+    return {
       id: self,
       instance,
-      seq: this.#seq++,
+      seq: this.#seq,
       host: roster.host === self && !this.#membership.isLeaving,
       eligible: this.#membership.eligible,
       left: this.#membership.isLeaving || this.#membership.isOver,
@@ -63,13 +98,22 @@ export class Beats {
       epoch: roster.epoch,
       heard: LinkState.encodeHeard(links.heardDirectly()),
     };
+  }
+
+  /** To everybody, or only to those who hear of somebody through us. */
+  #say(now: number, own: Word, toAll: boolean): void {
+    const { links, linkState, time } = this.#party;
+    this.#seq++;
     let plain: Uint8Array | undefined;
     for (const link of links.all()) {
       const news = linkState.newsFor(now, link.peer);
-      if (news.length === 0) {
+      if (news.length > 0) {
+        const words = fitting(own, news, this.#seq);
+        links.send(now, link.peer, 'unreliable', encodeMessage({ type: 'beat', time: time.offset, words }));
+      } else if (toAll) {
         plain ??= encodeMessage({ type: 'beat', time: time.offset, words: [own] });
         links.send(now, link.peer, 'unreliable', plain);
-      } else links.send(now, link.peer, 'unreliable', encodeMessage({ type: 'beat', time: time.offset, words: fitting(own, news, this.#seq) }));
+      }
     }
   }
 }

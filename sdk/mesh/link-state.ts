@@ -153,7 +153,8 @@ function heardKeys(heard: Uint8Array): ReadonlySet<string> {
   return keys;
 }
 
-function equalWords(a: Word, b: Word): boolean {
+/** True when both say the same, whenever they say it. */
+export function equalWords(a: Word, b: Word): boolean {
   if (
     a.host !== b.host ||
     a.eligible !== b.eligible ||

@@ -245,7 +245,6 @@ export class Mesh implements MeshLike {
 
   #hurry(now: number): void {
     this.#tickAt = Math.min(this.#tickAt, now);
-    this.#beats?.hurry();
   }
 
   #tick(now: number): void {
@@ -263,7 +262,7 @@ export class Mesh implements MeshLike {
     this.#unseated.expire(now, SEAT_SETTLE_MS);
     this.#drain(now);
     if (this.#membership.isOver) return;
-    this.#tickAt = Math.max(this.#tickAt, now + 1);
+    this.#tickAt = Math.max(Math.min(this.#tickAt, this.#beats.nextAt), now + 1);
     this.#endpoint.flush(now);
   }
 

@@ -45,11 +45,21 @@ export const RECEIVE_BUFFER_BYTES = 4 * 1_024 * 1_024;
 /** Handshakes under way at once; the oldest gives way. Without it a flood owns our memory. */
 export const MAX_HALF_OPEN = 32;
 
-/** Silence after which a link counts as down for routing and the host's duties (ms). */
-export const SILENT_MS = 600;
+/**
+ * Silence after which a link counts as down for routing and the host's duties (ms). A stall of 200 ms between
+ * two keep-alives must stay below it; each 100 ms more are 100 ms more without a host after a crash.
+ */
+export const SILENT_MS = 450;
 
-/** A link sends at least this often, so that `SILENT_MS` is six lost packets, not one (ms). */
+/** A link sends at least this often, so that `SILENT_MS` is four lost packets, not one (ms). */
 export const KEEP_ALIVE_MS = 100;
+
+/**
+ * After this much silence the peer is asked to answer at once, and so often (ms). Every unanswered question makes
+ * loss a less likely explanation, so that `SILENT_MS` can be short on a lossy network, too.
+ */
+export const DOUBT_MS = 150;
+export const DOUBT_PROBE_MS = 50;
 
 /** Silence after which a link's keys are thrown away (ms). Longer than the longest gap that must cost nothing. */
 export const LINK_TIMEOUT_MS = 25_000;
