@@ -229,11 +229,13 @@ describe('away, back, leave', () => {
     const since = made.world.now;
     for (let i = 0; i < 60; i++) {
       made.world.stall(i % 6, 200);
-      made.world.run(500 + (i * 37) % 90);
+      made.world.run(500 + ((i * 37) % 90));
     }
     made.world.run(1_000);
     expect(changes(made, since)).toBe(0);
-    const awayed = made.events.filter(({ at, event }) => at > since && event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'));
+    const awayed = made.events.filter(
+      ({ at, event }) => at > since && event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'),
+    );
     expect(awayed).toEqual([]);
   });
 
