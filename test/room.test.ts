@@ -107,6 +107,23 @@ describe('people', () => {
     expect(bob.self.presence.ready).toBe(true);
   });
 
+  it('[RO18] presence changed while apart is known as soon as both are together again', async () => {
+    const { party, ann, bob } = await pair();
+    const den = only(party.hub.rooms.values());
+    den.setAway(bob.self.id, true);
+    await party.play(50);
+    bob.setPresence({ ready: true });
+    ann.setPresence({ ready: true });
+    await party.play(50);
+    const told: string[] = [];
+    ann.on('presence', (peer) => told.push(peer.presence.name));
+    den.setAway(bob.self.id, false);
+    await party.play(400);
+    expect(ann.peers.get(bob.self.id)?.presence.ready).toBe(true);
+    expect(bob.peers.get(ann.self.id)?.presence.ready).toBe(true);
+    expect(told).toEqual(['Bob']);
+  });
+
   it('[RO2] leaving tells the others why, resolves, and closes the room', async () => {
     const { party, ann, bob } = await pair();
     const left: string[] = [];
@@ -349,6 +366,62 @@ describe('messages', () => {
     expect(await gone).toBe('peer-gone');
     ann.handle('roll', () => ({ n: 6 }));
     expect(await party.wait(ann.call('roll', {}))).toEqual({ n: 6 });
+  });
+
+  it('[SY60] what is asked of the host is handled by the host alone, also when it changes under way', async () => {
+    const party = new Party({ latencyMs: 20 });
+    const rooms = [await party.add('Ann'), await party.add('Bob'), await party.add('Eve')];
+    await party.play(100);
+    const log: string[] = [];
+    for (const room of rooms)
+      room.handle('roll', (_input, from) => {
+        log.push(`${room.self.presence.name} ${room.isHost} ${rooms.findIndex((one) => one.self.id === from)}`);
+        return { n: 6 };
+      });
+    // Under way to Ann when Bob becomes host.
+    const answer = rooms[2]!.call('roll', {});
+    const direct = rooms[2]!.call('roll', {}, { to: rooms[0]!.self.id });
+    rooms[0]!.setEligible(false);
+    expect(await party.wait(answer)).toEqual({ n: 6 });
+    expect(log).toEqual(['Bob true 2']);
+    // Asked of one peer by name, it does not wander.
+    await expect(party.wait(direct)).rejects.toMatchObject({ code: 'refused' });
+    // The former host asks itself first, and the answer is the new one's.
+    rooms[1]!.setEligible(false);
+    expect(await party.wait(rooms[1]!.call('roll', {}))).toEqual({ n: 6 });
+    expect(log.slice(1)).toEqual([`Eve true 1`]);
+  });
+
+  it('[SY61] copies are recognised over an absence, and those of a former page are not taken for the next one', async () => {
+    const { party, ann, bob } = await pair({ latencyMs: 20 });
+    const got: number[] = [];
+    const aims: number[] = [];
+    ann.onMessage('shot', ({ n }) => got.push(n));
+    ann.onMessage('aim', ({ n }) => aims.push(n));
+    for (let n = 0; n < 40; n++) {
+      bob.send('shot', { n });
+      bob.send('aim', { n });
+      await party.play(15);
+      const den = only(party.hub.rooms.values());
+      den.setAway(bob.self.id, true);
+      den.setAway(bob.self.id, false);
+    }
+    await party.play(200);
+    expect(new Set(got).size).toBe(got.length);
+    expect(got.length).toBeGreaterThan(20);
+    // The last words of the page before arrive after the hello of the next; had they set the count, nothing new would be new.
+    const wire = { latencyMs: 2, jitterMs: 300 };
+    Object.assign(party.hub, wire);
+    for (let n = 100; n < 200; n++) bob.send('aim', { n });
+    const again = await party.add('Bob', bob.self.id);
+    aims.length = 0;
+    for (let n = 1_000; n < 1_020; n++) {
+      again.send('aim', { n });
+      await party.play(50);
+    }
+    await party.play(500);
+    expect(aims.at(-1)).toBe(1_019);
+    expect(aims.every((n) => n >= 1_000)).toBe(true);
   });
 
   it('[SY15] callAll brings one answer per peer', async () => {

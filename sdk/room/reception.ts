@@ -72,7 +72,8 @@ export class Reception<G extends AnyGame> {
     out.array(2);
     out.int(PRESENCE);
     this.#codec.write(out, this.presence, 'presence');
-    for (const peer of this.#room.present()) this.#room.send(peer, 'reliable', out.view(), 0);
+    // Who could not be told is greeted again, and a greeting says it too.
+    for (const peer of this.#room.present()) if (!this.#room.send(peer, 'reliable', out.view(), 0)) this.#greeted.delete(peer);
   }
 
   /** `peer` has to be greeted again: its link started anew. */
@@ -168,11 +169,16 @@ export class Reception<G extends AnyGame> {
     }
     if (begun) this.begun = true;
     seat.ready ||= ready;
-    if (seat.session === session) return;
+    const before = seat.presence;
+    seat.presence = Object.freeze(presence.body) as Presence<G>;
+    if (seat.session === session) {
+      // Greeted anew: what it changed meanwhile may have been lost with the link.
+      if (!equal(before, seat.presence)) this.#room.events.emit('presence', seat);
+      return;
+    }
     const known = seat.session !== undefined;
     seat.session = session;
     seat.ready = ready;
-    seat.presence = Object.freeze(presence.body) as Presence<G>;
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
     if (known) {
       this.#room.messenger.peerRestarted(seat.id);
@@ -222,4 +228,9 @@ export class Reception<G extends AnyGame> {
     out.int(seat.session & 0xffff);
     this.#room.send(from, 'reliable', out.view(), CONTROL_LANE);
   }
+}
+
+/** Whether two presences say the same; bodies come from one codec, so their parts are in one order. */
+function equal(a: object, b: object): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

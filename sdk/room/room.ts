@@ -97,6 +97,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.entities = this.#entities.facade<G>();
     this.#messenger = new Messenger(game, {
       self: port.self,
+      session: setup.session,
+      sessionOf: (peer) => this.#seats.get(peer)?.session,
       now: () => this.#time.now(),
       roomTime,
       host: () => this.#roster.host,

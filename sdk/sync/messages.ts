@@ -1,8 +1,10 @@
 /**
  * Messages and requests: typed, numbered by order of declaration, checked on both sides.
  *
- * `sequenced` and `unreliable` ride on the unreliable channel with a sequence number of their own per peer and name, so that copies
- * (`redundancy`) are recognised and an older one never follows a newer. Requests are reliable; an answer is matched by its id and its sender.
+ * `sequenced` and `unreliable` ride on the unreliable channel with a stamp of their own per peer and name: the sender's session and a sequence
+ * number, so that copies (`redundancy`) are recognised, an older one never follows a newer, and what a page left behind is not taken for the next
+ * page's. Requests are reliable; an answer is matched by its id and its sender. A request for the host that reaches somebody who is not host is not
+ * handled there: it is asked again of the host until its time is up.
  */
 import type { PeerId } from '../base/brand.ts';
 import { disposable } from '../base/emitter.ts';
@@ -21,6 +23,10 @@ export type MessageDrop = 'message-malformed' | 'message-unknown' | 'message-inv
 
 export interface MessageWorld {
   readonly self: PeerId;
+  /** Of this Room instance. */
+  readonly session: number;
+  /** The Room instance of another peer. */
+  sessionOf(peer: PeerId): number | undefined;
   now(): number;
   roomTime(): number;
   host(): PeerId;
@@ -55,9 +61,15 @@ interface RequestSpec {
 }
 
 interface Pending {
-  readonly to: PeerId;
+  /** Whom it was asked of last. */
+  to: PeerId;
   readonly spec: RequestSpec;
   readonly deadline: number;
+  /** To be asked of whoever is host then; Infinity while an answer is awaited, or when it was for one peer only. */
+  retryAt: number;
+  /** Goes to the host, whoever that is. */
+  readonly follows: boolean;
+  readonly bytes: Uint8Array;
   readonly settle: (error: LanError | undefined, value?: unknown) => void;
 }
 
@@ -74,6 +86,10 @@ export interface CallSettings {
 }
 
 const DEFAULT_TIMEOUT_MS = 2_000;
+/** Who was taken for the host and is not: asked again after this, ms. A change of host is known everywhere within a round trip or two. */
+const HOST_RETRY_MS = 50;
+/** The failure that is not the caller's to see. */
+const NOT_HOST = 'not-host';
 const MAX_REPEATS = 256;
 const CARRIED_CODES: readonly string[] = [
   'bad-value',
@@ -142,13 +158,12 @@ export class Messenger {
     const spec = this.#message(name);
     const { delivery, redundancy } = spec.def;
     const time = this.#world.roomTime();
-    const seq = spec.next;
     const out = this.#out;
     out.reset();
     out.array(5);
     out.int(MESSAGE);
     out.int(spec.index);
-    out.int(seq);
+    out.int(delivery === 'reliable' ? 0 : (((this.#world.session << 16) | spec.next) >>> 0));
     out.int(Math.floor(time));
     spec.codec.write(out, body, name);
     const limit = delivery === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;
@@ -156,7 +171,7 @@ export class Messenger {
       throw new LanError('too-large', `message '${name}' takes ${out.offset} bytes, and ${delivery} carries ${limit}.`, {
         hint: delivery === 'reliable' ? 'Cut it into pieces.' : "Send it 'reliable'.",
       });
-    spec.next = (seq + 1) & 0xffff;
+    spec.next = (spec.next + 1) & 0xffff;
     const bytes = out.copy();
     const targets = this.#targets(to);
     for (const peer of targets) {
@@ -209,13 +224,14 @@ export class Messenger {
     let spec: RequestSpec;
     let bytes: Uint8Array;
     const id = (this.#lastCall = (this.#lastCall + 1) >>> 0);
-    const { self } = this.#world;
     let to: PeerId;
+    let follows = false;
     try {
       spec = this.#request(name);
       const target = options.to ?? (spec.def.to === 'host' ? 'host' : undefined);
       if (target === undefined)
         throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
+      follows = target === 'host';
       to = target === 'host' ? this.#world.host() : target;
       bytes = this.#callBytes(spec, id, input);
     } catch (error) {
@@ -233,17 +249,24 @@ export class Messenger {
         if (error === undefined) resolve(value);
         else reject(error);
       };
-      this.#pending.set(id, { to, spec, deadline: this.#world.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS), settle });
+      const deadline = this.#world.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+      const pending: Pending = { to, spec, deadline, retryAt: Number.POSITIVE_INFINITY, follows, bytes, settle };
+      this.#pending.set(id, pending);
       signal?.addEventListener('abort', abort, { once: true });
-      if (to === self) this.#world.later(() => this.handle(self, bytes));
-      else if (this.#world.send(to, 'reliable', bytes)) this.bytesOut += bytes.length;
-      else
-        settle(
-          this.#world.present().includes(to)
-            ? new LanError('queue-full', `request '${name}' was not taken: more is queued for ${to} than the link may hold.`)
-            : new LanError('peer-gone', `request '${name}': ${to} is not here.`),
-        );
+      this.#ask(pending);
     });
+  }
+
+  #ask(pending: Pending): void {
+    const { to, spec, bytes, settle } = pending;
+    if (to === this.#world.self) this.#world.later(() => this.handle(to, bytes));
+    else if (this.#world.send(to, 'reliable', bytes)) this.bytesOut += bytes.length;
+    else
+      settle(
+        this.#world.present().includes(to)
+          ? new LanError('queue-full', `request '${spec.name}' was not taken: more is queued for ${to} than the link may hold.`)
+          : new LanError('peer-gone', `request '${spec.name}': ${to} is not here.`),
+      );
   }
 
   #callBytes(spec: RequestSpec, id: number, input: unknown): Uint8Array {
@@ -274,13 +297,13 @@ export class Messenger {
 
   #handleMessage(from: PeerId, input: PackReader): void {
     const spec = this.#byIndex[input.int()];
-    const seq = input.count(0xffff);
+    const stamp = input.count(0xffff_ffff);
     const time = input.count(0xffff_ffff);
     if (!input.ok) return this.#world.drop('message-malformed');
     if (spec === undefined) return this.#world.drop('message-unknown');
     const read = spec.codec.read(input);
     if (read === undefined) return this.#world.drop('message-invalid');
-    if (from !== this.#world.self && !this.#isNew(spec, from, seq)) {
+    if (from !== this.#world.self && !this.#isNew(spec, from, stamp)) {
       // A copy sent for redundancy is no refusal worth counting.
       if (spec.def.redundancy === 1) this.#world.drop('message-old');
       return;
@@ -288,8 +311,11 @@ export class Messenger {
     for (const listener of [...spec.listeners]) this.#guard(`onMessage('${spec.name}')`, () => listener(read.body, { from, time }));
   }
 
-  #isNew(spec: MessageSpec, from: PeerId, seq: number): boolean {
+  #isNew(spec: MessageSpec, from: PeerId, stamp: number): boolean {
     if (spec.def.delivery === 'reliable') return true;
+    // Sent by the peer's former page: numbers of another count.
+    if (stamp >>> 16 !== ((this.#world.sessionOf(from) ?? -1) & 0xffff)) return false;
+    const seq = stamp & 0xffff;
     const known = spec.received.get(from);
     if (known === undefined) {
       spec.received.set(from, { newest: seq, mask: 0 });
@@ -319,6 +345,8 @@ export class Messenger {
       return this.#fail(from, id, 'bad-value', `the request '${spec.name}' did not validate`);
     }
     const { handler } = spec;
+    if (spec.def.to === 'host' && this.#world.host() !== this.#world.self)
+      return this.#fail(from, id, NOT_HOST, `'${spec.name}' is for the host, and ${this.#world.self} is not host`);
     if (handler === undefined) return this.#fail(from, id, 'no-handler', `nobody handles '${spec.name}' there`);
     const serving = this.#serving.get(from) ?? 0;
     if (serving >= MAX_PENDING_CALLS) return this.#world.drop('request-busy');
@@ -353,7 +381,7 @@ export class Messenger {
     this.#deliver(to, out.copy());
   }
 
-  #fail(to: PeerId, id: number, code: LanErrorCode, words: string): void {
+  #fail(to: PeerId, id: number, code: LanErrorCode | typeof NOT_HOST, words: string): void {
     const out = this.#out;
     out.reset();
     out.array(4);
@@ -388,6 +416,11 @@ export class Messenger {
     const words = input.text(1_024);
     if (!input.done) return this.#world.drop('message-malformed');
     if (pending === undefined || pending.to !== from) return;
+    if (code === NOT_HOST && pending.follows) {
+      pending.retryAt = this.#world.now() + HOST_RETRY_MS;
+      return;
+    }
+    if (code === NOT_HOST) return pending.settle(new LanError('refused', `request '${pending.spec.name}' to ${from}: ${words}`));
     pending.settle(
       new LanError(CARRIED_CODES.includes(code) ? (code as LanErrorCode) : 'handler-failed', `request '${pending.spec.name}' to ${from}: ${words}`),
     );
@@ -396,8 +429,10 @@ export class Messenger {
   /** Requests to `peer` cannot be answered any more. */
   peerGone(peer: PeerId, forGood: boolean): void {
     for (const pending of [...this.#pending.values()])
-      if (pending.to === peer) pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
-    if (forGood) this.#serving.delete(peer);
+      if (pending.to === peer && pending.retryAt === Number.POSITIVE_INFINITY)
+        pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
+    if (!forGood) return;
+    this.#serving.delete(peer);
     this.peerRestarted(peer);
   }
 
@@ -412,13 +447,19 @@ export class Messenger {
 
   deadline(): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const pending of this.#pending.values()) earliest = Math.min(earliest, pending.deadline);
+    for (const pending of this.#pending.values()) earliest = Math.min(earliest, pending.deadline, pending.retryAt);
     return earliest;
   }
 
   handleTimeout(now: number): void {
-    for (const pending of [...this.#pending.values()])
+    for (const pending of [...this.#pending.values()]) {
       if (pending.deadline <= now) pending.settle(new LanError('timeout', `request '${pending.spec.name}': no answer from ${pending.to} in time.`));
+      else if (pending.retryAt <= now) {
+        pending.retryAt = Number.POSITIVE_INFINITY;
+        pending.to = this.#world.host();
+        this.#ask(pending);
+      }
+    }
   }
 
   #guard(what: string, run: () => void): void {

@@ -2,7 +2,7 @@
  * The first number of everything the game half sends: what it is. Every message is one msgpack array.
  *
  *   HELLO     [1, session, schemaHash, ready, begun, presence]        reliable, first on lanes 0 and 1
- *   MESSAGE   [2, index, seq, time, body]                            any channel
+ *   MESSAGE   [2, index, stamp, time, body]                          any channel; stamp: tag << 16 | sequence, 0 when reliable
  *   FRAME     [3, tag, tick, ackAge, body]                           unreliable; `delta.ts`
  *   FULL      [4, tag, tick, ackAge, body]                           reliable, lane 1
  *   CALL      [5, id, index, time, body]      ANSWER [6, id, body]   FAILURE [7, id, code, words]
