@@ -1,6 +1,8 @@
 /**
  * `npm run sim -- --seeds 200 --json [--seed X] [--peers 8] [--seconds 30] [--trace] [--workers 2]`
  *
+ * With `--game`: the game's own simulator, `game-run.ts`.
+ *
  * Runs seeds on all cores and prints one JSON line. Every tenth seed runs twice and must leave the same
  * trace hash. A seed that fails prints the command that repeats it.
  */
@@ -19,7 +21,9 @@ interface Report extends SimResult {
   readonly again: string | undefined;
 }
 
+const game = process.argv.includes('--game');
 const { values } = parseArgs({
+  strict: !game,
   options: {
     seeds: { type: 'string', default: '20' },
     seed: { type: 'string' },
@@ -123,5 +127,6 @@ async function main(): Promise<void> {
   process.exitCode = pass ? 0 : 1;
 }
 
-if (values.worker) work();
+if (game) await import('./game-run.ts');
+else if (values.worker) work();
 else await main();
