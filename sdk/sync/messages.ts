@@ -163,7 +163,7 @@ export class Messenger {
     out.array(5);
     out.int(MESSAGE);
     out.int(spec.index);
-    out.int(delivery === 'reliable' ? 0 : (((this.#world.session << 16) | spec.next) >>> 0));
+    out.int(delivery === 'reliable' ? 0 : ((this.#world.session << 16) | spec.next) >>> 0);
     out.int(Math.floor(time));
     spec.codec.write(out, body, name);
     const limit = delivery === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;

@@ -82,8 +82,7 @@ export class Ledger {
     this.trace?.(`${Math.round(this.now())} ${replica.index} sees ${this.#name(entity)} epoch ${epoch} of ${entity.owner.slice(0, 4)}`);
     const known = this.#seen.get(replica.life)!.get(entity.id);
     if (entity.mine) this.#begin(replica, entity);
-    if (known === undefined)
-      this.#seen.get(replica.life)!.set(entity.id, { epoch, owner: entity.owner, stamps: { a: 0, b: 0, x: 0, t: 0 } });
+    if (known === undefined) this.#seen.get(replica.life)!.set(entity.id, { epoch, owner: entity.owner, stamps: { a: 0, b: 0, x: 0, t: 0 } });
     for (const field of FIELDS) {
       this.#show(replica, entity, field, entity[field]);
       entity.onChange(field, (value) => this.#show(replica, entity, field, value));
@@ -120,7 +119,11 @@ export class Ledger {
     if (seen.epoch === core.epoch && seen.owner === core.owner) return seen;
     const better = core.epoch > seen.epoch || (core.epoch === seen.epoch && core.owner < seen.owner);
     if (!better && core.kind.def.authority !== 'host')
-      this.violate('SY8', replica, `${this.#name(entity)} went from ${seen.epoch} ${seen.owner.slice(0, 4)} to ${core.epoch} ${core.owner.slice(0, 4)}`);
+      this.violate(
+        'SY8',
+        replica,
+        `${this.#name(entity)} went from ${seen.epoch} ${seen.owner.slice(0, 4)} to ${core.epoch} ${core.owner.slice(0, 4)}`,
+      );
     seen.epoch = core.epoch;
     seen.owner = core.owner;
     // Another reign: what was seen before is no measure, but what it began with is.
@@ -150,7 +153,11 @@ export class Ledger {
         if (seen.epoch !== epoch || seen.owner !== owner) continue;
         for (const field of FIELDS)
           if (stampOf(field, entity[field]) !== seen.stamps[field] && seen.stamps[field] !== 0)
-            this.violate('SY10', replica, `${this.#name(entity as SimEntity)}.${field} is ${entity[field]}, and onChange last told ${seen.stamps[field]}`);
+            this.violate(
+              'SY10',
+              replica,
+              `${this.#name(entity as SimEntity)}.${field} is ${entity[field]}, and onChange last told ${seen.stamps[field]}`,
+            );
       }
   }
 

@@ -159,8 +159,7 @@ class Play {
     if (entity === undefined) return;
     void entity.requestAuthority({ timeoutMs: 800 }).then(
       (got) => {
-        if (got !== undefined && !got.mine && coreOf(got)!.kind.def.transfer === 'request' && got.alive)
-          this.ledger.mix(got.id);
+        if (got !== undefined && !got.mine && coreOf(got)!.kind.def.transfer === 'request' && got.alive) this.ledger.mix(got.id);
       },
       (error: unknown) => this.ledger.violate('SY7', player, `requestAuthority rejected with ${String(error)}`),
     );
@@ -170,7 +169,8 @@ class Play {
     const { rng, room } = player;
     const peers = [...room.peers.values()].filter((peer) => !peer.isSelf);
     const one = peers[rng.int(Math.max(1, peers.length))]?.id;
-    if (rng.chance(0.15)) this.talk.say(player, rng.chance(0.4) ? 'all' : rng.chance(0.4) || one === undefined ? 'host' : rng.chance(0.5) ? one : [one]);
+    if (rng.chance(0.15))
+      this.talk.say(player, rng.chance(0.4) ? 'all' : rng.chance(0.4) || one === undefined ? 'host' : rng.chance(0.5) ? one : [one]);
     if (rng.chance(0.3)) this.talk.shoot(player);
     if (rng.chance(0.1) && one !== undefined) this.talk.call(player, 'double', one);
     if (rng.chance(0.1)) this.talk.call(player, 'rule', undefined);
@@ -223,7 +223,8 @@ class Play {
       if (at >= 0 || held.length !== lines.length)
         return `members ${first.index} and ${index} differ: ${lines[at < 0 ? held.length : at]} / ${held[at < 0 ? lines.length : at]}`;
       for (const kind of KINDS)
-        for (const entity of room.entities.all(kind)) if (!owners.has(entity.owner)) return `${kind} ${entity.id} at ${index} is owned by nobody present`;
+        for (const entity of room.entities.all(kind))
+          if (!owners.has(entity.owner)) return `${kind} ${entity.id} at ${index} is owned by nobody present`;
     }
     return undefined;
   }
@@ -263,4 +264,3 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     outcomes: talk.outcomes,
   };
 }
-

@@ -178,7 +178,8 @@ export class Talk {
   /** At the end: what did not end, and what did not arrive between the living. */
   finish(living: readonly Replica[]): void {
     for (const [n, call] of this.#calls)
-      if (call.settled !== 1 && living.includes(call.from)) this.#ledger.violate('SY14', call.from, `request ${n} (${call.what}) ended ${call.settled} times`);
+      if (call.settled !== 1 && living.includes(call.from))
+        this.#ledger.violate('SY14', call.from, `request ${n} (${call.what}) ended ${call.settled} times`);
     for (const from of living)
       for (const to of living) {
         const stream = this.#streams.get(`${from.life} ${to.life}`);
