@@ -14,9 +14,10 @@ import { bodyCodec } from '../sync/body.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { FRAME, FULL_FRAME } from '../sync/delta.ts';
 import { Inbound } from '../sync/inbound.ts';
-import type { Messenger } from '../sync/messages.ts';
+import type { Messages } from '../sync/messages.ts';
 import type { Replication } from '../sync/replication.ts';
 import { CONTROL_LANE, Outbound } from '../sync/replication.ts';
+import type { Requests } from '../sync/requests.ts';
 import type { EntityStore } from '../sync/store.ts';
 import { ADOPT, ANSWER, ASK, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
@@ -39,7 +40,8 @@ export interface ReceptionRoom<G extends AnyGame> {
   readonly store: EntityStore;
   readonly replication: Replication;
   readonly authority: AuthorityRules;
-  readonly messenger: Messenger;
+  readonly messages: Messages;
+  readonly requests: Requests;
   readonly entities: RoomEntities;
   readonly events: Emitter<RoomEvents<G>>;
   present(): readonly PeerId[];
@@ -127,10 +129,11 @@ export class Reception<G extends AnyGame> {
     if (seat.session === undefined || stream === undefined) return this.#room.drop('before-hello');
     switch (type) {
       case MESSAGE:
+        return this.#room.messages.handle(from, bytes);
       case CALL:
       case ANSWER:
       case FAILURE:
-        return this.#room.messenger.handle(from, bytes);
+        return this.#room.requests.handle(from, bytes);
       case FRAME:
       case FULL_FRAME:
         this.#room.replication.bytesIn += bytes.length;
@@ -181,7 +184,7 @@ export class Reception<G extends AnyGame> {
     seat.ready = ready;
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
     if (known) {
-      this.#room.messenger.peerRestarted(seat.id);
+      this.#room.messages.peerRestarted(seat.id);
       this.#room.replication.outbound.get(seat.id)?.restart();
       this.#greeted.delete(seat.id);
       this.#room.authority.handleRestart(seat.id);

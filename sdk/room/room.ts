@@ -21,8 +21,10 @@ import type { Channel, LeaveReason, PortEvent, PortRoster, RoomPort } from '../p
 import { AuthorityRules } from '../sync/authority.ts';
 import { Metronome } from '../sync/clock.ts';
 import type { AnyGame } from '../sync/definition.ts';
-import { Messenger } from '../sync/messages.ts';
+import type { MessageWorld } from '../sync/messages.ts';
+import { Messages } from '../sync/messages.ts';
 import { CONTROL_LANE, Replication } from '../sync/replication.ts';
+import { Requests } from '../sync/requests.ts';
 import { EntityStore } from '../sync/store.ts';
 import { HostDuties } from './duty.ts';
 import { RoomEntities } from './entities.ts';
@@ -51,7 +53,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #replication: Replication;
   readonly #entities: RoomEntities;
   readonly #authority: AuthorityRules;
-  readonly #messenger: Messenger;
+  readonly #messages: Messages;
+  readonly #requests: Requests;
   readonly #beats: Metronome;
   readonly #duties: HostDuties;
   readonly #reception: Reception<G>;
@@ -95,7 +98,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     );
     this.#entities.govern(this.#authority);
     this.entities = this.#entities.facade<G>();
-    this.#messenger = new Messenger(game, {
+    const words: MessageWorld = {
       self: port.self,
       session: setup.session,
       sessionOf: (peer) => this.#seats.get(peer)?.session,
@@ -110,7 +113,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       },
       drop: (reason) => this.#drop(reason),
       failed: (what, cause) => this.#failed(what, cause),
-    });
+    };
+    this.#messages = new Messages(game, words);
+    this.#requests = new Requests(game, words);
     this.#beats = new Metronome(() => this.#schedule());
     this.#duties = new HostDuties((cause) => this.#failed('whileHost', cause));
     this.clock = {
@@ -131,7 +136,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         store: this.#store,
         replication: this.#replication,
         authority: this.#authority,
-        messenger: this.#messenger,
+        messages: this.#messages,
+        requests: this.#requests,
         entities: this.#entities,
         events: this.#events,
         present: () => this.#present,
@@ -187,16 +193,16 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   send(name: string, body: unknown, options: SendOptions = {}): void {
     this.#assertOpen('send');
-    this.#messenger.send(name, body, options.to ?? 'all');
+    this.#messages.send(name, body, options.to ?? 'all');
   }
 
   onMessage(name: string, fn: (body: never, meta: { readonly from: PeerId; readonly time: number }) => void): Disposable {
-    return this.#messenger.onMessage(name, fn as (body: unknown) => void);
+    return this.#messages.onMessage(name, fn as (body: unknown) => void);
   }
 
   call(name: string, input: unknown, options: CallOptions = {}): Promise<never> {
     if (this.#closed !== undefined) return Promise.reject(new LanError('closed', `call('${name}'): the room was left.`));
-    return this.#messenger.call(name, input, options) as Promise<never>;
+    return this.#requests.call(name, input, options) as Promise<never>;
   }
 
   async callAll(
@@ -216,7 +222,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   handle(name: string, fn: (input: never, from: PeerId) => unknown): Disposable {
-    return this.#messenger.answer(name, fn as (input: unknown, from: PeerId) => unknown);
+    return this.#requests.answer(name, fn as (input: unknown, from: PeerId) => unknown);
   }
 
   whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable {
@@ -248,8 +254,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       ),
       stateBytesOut: this.#replication.bytesOut,
       stateBytesIn: this.#replication.bytesIn,
-      messageBytesOut: this.#messenger.bytesOut,
-      messageBytesIn: this.#messenger.bytesIn,
+      messageBytesOut: this.#messages.bytesOut + this.#requests.bytesOut,
+      messageBytesIn: this.#messages.bytesIn + this.#requests.bytesIn,
       drops: merged,
       entities: this.#store.size,
     };
@@ -330,7 +336,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #tick(): void {
     const now = this.#time.now();
     const time = this.#port.time(now);
-    this.#messenger.handleTimeout(now);
+    this.#requests.handleTimeout(now);
     this.#authority.handleTimeout(now);
     this.#reception.greet(now);
     if (!this.#ready) this.#checkReady(now);
@@ -339,7 +345,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const tick = Math.floor((time * this.#replication.hz) / 1_000);
     if (tick > this.#replication.tick) {
       this.#replication.collect(tick, time);
-      this.#messenger.repeat();
+      this.#messages.repeat();
       // Until this replica has the room it says nothing of its own: what it is told first may have to become its own (a host that was reloaded).
       if (this.#ready) this.#replication.send(now, this.#present);
       else this.#replication.sendAcks(now, this.#present);
@@ -359,7 +365,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const due = Math.min(nextTick, this.#beats.deadline()) - time;
     const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : Number.POSITIVE_INFINITY;
     // A deadline that is not in the future would spin: a clock that stands still must not stop the world.
-    const at = Math.min(now + Math.max(0.1, due), this.#messenger.deadline(), this.#authority.deadline(), pending);
+    const at = Math.min(now + Math.max(0.1, due), this.#requests.deadline(), this.#authority.deadline(), pending);
     this.#time.schedule(at, () => this.#pump());
   }
 
@@ -370,7 +376,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       case 'message':
         return this.#reception.receive(event.from, event.bytes);
       case 'reset':
-        this.#messenger.peerGone(event.peer, false);
+        this.#requests.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
         this.#reception.greetAgain(event.peer);
         return;
@@ -410,7 +416,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#sortSeats();
     this.#present = roster.peers.filter((seat) => seat.status === 'present' && seat.id !== self).map((seat) => seat.id);
     for (const { seat, event } of moved) {
-      this.#messenger.peerGone(seat.id, false);
+      this.#requests.peerGone(seat.id, false);
       if (event === 'back') {
         this.#replication.outbound.get(seat.id)?.restart();
         this.#reception.greetAgain(seat.id);
@@ -433,7 +439,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   #forget(peer: PeerId): void {
-    this.#messenger.peerGone(peer, true);
+    this.#requests.peerGone(peer, true);
+    this.#messages.peerRestarted(peer);
     this.#replication.outbound.delete(peer);
     this.#replication.inbound.delete(peer);
     this.#reception.forget(peer);
@@ -467,7 +474,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#port.onWake = undefined;
     this.#time.cancel();
     this.#beats.stop();
-    this.#messenger.close();
+    this.#requests.close();
     this.#control.abort();
     this.#events.emit('close', { reason });
     for (const resolve of [...this.#opening.splice(0), ...this.#closing.splice(0)]) resolve();

@@ -1,23 +1,21 @@
 /**
- * Messages and requests: typed, numbered by order of declaration, checked on both sides.
+ * Messages: typed, numbered by order of declaration, checked on both sides.
  *
  * `sequenced` and `unreliable` ride on the unreliable channel with a stamp of their own per peer and name: the sender's session and a sequence
  * number, so that copies (`redundancy`) are recognised, an older one never follows a newer, and what a page left behind is not taken for the next
- * page's. Requests are reliable; an answer is matched by its id and its sender. A request for the host that reaches somebody who is not host is not
- * handled there: it is asked again of the host until its time is up.
+ * page's.
  */
 import type { PeerId } from '../base/brand.ts';
 import { disposable } from '../base/emitter.ts';
-import type { LanErrorCode } from '../base/errors.ts';
 import { LanError } from '../base/errors.ts';
 import { distance16 } from '../base/sequence.ts';
 import type { Channel } from '../port/port.ts';
-import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_PENDING_CALLS } from '../wire/limits.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from '../wire/limits.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
-import type { AnyGame, MessageDef, RequestDef } from './definition.ts';
-import { ANSWER, CALL, FAILURE, MESSAGE } from './wire.ts';
+import type { AnyGame, MessageDef } from './definition.ts';
+import { MESSAGE } from './wire.ts';
 
 export type MessageDrop = 'message-malformed' | 'message-unknown' | 'message-invalid' | 'message-old' | 'request-busy';
 
@@ -51,68 +49,20 @@ interface MessageSpec {
   next: number;
 }
 
-interface RequestSpec {
-  readonly index: number;
-  readonly name: string;
-  readonly def: RequestDef<unknown, unknown>;
-  readonly input: BodyCodec;
-  readonly output: BodyCodec;
-  handler: ((input: unknown, from: PeerId) => unknown) | undefined;
-}
-
-interface Pending {
-  /** Whom it was asked of last. */
-  to: PeerId;
-  readonly spec: RequestSpec;
-  readonly deadline: number;
-  /** To be asked of whoever is host then; Infinity while an answer is awaited, or when it was for one peer only. */
-  retryAt: number;
-  /** Goes to the host, whoever that is. */
-  readonly follows: boolean;
-  readonly bytes: Uint8Array;
-  readonly settle: (error: LanError | undefined, value?: unknown) => void;
-}
-
 interface Repeat {
   readonly bytes: Uint8Array;
   readonly to: readonly PeerId[];
   left: number;
 }
 
-export interface CallSettings {
-  readonly to?: PeerId | 'host';
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-}
-
-const DEFAULT_TIMEOUT_MS = 2_000;
-/** Who was taken for the host and is not: asked again after this, ms. A change of host is known everywhere within a round trip or two. */
-const HOST_RETRY_MS = 50;
-/** The failure that is not the caller's to see. */
-const NOT_HOST = 'not-host';
+/** Messages that are still to be repeated; beyond it the first copy has to do. */
 const MAX_REPEATS = 256;
-const CARRIED_CODES: readonly string[] = [
-  'bad-value',
-  'bad-argument',
-  'no-handler',
-  'handler-failed',
-  'refused',
-  'not-owner',
-  'closed',
-  'unknown-name',
-  'too-large',
-];
 
-export class Messenger {
+export class Messages {
   readonly #world: MessageWorld;
-  readonly #messages = new Map<string, MessageSpec>();
+  readonly #byName = new Map<string, MessageSpec>();
   readonly #byIndex: readonly MessageSpec[];
-  readonly #requests = new Map<string, RequestSpec>();
-  readonly #requestByIndex: readonly RequestSpec[];
-  readonly #pending = new Map<number, Pending>();
-  readonly #serving = new Map<PeerId, number>();
   #repeats: Repeat[] = [];
-  #lastCall = 0;
   readonly #out = new PackWriter(1_024);
   bytesOut = 0;
   bytesIn = 0;
@@ -128,29 +78,13 @@ export class Messenger {
       received: new Map(),
       next: 0,
     }));
-    for (const spec of this.#byIndex) this.#messages.set(spec.name, spec);
-    this.#requestByIndex = Object.entries<RequestDef<unknown, unknown>>(game.requests).map(([name, def], index) => ({
-      index,
-      name,
-      def,
-      input: bodyCodec(def.input),
-      output: bodyCodec(def.output),
-      handler: undefined,
-    }));
-    for (const spec of this.#requestByIndex) this.#requests.set(spec.name, spec);
+    for (const spec of this.#byIndex) this.#byName.set(spec.name, spec);
   }
 
   #message(name: string): MessageSpec {
-    const spec = this.#messages.get(name);
+    const spec = this.#byName.get(name);
     if (spec === undefined)
-      throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: `Messages are ${[...this.#messages.keys()].join(', ')}.` });
-    return spec;
-  }
-
-  #request(name: string): RequestSpec {
-    const spec = this.#requests.get(name);
-    if (spec === undefined)
-      throw new LanError('unknown-name', `there is no request '${name}'.`, { hint: `Requests are ${[...this.#requests.keys()].join(', ')}.` });
+      throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: `Messages are ${[...this.#byName.keys()].join(', ')}.` });
     return spec;
   }
 
@@ -212,90 +146,11 @@ export class Messenger {
     return disposable(() => listeners.delete(entry));
   }
 
-  answer(name: string, handler: (input: unknown, from: PeerId) => unknown): Disposable {
-    const spec = this.#request(name);
-    if (spec.handler !== undefined)
-      throw new LanError('bad-argument', `request '${name}' already has a handler.`, { hint: 'Dispose the other one first.' });
-    spec.handler = handler;
-    return disposable(() => (spec.handler = undefined));
-  }
-
-  call(name: string, input: unknown, options: CallSettings): Promise<unknown> {
-    let spec: RequestSpec;
-    let bytes: Uint8Array;
-    const id = (this.#lastCall = (this.#lastCall + 1) >>> 0);
-    let to: PeerId;
-    let follows = false;
-    try {
-      spec = this.#request(name);
-      const target = options.to ?? (spec.def.to === 'host' ? 'host' : undefined);
-      if (target === undefined)
-        throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
-      follows = target === 'host';
-      to = target === 'host' ? this.#world.host() : target;
-      bytes = this.#callBytes(spec, id, input);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-    const { signal } = options;
-    if (signal?.aborted === true) return Promise.reject(new LanError('aborted', `request '${name}' was aborted before it was sent.`));
-    if (this.#pending.size >= MAX_PENDING_CALLS)
-      return Promise.reject(new LanError('queue-full', `${MAX_PENDING_CALLS} requests wait for an answer already.`));
-    return new Promise((resolve, reject) => {
-      const abort = (): void => settle(new LanError('aborted', `request '${name}' was aborted.`));
-      const settle = (error: LanError | undefined, value?: unknown): void => {
-        if (!this.#pending.delete(id)) return;
-        signal?.removeEventListener('abort', abort);
-        if (error === undefined) resolve(value);
-        else reject(error);
-      };
-      const deadline = this.#world.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-      const pending: Pending = { to, spec, deadline, retryAt: Number.POSITIVE_INFINITY, follows, bytes, settle };
-      this.#pending.set(id, pending);
-      signal?.addEventListener('abort', abort, { once: true });
-      this.#ask(pending);
-    });
-  }
-
-  #ask(pending: Pending): void {
-    const { to, spec, bytes, settle } = pending;
-    if (to === this.#world.self) this.#world.later(() => this.handle(to, bytes));
-    else if (this.#world.send(to, 'reliable', bytes)) this.bytesOut += bytes.length;
-    else
-      settle(
-        this.#world.present().includes(to)
-          ? new LanError('queue-full', `request '${spec.name}' was not taken: more is queued for ${to} than the link may hold.`)
-          : new LanError('peer-gone', `request '${spec.name}': ${to} is not here.`),
-      );
-  }
-
-  #callBytes(spec: RequestSpec, id: number, input: unknown): Uint8Array {
-    const out = this.#out;
-    out.reset();
-    out.array(5);
-    out.int(CALL);
-    out.int(id);
-    out.int(spec.index);
-    out.int(Math.floor(this.#world.roomTime()));
-    spec.input.write(out, input, spec.name);
-    if (out.offset > MAX_MESSAGE_BYTES) throw new LanError('too-large', `request '${spec.name}' takes ${out.offset} bytes of ${MAX_MESSAGE_BYTES}.`);
-    return out.copy();
-  }
-
-  /** Something of this module's kinds arrived. */
+  /** A message arrived, from another peer or from this one. */
   handle(from: PeerId, bytes: Uint8Array): void {
     this.bytesIn += bytes.length;
     const input = new PackReader(bytes);
-    const count = input.array(5);
-    const type = input.int();
-    if (type === MESSAGE && count === 5) return this.#handleMessage(from, input);
-    if (type === CALL && count === 5) return this.#handleCall(from, input);
-    if (type === ANSWER && count === 3) return this.#handleAnswer(from, input);
-    if (type === FAILURE && count === 4) return this.#handleFailure(from, input);
-    this.#world.drop('message-malformed');
-  }
-
-  #handleMessage(from: PeerId, input: PackReader): void {
+    if (input.array(5) !== 5 || input.int() !== MESSAGE) return this.#world.drop('message-malformed');
     const spec = this.#byIndex[input.int()];
     const stamp = input.count(0xffff_ffff);
     const time = input.count(0xffff_ffff);
@@ -333,133 +188,9 @@ export class Messenger {
     return true;
   }
 
-  #handleCall(from: PeerId, input: PackReader): void {
-    const id = input.count(0xffff_ffff);
-    const spec = this.#requestByIndex[input.int()];
-    input.count(0xffff_ffff);
-    if (!input.ok) return this.#world.drop('message-malformed');
-    if (spec === undefined) return this.#world.drop('message-unknown');
-    const read = spec.input.read(input);
-    if (read === undefined) {
-      this.#world.drop('message-invalid');
-      return this.#fail(from, id, 'bad-value', `the request '${spec.name}' did not validate`);
-    }
-    const { handler } = spec;
-    if (spec.def.to === 'host' && this.#world.host() !== this.#world.self)
-      return this.#fail(from, id, NOT_HOST, `'${spec.name}' is for the host, and ${this.#world.self} is not host`);
-    if (handler === undefined) return this.#fail(from, id, 'no-handler', `nobody handles '${spec.name}' there`);
-    const serving = this.#serving.get(from) ?? 0;
-    if (serving >= MAX_PENDING_CALLS) return this.#world.drop('request-busy');
-    this.#serving.set(from, serving + 1);
-    const done = (): void => void this.#serving.set(from, (this.#serving.get(from) ?? 1) - 1);
-    void (async () => handler(read.body, from))().then(
-      (value) => {
-        done();
-        this.#reply(from, id, spec, value);
-      },
-      (error: unknown) => {
-        done();
-        if (error instanceof LanError) return this.#fail(from, id, error.code, error.message);
-        this.#world.failed(`handle('${spec.name}')`, error);
-        this.#fail(from, id, 'handler-failed', error instanceof Error ? error.message : String(error));
-      },
-    );
-  }
-
-  #reply(to: PeerId, id: number, spec: RequestSpec, value: unknown): void {
-    const out = this.#out;
-    out.reset();
-    out.array(3);
-    out.int(ANSWER);
-    out.int(id);
-    try {
-      spec.output.write(out, value, `answer to ${spec.name}`);
-    } catch (error) {
-      this.#world.failed(`handle('${spec.name}')`, error);
-      return this.#fail(to, id, 'handler-failed', error instanceof Error ? error.message : String(error));
-    }
-    this.#deliver(to, out.copy());
-  }
-
-  #fail(to: PeerId, id: number, code: LanErrorCode | typeof NOT_HOST, words: string): void {
-    const out = this.#out;
-    out.reset();
-    out.array(4);
-    out.int(FAILURE);
-    out.int(id);
-    out.text(code);
-    out.text(words.slice(0, 200));
-    this.#deliver(to, out.copy());
-  }
-
-  #deliver(to: PeerId, bytes: Uint8Array): void {
-    if (to === this.#world.self) return this.#world.later(() => this.handle(to, bytes));
-    this.bytesOut += bytes.length;
-    this.#world.send(to, 'reliable', bytes);
-  }
-
-  #handleAnswer(from: PeerId, input: PackReader): void {
-    const pending = this.#pending.get(input.count(0xffff_ffff));
-    // An answer that comes after its time-out, or from whom nothing was asked, is nobody's.
-    if (pending === undefined || pending.to !== from) return;
-    const read = pending.spec.output.read(input);
-    if (read === undefined) {
-      this.#world.drop('message-invalid');
-      return pending.settle(new LanError('bad-value', `the answer to '${pending.spec.name}' did not validate.`));
-    }
-    pending.settle(undefined, read.body);
-  }
-
-  #handleFailure(from: PeerId, input: PackReader): void {
-    const pending = this.#pending.get(input.count(0xffff_ffff));
-    const code = input.text(32);
-    const words = input.text(1_024);
-    if (!input.done) return this.#world.drop('message-malformed');
-    if (pending === undefined || pending.to !== from) return;
-    if (code === NOT_HOST && pending.follows) {
-      pending.retryAt = this.#world.now() + HOST_RETRY_MS;
-      return;
-    }
-    if (code === NOT_HOST) return pending.settle(new LanError('refused', `request '${pending.spec.name}' to ${from}: ${words}`));
-    pending.settle(
-      new LanError(CARRIED_CODES.includes(code) ? (code as LanErrorCode) : 'handler-failed', `request '${pending.spec.name}' to ${from}: ${words}`),
-    );
-  }
-
-  /** Requests to `peer` cannot be answered any more. */
-  peerGone(peer: PeerId, forGood: boolean): void {
-    for (const pending of [...this.#pending.values()])
-      if (pending.to === peer && pending.retryAt === Number.POSITIVE_INFINITY)
-        pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
-    if (!forGood) return;
-    this.#serving.delete(peer);
-    this.peerRestarted(peer);
-  }
-
   /** `peer` counts its messages anew. */
   peerRestarted(peer: PeerId): void {
     for (const spec of this.#byIndex) spec.received.delete(peer);
-  }
-
-  close(): void {
-    for (const pending of [...this.#pending.values()]) pending.settle(new LanError('closed', `request '${pending.spec.name}': the room was left.`));
-  }
-
-  deadline(): number {
-    let earliest = Number.POSITIVE_INFINITY;
-    for (const pending of this.#pending.values()) earliest = Math.min(earliest, pending.deadline, pending.retryAt);
-    return earliest;
-  }
-
-  handleTimeout(now: number): void {
-    for (const pending of [...this.#pending.values()]) {
-      if (pending.deadline <= now) pending.settle(new LanError('timeout', `request '${pending.spec.name}': no answer from ${pending.to} in time.`));
-      else if (pending.retryAt <= now) {
-        pending.retryAt = Number.POSITIVE_INFINITY;
-        pending.to = this.#world.host();
-        this.#ask(pending);
-      }
-    }
   }
 
   #guard(what: string, run: () => void): void {

@@ -1,0 +1,151 @@
+/**
+ * Messages and requests between rooms, by their rules (`docs/spec.md`, Sync): over the in-memory port under a virtual clock.
+ */
+import { describe, expect, it } from 'vitest';
+import { LanError } from 'lanista';
+import { only, pair, Party } from './room-party.ts';
+
+describe('messages', () => {
+  it('[SY11] reach all, one, or the host, with sender and time', async () => {
+    const { party, ann, bob } = await pair();
+    const got: string[] = [];
+    ann.onMessage('chat', (body, { from, time }) => got.push(`${body.text} ${from === bob.self.id} ${time > 0}`));
+    bob.onMessage('chat', (body) => got.push(`bob ${body.text}`));
+    bob.send('chat', { text: 'all' });
+    bob.send('chat', { text: 'host' }, { to: 'host' });
+    ann.send('chat', { text: 'self' }, { to: 'host' });
+    await party.play(50);
+    expect(got.sort()).toEqual(['all true true', 'host true true', 'self false true']);
+    expect(() => bob.send('chat', { text: 5 } as never)).toThrow(/chat\.text/);
+    expect(() => bob.send('nope' as never, {} as never)).toThrow(expect.objectContaining({ code: 'unknown-name' }));
+  });
+
+  it('[SY12] redundancy survives loss, and no copy arrives twice', async () => {
+    const { party, ann, bob } = await pair({ lossRatio: 0.3 });
+    const got: number[] = [];
+    ann.onMessage('shot', ({ n }) => got.push(n));
+    for (let i = 0; i < 100; i++) {
+      bob.send('shot', { n: i });
+      await party.play(40);
+    }
+    await party.play(200);
+    expect(new Set(got).size).toBe(got.length);
+    expect(got.length).toBeGreaterThan(90);
+  });
+
+  it('[SY13] sequenced never goes back', async () => {
+    const { party, ann, bob } = await pair({ jitterMs: 60 });
+    const got: number[] = [];
+    ann.onMessage('aim', ({ n }) => got.push(n));
+    for (let i = 0; i < 100; i++) {
+      bob.send('aim', { n: i });
+      await party.play(10);
+    }
+    await party.play(200);
+    expect(got).toEqual([...got].sort((a, b) => a - b));
+    expect(got.at(-1)).toBe(99);
+    expect(got.length).toBeLessThan(100);
+  });
+
+  it('[SY14] requests are answered, refused, unhandled, timed out and aborted, each in its own words', async () => {
+    const { party, ann, bob } = await pair();
+    const code = (promise: Promise<unknown>): Promise<unknown> =>
+      party.wait(
+        promise.then(
+          () => 'no error',
+          (error: unknown) => (error as LanError).code,
+        ),
+      );
+    expect(await code(ann.call('double', { n: 4 }, { to: bob.self.id }))).toBe('no-handler');
+    using handler = bob.handle('double', async ({ n }) => {
+      if (n === 13) throw new LanError('refused', 'not thirteen');
+      if (n === 14) throw new Error('broken');
+      if (n === 15) return new Promise(() => undefined);
+      return { n: n * 2 };
+    });
+    void handler;
+    expect(await party.wait(ann.call('double', { n: 4 }, { to: bob.self.id }))).toEqual({ n: 8 });
+    expect(await code(ann.call('double', { n: 13 }, { to: bob.self.id }))).toBe('refused');
+    expect(await code(ann.call('double', { n: 14 }, { to: bob.self.id }))).toBe('handler-failed');
+    expect(await code(ann.call('double', { n: 15 }, { to: bob.self.id, timeoutMs: 200 }))).toBe('timeout');
+    const stop = new AbortController();
+    const aborted = code(ann.call('double', { n: 15 }, { to: bob.self.id, signal: stop.signal }));
+    stop.abort();
+    expect(await aborted).toBe('aborted');
+    expect(await code(ann.call('double', { n: 1 }))).toBe('bad-argument');
+    expect(await code(ann.call('double', { n: -1 }, { to: bob.self.id }))).toBe('bad-value');
+    const gone = code(ann.call('double', { n: 15 }, { to: bob.self.id }));
+    await party.wait(bob.leave());
+    expect(await gone).toBe('peer-gone');
+    ann.handle('roll', () => ({ n: 6 }));
+    expect(await party.wait(ann.call('roll', {}))).toEqual({ n: 6 });
+  });
+
+  it('[SY60] what is asked of the host is handled by the host alone, also when it changes under way', async () => {
+    const party = new Party({ latencyMs: 20 });
+    const rooms = [await party.add('Ann'), await party.add('Bob'), await party.add('Eve')];
+    await party.play(100);
+    const log: string[] = [];
+    for (const room of rooms)
+      room.handle('roll', (_input, from) => {
+        log.push(`${room.self.presence.name} ${room.isHost} ${rooms.findIndex((one) => one.self.id === from)}`);
+        return { n: 6 };
+      });
+    // Under way to Ann when Bob becomes host.
+    const answer = rooms[2]!.call('roll', {});
+    const direct = rooms[2]!.call('roll', {}, { to: rooms[0]!.self.id });
+    rooms[0]!.setEligible(false);
+    expect(await party.wait(answer)).toEqual({ n: 6 });
+    expect(log).toEqual(['Bob true 2']);
+    // Asked of one peer by name, it does not wander.
+    await expect(party.wait(direct)).rejects.toMatchObject({ code: 'refused' });
+    // The former host asks itself first, and the answer is the new one's.
+    rooms[1]!.setEligible(false);
+    expect(await party.wait(rooms[1]!.call('roll', {}))).toEqual({ n: 6 });
+    expect(log.slice(1)).toEqual([`Eve true 1`]);
+  });
+
+  it('[SY61] copies are recognised over an absence, and those of a former page are not taken for the next one', async () => {
+    const { party, ann, bob } = await pair({ latencyMs: 20 });
+    const got: number[] = [];
+    const aims: number[] = [];
+    ann.onMessage('shot', ({ n }) => got.push(n));
+    ann.onMessage('aim', ({ n }) => aims.push(n));
+    for (let n = 0; n < 40; n++) {
+      bob.send('shot', { n });
+      bob.send('aim', { n });
+      await party.play(15);
+      const den = only(party.hub.rooms.values());
+      den.setAway(bob.self.id, true);
+      den.setAway(bob.self.id, false);
+    }
+    await party.play(200);
+    expect(new Set(got).size).toBe(got.length);
+    expect(got.length).toBeGreaterThan(20);
+    // The last words of the page before arrive after the hello of the next; had they set the count, nothing new would be new.
+    const wire = { latencyMs: 2, jitterMs: 300 };
+    Object.assign(party.hub, wire);
+    for (let n = 100; n < 200; n++) bob.send('aim', { n });
+    const again = await party.add('Bob', bob.self.id);
+    aims.length = 0;
+    for (let n = 1_000; n < 1_020; n++) {
+      again.send('aim', { n });
+      await party.play(50);
+    }
+    await party.play(500);
+    expect(aims.at(-1)).toBe(1_019);
+    expect(aims.every((n) => n >= 1_000)).toBe(true);
+  });
+
+  it('[SY15] callAll brings one answer per peer', async () => {
+    const party = new Party();
+    const rooms = [await party.add('Ann'), await party.add('Bob'), await party.add('Eve')];
+    rooms[1]!.handle('double', ({ n }) => ({ n: n * 2 }));
+    await party.play(50);
+    const answers = await party.wait(rooms[0]!.callAll('double', { n: 2 }));
+    expect(answers.map((answer) => [answer.from, answer.value, (answer.error as LanError | undefined)?.code])).toEqual([
+      [rooms[1]!.self.id, { n: 4 }, undefined],
+      [rooms[2]!.self.id, undefined, 'no-handler'],
+    ]);
+  });
+});
