@@ -154,7 +154,7 @@ describe('mutated datagrams', () => {
       if (rng.chance(0.7)) writer.ack(rng.int(3), 0, 0, 1);
       if (rng.chance(0.3)) writer.ping(i);
       if (rng.chance(0.3)) writer.path(0x05, new Uint8Array(8));
-      if (rng.chance(0.5)) writer.fragment(rng.int(8), rng.int(20), rng.int(2), 2, new Uint8Array(1_300));
+      if (rng.chance(0.5)) writer.fragment(rng.int(8), rng.int(20), rng.int(5), 5, new Uint8Array(1_300));
       if (rng.chance(0.5)) writer.reliable(rng.int(8), rng.int(20), new Uint8Array(rng.int(100)));
       if (rng.chance(0.5)) writer.sequenced(rng.int(8), i, new Uint8Array(rng.int(100)));
       if (rng.chance(0.5)) writer.unreliable(rng.int(8), new Uint8Array(rng.int(100)));

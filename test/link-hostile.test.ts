@@ -145,8 +145,8 @@ describe('acknowledgements', () => {
 describe('fragments', () => {
   it('[LK63] that disagree with the first of their message are refused, and the link closes after a few', () => {
     const it = victim();
-    feed(it, (w) => w.fragment(0, 0, 0, 2, new Uint8Array(1_500)));
-    for (let i = 0; i <= ERROR_BUDGET; i++) feed(it, (w) => w.fragment(0, 0, 1, 2, new Uint8Array(1_502)));
+    feed(it, (w) => w.fragment(0, 0, 0, 6, new Uint8Array(1_500)));
+    for (let i = 0; i <= ERROR_BUDGET; i++) feed(it, (w) => w.fragment(0, 0, 1, 6, new Uint8Array(1_502)));
     expect(it.drops).toEqual(Array.from({ length: ERROR_BUDGET + 1 }, () => 'reliable'));
     expect(it.closed).toBe('protocol');
     expect(it.messages).toEqual([]);
@@ -154,9 +154,9 @@ describe('fragments', () => {
 
   it('[LK64] of more than eight messages at once are refused', () => {
     const it = victim();
-    for (let id = 0; id < MAX_OPEN_REASSEMBLIES; id++) feed(it, (w) => w.fragment(id % 8, id, 0, 2, new Uint8Array(1_500)));
+    for (let id = 0; id < MAX_OPEN_REASSEMBLIES; id++) feed(it, (w) => w.fragment(id % 8, id, 0, 6, new Uint8Array(1_500)));
     expect(it.drops).toEqual([]);
-    feed(it, (w) => w.fragment(0, 100, 0, 2, new Uint8Array(1_500)));
+    feed(it, (w) => w.fragment(0, 100, 0, 6, new Uint8Array(1_500)));
     expect(it.drops).toEqual(['reliable']);
   });
 
@@ -165,7 +165,7 @@ describe('fragments', () => {
     for (let peer = 0; peer < 31; peer++) {
       const it = victim(budget, peer);
       for (let id = 0; id < 100; id++)
-        feed(it, (w) => w.fragment(id % 8, id, 0, Math.ceil(MAX_MESSAGE_BYTES / 1_120), new Uint8Array(MAX_MESSAGE_BYTES)));
+        feed(it, (w) => w.fragment(id % 8, id, 0, fragmentCount(MAX_MESSAGE_BYTES), new Uint8Array(MAX_MESSAGE_BYTES)));
     }
     expect(budget.usedBytes).toBeLessThanOrEqual(31 * (MAX_RECEIVE_HELD_BYTES + 64));
     expect(budget.usedBytes).toBeLessThanOrEqual(MAX_HELD_BYTES);
@@ -181,12 +181,12 @@ describe('fragments', () => {
 
   it('[LK66] of ids far ahead do not alias with ids near by', () => {
     const it = victim();
-    feed(it, (w) => w.fragment(0, 0, 0, 2, new Uint8Array(1_500).fill(1)));
-    feed(it, (w) => w.fragment(0, 256, 1, 2, new Uint8Array(1_500).fill(2)));
-    feed(it, (w) => w.fragment(0, 65_536, 1, 2, new Uint8Array(1_500).fill(3)));
+    feed(it, (w) => w.fragment(0, 0, 0, 6, new Uint8Array(1_500).fill(1)));
+    feed(it, (w) => w.fragment(0, 256, 1, 6, new Uint8Array(1_500).fill(2)));
+    feed(it, (w) => w.fragment(0, 65_536, 1, 6, new Uint8Array(1_500).fill(3)));
     expect(it.messages).toEqual([]);
     expect(it.drops).toEqual(['reliable']);
-    feed(it, (w) => w.fragment(0, 0, 1, 2, new Uint8Array(1_500).fill(1)));
+    for (let index = 1; index < 6; index++) feed(it, (w) => w.fragment(0, 0, index, 6, new Uint8Array(1_500).fill(1)));
     expect(it.messages).toEqual([new Uint8Array(1_500).fill(1)]);
     feed(it, (w) => w.reliable(1, LANE_WINDOW_MESSAGES, new Uint8Array(1)));
     expect(it.drops).toEqual(['reliable', 'reliable']);
@@ -196,7 +196,7 @@ describe('fragments', () => {
     const rng = createRng(8);
     const it = victim();
     const body = new Uint8Array(10_000).map(() => rng.int(256));
-    const count = Math.ceil(body.length / 1_120);
+    const count = fragmentCount(body.length);
     const order = Array.from({ length: count * 3 }, (_, i) => i % count).sort(() => rng.float() - 0.5);
     feed(it, (w) => w.reliable(0, 1, new Uint8Array([7])));
     for (const index of order) feed(it, (w) => w.fragment(0, 0, index, count, body));

@@ -41,7 +41,7 @@ import {
   fragmentCount,
   fragmentStride,
 } from '../sdk/wire/frame.ts';
-import { FRAGMENT_BYTES, HELLO_BYTES, INIT_BYTES, MAX_FRAGMENTS, MAX_HERE_BYTES, MAX_MESSAGE_BYTES, WHO_BYTES } from '../sdk/wire/limits.ts';
+import { HELLO_BYTES, INIT_BYTES, MAX_FRAGMENTS, MAX_HERE_BYTES, MAX_MESSAGE_BYTES, MAX_WHOLE_BYTES, WHO_BYTES } from '../sdk/wire/limits.ts';
 import { decodePayload, encodePayload, scanPayload, type PayloadValue } from '../sdk/wire/payload.ts';
 
 const bytes = (size: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: size, maxLength: size });
@@ -160,7 +160,7 @@ describe('frames', () => {
   it('[WI6] cut any message into fragments that cover it exactly', () => {
     const writer = new FrameWriter(1_500);
     fc.assert(
-      fc.property(fc.integer({ min: FRAGMENT_BYTES + 1, max: MAX_MESSAGE_BYTES }), (length) => {
+      fc.property(fc.integer({ min: MAX_WHOLE_BYTES + 1, max: MAX_MESSAGE_BYTES }), (length) => {
         const count = fragmentCount(length);
         expect(count).toBeLessThanOrEqual(MAX_FRAGMENTS);
         const body = new Uint8Array(length);
@@ -183,7 +183,7 @@ describe('frames', () => {
     const writer = new FrameWriter(1_500);
     const body = new Uint8Array(3_000);
     writer.begin(1_400);
-    writer.fragment(0, 1, 0, 3, body);
+    writer.fragment(0, 1, 0, 12, body);
     const good = writer.bytes.slice(0, writer.at);
     const broken = (at: number, value: number): number => {
       const copy = good.slice();
@@ -191,8 +191,8 @@ describe('frames', () => {
       reader.reset(copy, copy.length);
       return reader.next();
     };
-    expect(broken(8, 4)).toBe(-1); // another count than the length asks for
-    expect(broken(6, 3)).toBe(-1); // index beyond the count
+    expect(broken(8, 13)).toBe(-1); // another count than the length asks for
+    expect(broken(6, 12)).toBe(-1); // index beyond the count
     expect(broken(9, 0xff)).toBe(-1); // a length of gigabytes
     expect(broken(8, 0)).toBe(-1); // no fragments at all
     for (let cut = 1; cut < good.length; cut += 37) {

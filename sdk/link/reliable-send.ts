@@ -7,7 +7,6 @@
  * fragmented messages incomplete, never more than `MAX_RECEIVE_HELD_BYTES` sent but not settled.
  */
 import {
-  FRAGMENT_BYTES,
   HELD_OVERHEAD_BYTES,
   LANE_WINDOW_MESSAGES,
   MAX_LANES,
@@ -266,5 +265,5 @@ function fits(message: OutMessage, index: number, writer: FrameWriter): boolean 
   if (message.count === 1) return RELIABLE_HEAD_BYTES + message.bytes.length <= writer.room;
   const stride = fragmentStride(message.bytes.length, message.count);
   const size = Math.min(stride, message.bytes.length - stride * index);
-  return FRAGMENT_HEAD_BYTES + Math.min(size, FRAGMENT_BYTES) <= writer.room;
+  return FRAGMENT_HEAD_BYTES + size <= writer.room;
 }

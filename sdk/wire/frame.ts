@@ -24,7 +24,7 @@
  * its packet or not there, and no frame below 0x40 comes twice in one: whatever a peer fills a packet with,
  * the work it makes is that of one honest packet.
  */
-import { MAX_FRAGMENTS, MAX_MESSAGE_BYTES, FRAGMENT_BYTES } from './limits.ts';
+import { FRAGMENT_BYTES, MAX_FRAGMENTS, MAX_MESSAGE_BYTES, MAX_WHOLE_BYTES } from './limits.ts';
 
 export const FRAME_ACK = 0x01;
 export const FRAME_PING = 0x02;
@@ -58,7 +58,7 @@ export const CLOSE_REASONS = ['bye', 'timeout', 'replaced', 'protocol', 'refused
 
 /** Number of fragments a message of `length` bytes is cut into; 1 means it travels whole. */
 export function fragmentCount(length: number): number {
-  return length <= FRAGMENT_BYTES ? 1 : Math.ceil(length / FRAGMENT_BYTES);
+  return length <= MAX_WHOLE_BYTES ? 1 : Math.ceil(length / FRAGMENT_BYTES);
 }
 
 /** Size of every fragment but the last. */

@@ -112,8 +112,15 @@ export const MAX_HERE_BYTES = 256;
 /** Other members named in an answer to WHO: enough to find a second way in, bounded for gossip. */
 export const MAX_HERE_MEMBERS = 8;
 
-/** Bytes of a message in one fragment: 1,200 less header, tag, acks and the fragment's own head. */
-export const FRAGMENT_BYTES = 1_120;
+/** Largest message that travels whole: 1,200 less header, tag, acknowledgement and the frame's own head. */
+export const MAX_WHOLE_BYTES = 1_120;
+
+/**
+ * Most bytes of a message in one fragment. Five fill a datagram of 1,452 bytes and four one of 1,200 to within
+ * a few per cent. One large fragment per datagram would leave a fifth of the larger one empty, and could not
+ * be sent again once the path had become a narrower one.
+ */
+export const FRAGMENT_BYTES = 268;
 
 /** Fragments of the largest message. */
 export const MAX_FRAGMENTS = Math.ceil(MAX_MESSAGE_BYTES / FRAGMENT_BYTES);

@@ -45,7 +45,7 @@ const honestFrames = (): Uint8Array => {
   writer.ping(5);
   writer.pong(1, 2, 3);
   writer.reliable(0, 0, eight);
-  writer.fragment(1, 0, 0, 2, new Uint8Array(1_130));
+  writer.fragment(1, 0, 0, 5, new Uint8Array(1_130));
   writer.sequenced(2, 1, eight);
   writer.unreliable(3, eight);
   return writer.bytes.slice(0, writer.at);

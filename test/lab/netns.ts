@@ -139,24 +139,15 @@ export class Lab implements Disposable {
   }
 
   /**
-   * Limits every port of the switch, towards its host, by a token bucket with a queue of `queueMs`
-   * (Linux' own tbf); `undefined` lifts the limit.
+   * Limits what each host sends, by a token bucket with a queue of 20 ms in front of its interface (Linux'
+   * own tbf). The bucket also cuts what TCP hands over in pieces of up to 64 KiB into frames, as a network
+   * card does, so that the switch loses frames and not pieces.
    */
-  setRate(rate: string | undefined, queueMs = 50): void {
+  setRate(rate: string): void {
     for (const host of this.hosts) {
-      run('ip', ['netns', 'exec', this.#switch, 'tc', 'qdisc', 'del', 'dev', host.switchPort, 'root']);
-      if (rate === undefined) continue;
-      const bucket = ['tbf', 'rate', rate, 'burst', '32kb', 'latency', `${queueMs}ms`];
-      must('ip', ['netns', 'exec', this.#switch, 'tc', 'qdisc', 'add', 'dev', host.switchPort, 'root', ...bucket]);
+      const bucket = ['tbf', 'rate', rate, 'burst', '32kb', 'latency', '20ms'];
+      must('ip', ['netns', 'exec', host.namespace, 'tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...bucket]);
     }
-  }
-
-  /**
-   * Lets no host hand over more than one frame at a time. A virtual cable otherwise carries TCP in pieces
-   * of up to 64 KiB, of which a lossy switch loses whole ones: no wire does that.
-   */
-  setFramesOnly(): void {
-    for (const host of this.hosts) must('ip', ['-n', host.namespace, 'link', 'set', 'dev', 'eth0', 'gso_max_segs', '1']);
   }
 
   /** Command line that runs `argv` on `host`. */

@@ -17,7 +17,6 @@ const WALL_MS = 300_000;
 export async function lab(args: readonly string[] = []): Promise<LabResult> {
   const messages = Number(args[0] ?? 100_000);
   using network = new Lab(2);
-  network.setFramesOnly();
   await using processes = new ProcessGroup();
   const [from, to] = network.hosts.map((host) => processes.use(new LinkPeer(network, host))) as [LinkPeer, LinkPeer];
   await from.answer('ready');

@@ -1,9 +1,12 @@
 /**
  * Lab `transfer`: a 64 MiB transfer on `reliable` beside a 60 Hz `unreliable` stream, two processes, 1 %
  * of all frames lost. On each path and in each round: the stream alone, the stream beside the transfer,
- * then the same bytes over TCP between the same two processes. Passes when, on every path, the 99th
+ * then the same bytes over TCP between the same two processes, once with each congestion control the
+ * machine has; the fastest of those is what counts. Passes when on 100 Mbit/s and 1 Gbit/s the 99th
  * percentile of the stream's delay beside the transfer is at most 5 ms above that of the stream alone
  * (a tick's delay counts from when it was due), and the transfer moves at least 60 % of what TCP moves.
+ * The `unlimited` path is measured and shown, but compares how cheaply a process sends, not how well it
+ * uses a network: a datagram costs one system call, 64 KiB of TCP do too.
  *
  *   npm run lab -- transfer [MiB] [rounds] [path…]        paths: 100mbit 1gbit unlimited
  */
@@ -17,16 +20,23 @@ const ALONE_MS = 3_000;
 const MAX_ADDED_MS = 5;
 const MIN_SHARE = 0.6;
 
-/** Paths by name; a rate is a token bucket with a queue of 50 ms at the switch's port, both ways. */
-const PATHS: Readonly<Record<string, string | undefined>> = { '100mbit': '100mbit', '1gbit': '1gbit', unlimited: undefined };
+/** Paths by name and rate. The last is wider than either transport can fill here, so it measures processes, not a network. */
+const PATHS: Readonly<Record<string, { readonly rate: string; readonly counts: boolean }>> = {
+  '100mbit': { rate: '100mbit', counts: true },
+  '1gbit': { rate: '1gbit', counts: true },
+  unlimited: { rate: '10gbit', counts: false },
+};
 
 /** What was measured on one path, over all rounds. */
 export interface PathFigures {
   readonly path: string;
+  /** Whether the promise is about this path. */
+  readonly counts: boolean;
   readonly link_mb_per_s: number;
   readonly tcp_mb_per_s: number;
   readonly share_of_tcp: number;
-  readonly rounds: readonly { readonly linkMBps: number; readonly tcpMBps: number }[];
+  /** MB/s of each round, of the link and of TCP by its congestion control. */
+  readonly rounds: Readonly<Record<string, readonly number[]>>;
   readonly stream_alone_ms: StreamFigures;
   readonly stream_beside_ms: StreamFigures;
   readonly added_p99_ms: number;
@@ -46,7 +56,6 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
   const names = args.length > 2 ? args.slice(2) : Object.keys(PATHS);
   const bytes = mebibytes * 1_024 * 1_024;
   using network = new Lab(2);
-  network.setFramesOnly();
   network.setLoss(LOSS);
   await using processes = new ProcessGroup();
   const [from, to] = network.hosts.map((host) => processes.use(new LinkPeer(network, host))) as [LinkPeer, LinkPeer];
@@ -55,36 +64,46 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
   const there = network.host(1).address;
   from.order({ do: 'connect', host: there, port: ready['port'] as number });
   const { by } = await from.answer('linked');
-  const congestion = run('sysctl', ['-n', 'net.ipv4.tcp_congestion_control']).stdout.trim();
+  const algorithms = run('sysctl', ['-n', 'net.ipv4.tcp_available_congestion_control']).stdout.trim().split(/\s+/);
   const paths: PathFigures[] = [];
   for (const name of names) {
-    network.setRate(PATHS[name]);
+    const path = PATHS[name];
+    if (path === undefined) throw new Error(`no path ${name}; there are ${Object.keys(PATHS).join(', ')}`);
+    network.setRate(path.rate);
     await sleep(500);
     const alone: number[] = [];
     const beside: number[] = [];
-    const perRound: { linkMBps: number; tcpMBps: number }[] = [];
+    const link: number[] = [];
+    const tcp = new Map<string, number[]>(algorithms.map((algorithm) => [algorithm, []]));
     for (let round = 0; round < rounds; round++) {
       await measured(from, to, { do: 'stream', ms: ALONE_MS, bytes: 0 }, alone);
       const told = await measured(from, to, { do: 'stream', ms: 0, bytes }, beside);
-      from.order({ do: 'tcp', host: there, port: ready['tcp'] as number, bytes });
-      const tcp = await to.answer('tcp');
-      perRound.push({ linkMBps: rate(bytes, told.bulkMs), tcpMBps: rate(bytes, tcp['ms'] as number) });
+      link.push(rate(bytes, told.bulkMs));
+      for (const [algorithm, speeds] of tcp) {
+        for (const host of network.hosts) {
+          run('ip', ['netns', 'exec', host.namespace, 'sysctl', '-qw', `net.ipv4.tcp_congestion_control=${algorithm}`]);
+        }
+        from.order({ do: 'tcp', host: there, port: ready['tcp'] as number, bytes });
+        speeds.push(rate(bytes, (await to.answer('tcp'))['ms'] as number));
+      }
     }
-    const share = median(perRound.map((round) => round.linkMBps / round.tcpMBps));
+    const best = Math.max(...[...tcp.values()].map(median));
+    const share = median(link) / best;
     const addedMs = quantile(beside, 0.99) - quantile(alone, 0.99);
     paths.push({
       path: name,
-      link_mb_per_s: median(perRound.map((round) => round.linkMBps)),
-      tcp_mb_per_s: median(perRound.map((round) => round.tcpMBps)),
+      counts: path.counts,
+      link_mb_per_s: median(link),
+      tcp_mb_per_s: best,
       share_of_tcp: fixed(share),
-      rounds: perRound,
+      rounds: { link, ...Object.fromEntries(tcp) },
       stream_alone_ms: streamFigures(alone),
       stream_beside_ms: streamFigures(beside),
       added_p99_ms: fixed(addedMs),
       pass: addedMs <= MAX_ADDED_MS && share >= MIN_SHARE,
     });
   }
-  return { lab: 'transfer', mebibytes, loss_ratio: LOSS, sealed_by: by, tcp_congestion: congestion, paths, pass: paths.every((path) => path.pass) };
+  return { lab: 'transfer', mebibytes, loss_ratio: LOSS, sealed_by: by, paths, pass: paths.every((path) => path.pass || !path.counts) };
 }
 
 /** Lets one order run to its end and adds the delays that the far side saw. */
