@@ -81,6 +81,10 @@ class NamedPackets {
   }
 }
 
+/** What a slot holds before its first piece. Never written to. */
+const NO_MESSAGES: OutMessage[] = [];
+const NO_INDEXES: number[] = [];
+
 const FREE = 0;
 const IN_FLIGHT = 1;
 const ACKED = 2;
@@ -102,8 +106,9 @@ export class SentPackets {
   readonly #state = new Uint8Array(SENT_WINDOW_PACKETS);
   readonly #eliciting = new Uint8Array(SENT_WINDOW_PACKETS);
   readonly #bytes = new Uint32Array(SENT_WINDOW_PACKETS);
-  readonly #messages: OutMessage[][] = [];
-  readonly #indexes: number[][] = [];
+  /** The pieces in each packet; lists are made when a slot first holds one, since most links never fill them all. */
+  readonly #messages: OutMessage[][] = new Array<OutMessage[]>(SENT_WINDOW_PACKETS).fill(NO_MESSAGES);
+  readonly #indexes: number[][] = new Array<number[]>(SENT_WINDOW_PACKETS).fill(NO_INDEXES);
 
   /** Sequence number of the newest packet (or skipped number). */
   last = -1;
@@ -124,13 +129,6 @@ export class SentPackets {
   /** When the newest newly acknowledged, answer-eliciting packet was sent; -1 for none. */
   sampleSentAt = -1;
 
-  constructor() {
-    for (let i = 0; i < SENT_WINDOW_PACKETS; i++) {
-      this.#messages.push([]);
-      this.#indexes.push([]);
-    }
-  }
-
   /** A number that is never sent: whoever acknowledges it is guessing. */
   skip(seq: number, fate: SentFate): void {
     this.#claim(seq, fate);
@@ -149,6 +147,10 @@ export class SentPackets {
 
   piece(seq: number, message: OutMessage, index: number, bytes: number): void {
     const slot = seq % SENT_WINDOW_PACKETS;
+    if (this.#messages[slot] === NO_MESSAGES) {
+      this.#messages[slot] = [];
+      this.#indexes[slot] = [];
+    }
     if (this.#messages[slot]!.length === 0) this.flightPackets++;
     this.#messages[slot]!.push(message);
     this.#indexes[slot]!.push(index);
@@ -166,7 +168,8 @@ export class SentPackets {
   }
 
   #release(slot: number): void {
-    if (this.#messages[slot]!.length > 0) this.flightPackets--;
+    if (this.#messages[slot]!.length === 0) return;
+    this.flightPackets--;
     this.flightBytes -= this.#bytes[slot]!;
     this.#messages[slot]!.length = 0;
     this.#indexes[slot]!.length = 0;

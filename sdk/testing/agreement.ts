@@ -3,14 +3,18 @@
  * are those of the invariants in the documentation of the simulator.
  *
  *   S1  reliable messages: in order, no repeat; a gap only with a `reset` or a new seat
+ *   S2  a message comes from a member of the list, of this room, not thrown out, who did send it
  *   S4  at most one host per term; a peer never goes back in (term, epoch)
+ *   S8  what links hold stays under its caps
  *   S10 join states take only the drawn transitions
- *   R   slots and ids are unique, the host has a seat, a member's list holds the member
+ *   S12 honest peers never refuse each other as rule breakers
+ *   R   slots and ids are unique, the host has a seat, a list has members of one room only
  *   L1  one list, one host, exactly those who live are present
  */
 import type { PeerId } from '../base/brand.ts';
 import { ByteReader, ByteWriter } from '../base/bytes.ts';
 import type { PortEvent, PortRoster } from '../port/port.ts';
+import { MAX_ATTEMPTS, MAX_HALF_OPEN, MAX_HELD_BYTES, MAX_LINKS } from '../wire/limits.ts';
 import type { World, WorldPeer, WorldWatcher } from './world.ts';
 
 interface Seen {
@@ -19,6 +23,8 @@ interface Seen {
   epoch: number;
   state: string;
   seats: Set<PeerId>;
+  /** Whom it knows to be thrown out, and in which term: another host may not have heard of it. */
+  readonly kicked: Map<PeerId, number>;
 }
 
 interface Incoming {
@@ -29,6 +35,9 @@ interface Incoming {
 
 const TRANSITIONS: Readonly<Record<string, readonly string[]>> = { joining: ['joined', 'failed', 'left'], joined: ['left'], failed: [], left: [] };
 
+/** Drops that only a peer that breaks rules can cause. */
+const RULES = ['unsent-ack', 'frame', 'reliable', 'held', 'mesh-malformed'] as const;
+
 /** Watches a world; `violations` stays empty when every promise held. */
 export class Agreement implements WorldWatcher {
   readonly violations: string[] = [];
@@ -36,7 +45,11 @@ export class Agreement implements WorldWatcher {
   readonly hostChanges: { readonly at: number; readonly term: number; readonly host: PeerId }[] = [];
   sent = 0;
   delivered = 0;
-  readonly #hosts = new Map<number, PeerId>();
+  /** Peers that do not keep the rules: what they say proves nothing, and lists may have suffered from it. */
+  readonly liars = new Set<WorldPeer>();
+  readonly #hosts = new Map<string, PeerId>();
+  /** The room of everybody who ever was in one. */
+  readonly #rooms = new Map<PeerId, string>();
   readonly #seen = new Map<number, Seen>();
   readonly #outgoing = new Map<string, number>();
   readonly #incoming = new Map<string, Incoming>();
@@ -52,7 +65,8 @@ export class Agreement implements WorldWatcher {
   }
 
   onLife(_now: number, peer: WorldPeer): void {
-    this.#seen.set(peer.index, { life: peer.life, term: 0, epoch: 0, state: 'joining', seats: new Set() });
+    this.#seen.set(peer.index, { life: peer.life, term: 0, epoch: 0, state: 'joining', seats: new Set(), kicked: new Map() });
+    if (peer.mesh !== undefined) this.#rooms.set(peer.mesh.self, peer.roomId);
     for (const key of this.#incoming.keys()) if (key.endsWith(` ${peer.index}`)) this.#incoming.delete(key);
     for (const key of this.#outgoing.keys()) if (key.startsWith(`${peer.index} `)) this.#outgoing.delete(key);
   }
@@ -66,16 +80,22 @@ export class Agreement implements WorldWatcher {
   }
 
   onEvent(now: number, peer: WorldPeer, event: PortEvent): void {
-    if (event.type === 'roster') this.#onRoster(now, peer, event.roster);
-    else if (event.type === 'message') this.#onMessage(now, peer, event.from, event.bytes);
+    if (this.liars.has(peer)) return;
+    if (event.type === 'roster') {
+      for (const one of event.left) if (one.reason === 'kicked') this.#seen.get(peer.index)!.kicked.set(one.id, event.roster.term);
+      this.#onRoster(now, peer, event.roster);
+    } else if (event.type === 'message') this.#onMessage(now, peer, event.from, event.bytes);
     else if (event.type === 'reset') this.#allowGap(peer, event.peer);
   }
 
   #onRoster(now: number, peer: WorldPeer, roster: PortRoster): void {
     const seen = this.#seen.get(peer.index)!;
-    const host = this.#hosts.get(roster.term);
-    if (host === undefined) {
-      this.#hosts.set(roster.term, roster.host);
+    const key = `${peer.roomId} ${roster.term}`;
+    const host = this.#hosts.get(key);
+    if (this.liars.size > 0) {
+      // A member that lies about the list can make two of one; only what the others check is a promise.
+    } else if (host === undefined) {
+      this.#hosts.set(key, roster.host);
       this.hostChanges.push({ at: now, term: roster.term, host: roster.host });
     } else if (host !== roster.host) this.#violate(now, 'S4', peer, `two hosts in term ${roster.term}`);
     if (roster.term < seen.term || (roster.term === seen.term && roster.epoch < seen.epoch))
@@ -86,7 +106,12 @@ export class Agreement implements WorldWatcher {
     const slots = roster.peers.map((one) => one.slot);
     if (new Set(ids).size !== ids.length || new Set(slots).size !== slots.length) this.#violate(now, 'R', peer, 'two seats share a slot or an id');
     if (!ids.includes(roster.host)) this.#violate(now, 'R', peer, 'the host has no seat');
-    for (const id of ids) if (!seen.seats.has(id)) this.#allowGap(peer, id);
+    for (const id of ids) {
+      if (!seen.seats.has(id)) this.#allowGap(peer, id);
+      if (seen.kicked.get(id) === roster.term) this.#violate(now, 'S2', peer, `${id.slice(0, 8)} was thrown out and has a seat again`);
+      if (this.liars.size === 0 && this.#rooms.get(id) !== peer.roomId)
+        this.#violate(now, 'R', peer, `a seat for ${id.slice(0, 8)}, who is not of this room`);
+    }
     seen.seats = new Set(ids);
   }
 
@@ -121,6 +146,10 @@ export class Agreement implements WorldWatcher {
   }
 
   #onMessage(now: number, peer: WorldPeer, from: PeerId, bytes: Uint8Array): void {
+    const seen = this.#seen.get(peer.index);
+    if (seen?.seats.has(from) === false || this.#rooms.get(from) !== peer.roomId)
+      this.#violate(now, 'S2', peer, `a message of ${from.slice(0, 8)}, who has no seat here`);
+    for (const liar of this.liars) if (liar.mesh?.self === from) return;
     const reader = new ByteReader(bytes);
     const index = reader.u32();
     const life = reader.u32();
@@ -159,6 +188,27 @@ export class Agreement implements WorldWatcher {
       const [from, to] = key.split(' ').map(Number);
       if (this.#incoming.get(key)?.mayGap !== true) continue;
       this.send(this.#world.peer(from!), this.#world.peer(to!));
+    }
+  }
+
+  // ── bounds ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Looks at what every peer's links hold and have refused. */
+  checkLoad(): void {
+    for (const peer of this.#world.peers) {
+      const load = peer.mesh === undefined ? undefined : peer.endpoint?.load;
+      if (load === undefined || this.liars.has(peer)) continue;
+      if (
+        load.halfOpen > MAX_HALF_OPEN ||
+        load.attempts > MAX_ATTEMPTS ||
+        load.links > MAX_LINKS ||
+        load.heldBytes > MAX_HELD_BYTES ||
+        load.heldBytes < 0
+      )
+        this.#violate(this.#world.now, 'S8', peer, `over a cap: ${JSON.stringify(load)}`);
+      if (this.liars.size > 0) continue;
+      const { drops } = peer.mesh!.stats(this.#world.now);
+      for (const rule of RULES) if ((drops[rule] ?? 0) > 0) this.#violate(this.#world.now, 'S12', peer, `an honest packet was refused as '${rule}'`);
     }
   }
 

@@ -41,6 +41,8 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
   readonly crypto: CryptoProvider;
   /** Sees every datagram that leaves a host. */
   onTransmit: ((now: number, peer: H, datagram: NetemDatagram) => void) | undefined;
+  /** Sees every datagram that arrives at a host. */
+  onDeliver: ((now: number, peer: H, datagram: NetemDatagram) => void) | undefined;
   /** Gets what arrives at an address no host has. */
   onStray: ((now: number, datagram: NetemDatagram) => void) | undefined;
   readonly #socketHolds: number;
@@ -261,6 +263,7 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     const { process } = peer;
     if (process === undefined || peer.suspended || socket === undefined) return;
     const { bytes, from } = datagram;
+    this.onDeliver?.(this.now, peer, datagram);
     this.trace(this.now, peer.index, bytes.length, bytes[bytes.length - 1] ?? 0);
     if (peer.stalledUntil > this.now || peer.held.length > 0) {
       if (peer.held.length < this.#socketHolds) peer.held.push({ socket, from, bytes });

@@ -1,25 +1,20 @@
 /**
- * `npm run sim -- --seeds 200 --json [--seed X] [--peers 8] [--seconds 30] [--trace] [--workers 2]`
+ * `npm run sim -- --seeds 2000 --json [--first 1] [--workers 2]`: seeds on all cores, one JSON line.
+ * `npm run sim -- --seed X [--peers 8] [--seconds 60] [--without a,b] [--trace] [--shrink]`: one seed.
+ * `npm run sim -- --planted --json [--only name]`: every planted bug has to be found (`planted.ts`).
+ * `npm run sim -- --game …`: the game's own simulator (`game-run.ts`).
  *
- * With `--game`: the game's own simulator, `game-run.ts`.
- *
- * Runs seeds on all cores and prints one JSON line. Every tenth seed runs twice and must leave the same
- * trace hash. A seed that fails prints the command that repeats it.
+ * Every tenth seed runs twice and must leave the same trace hash. A seed that fails prints the command
+ * that repeats it; the first three are made smaller.
  */
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { fork, type ChildProcess } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { simulate, type SimResult } from './scenario.ts';
+import type { SimOptions, SimResult } from './plan.ts';
+import { isClean, runJobs, work, type Job, type Report } from './pool.ts';
+import { replayCommand, shrink } from './shrink.ts';
+import { simulate } from './simulate.ts';
 
-interface Job {
-  readonly seed: number;
-  readonly again: boolean;
-}
-
-interface Report extends SimResult {
-  readonly again: string | undefined;
-}
+const MOST_SHRUNK = 3;
 
 const game = process.argv.includes('--game');
 const { values } = parseArgs({
@@ -28,60 +23,47 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '20' },
     seed: { type: 'string' },
     first: { type: 'string', default: '1' },
-    peers: { type: 'string', default: '8' },
-    seconds: { type: 'string', default: '30' },
+    peers: { type: 'string' },
+    seconds: { type: 'string' },
+    without: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     workers: { type: 'string' },
     worker: { type: 'boolean', default: false },
+    planted: { type: 'boolean', default: false },
+    only: { type: 'string' },
   },
 });
-const peers = Number(values.peers);
-const seconds = Number(values.seconds);
+const workers = typeof values.workers === 'string' ? Number(values.workers) : availableParallelism();
 
-function runJob(job: Job): Report {
-  const result = simulate({ seed: job.seed, peers, seconds });
-  const again = job.again ? simulate({ seed: job.seed, peers, seconds }).hash : undefined;
-  return { ...result, again };
+/** What the command line says of how each seed is run. */
+const given: Omit<SimOptions, 'seed' | 'trace'> = {
+  ...(typeof values.peers === 'string' ? { peers: Number(values.peers) } : {}),
+  ...(typeof values.seconds === 'string' ? { seconds: Number(values.seconds) } : {}),
+  ...(typeof values.without === 'string' ? { without: values.without.split(',') } : {}),
+};
+
+function print(line: unknown): void {
+  process.stdout.write(values.json === true ? `${JSON.stringify(line)}\n` : `${JSON.stringify(line, undefined, 2)}\n`);
 }
 
-/** One worker process: a job comes in, a report goes out. */
-function work(): void {
-  process.on('message', (job: Job) => process.send?.(runJob(job)));
+const secondsSince = (start: bigint): number => Math.round(Number((process.hrtime.bigint() - start) / 1_000_000n) / 100) / 10;
+
+function tell(options: SimOptions, result: SimResult, what: string): void {
+  process.stderr.write(`seed ${options.seed} ${what}: ${replayCommand(options)}\n`);
+  for (const violation of result.violations.slice(0, 5)) process.stderr.write(`  ${violation.split('\n', 3).join(' ')}\n`);
 }
 
-function runAll(jobs: Job[], workers: number): Promise<Report[]> {
-  return new Promise((resolve) => {
-    const reports: Report[] = [];
-    const total = jobs.length;
-    const children: ChildProcess[] = [];
-    const give = (child: ChildProcess): void => {
-      const job = jobs.shift();
-      if (job !== undefined) child.send(job);
-    };
-    for (let i = 0; i < Math.min(workers, total); i++) {
-      const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--worker'], { execArgv: process.execArgv });
-      children.push(child);
-      child.on('message', (report: Report) => {
-        reports.push(report);
-        announce(report);
-        give(child);
-        if (reports.length < total) return;
-        for (const one of children) one.disconnect();
-        resolve(reports);
-      });
-      give(child);
-    }
-  });
-}
-
-function announce(report: Report): void {
-  const differs = report.again !== undefined && report.again !== report.hash;
-  if (report.violations.length === 0 && report.converged && !differs) return;
-  process.stderr.write(
-    `seed ${report.seed} failed${differs ? ' (trace differs when repeated)' : ''}: npm run sim -- --seed ${report.seed} --peers ${peers} --seconds ${seconds} --trace\n`,
-  );
-  for (const violation of report.violations.slice(0, 5)) process.stderr.write(`  ${violation.split('\n', 3).join(' ')}\n`);
+function runOne(seed: number): void {
+  const options: SimOptions = { ...given, seed };
+  const trace = values.trace === true ? (line: string): void => void process.stdout.write(`${line}\n`) : undefined;
+  const result = simulate({ ...options, trace });
+  print({ sim: 'seed', ...result });
+  process.exitCode = result.violations.length === 0 ? 0 : 1;
+  if (values.shrink !== true) return;
+  const shrunk = shrink(options);
+  if (shrunk !== undefined) tell(shrunk.options, shrunk.result, `made smaller in ${shrunk.runs} runs`);
 }
 
 function percentile(values: readonly number[], ratio: number): number {
@@ -89,44 +71,62 @@ function percentile(values: readonly number[], ratio: number): number {
   return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * ratio))] ?? 0);
 }
 
-async function main(): Promise<void> {
+function countClasses(reports: readonly Report[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const report of reports) for (const name of report.classes) counts[name] = (counts[name] ?? 0) + 1;
+  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+async function runMany(): Promise<void> {
   const started = process.hrtime.bigint();
-  if (values.seed !== undefined) {
-    const trace = values.trace ? (line: string): void => void process.stdout.write(`${line}\n`) : undefined;
-    const result = simulate({ seed: Number(values.seed), peers, seconds, ...(trace === undefined ? {} : { trace }) });
-    process.stdout.write(`${JSON.stringify({ sim: 'seed', ...result })}\n`);
-    process.exitCode = result.violations.length === 0 && result.converged ? 0 : 1;
-    return;
-  }
   const first = Number(values.first);
-  const jobs = Array.from({ length: Number(values.seeds) }, (_, i): Job => ({ seed: first + i, again: i % 10 === 0 }));
-  const reports = await runAll(jobs, values.workers === undefined ? availableParallelism() : Number(values.workers));
-  const violations = reports.reduce((sum, one) => sum + one.violations.length, 0);
-  const converged = reports.filter((one) => one.converged).length;
-  const checked = reports.filter((one) => one.again !== undefined);
-  const equal = checked.filter((one) => one.again === one.hash).length;
-  const times = reports.filter((one) => one.converged).map((one) => one.convergeMs);
-  const pass = violations === 0 && converged === reports.length && equal === checked.length;
-  const line = {
-    sim: 'membership',
+  const jobs = Array.from({ length: Number(values.seeds) }, (_, i): Job => ({ ...given, seed: first + i, again: i % 10 === 0 }));
+  const reports: Report[] = [];
+  await runJobs(jobs, workers, (report) => {
+    reports.push(report);
+    if (isClean(report)) return true;
+    const differs = report.again !== undefined && report.again !== report.hash;
+    tell({ ...given, seed: report.seed }, report, differs ? 'leaves another trace when repeated' : 'failed');
+    return true;
+  });
+  const seconds = secondsSince(started);
+  const failed = reports.filter((report) => report.violations.length > 0);
+  for (const { seed } of failed.slice(0, MOST_SHRUNK)) {
+    const shrunk = shrink({ ...given, seed });
+    if (shrunk !== undefined) tell(shrunk.options, shrunk.result, `made smaller in ${shrunk.runs} runs`);
+  }
+  const checked = reports.filter((report) => report.again !== undefined);
+  const equal = checked.filter((report) => report.again === report.hash).length;
+  const ofMesh = reports.filter((report) => report.kind === 'mesh');
+  const times = ofMesh.filter((report) => report.convergeMs !== Infinity).map((report) => report.convergeMs);
+  const changes = reports.flatMap((report) => report.hostChangesPerMinute ?? []);
+  const pass = failed.length === 0 && equal === checked.length;
+  print({
+    sim: 'network',
     seeds: reports.length,
-    peers,
-    seconds,
-    violations,
-    converged,
-    hash_rechecks: checked.length,
+    mesh_seeds: ofMesh.length,
+    link_seeds: reports.length - ofMesh.length,
+    violations: reports.reduce((sum, report) => sum + report.violations.length, 0),
+    failed_seeds: failed.map((report) => report.seed),
+    hash_rechecked: checked.length,
     hash_equal: equal,
     converge_p50_ms: percentile(times, 0.5),
     converge_p95_ms: percentile(times, 0.95),
     converge_max_ms: percentile(times, 1),
-    messages: reports.reduce((sum, one) => sum + one.delivered, 0),
-    ms: Number((process.hrtime.bigint() - started) / 1_000_000n),
+    host_changes_per_minute_max: Math.max(0, ...changes),
+    one_way_minutes: changes.length,
+    simulated_hours: Math.round(reports.reduce((sum, report) => sum + report.seconds, 0) / 360) / 10,
+    messages: reports.reduce((sum, report) => sum + report.delivered, 0),
+    steps: reports.reduce((sum, report) => sum + report.steps, 0),
+    seconds,
+    classes: countClasses(reports),
     pass,
-  };
-  process.stdout.write(values.json ? `${JSON.stringify(line)}\n` : `${JSON.stringify(line, undefined, 2)}\n`);
+  });
   process.exitCode = pass ? 0 : 1;
 }
 
 if (game) await import('./game-run.ts');
-else if (values.worker) work();
-else await main();
+else if (values.worker === true) work();
+else if (values.planted === true) await import('./planted.ts');
+else if (typeof values.seed === 'string') runOne(Number(values.seed));
+else await runMany();

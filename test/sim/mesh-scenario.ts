@@ -1,0 +1,271 @@
+/**
+ * A seed of rooms: members come together and live through faults, then the faults end for a core of at
+ * least two while the rest may stay broken for ever, and the core has to become one room again.
+ *
+ *   start -> faults, with numbered messages all the time -> heal a core -> one list, one host (L1)
+ *   -> everything queued arrives (L2) -> a newcomer gets a seat (L4) -> an idle second (L6)
+ *   -> a minute of a permanent one-way block where the seed has one (L5)
+ */
+import type { Rng } from '../../sdk/base/rng.ts';
+import type { PortEvent } from '../../sdk/port/port.ts';
+import { Agreement, World, type WorldPeer } from '../../sdk/testing/index.ts';
+import { drawNetwork } from './host-faults.ts';
+import { MeshFaults } from './mesh-faults.ts';
+import { DEFAULT_PEERS, DEFAULT_SECONDS, Draw, REAL_CRYPTO_PEERS, guarded, pick, sample, type SimOptions, type SimResult } from './plan.ts';
+import { createRealCrypto } from './real-crypto.ts';
+
+/** One list and one host on every peer of the core, so long after healing (ms). */
+const CONVERGE_LIMIT_MS = 3_000;
+/** Twice the silence that makes a peer away: so long agreement has to stand before it counts. */
+const STABLE_MS = 1_200;
+const DELIVER_LIMIT_MS = 10_000;
+const JOIN_LIMIT_MS = 2_000;
+const MAX_IDLE_STEPS_PER_SECOND = 1_000;
+const MINUTE_MS = 60_000;
+const MAX_HOST_CHANGES_PER_MINUTE = 3;
+/** What follows the healing takes about this long (s). */
+const AFTER_SECONDS = 8;
+
+class MeshScenario {
+  readonly world: World;
+  readonly agreement: Agreement;
+  readonly draw: Draw;
+  readonly violations: string[] = [];
+  convergeMs = Infinity;
+  hostChangesPerMinute: number | undefined;
+  readonly #faults: MeshFaults;
+  readonly #seconds: number;
+  readonly #trace: (line: string) => void;
+  readonly #members: readonly WorldPeer[];
+  #talking = true;
+
+  constructor(options: SimOptions) {
+    const draw = new Draw(options);
+    this.draw = draw;
+    this.#trace = options.trace ?? ((): void => undefined);
+    this.#seconds = options.seconds ?? DEFAULT_SECONDS;
+    const real = draw.has('real-crypto', 0.1);
+    const peers = Math.min(options.peers ?? DEFAULT_PEERS, real ? REAL_CRYPTO_PEERS : DEFAULT_PEERS);
+    const network = drawNetwork(draw);
+    this.world = new World({
+      seed: draw.rng('world').u32(),
+      // One host more: the newcomer at the end.
+      peers: peers + 1,
+      network,
+      driftPpm: draw.has('drift') ? 500 : 0,
+      graceMs: draw.has('short-grace', 0.3) ? 3_000 : 20_000,
+      ...(draw.has('code', 0.2) ? { code: 'k7q2mx' } : {}),
+      ...(draw.has('small-socket', 0.2) ? { socketHolds: 92 } : {}),
+      ...(real ? { crypto: createRealCrypto } : {}),
+    });
+    this.agreement = new Agreement(this.world);
+    this.#members = this.world.peers.slice(0, peers);
+    this.#faults = new MeshFaults(this.world, this.#members, network, draw, this.#trace);
+    for (const liar of this.#faults.byzantine.keys()) this.agreement.liars.add(liar);
+    if (options.trace !== undefined)
+      this.world.watchers.push({
+        onEvent: (now, peer, event) => event.type !== 'message' && this.#trace(`${Math.round(now)} peer ${peer.index} ${describe(event)}`),
+      });
+  }
+
+  play(): void {
+    const { world } = this;
+    this.#faults.begin();
+    this.#talk(this.draw.rng('talk'));
+    this.#look();
+    world.run(1_500);
+    this.#faults.arm();
+    const end = Math.max(2, this.#seconds - AFTER_SECONDS) * 1_000;
+    while (world.now < end) {
+      world.run(500);
+      // Processes whose join failed start again, as somebody at the keyboard would do.
+      for (const peer of this.#members) if (peer.mesh !== undefined && !peer.isLive()) this.#faults.start(peer.index, false);
+    }
+    const rooms = this.#heal();
+    this.#trace(`${Math.round(world.now)} healed: ${rooms.map((room) => room.map((peer) => peer.index).join(' ')).join(' | ')}`);
+    this.#settle(rooms);
+    if (this.convergeMs === Infinity) return;
+    for (const room of rooms) this.#deliver(room);
+    this.#join(rooms[0]!);
+    this.#idle(rooms);
+    this.#permanent(rooms[0]!);
+  }
+
+  #talk(rng: Rng): void {
+    if (!this.#talking) return;
+    const live = this.world.live();
+    const from = live[rng.int(live.length)];
+    const to = live[rng.int(live.length)];
+    if (from !== undefined && to !== undefined && from !== to && from.roomId === to.roomId && from.stalledUntil <= this.world.now)
+      this.agreement.send(from, to, rng.chance(0.02) ? 12 + rng.int(8_000) : 12 + rng.int(100));
+    this.world.at(this.world.now + 20 + rng.float() * 60, () => this.#talk(rng));
+  }
+
+  #look(): void {
+    this.agreement.checkLoad();
+    this.world.at(this.world.now + 500, () => this.#look());
+  }
+
+  // ── healing ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Ends the faults for a core, breaks the rest for good; returns the core, by room. */
+  #heal(): WorldPeer[][] {
+    const { world } = this;
+    const rng = this.draw.rng('heal');
+    this.#faults.calm();
+    world.net.heal();
+    world.discovery = true;
+    const partly = this.draw.has('broken-rest', 0.4);
+    const core = new Set(partly ? sample(rng, this.#members, 2 + rng.int(this.#members.length - 1)) : this.#members);
+    const rest = this.#members.filter((peer) => !core.has(peer));
+    for (const liar of this.#faults.byzantine.keys()) {
+      core.delete(liar);
+      world.crash(liar.index);
+    }
+    for (const peer of rest) this.#breakForEver(peer, rng, core);
+    for (const peer of core) {
+      if (this.#faults.isGoing(peer)) world.crash(peer.index);
+      world.tellAddress(peer.index);
+      this.#faults.start(peer.index, false);
+    }
+    this.#faults.restoreEligible();
+    const first = [...core].filter((peer) => peer.roomId === world.roomId);
+    return [first, [...core].filter((peer) => peer.roomId !== world.roomId)].filter((room) => room.length > 0);
+  }
+
+  #breakForEver(peer: WorldPeer, rng: Rng, core: ReadonlySet<WorldPeer>): void {
+    const { world } = this;
+    const others = world.peers.filter((other) => other !== peer);
+    // The newcomer at the end would be a bridge to those who are cut off, so it counts as one of the core.
+    const heals = (other: WorldPeer): boolean => core.has(other) || !this.#members.includes(other);
+    const fate = pick(rng, ['dead', 'cut', 'deaf', 'mute', 'stalled'] as const);
+    this.#trace(`${Math.round(world.now)} ${peer.index} is ${fate} for ever`);
+    switch (fate) {
+      case 'dead':
+        return world.crash(peer.index);
+      case 'stalled':
+        return world.stall(peer.index, Infinity);
+      case 'cut':
+        for (const other of others) world.cut(peer.index, other.index);
+        return;
+      case 'deaf':
+        for (const other of others) if (heals(other)) world.cutOneWay(other.index, peer.index);
+        return;
+      case 'mute':
+        for (const other of others) if (heals(other)) world.cutOneWay(peer.index, other.index);
+    }
+  }
+
+  #disagreement(rooms: readonly WorldPeer[][]): string | undefined {
+    for (const room of rooms) {
+      const found = this.agreement.disagreement(room);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /**
+   * When the list began to be one for good. A cut of the last moment may be noticed only after the healing,
+   * so agreement counts once it has stood for `STABLE_MS`.
+   */
+  #settle(rooms: readonly WorldPeer[][]): void {
+    const { world } = this;
+    const start = world.now;
+    let since = start;
+    while (world.now - start < CONVERGE_LIMIT_MS + STABLE_MS) {
+      if (this.#disagreement(rooms) !== undefined) since = world.now + 20;
+      else if (world.now - since >= STABLE_MS) {
+        if (since - start <= CONVERGE_LIMIT_MS) this.convergeMs = since - start;
+        break;
+      }
+      world.run(20);
+    }
+    if (this.convergeMs === Infinity)
+      this.violations.push(`L1: ${this.#disagreement(rooms) ?? 'agreed too late'} ${CONVERGE_LIMIT_MS} ms after healing`);
+    else this.#trace(`${Math.round(world.now)} converged after ${Math.round(this.convergeMs)} ms`);
+  }
+
+  #deliver(room: readonly WorldPeer[]): void {
+    const { agreement } = this;
+    for (const from of room)
+      for (const to of room) if (from !== to && !agreement.send(from, to)) this.violations.push(`L2: ${from.index} cannot send to ${to.index}`);
+    const delivered = (): boolean => {
+      // What a link took with it when it was made anew is said again, as any game would on `reset`.
+      agreement.repeatAfterReset(room);
+      return agreement.undelivered(room).length === 0;
+    };
+    if (this.world.runUntil(delivered, DELIVER_LIMIT_MS, 50) === undefined)
+      this.violations.push(`L2: not delivered ${agreement.undelivered(room).join(', ')}`);
+  }
+
+  #join(room: WorldPeer[]): void {
+    const newcomer = this.world.peers.at(-1)!;
+    this.#faults.start(newcomer.index, false);
+    const joined = this.world.runUntil(() => newcomer.mesh?.joinState.type === 'joined', JOIN_LIMIT_MS);
+    if (joined === undefined) this.violations.push(`L4: a newcomer has no seat after ${JOIN_LIMIT_MS} ms`);
+    room.push(newcomer);
+    if (this.world.runUntil(() => this.agreement.disagreement(room) === undefined, CONVERGE_LIMIT_MS) === undefined)
+      this.violations.push(`L1: ${this.agreement.disagreement(room)} ${CONVERGE_LIMIT_MS} ms after a newcomer`);
+  }
+
+  #idle(rooms: readonly WorldPeer[][]): void {
+    this.#talking = false;
+    const { steps } = this.world;
+    this.world.run(1_000);
+    const live = this.world.live().length;
+    const perPeer = (this.world.steps - steps) / Math.max(1, live);
+    if (perPeer > MAX_IDLE_STEPS_PER_SECOND) this.violations.push(`L6: ${Math.round(perPeer)} steps per peer in an idle second`);
+    const disagreement = this.#disagreement(rooms);
+    if (disagreement !== undefined) this.violations.push(`L1: came apart again: ${disagreement}`);
+  }
+
+  /** One direction between two members is blocked for good: nobody may take that for a reason to elect for ever. */
+  #permanent(room: readonly WorldPeer[]): void {
+    if (room.length < 2 || !this.draw.has('one-way-for-ever', 0.06)) return;
+    const rng = this.draw.rng('one-way-for-ever');
+    const [from, to] = sample(rng, room, 2);
+    const mute = rng.chance(0.4);
+    for (const other of room) if (other !== from && (mute || other === to)) this.world.cutOneWay(from!.index, other.index);
+    const before = this.agreement.hostChanges.length;
+    this.world.run(MINUTE_MS);
+    this.hostChangesPerMinute = this.agreement.hostChanges.length - before;
+    if (this.hostChangesPerMinute > MAX_HOST_CHANGES_PER_MINUTE)
+      this.violations.push(`L5: ${this.hostChangesPerMinute} host changes in a minute of a one-way block`);
+  }
+}
+
+function describe(event: PortEvent): string {
+  return JSON.stringify(event, (key, value: unknown) =>
+    key === 'peers' && Array.isArray(value)
+      ? value
+          .map((one: { slot: number; status: string; id: string }) => `${one.slot}${one.status === 'present' ? '+' : '-'}${one.id.slice(0, 4)}`)
+          .join(' ')
+      : key === 'roomId' || key === 'name'
+        ? undefined
+        : value,
+  );
+}
+
+/** Runs one seed of rooms. */
+export function simulateMesh(options: SimOptions): SimResult {
+  const scenario = new MeshScenario(options);
+  const { world, agreement, violations } = scenario;
+  guarded(
+    violations,
+    () => world.now,
+    () => scenario.play(),
+  );
+  return {
+    seed: options.seed,
+    kind: 'mesh',
+    classes: scenario.draw.classes,
+    violations: [...agreement.violations, ...violations],
+    convergeMs: scenario.convergeMs,
+    hash: world.traceHash,
+    steps: world.steps,
+    sent: agreement.sent,
+    delivered: agreement.delivered,
+    hostChangesPerMinute: scenario.hostChangesPerMinute,
+    seconds: world.now / 1_000,
+  };
+}
