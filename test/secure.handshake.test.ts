@@ -133,3 +133,20 @@ it('[SE7] a cookie is bound to address, connection and ten seconds', () => {
   expect(jar.verify(62_000, cookie, '10.0.0.1', 6, cid)).toBe(false);
   expect(jar.verify(70_000, cookie, '10.0.0.1', 5, cid)).toBe(false);
 });
+
+it('[SE7] a cookie is good for its ten seconds across every change of the secret, and never after', () => {
+  const jar = new CookieJar(500, nodeCrypto);
+  const nonce = new Uint8Array(8);
+  const host = 'fe80::1234:5678:9abc:def0%enp0s31f6';
+  for (let now = 500; now < 400_000; now += 1_777) {
+    const cookie = jar.issue(now, host, 7, nonce);
+    expect(jar.verify(now, cookie, host, 7, nonce)).toBe(true);
+    expect(new CookieJar(500, nodeCrypto).verify(now, cookie, host, 7, nonce)).toBe(false);
+    if (now % 3 === 0) expect(jar.verify(now + 9_700, cookie, host, 7, nonce)).toBe(true);
+    if (now % 7 === 0) expect(jar.verify(now + 10_300, cookie, host, 7, nonce)).toBe(false);
+  }
+  // A jar that slept through several secrets knows none of the old cookies.
+  const cookie = jar.issue(401_000, host, 7, nonce);
+  expect(jar.verify(401_000 + 180_000, cookie, host, 7, nonce)).toBe(false);
+  expect(jar.verify(401_000 + 180_000, jar.issue(581_000, host, 7, nonce), host, 7, nonce)).toBe(true);
+});

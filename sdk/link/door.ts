@@ -52,6 +52,7 @@ export class Door {
     if (hello === undefined) return drops.count('malformed');
     if (!equalBytes(hello.roomTag, roomTag)) return drops.count('room');
     if (!door.open && door.code === undefined && door.roomKey === undefined) return drops.count('door');
+    if (!this.#guard.allowCookie(now)) return drops.count('rate');
     const cookie = this.#jar(now).issue(now, host, port, hello.nonce);
     this.#premises.answer(host, port, encodeCookie({ nonce: hello.nonce, cookie }).slice());
   }

@@ -9,7 +9,7 @@ export const DROP_REASONS = [
   'malformed', // a handshake datagram that does not parse
   'room', // for a room that is not ours
   'cookie', // the cookie does not verify or is too old
-  'rate', // too many handshakes from one source
+  'rate', // too many handshakes from one source, or cookies in all
   'door', // we do not accept this mode
   'code-guess', // code joins are suspended after too many wrong codes
   'unexpected', // no handshake of ours waits for it

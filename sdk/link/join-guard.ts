@@ -1,9 +1,11 @@
 /**
- * How often strangers may try. Two limits: handshakes per source address (each costs us four scalar
- * multiplications), and wrong codes per minute (each is a guess).
+ * How often strangers may try. Three limits: cookies in all (each is a datagram of ours), handshakes per source
+ * address (each costs us four scalar multiplications), and wrong codes per minute (each is a guess).
  */
 import {
   CODE_LOCKOUT_MS,
+  COOKIE_BURST,
+  COOKIES_PER_SECOND,
   MAX_CODE_FAILURES,
   MAX_CODE_FAILURES_PER_SOURCE,
   MAX_SOURCES,
@@ -23,6 +25,8 @@ interface Source {
 export class JoinGuard {
   /** In order of first sight: the oldest is forgotten when the table is full. */
   readonly #sources = new Map<string, Source>();
+  #cookies = COOKIE_BURST;
+  #cookiesAt = -Infinity;
   #failures = 0;
   #failuresSince = -Infinity;
   #lockedUntil = -Infinity;
@@ -34,6 +38,17 @@ export class JoinGuard {
     source = { tokens: SOURCE_BURST, at: now, failures: 0, failuresSince: now };
     this.#sources.set(host, source);
     return source;
+  }
+
+  /** Takes one from the cookies that may be given away now, whoever asks. */
+  allowCookie(now: number): boolean {
+    if (now > this.#cookiesAt) {
+      this.#cookies = Math.min(COOKIE_BURST, this.#cookies + ((now - this.#cookiesAt) * COOKIES_PER_SECOND) / 1_000);
+      this.#cookiesAt = now;
+    }
+    if (this.#cookies < 1) return false;
+    this.#cookies--;
+    return true;
   }
 
   /** Takes one handshake from the source's allowance. Asked only once the cookie has proved the address. */

@@ -8,6 +8,7 @@ import {
   createPublicKey,
   diffieHellman,
   generateKeyPairSync,
+  hash,
   randomBytes,
   timingSafeEqual,
   type KeyObject,
@@ -81,9 +82,18 @@ class NodeAead implements Aead {
 }
 
 function digest(name: 'sha256' | 'sha512', parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createHash(name);
-  for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) return fromLatin1(hash(name, first, 'binary'));
+  const many = createHash(name);
+  for (const part of parts) many.update(part);
+  return new Uint8Array(many.digest());
+}
+
+/** A digest as text costs a sixth of one as a Buffer: no memory outside V8's own heap is made for it. */
+function fromLatin1(text: string): Uint8Array {
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < out.length; i++) out[i] = text.charCodeAt(i);
+  return out;
 }
 
 export const nodeCrypto: CryptoProvider = {

@@ -208,6 +208,13 @@ export const MAX_LINKS = 2 * MAX_PEERS;
 export const SOURCE_RATE_PER_SECOND = 20;
 export const SOURCE_BURST = 256;
 
+/**
+ * Cookies given away per second and at once, to whomever. An answer costs more than a refusal, and a source that has
+ * proved nothing cannot be told from another; so past this rate strangers wait, not members. A room of 32 needs 32.
+ */
+export const COOKIES_PER_SECOND = 5_000;
+export const COOKIE_BURST = 500;
+
 /** Sources whose rate is remembered; the oldest is forgotten. */
 export const MAX_SOURCES = 256;
 

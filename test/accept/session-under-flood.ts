@@ -4,6 +4,8 @@ import { percentile, start, stopFlood, told } from './parts/child.ts';
 import { openUdpEndpoint } from './parts/udp-endpoint.ts';
 import type { AcceptOptions, AcceptResult } from './rows.ts';
 
+const FLOOD_PER_SECOND = 40_000;
+
 export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResult> {
   const ms = small ? 5_000 : 15_000;
   let delays: number[] = [];
@@ -20,29 +22,32 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
     return { p99: percentile(got, 0.99), lossRatio: 1 - got.length / sent, closed: there };
   };
   const calm = await phase();
-  const flood = start('flood', host.udp.joinPort, 40_000);
-  await told(flood);
-  const flooded = await phase();
-  const rate = await stopFlood(flood);
-  const counted = host.endpoint.drops['cookie'] ?? 0;
-  await host.close();
-  const added = flooded.p99 - calm.p99;
-  const loss = flooded.lossRatio - calm.lossRatio;
   const round = (value: number): number => Math.round(value * 1_000) / 1_000;
-  const disconnects = closed + calm.closed + flooded.closed;
+  const floods: Record<string, { p99Ms: number; addedMs: number; addedLossRatio: number; perSecond: number; closed: number }> = {};
+  for (const kind of ['flood', 'greet'] as const) {
+    const flood = start(kind, host.udp.joinPort, FLOOD_PER_SECOND);
+    await told(flood);
+    const under = await phase();
+    const { perSecond } = await stopFlood(flood);
+    floods[kind === 'flood' ? 'forged INIT' : 'HELLO'] = {
+      p99Ms: round(under.p99),
+      addedMs: round(under.p99 - calm.p99),
+      addedLossRatio: round(under.lossRatio - calm.lossRatio),
+      perSecond,
+      closed: under.closed,
+    };
+  }
+  const refused = host.endpoint.drops['cookie'] ?? 0;
+  await host.close();
+  const all = Object.values(floods);
+  const added = Math.max(...all.map((f) => f.addedMs));
+  const loss = Math.max(...all.map((f) => f.addedLossRatio));
+  const disconnects = closed + calm.closed + all.reduce((sum, f) => sum + f.closed, 0);
   return {
-    value: round(added),
-    unit: 'ms of delay added at p99',
+    value: added,
+    unit: 'ms of delay added at p99, the worse of two floods',
     target: '<= 20 ms; <= 1 % more loss; 0 disconnects at 40,000/s',
-    pass: added <= 20 && loss <= 0.01 && disconnects === 0,
-    details: {
-      calmP99Ms: round(calm.p99),
-      floodedP99Ms: round(flooded.p99),
-      addedLossRatio: round(loss),
-      disconnects,
-      floodPerSecond: rate.perSecond,
-      floodRead: counted,
-      streamMs: ms,
-    },
+    pass: added <= 20 && loss <= 0.01 && disconnects === 0 && all.every((f) => f.perSecond >= 0.95 * FLOOD_PER_SECOND),
+    details: { calmP99Ms: round(calm.p99), floods, disconnects, refusedByCookie: refused, streamMs: ms },
   };
 }

@@ -1,9 +1,10 @@
-/** Child process: `flood <port> <perSecond>`, `join <port> <count>`, or `stream <port> <ms>`; reports to its parent. */
+/** Child process: `flood <port> <perSecond>`, `greet <port> <perSecond>`, `join <port> <count>`, or `stream <port> <ms>`; reports to its parent when done. */
 import { createSocket } from 'node:dgram';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadCrypto } from '../../../sdk/node/crypto.ts';
-import { encodeInit } from '../../../sdk/wire/datagram.ts';
+import type { LinkId } from '../../../sdk/link/endpoint-types.ts';
+import { decodeCookie, encodeHello, encodeInit } from '../../../sdk/wire/datagram.ts';
 import { roomTagOf } from './insider.ts';
 import { openUdpEndpoint } from './udp-endpoint.ts';
 import { ROOM } from './victim.ts';
@@ -15,62 +16,78 @@ const amount = Number(amountText);
 setTimeout(() => process.exit(3), 60_000).unref();
 process.on('disconnect', () => process.exit(0));
 
-if (what === 'flood') await flood();
+if (what === 'flood' || what === 'greet') await flood();
 else if (what === 'join') await join();
 else await stream();
 
-/** Forged INITs of the right room, each with another invented cookie. */
+/**
+ * Forged INITs of the right room, each from another connection as far as it says. The time in the cookie is a true
+ * one, so that the receiver has to compute the tag of each before it can refuse it. Or HELLOs, which are answered.
+ */
 async function flood(): Promise<void> {
   const crypto = await loadCrypto();
   const socket = createSocket('udp4');
-  const init = encodeInit({
-    cid: 1,
-    nonce: new Uint8Array(8),
-    cookie: crypto.randomBytes(20),
-    roomTag: roomTagOf(crypto, ROOM),
-    noise: crypto.randomBytes(96),
-  }).slice();
+  const nonce = crypto.randomBytes(8);
+  const roomTag = roomTagOf(crypto, ROOM);
   socket.connect(port, '127.0.0.1');
   await new Promise((resolve) => socket.once('connect', resolve));
   socket.on('error', () => {});
+  const given = new Promise<Uint8Array>((resolve) => socket.once('message', (bytes) => resolve(decodeCookie(bytes)!.cookie.slice())));
+  socket.send(encodeHello({ nonce, roomTag }).slice());
+  const cookie = await given;
+  cookie.set(crypto.randomBytes(16), 4);
+  const hello = encodeHello({ nonce, roomTag }).slice();
+  let init = encodeInit({ cid: 1, nonce, cookie, roomTag, noise: crypto.randomBytes(96) }).slice();
+  // A cookie is old after ten seconds: a new one twice in that time.
+  const renew = setInterval(() => socket.send(hello), 4_000);
+  socket.on('message', (bytes) => {
+    const time = decodeCookie(bytes)?.cookie.slice(0, 4);
+    if (time === undefined) return;
+    cookie.set(time);
+    init = encodeInit({ cid: 1, nonce, cookie, roomTag, noise: crypto.randomBytes(96) }).slice();
+  });
   const started = performance.now();
   let sent = 0;
   process.on('message', () => {
+    clearInterval(renew);
     process.send!({ sent, perSecond: Math.round((sent * 1_000) / (performance.now() - started)) }, () => process.exit(0));
   });
   process.send!({ ready: true });
   for (;;) {
     const due = Math.min(sent + 400, Math.floor(((performance.now() - started) * amount) / 1_000));
     for (; sent < due; sent++) {
-      init[8] = sent;
-      init[9] = sent >>> 8;
-      init[16] = sent >>> 16;
-      socket.send(init.slice());
+      const forged = (what === 'greet' ? hello : init).slice();
+      // Within the nonce of either.
+      forged[8] = sent;
+      forged[9] = sent >>> 8;
+      socket.send(forged);
     }
     await sleep(1);
   }
 }
 
-/** Joins one after the other, each a new process as far as the other side can tell. */
+/** Joins one after the other, each a new process as far as the other side can tell, and leaves again. */
 async function join(): Promise<void> {
   const crypto = await loadCrypto();
   const times: number[] = [];
   for (let i = 0; i < amount; i++) {
-    const started = performance.now();
-    let done: (ms: number | undefined) => void = () => {};
-    const linked = new Promise<number | undefined>((resolve) => (done = resolve));
+    let done: (link: LinkId | undefined) => void = () => {};
+    const linked = new Promise<LinkId | undefined>((resolve) => (done = resolve));
     const side = await openUdpEndpoint(crypto, i + 1, (e) => {
-      if (e.type === 'linked') done(performance.now() - started);
+      if (e.type === 'linked') done(e.link);
       if (e.type === 'failed') done(undefined);
     });
-    const before = performance.now() - started;
-    side.endpoint.connect(performance.now(), { host: '127.0.0.1', port }, { mode: 'open' });
+    const started = performance.now();
+    side.endpoint.connect(started, { host: '127.0.0.1', port }, { mode: 'open' });
     side.pump();
-    const ms = await linked;
-    if (ms !== undefined) times.push(ms - before);
-    await sleep(5);
+    const link = await linked;
+    if (link !== undefined) {
+      times.push(performance.now() - started);
+      side.endpoint.close(performance.now(), link, 'bye');
+      side.pump();
+    }
+    await sleep(10);
     await side.close();
-    await sleep(20);
   }
   process.send!({ times }, () => process.exit(0));
 }

@@ -59,11 +59,20 @@ export class Insider {
 
   /** Shakes hands; false when the target does not answer. */
   connect(now: number): boolean {
+    const knocked = this.knock(now);
+    if (knocked === undefined) return false;
+    this.inbox.length = 0;
+    this.#hand(now, 'join', knocked.fin);
+    return this.events.some((e) => e.type === 'linked');
+  }
+
+  /** Shakes hands up to the FIN, which it keeps; undefined when the target does not answer. */
+  knock(now: number): { readonly cid: number; readonly fin: Uint8Array } | undefined {
     const crypto = this.#crypto;
     const roomTag = roomTagOf(crypto, this.#roomId);
     const nonce = crypto.randomBytes(8);
     const cookie = this.#ask(now, encodeHello({ nonce, roomTag }).slice(), decodeCookie)?.cookie;
-    if (cookie === undefined) return false;
+    if (cookie === undefined) return undefined;
     const roomId = fromHex(this.#roomId)!;
     const cid = ((crypto.randomBytes(1)[0]! << 16) | 0x100_0001) >>> 0;
     const cidBytes = new ByteWriter(4).u32(cid).copy();
@@ -73,11 +82,9 @@ export class Insider {
     const handshake = new InitiatorHandshake(context, 'open', { code: undefined, roomKey: undefined });
     const resp = this.#ask(now, encodeInit({ cid, nonce, cookie, roomTag, noise: handshake.message1 }).slice(), decodeResp);
     const result = resp === undefined ? undefined : handshake.handleMessage2(resp.noise.slice());
-    if (resp === undefined || result === undefined) return false;
+    if (resp === undefined || result === undefined) return undefined;
     this.session = new Session({ crypto, sendKey: result.keys.send, receiveKey: result.keys.receive, remoteCid: resp.senderCid, now });
-    this.inbox.length = 0;
-    this.#hand(now, 'join', encodeFin({ cid: resp.senderCid, noise: result.message3 }).slice());
-    return this.events.some((e) => e.type === 'linked');
+    return { cid: resp.senderCid, fin: encodeFin({ cid: resp.senderCid, noise: result.message3 }).slice() };
   }
 
   #ask<T>(now: number, bytes: Uint8Array, decode: (bytes: Uint8Array) => T | undefined): T | undefined {

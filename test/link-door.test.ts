@@ -1,0 +1,158 @@
+/**
+ * What a door owes to strangers: silence, no memory and no work before the address is proved, and an end to what
+ * one source may ask for. Each test fails when its check is taken out of the door.
+ */
+import { describe, expect, it } from 'vitest';
+import { createRng } from '../sdk/base/rng.ts';
+import { createSimCrypto } from '../sdk/testing/sim-crypto.ts';
+import type { CryptoProvider } from '../sdk/secure/provider.ts';
+import { decodeCookie, encodeFin, encodeHello, encodeInit } from '../sdk/wire/datagram.ts';
+import { COOKIE_BURST, COOKIES_PER_SECOND, MAX_HALF_OPEN, SOURCE_BURST, SOURCE_RATE_PER_SECOND } from '../sdk/wire/limits.ts';
+import { Insider, drain, roomTagOf } from './accept/parts/insider.ts';
+import { PROLOGUE, ROOM, createVictim } from './accept/parts/victim.ts';
+
+/** Counts what the door makes the crypto do, by kind. */
+function counted(): { crypto: CryptoProvider; work: { dh: number; keys: number; hashes: number } } {
+  const inner = createSimCrypto(createRng(1));
+  const work = { dh: 0, keys: 0, hashes: 0 };
+  const crypto: CryptoProvider = {
+    ...inner,
+    dh: (secret, theirs) => {
+      work.dh++;
+      return inner.dh(secret, theirs);
+    },
+    generateKeyPair: () => {
+      work.keys++;
+      return inner.generateKeyPair();
+    },
+    sha256: (...parts) => {
+      work.hashes++;
+      return inner.sha256(...parts);
+    },
+  };
+  return { crypto, work };
+}
+
+const NOW = 1_000;
+const tagOf = (crypto: CryptoProvider): Uint8Array => roomTagOf(crypto, ROOM);
+const helloOf = (crypto: CryptoProvider, nonce: Uint8Array): Uint8Array => encodeHello({ nonce, roomTag: tagOf(crypto) }).slice();
+const initOf = (crypto: CryptoProvider, nonce: Uint8Array, cookie: Uint8Array, cid = 1): Uint8Array =>
+  encodeInit({ cid, nonce, cookie, roomTag: tagOf(crypto), noise: crypto.randomBytes(96) }).slice();
+
+describe('a door', () => {
+  it('[LK10] keeps nothing and computes no key before a cookie has come back from the address', () => {
+    const { crypto, work } = counted();
+    const victim = createVictim(crypto, 1);
+    const start = { ...work };
+    for (let i = 0; i < 500; i++) {
+      const nonce = crypto.randomBytes(8);
+      victim.handleDatagram(NOW, 'join', `h${i}`, 1, helloOf(crypto, nonce));
+      victim.handleDatagram(NOW, 'join', `h${i}`, 1, initOf(crypto, nonce, crypto.randomBytes(20)));
+      victim.handleDatagram(NOW, 'join', `h${i}`, 1, encodeFin({ cid: i, noise: crypto.randomBytes(64) }).slice());
+    }
+    expect(victim.load).toMatchObject({ halfOpen: 0, links: 0, attempts: 0, heldBytes: 0 });
+    expect([work.dh - start.dh, work.keys - start.keys]).toEqual([0, 0]);
+    expect(victim.drops).toMatchObject({ cookie: 500, unexpected: 500 });
+  });
+
+  it('[SE7] believes a cookie only from the address and connection that were given it', () => {
+    const { crypto } = counted();
+    const victim = createVictim(crypto, 1);
+    const nonce = crypto.randomBytes(8);
+    victim.handleDatagram(NOW, 'join', 'true', 1, helloOf(crypto, nonce));
+    const cookie = decodeCookie(drain(NOW, victim)[0]!.bytes)!.cookie.slice();
+    const tries: [string, number, Uint8Array][] = [
+      ['forged', 1, nonce],
+      ['true', 2, nonce],
+      ['true', 1, crypto.randomBytes(8)],
+    ];
+    for (const [host, port, its] of tries) victim.handleDatagram(NOW, 'join', host, port, initOf(crypto, its, cookie));
+    expect(victim.drops).toEqual({ cookie: 3 });
+    victim.handleDatagram(NOW, 'join', 'true', 1, initOf(crypto, nonce, cookie));
+    // Noise refuses what was no handshake; the cookie was right.
+    expect(victim.drops).toEqual({ cookie: 3, handshake: 1 });
+  });
+
+  it('[LK10] answers each stranger with less than half of what came, and garbage with nothing', () => {
+    const { crypto } = counted();
+    const victim = createVictim(crypto, 1);
+    const rng = createRng(3);
+    for (let i = 0; i < 3_000; i++) {
+      const bytes = crypto.randomBytes(1 + rng.int(600));
+      // Every kind there is, with the room's true tag where it belongs, and a cookie nobody gave.
+      if (i % 2 === 0) bytes[0] = i % 16;
+      if (i % 4 === 0) bytes.set(i % 8 === 0 ? helloOf(crypto, crypto.randomBytes(8)).subarray(0, bytes.length) : bytes);
+      if (bytes.length === 64) continue;
+      victim.handleDatagram(NOW, i % 3 === 0 ? 'session' : 'join', 'stranger', 1, bytes);
+      expect(drain(NOW, victim)).toEqual([]);
+    }
+    const hello = helloOf(crypto, crypto.randomBytes(8));
+    victim.handleDatagram(NOW, 'join', 'stranger', 1, hello);
+    const sent = drain(NOW, victim);
+    expect(sent).toHaveLength(1);
+    expect(sent[0]!.bytes.length * 2).toBeLessThanOrEqual(hello.length);
+  });
+
+  it('[LK12] gives strangers so many cookies a second, and is silent to the rest', () => {
+    const { crypto } = counted();
+    const victim = createVictim(crypto, 1);
+    const ask = (now: number, times: number): number => {
+      for (let i = 0; i < times; i++) victim.handleDatagram(now, 'join', `h${i}`, 1, helloOf(crypto, crypto.randomBytes(8)));
+      return drain(now, victim).length;
+    };
+    expect(ask(NOW, 3 * COOKIE_BURST)).toBe(COOKIE_BURST);
+    expect(victim.drops).toEqual({ rate: 2 * COOKIE_BURST });
+    let given = 0;
+    for (let ms = 1; ms <= 1_000; ms++) given += ask(NOW + ms, 40);
+    expect(given).toBe(COOKIES_PER_SECOND);
+  });
+
+  it('[LK12] shakes hands with one source so many times, and with the next all the same', () => {
+    const { crypto } = counted();
+    const victim = createVictim(crypto, 1);
+    const knock = (now: number, host: string): string => {
+      const before = { ...victim.drops };
+      const nonce = crypto.randomBytes(8);
+      victim.handleDatagram(now, 'join', host, 1, helloOf(crypto, nonce));
+      const cookie = decodeCookie(drain(now, victim)[0]!.bytes)!.cookie.slice();
+      victim.handleDatagram(now, 'join', host, 1, initOf(crypto, nonce, cookie));
+      return Object.keys(victim.drops).find((reason) => victim.drops[reason] !== before[reason]) ?? 'none';
+    };
+    // A cookie a millisecond, so that their rate is not what is tested.
+    let now = NOW;
+    const outcomes: Record<string, number> = {};
+    for (let i = 0; i < SOURCE_BURST + 100; i++) {
+      const outcome = knock((now += 0.2), 'greedy');
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    }
+    const refilled = Math.floor(((SOURCE_BURST + 100) * 0.2 * SOURCE_RATE_PER_SECOND) / 1_000);
+    expect(outcomes).toEqual({ handshake: SOURCE_BURST + refilled, rate: 100 - refilled });
+    expect(knock(now, 'modest')).toBe('handshake');
+    expect(knock(now + 1_000, 'greedy')).toBe('handshake');
+  });
+
+  it('[LK11] keeps the newest 32 handshakes, and the oldest can still not be resumed by another address', () => {
+    const { crypto } = counted();
+    const victim = createVictim(crypto, 1);
+    // Real initiators that stop before FIN.
+    const half = (host: string): { cid: number; fin: Uint8Array } => {
+      const insider = new Insider(crypto, victim, ROOM, PROLOGUE, host);
+      return insider.knock(NOW)!;
+    };
+    const first = half('h0');
+    for (let i = 1; i <= MAX_HALF_OPEN; i++) half(`h${i}`);
+    expect(victim.load.halfOpen).toBe(MAX_HALF_OPEN);
+    expect(victim.drops).toEqual({ 'half-open': 1 });
+    victim.handleDatagram(NOW, 'join', 'h0', 1, first.fin);
+    expect(victim.load.links).toBe(0);
+    const last = half('late');
+    victim.handleDatagram(NOW, 'join', 'thief', 1, last.fin);
+    victim.handleDatagram(NOW, 'join', 'late', 2, last.fin);
+    expect(victim.load.links).toBe(0);
+    victim.handleDatagram(NOW, 'join', 'late', 1, last.fin);
+    expect(victim.load.links).toBe(1);
+    // What never finished is forgotten.
+    victim.handleTimeout(NOW + 11_000);
+    expect(victim.load.halfOpen).toBe(0);
+  });
+});
