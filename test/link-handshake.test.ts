@@ -160,6 +160,26 @@ describe('handshake', () => {
     expect(b.endpoint.load.halfOpen).toBe(0);
   });
 
+  it('[SE13] a forged cookie, or a forged FIN under the true address, keeps nobody out and is no guess', () => {
+    for (const kind of [2, 5]) {
+      const rig = new Rig({ delayMs: 5 });
+      const [a, b] = [rig.add(), rig.add()];
+      b.endpoint.setDoor({ open: false, code: 'ABC', roomKey: undefined });
+      let forged = 0;
+      rig.onSend = (from, socket, _host, _port, bytes) => {
+        if (bytes[0] !== kind || forged > 0) return true;
+        forged++;
+        const copy = bytes.slice();
+        copy[kind === 5 ? 10 : copy.length - 1]! ^= 1;
+        (from === a ? b : a).endpoint.handleDatagram(rig.now, socket, from.host, JOIN_PORT, copy);
+        return true;
+      };
+      rig.connect(a, b, 'code', 'ABC');
+      expect(rig.run(4_900, () => linkOf(a, b) !== undefined && linkOf(b, a) !== undefined)).toBe(true);
+      expect(forged).toBe(1);
+    }
+  });
+
   it('[LK11] holds at most 32 handshakes open', () => {
     const rig = new Rig();
     const host = rig.add();

@@ -4,6 +4,7 @@
  *   hello --COOKIE--> init --RESP--> fin --first sealed packet--> linked
  *   any --repeats at 100, 200, 400 … ms until the deadline--> failed
  *   init --RESP that does not verify--> hello (twice, then failed)
+ *   init --no RESP for INIT_PATIENCE_MS--> hello (once)
  *   fin --no packet for FIN_PATIENCE_MS--> hello, or `wrong-code` where a code was tried
  */
 import type { PeerId } from '../base/brand.ts';
@@ -16,12 +17,18 @@ import type { Address, AttemptId, DoorMode } from './endpoint-types.ts';
 /** How long FIN is repeated before the answer counts as "no". A wrong code is answered with silence. */
 const FIN_PATIENCE_MS = 2_000;
 
+/**
+ * How long INIT is repeated before the attempt begins anew, once: its cookie may have been a forgery, which the
+ * other side drops in silence.
+ */
+const INIT_PATIENCE_MS = 2_500;
+
 /** Longest pause between repeats. */
 const MAX_RETRY_MS = 800;
 
 export type AttemptState =
   | { readonly type: 'hello' }
-  | { readonly type: 'init'; readonly cid: number; readonly handshake: InitiatorHandshake }
+  | { readonly type: 'init'; readonly cid: number; readonly since: number; readonly handshake: InitiatorHandshake }
   | { readonly type: 'fin'; readonly cid: number; readonly since: number; readonly session: Session; readonly far: FarSide };
 
 export class Attempt {
@@ -81,14 +88,18 @@ export class Attempt {
     this.#waitMs = Math.min(MAX_RETRY_MS, this.#waitMs * 2);
   }
 
-  /** True when the other side has our FIN and our last repeat of it, and still says nothing. */
+  /** True when the other side has had our datagram and its repeats for long, and says nothing. */
   isUnheard(now: number): boolean {
-    return this.state.type === 'fin' && now >= this.state.since + FIN_PATIENCE_MS;
+    return now >= this.#patienceUntil();
+  }
+
+  #patienceUntil(): number {
+    if (this.state.type === 'fin') return this.state.since + FIN_PATIENCE_MS;
+    return this.state.type === 'init' && this.restarts === 0 ? this.state.since + INIT_PATIENCE_MS : Infinity;
   }
 
   get wakeAt(): number {
-    const patience = this.state.type === 'fin' ? this.state.since + FIN_PATIENCE_MS : Infinity;
-    return Math.min(this.nextAt, this.deadline, patience);
+    return Math.min(this.nextAt, this.deadline, this.#patienceUntil());
   }
 
   /** The peer answers us with a handshake of its own: ours waits, in case that one fails. */

@@ -72,7 +72,7 @@ export class Attempts {
       const handshake = new InitiatorHandshake(context, attempt.mode, { code: attempt.code, roomKey: premises.door.roomKey });
       const init = { cid, nonce: attempt.nonce, cookie: message.cookie, roomTag: premises.roomTag, noise: handshake.message1 };
       this.#byCid.set(cid, attempt);
-      attempt.enter(now, { type: 'init', cid, handshake }, encodeInit(init).slice());
+      attempt.enter(now, { type: 'init', cid, since: now, handshake }, encodeInit(init).slice());
       return;
     }
     premises.drops.count('unexpected');
@@ -107,7 +107,7 @@ export class Attempts {
       if (now >= attempt.deadline) this.fail(attempt, 'timeout');
       else if (attempt.isUnheard(now)) {
         if (attempt.state.type === 'fin' && isLinked(attempt.state.far.peer)) this.fail(attempt, 'aborted');
-        else if (attempt.mode === 'code') this.fail(attempt, 'wrong-code');
+        else if (attempt.state.type === 'fin' && attempt.mode === 'code') this.fail(attempt, 'wrong-code');
         else this.#restart(now, attempt);
       }
     }

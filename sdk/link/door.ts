@@ -96,11 +96,19 @@ export class Door {
       drops.count('malformed');
       return undefined;
     }
-    const half = this.#halfOpen.take(fin.cid, host, port);
+    const half = this.#halfOpen.match(fin.cid, host, port);
     if (half === undefined) return { unknown: fin.cid };
-    const result = half.handshake.handleMessage3(fin.noise);
-    if (result !== 'wrong-psk') return { half, far: result.far, keys: result.keys };
-    if (half.handshake.mode === 'code') this.#guard.onWrongCode(now, host);
+    const { handshake } = half;
+    const result = handshake.handleMessage3(fin.noise);
+    if (result !== 'wrong-psk') {
+      this.#halfOpen.remove(half);
+      return { half, far: result.far, keys: result.keys };
+    }
+    // Noise under a borrowed address is no guess: the true FIN may still come.
+    if (handshake.failedGuess) {
+      this.#halfOpen.remove(half);
+      if (handshake.mode === 'code') this.#guard.onWrongCode(now, host);
+    }
     drops.count('handshake');
     return undefined;
   }

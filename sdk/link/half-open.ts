@@ -55,12 +55,14 @@ export class HalfOpenTable {
     return ++entry.replays <= MAX_REPLAYS;
   }
 
-  /** The handshake this FIN ends; taken out. Only its own address may end it. */
-  take(cid: number, host: string, port: number): HalfOpen | undefined {
+  /** The handshake this FIN may end. Only its own address may end it. */
+  match(cid: number, host: string, port: number): HalfOpen | undefined {
     const entry = this.#byCid.get(cid);
-    if (entry === undefined || entry.host !== host || entry.port !== port) return undefined;
-    this.#byCid.delete(cid);
-    return entry;
+    return entry === undefined || entry.host !== host || entry.port !== port ? undefined : entry;
+  }
+
+  remove(entry: HalfOpen): void {
+    this.#byCid.delete(entry.cid);
   }
 
   expire(now: number): void {

@@ -104,10 +104,16 @@ function tryLock(path: string): boolean {
   return false;
 }
 
+/** The secret key that a profile's file holds, or undefined when it holds something else. */
+export function parseSecretKey(text: string): Uint8Array | undefined {
+  const secretKey = fromHex(text.trim());
+  return secretKey?.length === 32 ? secretKey : undefined;
+}
+
 function loadKey(path: string, crypto: CryptoProvider): KeyPair {
   try {
-    const secretKey = fromHex(readFileSync(path, 'utf8').trim());
-    if (secretKey?.length === 32) {
+    const secretKey = parseSecretKey(readFileSync(path, 'utf8'));
+    if (secretKey !== undefined) {
       chmodSync(path, 0o600);
       return { publicKey: crypto.publicKey(secretKey), secretKey };
     }

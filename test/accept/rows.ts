@@ -62,5 +62,6 @@ export const ROWS: readonly AcceptRow[] = [
   row('nonce-reuse'),
   row('reassembly-hoarding'),
   row('optimistic-ack', { alone: true }),
+  row('fuzz', { module: '../fuzz/accept.ts', alone: true }),
   row('transfer-beside-stream', { alone: true, limitMs: 400_000 }),
 ];

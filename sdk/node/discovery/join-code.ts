@@ -29,8 +29,12 @@ export function decodeJoinCode(code: string): Address | undefined {
 
 /** A room code as both sides type it: compatibility forms folded, lower case, no blanks or dashes. */
 export function normaliseRoomCode(code: string): string {
-  return code
-    .normalize('NFKC')
-    .toLowerCase()
-    .replace(/[\s\p{Pd}_]/gu, '');
+  return (
+    code
+      .normalize('NFKC')
+      .toLowerCase()
+      .replace(/[\s\p{Pd}_]/gu, '')
+      // What a blank stood between may be one character now.
+      .normalize('NFKC')
+  );
 }

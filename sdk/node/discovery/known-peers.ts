@@ -10,6 +10,25 @@ import { MAX_KNOWN_PEERS } from './bounds.ts';
 import { addressKey } from './candidates.ts';
 import { parseIpv4 } from './interfaces.ts';
 
+/** What of the file's text is an address; whatever else stands there is passed over. */
+export function parseKnownPeers(text: string): Address[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return [];
+  }
+  if (!Array.isArray(value)) return [];
+  const list: Address[] = [];
+  for (const item of value.slice(0, MAX_KNOWN_PEERS) as unknown[]) {
+    if (typeof item !== 'string') continue;
+    const [host, portText] = item.split(':');
+    const port = Number(portText);
+    if (host !== undefined && parseIpv4(host) !== undefined && Number.isInteger(port) && port > 0 && port <= 65_535) list.push({ host, port });
+  }
+  return list;
+}
+
 export class KnownPeers {
   readonly #path: string | undefined;
   #list: Address[] = [];
@@ -19,14 +38,7 @@ export class KnownPeers {
     this.#path = directory === undefined ? undefined : join(directory, `${profile}.peers.json`);
     if (this.#path === undefined) return;
     try {
-      const value: unknown = JSON.parse(readFileSync(this.#path, 'utf8'));
-      if (!Array.isArray(value)) return;
-      for (const item of value.slice(0, MAX_KNOWN_PEERS)) {
-        const [host, portText] = String(item).split(':');
-        const port = Number(portText);
-        if (host !== undefined && parseIpv4(host) !== undefined && Number.isInteger(port) && port > 0 && port <= 65_535)
-          this.#list.push({ host, port });
-      }
+      this.#list = parseKnownPeers(readFileSync(this.#path, 'utf8'));
     } catch {
       // None yet, or unreadable: the other sources do without.
     }
