@@ -30,6 +30,8 @@ export interface Udp {
   readonly sessionPort: number;
   /** Send failures by errno, since the start. */
   readonly sendErrors: ReadonlyMap<string, number>;
+  /** The newest failure, at monotonic ms. */
+  readonly lastSendError: { readonly code: string; readonly at: number } | undefined;
   /** Copies `bytes`. Failures are counted, never thrown: the link above resends what matters. */
   send(socket: SocketKind, host: string, port: number, bytes: Uint8Array): void;
   /** Datagrams larger than any decoder takes, dropped unread. */
@@ -122,10 +124,12 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
   }
   const sockets: Record<SocketKind, Socket> = { join, session };
   const sendErrors = new Map<string, number>();
+  let lastSendError: Udp['lastSendError'];
   const count = (error: Error | null): void => {
     if (error === null) return;
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
     sendErrors.set(code, (sendErrors.get(code) ?? 0) + 1);
+    lastSendError = { code, at: performance.now() };
   };
   let oversized = 0;
   let closed = false;
@@ -144,6 +148,9 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     joinPort: join.address().port,
     sessionPort: session.address().port,
     sendErrors,
+    get lastSendError() {
+      return lastSendError;
+    },
     get oversized() {
       return oversized;
     },

@@ -13,6 +13,8 @@
  */
 import { spawnSync } from 'node:child_process';
 
+const manyHosts = 16;
+
 /** One host of the lab. */
 export interface LabHost {
   readonly index: number;
@@ -47,7 +49,8 @@ export function labUnavailable(): string | undefined {
 /** The lab's network. Dispose it always; `createLab` also disposes it when the process ends. */
 export class Lab implements Disposable {
   readonly hosts: readonly LabHost[];
-  readonly #run: string;
+  /** What the names of all its namespaces begin with. */
+  readonly prefix: string;
   readonly #switch: string;
   readonly #onExit = (): void => this[Symbol.dispose]();
   #lossRatio = 0;
@@ -55,12 +58,12 @@ export class Lab implements Disposable {
   #disposed = false;
 
   constructor(hostCount: number) {
-    this.#run = process.pid.toString(36);
-    this.#switch = `ln-${this.#run}-sw`;
+    this.prefix = `ln-${process.pid.toString(36)}`;
+    this.#switch = `${this.prefix}-sw`;
     const subnet = process.pid % 250;
     this.hosts = Array.from({ length: hostCount }, (_, index) => ({
       index,
-      namespace: `ln-${this.#run}-${index}`,
+      namespace: `${this.prefix}-${index}`,
       address: `10.91.${subnet}.${10 + index}`,
       switchPort: `p${index}`,
     }));
@@ -81,14 +84,27 @@ export class Lab implements Disposable {
     must('ip', ['-n', this.#switch, 'link', 'set', 'br0', 'up']);
     for (const host of this.hosts) {
       must('ip', ['netns', 'add', host.namespace]);
-      must('ip', ['-n', this.#switch, 'link', 'add', host.switchPort, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host.namespace]);
-      must('ip', ['-n', this.#switch, 'link', 'set', host.switchPort, 'master', 'br0', 'up']);
       must('ip', ['-n', host.namespace, 'link', 'set', 'lo', 'up']);
-      must('ip', ['-n', host.namespace, 'addr', 'add', `${host.address}/24`, 'broadcast', '+', 'dev', 'eth0']);
-      must('ip', ['-n', host.namespace, 'link', 'set', 'eth0', 'up']);
-      must('ip', ['-n', host.namespace, 'route', 'add', 'default', 'dev', 'eth0']);
+      this.replug(host);
     }
+    if (this.hosts.length > manyHosts) this.#introduceAll();
     this.#applyRules();
+  }
+
+  /**
+   * Tells every host the link address of every other. The kernel bounds its table of neighbours for all
+   * namespaces together (1,024 by default), so more than 30 hosts that ask each other overflow it, as no
+   * machine of a real LAN would; entries set by hand do not count.
+   */
+  #introduceAll(): void {
+    const linkOf = new Map(
+      this.hosts.map((host) => [host.index, must('ip', ['netns', 'exec', host.namespace, 'cat', '/sys/class/net/eth0/address']).trim()]),
+    );
+    for (const host of this.hosts) {
+      const others = this.hosts.filter((other) => other !== host);
+      const lines = others.map((other) => `neigh replace ${other.address} lladdr ${linkOf.get(other.index)} nud permanent dev eth0`);
+      must('ip', ['-n', host.namespace, '-batch', '-'], `${lines.join('\n')}\n`);
+    }
   }
 
   /** The host with this index; asking for one that does not exist is a mistake of the lab's author. */
@@ -155,6 +171,30 @@ export class Lab implements Disposable {
     return { file: 'ip', args: ['netns', 'exec', host.namespace, ...argv] };
   }
 
+  /** Takes the cable out of a host, and the interface with it. */
+  unplug(host: LabHost): void {
+    must('ip', ['-n', host.namespace, 'link', 'del', 'eth0']);
+  }
+
+  /** Gives a host that has none an interface, plugged into the switch. */
+  replug(host: LabHost): void {
+    must('ip', ['-n', this.#switch, 'link', 'add', host.switchPort, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host.namespace]);
+    must('ip', ['-n', this.#switch, 'link', 'set', host.switchPort, 'master', 'br0', 'up']);
+    must('ip', ['-n', host.namespace, 'addr', 'add', `${host.address}/24`, 'broadcast', '+', 'dev', 'eth0']);
+    must('ip', ['-n', host.namespace, 'link', 'set', 'eth0', 'up']);
+    must('ip', ['-n', host.namespace, 'route', 'add', 'default', 'dev', 'eth0']);
+  }
+
+  /** Runs a command inside the switch, where every frame of the LAN passes; throws when it fails. */
+  onSwitch(argv: readonly string[], input?: string): string {
+    return must('ip', ['netns', 'exec', this.#switch, ...argv], input);
+  }
+
+  /** Command line that runs `argv` inside the switch, for what goes on for a while. */
+  switchCommand(argv: readonly string[]): readonly string[] {
+    return ['ip', 'netns', 'exec', this.#switch, ...argv];
+  }
+
   /** Replaces the whole table in one transaction, so that no frame sees half of the rules. */
   #applyRules(): void {
     const rules = [...this.#blocks];
@@ -170,7 +210,7 @@ export class Lab implements Disposable {
       '}',
       '',
     ].join('\n');
-    must('ip', ['netns', 'exec', this.#switch, 'nft', '-f', '-'], text);
+    this.onSwitch(['nft', '-f', '-'], text);
   }
 
   [Symbol.dispose](): void {
@@ -187,7 +227,9 @@ export function run(file: string, args: readonly string[], input?: string): Comm
   return { code: done.status ?? 1, stdout: done.stdout ?? '', stderr: done.stderr ?? String(done.error ?? '') };
 }
 
-function must(file: string, args: readonly string[], input?: string): void {
+/** Runs a command to its end and gives what it printed; throws with its complaint when it fails. */
+export function must(file: string, args: readonly string[], input?: string): string {
   const done = run(file, args, input);
   if (done.code !== 0) throw new Error(`${file} ${args.join(' ')} failed: ${done.stderr.trim()}${input === undefined ? '' : `\n${input}`}`);
+  return done.stdout;
 }

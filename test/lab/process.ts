@@ -44,15 +44,27 @@ export class LabProcess implements AsyncDisposable {
     const command = place === undefined ? { file, args } : place.lab.on(place.host, argv);
     this.child = spawn(command.file, command.args, {
       cwd: repositoryRoot,
-      env: { ...process.env, HOME: this.home, LANISTA_HOME: this.home, XDG_CONFIG_HOME: this.home, XDG_DATA_HOME: this.home, ...environment },
+      // On a host of the lab the registry of "the same machine" must not be shared with the other hosts.
+      env: {
+        ...process.env,
+        ...(place === undefined ? {} : { TMPDIR: this.home }),
+        HOME: this.home, LANISTA_HOME: this.home, XDG_CONFIG_HOME: this.home, XDG_DATA_HOME: this.home,
+        ...environment,
+      },
       stdio: [stdin, 'pipe', 'pipe'],
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take(text));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#take(text));
+    this.child.stdin?.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
       this.child.once('error', () => resolve(127));
       this.child.once('exit', (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
     });
+  }
+
+  /** Writes one line to its input; a process that has ended does not hear it. */
+  say(line: string): void {
+    if (this.child.exitCode === null) this.child.stdin?.write(`${line}\n`);
   }
 
   /** Everything it has printed, for the words of a failure. */

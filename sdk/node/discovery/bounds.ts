@@ -19,8 +19,8 @@ export const SERVICE_NAME = 'lanista';
 /** Linux allows 20 multicast memberships per socket; four are left for others. */
 export const MAX_INTERFACES = 16;
 
-/** Time between looks at the interface list, ms. A cable plugged in is used within this. */
-export const INTERFACE_POLL_MS = 2_000;
+/** Time between looks at the interface list, ms. A cable plugged in is used within this; a look costs 0.1 ms. */
+export const INTERFACE_POLL_MS = 1_000;
 
 /** Wall-clock jump between two looks that counts as sleep, ms. A stalled event loop stays below. */
 export const SLEEP_JUMP_MS = 5_000;
@@ -59,14 +59,28 @@ export const MDNS_QUERY_SLOW_MS = 60_000;
 
 /**
  * Broadcast times after the start of a search, ms: dense until `joinOrCreate` has settled, so that of many
- * who start at once few found a part of their own; then every `BEACON_SLOW_MS` (searching) or `BEACON_QUIET_MS` (playing).
+ * who start at once few found a part of their own; then often enough for 6 s that on a network that loses half of
+ * everything one of thirty players in a hundred misses none of eight rooms; then every `BEACON_SLOW_MS`
+ * (searching) or `BEACON_QUIET_MS` (playing).
  */
-export const BEACON_LADDER_MS: readonly number[] = [0, 60, 150, 250, 310, 370, 430, 490, 550, 610, 670, 1_000, 1_500, 2_000, 3_000, 4_000];
+export const BEACON_LADDER_MS: readonly number[] = [
+  0, 60, 150, 250, 310, 370, 430, 490, 550, 610, 670, 1_000, 1_300, 1_600, 2_000, 2_400, 2_800, 3_200, 3_600, 4_000, 4_400, 4_800, 5_200, 5_600,
+];
 export const BEACON_SLOW_MS = 5_000;
 export const BEACON_QUIET_MS = 15_000;
-/** Answers to one source: burst, and per second. */
-export const HERE_SOURCE_BURST = 12;
-export const HERE_SOURCE_PER_S = 12;
+/** Answers to one endpoint: burst, and per second. A searcher that sees loss asks 10 times a second; a hint makes it 11 in half a second. */
+export const HERE_SOURCE_BURST = 24;
+export const HERE_SOURCE_PER_S = 24;
+/** Answers to one machine, per second and as a burst: sixteen players on it may search at once. */
+export const HERE_HOST_PER_S = 200;
+/** In a room of more players the answers to a broadcast are spread over 1 to 4 times the spread, ms. */
+export const HERE_CROWD = 8;
+export const HERE_SPREAD_MS = 20;
+/** An asker whose broadcasts come further apart than this, ms, is answered twice, the second time this much later, once to twice. */
+export const HERE_SELDOM_MS = 200;
+export const HERE_AGAIN_MS = 40;
+/** Broadcasts of strangers that make us ask them, per second and machine: a room that opens is then found at once. */
+export const ASK_BACK_PER_S = 2;
 /** Sources whose rate, and who is told when a room closes, is remembered. */
 export const HERE_MAX_SOURCES = 128;
 
@@ -83,12 +97,22 @@ export const MAX_ROOMS = 128;
 export const MAX_ROOM_ADDRESSES = 8;
 /** An answering room is asked again after this, ms. */
 export const PROBE_MS = 700;
-/** One that missed is asked again after this, ms; after `PROBE_MISSES` it is gone: 700 + 6 x 300 < 3,000. */
-export const PROBE_RETRY_MS = 300;
-export const PROBE_MISSES = 6;
-/** After a hint that it left: 5 probes 80 ms apart, gone within 0.5 s. A spoofed hint only makes it answer. */
-export const PROBE_HINT_MS = 80;
-export const PROBE_HINT_MISSES = 5;
+/**
+ * One that missed is asked again after `PROBE_RETRY_MS`, from the second miss on after `PROBE_RETRY_FAST_MS`, and is gone
+ * after `PROBE_MISSES`: 700 + 2 x 250 + 15 x 100 = 2,700 < 3,000, and while half of all datagrams are lost 17 misses in a row are one in 130.
+ */
+export const PROBE_RETRY_MS = 250;
+export const PROBE_RETRY_FAST_MS = 100;
+export const PROBE_MISSES = 17;
+/** Share of unanswered questions above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 7.4 s. */
+export const PROBE_LOSSY_RATIO = 0.3;
+export const PROBE_MISSES_LOSSY = 64;
+/** After a hint that it left: 11 probes 40 ms apart, gone within 0.5 s. A spoofed hint only makes it answer. */
+export const PROBE_HINT_MS = 40;
+export const PROBE_HINT_MISSES = 11;
+export const PROBE_HINT_MISSES_LOSSY = 40;
+/** Hints about one member are heeded this far apart, ms: a flood of them costs two questions a second. */
+export const PROBE_HINT_GAP_MS = 500;
 
 /** Files read in the same-machine registry. */
 export const MAX_LOCAL_ENTRIES = 64;
@@ -99,3 +123,10 @@ export const LOCAL_POLL_MS = 250;
 
 /** Endpoints of former games kept on disk. */
 export const MAX_KNOWN_PEERS = 16;
+
+/** A player that answers but is not heard by mDNS for this long, ms, shows that multicast does not pass: two questions went out by then. */
+export const HEALTH_SILENCE_MS = 1_200;
+/** How long a refused send keeps the state degraded, ms. */
+export const HEALTH_ERROR_MS = 10_000;
+/** Machines remembered for that. */
+export const HEALTH_MAX_HOSTS = 64;

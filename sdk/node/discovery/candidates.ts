@@ -52,6 +52,11 @@ export class CandidateTable {
     candidate.tryAt = now + CANDIDATE_BACKOFF_MAX_MS;
   }
 
+  /** It stopped answering: whoever is named there next is somebody new. */
+  forget(address: Address): void {
+    this.#table.delete(addressKey(address));
+  }
+
   /** Everyone is asked at once again: the network changed, or the user pressed refresh. */
   restart(now: number): void {
     for (const candidate of this.#table.values()) {

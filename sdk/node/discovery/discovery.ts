@@ -6,42 +6,27 @@
  *   known peers    ─┼─► candidates ─► WHO ───┤ HERE (answers a nonce of ours)
  *   by address     ─┤    beacon ────► WHO ───┤
  *   gossip         ─┘                        └─► onMember: an address of our own room, for the mesh
+ *   a stranger's WHO by broadcast ──► one WHO back: whoever searches may sit in a room
  *
  * A source only names addresses. What is listed has answered our own question; what joins has proved its
  * key to the mesh. Time is one absolute deadline; nothing here runs while nobody searches and no room
  * is open.
  */
 import type { PeerId } from '../../base/brand.ts';
-import { asciiBytes, fromHex, toHex } from '../../base/bytes.ts';
+import { asciiBytes, toHex } from '../../base/bytes.ts';
 import { disposable } from '../../base/emitter.ts';
 import type { Rng } from '../../base/rng.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomFacts } from '../../mesh/mesh-types.ts';
 import type { DiscoverySource, DiscoveryState, GameFacts, LocalTime, RoomListing } from '../../port/lan-port.ts';
 import type { CryptoProvider } from '../../secure/provider.ts';
-import {
-  KIND_HERE,
-  KIND_WHO,
-  NONCE_BYTES,
-  ROOM_TAG_BYTES,
-  decodeHere,
-  decodeWho,
-  encodeHere,
-  encodeWho,
-  type HereFacts,
-} from '../../wire/datagram.ts';
+import { KIND_HERE, KIND_WHO, NONCE_BYTES, decodeHere, decodeWho, encodeWho } from '../../wire/datagram.ts';
 import type { Udp } from '../udp.ts';
+import { Answers } from './answers.ts';
 import { Beacon } from './beacon.ts';
-import {
-  BEACON_LADDER_MS,
-  BEACON_QUIET_MS,
-  BEACON_SLOW_MS,
-  HERE_MAX_SOURCES,
-  HERE_SOURCE_BURST,
-  HERE_SOURCE_PER_S,
-  LOCAL_POLL_MS,
-} from './bounds.ts';
+import { ASK_BACK_PER_S, BEACON_LADDER_MS, BEACON_QUIET_MS, BEACON_SLOW_MS, HERE_MAX_SOURCES, LOCAL_POLL_MS } from './bounds.ts';
 import { CandidateTable } from './candidates.ts';
+import { Health, stateOf } from './health.ts';
 import { InterfaceWatch, type InterfaceReader } from './interfaces.ts';
 import type { KnownPeers } from './known-peers.ts';
 import { LocalRegistry } from './local.ts';
@@ -88,8 +73,6 @@ export interface DiscoveryOptions {
 const MAX_NONCES = 256;
 const NONCE_TTL_MS = 3_000;
 
-const NO_NONCE = new Uint8Array(NONCE_BYTES);
-
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly interfaces: InterfaceWatch;
@@ -100,10 +83,9 @@ export class Discovery {
   readonly #local: LocalRegistry | undefined;
   readonly #watchers = new Set<(rooms: readonly RoomListing[]) => void>();
   readonly #nonces = new Map<string, number>();
-  readonly #hereRates = new SourceRates(HERE_SOURCE_BURST, HERE_SOURCE_PER_S, HERE_MAX_SOURCES);
-  /** Who asked us lately: told when the room closes, so that they ask again. */
-  readonly #askers = new Map<string, { readonly address: Address; at: number }>();
-  readonly #delayed = new Set<NodeJS.Timeout>();
+  readonly #answers: Answers;
+  readonly #health = new Health();
+  readonly #askBackRates = new SourceRates(ASK_BACK_PER_S, ASK_BACK_PER_S, HERE_MAX_SOURCES);
   #advertised: RoomFacts | undefined;
   #ladderAt = 0;
   #ladderStep = 0;
@@ -116,6 +98,8 @@ export class Discovery {
     this.#options = options;
     this.interfaces = new InterfaceWatch(options.readInterfaces, options.interfaces);
     this.rooms = new RoomList(options.self, options.game);
+    const { crypto, rng, facts, udp } = options;
+    this.#answers = new Answers({ crypto, rng, facts, send: ({ host, port }, bytes) => udp.send('join', host, port, bytes) });
     const nics = this.interfaces.list;
     const onState = (): void => undefined;
     if (switches.mdns !== false) {
@@ -125,6 +109,7 @@ export class Discovery {
           now: () => options.time.now(),
           onCandidate: (address, peer, gameId) => this.#onAdvert(address, peer, gameId),
           onGone: (address) => this.#hint(address),
+          onHeard: (host) => this.#health.heardMdns(host),
           onState,
         },
         nics,
@@ -134,7 +119,7 @@ export class Discovery {
       this.#beacon = new Beacon({
         port: switches.beaconPort,
         loopbackOnly: nics.length > 0 && nics.every((nic) => nic.kind === 'loopback'),
-        onWho: (host, port, bytes) => this.#answer(host, port, bytes, true),
+        onWho: (host, port, bytes) => this.#handleWho({ host, port }, bytes, true),
         onState,
       });
     }
@@ -172,6 +157,7 @@ export class Discovery {
     this.#localAt = now;
     for (const address of this.#options.known.addresses) if (this.interfaces.onLink(address.host)) this.candidates.add(now, address, 'known');
     this.candidates.restart(now);
+    this.#health.restart();
     this.mdns?.search(now);
     this.#run();
   }
@@ -183,13 +169,14 @@ export class Discovery {
   }
 
   state(): DiscoveryState {
-    if (this.interfaces.list.length === 0)
-      return { level: 'unavailable', reasons: ['No network interface is up: only players on this machine are found.'] };
-    const failing = this.#options.udp.sendErrors;
-    const reasons = [...(this.mdns?.socket.reasons() ?? []), ...(this.#beacon?.reasons() ?? []), ...(this.#local?.reasons() ?? [])];
-    if ((failing.get('EPERM') ?? 0) > 0) reasons.push('Sending by UDP is refused at times: a local firewall or a VPN kill switch blocks it.');
+    const now = this.#options.time.now();
+    const { lastSendError } = this.#options.udp;
+    if (lastSendError !== undefined) this.#health.sendFailed(lastSendError.at, lastSendError.code);
+    const mdns = this.mdns?.socket.reasons() ?? [];
+    const reasons = [...mdns, ...(this.#beacon?.reasons() ?? []), ...(this.#local?.reasons() ?? [])];
     if (this.mdns !== undefined && !this.mdns.socket.isHooked) reasons.push('mDNS is off: this version of multicast-dns does not take a socket.');
-    return { level: reasons.length === 0 ? 'ok' : 'degraded', reasons: [...new Set(reasons)] };
+    reasons.push(...this.#health.reasons(now, this.mdns !== undefined && mdns.length === 0));
+    return stateOf(this.interfaces.list.length > 0, reasons);
   }
 
   // ---- for the room we sit in ----
@@ -209,13 +196,11 @@ export class Discovery {
   /** The room is left: those who asked about it lately are told to ask again. */
   withdraw(): void {
     if (this.#advertised === undefined) return;
-    const last: HereFacts = { ...this.#advertised, players: 0, members: [] };
+    const last = this.#advertised;
     this.#advertised = undefined;
     this.mdns?.unpublish();
     this.#local?.unpublish();
-    const bytes = encodeHere({ nonce: NO_NONCE, facts: last });
-    for (const asker of this.#askers.values()) this.#options.udp.send('join', asker.address.host, asker.address.port, bytes);
-    this.#askers.clear();
+    this.#answers.sayGone(last);
     if (this.#watchers.size === 0) {
       this.mdns?.stopSearching();
       this.#beaconAt = Number.POSITIVE_INFINITY;
@@ -228,41 +213,32 @@ export class Discovery {
 
   /** Takes WHO and HERE off the join socket; false for everything else. */
   handleDatagram(host: string, port: number, bytes: Uint8Array): boolean {
-    if (bytes[0] === KIND_WHO) this.#answer(host, port, bytes, false);
+    if (bytes[0] === KIND_WHO) this.#handleWho({ host, port }, bytes, false);
     else if (bytes[0] === KIND_HERE) this.#handleHere(host, port, bytes);
     else return false;
     return true;
   }
 
-  #answer(host: string, port: number, bytes: Uint8Array, broadcast: boolean): void {
-    const facts = this.#options.facts();
-    if (facts === undefined || this.#closed) return;
+  #handleWho(address: Address, bytes: Uint8Array, broadcast: boolean): void {
+    if (this.#closed) return;
     // A broadcast from outside the chosen interfaces is not for us; unicast may come through a router.
-    if (broadcast && this.interfaces.onLink(host) === undefined) return;
+    if (broadcast && this.interfaces.onLink(address.host) === undefined) return;
     const who = decodeWho(bytes);
-    if (who === undefined || (who.gameId !== undefined && who.gameId !== facts.gameId)) return;
-    const { crypto, rng, time, udp } = this.#options;
-    if (who.roomTag !== undefined) {
-      const tag = crypto.sha256(asciiBytes('lanista room'), fromHex(facts.roomId)!).subarray(0, ROOM_TAG_BYTES);
-      if (!crypto.equal(who.roomTag, tag)) return;
-    }
-    const now = time.now();
-    if (!this.#hereRates.take(host, now)) return;
-    const key = `${host}:${port}`;
-    this.#askers.delete(key);
-    this.#askers.set(key, { address: { host, port }, at: now });
-    if (this.#askers.size > HERE_MAX_SOURCES) this.#askers.delete(this.#askers.keys().next().value!);
-    const reply = Uint8Array.from(encodeHere({ nonce: who.nonce, facts }));
-    if (!broadcast || facts.players <= 8) return udp.send('join', host, port, reply);
-    // Many members hear one broadcast: spread out, their answers do not collide on the air.
-    const timer = setTimeout(
-      () => {
-        this.#delayed.delete(timer);
-        udp.send('join', host, port, reply);
-      },
-      20 + rng.int(60),
-    );
-    this.#delayed.add(timer);
+    if (who === undefined) return;
+    const now = this.#options.time.now();
+    this.#answers.handleWho(now, address, who, broadcast);
+    if (broadcast) this.#askBack(now, address, who.gameId);
+  }
+
+  /** Whoever searches may sit in a room we do not know: a room that opens, or another part of ours. */
+  #askBack(now: number, address: Address, gameId: string | undefined): void {
+    const { game, udp } = this.#options;
+    if (game !== undefined && gameId !== undefined && gameId !== game.id) return;
+    if (address.port === udp.joinPort && this.interfaces.list.some((nic) => nic.address === address.host)) return;
+    const ours = this.#options.facts();
+    if (this.#watchers.size === 0 && ours === undefined) return;
+    if (this.rooms.knows(address) || ours?.members.some((member) => member.host === address.host && member.port === address.port)) return;
+    if (this.#askBackRates.take(`${address.host}:${address.port}`, now)) this.#sendWho(address.host, address.port);
   }
 
   #handleHere(host: string, port: number, bytes: Uint8Array): void {
@@ -277,6 +253,7 @@ export class Discovery {
       this.#hint({ host, port });
       return;
     }
+    if (this.interfaces.isOther(host)) this.#health.answered(now, host);
     const ours = this.#options.facts();
     if (ours !== undefined && ours.roomId === facts.roomId) {
       this.#options.onMember(address);
@@ -332,8 +309,10 @@ export class Discovery {
     }
     if (this.#beaconAt <= now) this.#broadcast(now);
     this.mdns?.poll(now);
-    for (const address of this.candidates.due(now)) this.#sendWho(address.host, address.port);
     if (this.#watchers.size > 0) for (const address of this.rooms.due(now)) this.#sendWho(address.host, address.port);
+    for (const address of this.rooms.takeDropped()) this.candidates.forget(address);
+    if (this.rooms.takeTrouble()) this.candidates.restart(now);
+    for (const address of this.candidates.due(now)) this.#sendWho(address.host, address.port);
     this.#publishChange();
     this.#reschedule();
   }
@@ -386,7 +365,7 @@ export class Discovery {
     this.withdraw();
     this.#closed = true;
     this.#watchers.clear();
-    for (const timer of this.#delayed) clearTimeout(timer);
+    this.#answers.close();
     this.#options.time.cancel();
     await Promise.all([this.mdns?.close(), this.#beacon?.close()]);
   }

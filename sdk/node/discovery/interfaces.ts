@@ -3,7 +3,7 @@
  *
  * The kernel picks one interface for a multicast or broadcast packet (the default route's), which is the
  * wrong one on any machine with a VPN or a virtual switch. So everything here is per interface, and the
- * list is read again every two seconds: adapters appear, vanish and change address while a game runs.
+ * list is read again every second: adapters appear, vanish and change address while a game runs.
  */
 import type { NetworkInterfaceInfo } from 'node:os';
 
@@ -116,6 +116,11 @@ export class InterfaceWatch {
   /** The interface whose subnet holds `host`. */
   onLink(host: string): LanInterface | undefined {
     return this.#list.find((nic) => isOnLink(host, nic));
+  }
+
+  /** True when `host` is another machine of a subnet of ours. */
+  isOther(host: string): boolean {
+    return this.onLink(host) !== undefined && !this.#list.some((nic) => nic.address === host);
   }
 
   /** Reads the interfaces again; undefined when nothing changed and nobody slept. */

@@ -30,6 +30,8 @@ export interface MdnsOptions {
   readonly onCandidate: (address: Address, peer: string | undefined, gameId: string | undefined) => void;
   /** Somebody said goodbye, or somebody said it for them. */
   readonly onGone: (address: Address) => void;
+  /** Another machine spoke of our service. */
+  readonly onHeard: (host: string) => void;
   readonly onState: () => void;
 }
 
@@ -55,6 +57,7 @@ export class Mdns {
       serviceName: `_${SERVICE_NAME}._udp.local`,
       now: options.now,
       known: () => this.#knownLabels(),
+      onHeard: options.onHeard,
       onState: options.onState,
     });
     this.socket.setInterfaces(nics);
@@ -89,7 +92,19 @@ export class Mdns {
     this.nextAt = at === undefined ? now + MDNS_QUERY_SLOW_MS * (0.9 + this.#options.rng.float() * 0.2) : Math.max(this.#searchAt + at, now + 100);
     // Those already known keep quiet, so they are named again here.
     for (const service of this.#browser?.services ?? []) this.#report(service);
-    this.#browser?.update();
+    if (this.socket.isFull) this.#browseAnew();
+    else this.#browser?.update();
+  }
+
+  /** The browser never forgets a name, so after a flood of them it is exchanged: who lives answers again. */
+  #browseAnew(): void {
+    const { nextAt } = this;
+    const step = this.#step;
+    this.#browser?.stop();
+    this.socket.forgetNames();
+    this.#browse();
+    this.nextAt = nextAt;
+    this.#step = step;
   }
 
   #browse(): void {

@@ -8,12 +8,28 @@
  *   (unknown) ───────► fresh ──PROBE_MS──► asked ──PROBE_RETRY_MS──► asked ── … ──► gone
  *                        ▲                   │ answer         hint: PROBE_HINT_MS apart instead
  *                        └───────────────────┘
+ *
+ * How many misses end a member depends on how it answered before: on a quiet network silence is soon a
+ * death, on one that loses half of everything it is not.
  */
 import type { PeerId, RoomId } from '../../base/brand.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import type { GameFacts, RoomListing } from '../../port/lan-port.ts';
 import type { HereFacts } from '../../wire/datagram.ts';
-import { MAX_ROOMS, MAX_ROOM_ADDRESSES, PROBE_HINT_MISSES, PROBE_HINT_MS, PROBE_MISSES, PROBE_MS, PROBE_RETRY_MS } from './bounds.ts';
+import {
+  MAX_ROOMS,
+  MAX_ROOM_ADDRESSES,
+  PROBE_HINT_GAP_MS,
+  PROBE_HINT_MISSES,
+  PROBE_HINT_MISSES_LOSSY,
+  PROBE_HINT_MS,
+  PROBE_LOSSY_RATIO,
+  PROBE_MISSES,
+  PROBE_MISSES_LOSSY,
+  PROBE_MS,
+  PROBE_RETRY_FAST_MS,
+  PROBE_RETRY_MS,
+} from './bounds.ts';
 import { addressKey } from './candidates.ts';
 import { whyIncompatible } from './words.ts';
 
@@ -24,6 +40,10 @@ interface Member {
   misses: number;
   askAt: number;
   hinted: boolean;
+  /** No hint is heeded before, monotonic ms. */
+  hintAt: number;
+  /** Smoothed share of questions before the last answer that had none. */
+  lossRatio: number;
   pingMs: number | undefined;
 }
 
@@ -35,12 +55,16 @@ interface Room {
 /** Members of one room that are asked at the full rate; the others stand by at a third of it. */
 const ASKED_MEMBERS = 2;
 const STANDBY_FACTOR = 3;
+/** Weight of one question in `lossRatio`: one lost answer is no loss yet, three in a row are. */
+const LOSS_WEIGHT = 1 / 8;
 
 export class RoomList {
   readonly #self: PeerId;
   readonly #game: GameFacts | undefined;
   readonly #rooms = new Map<RoomId, Room>();
   #changed = true;
+  #troubled = false;
+  readonly #dropped: Address[] = [];
   #listings: readonly RoomListing[] = [];
 
   /** @param game undefined lists the rooms of every game, all as compatible. */
@@ -66,12 +90,13 @@ export class RoomList {
       // Another address of a member that answers already (its second interface, or loopback) is no news.
       for (const other of room.members.values()) if (other.peer === facts.peer && other.misses === 0) return false;
       if (room.members.size >= MAX_ROOM_ADDRESSES) return false;
-      member = { address, peer: facts.peer, misses: 0, askAt: 0, hinted: false, pingMs: undefined };
+      member = { address, peer: facts.peer, misses: 0, askAt: 0, hinted: false, hintAt: 0, lossRatio: 0, pingMs: undefined };
       room.members.set(key, member);
       this.#changed = true;
     }
     if (!sameFacts(room.facts, facts)) this.#changed = true;
     room.facts = facts;
+    for (let asked = member.misses; asked > 0; asked--) member.lossRatio += ((asked > 1 ? 1 : 0) - member.lossRatio) * LOSS_WEIGHT;
     member.misses = 0;
     member.hinted = false;
     let place = 0;
@@ -88,16 +113,19 @@ export class RoomList {
     return true;
   }
 
-  /** Somebody says that `address` left. We ask. */
+  /** Somebody says that `address` left. We ask, at once or when the last such question is old enough. */
   hint(now: number, address: Address): void {
     const key = addressKey(address);
     for (const room of this.#rooms.values()) {
       const member = room.members.get(key);
       if (member === undefined || member.hinted) continue;
+      const at = Math.max(now, member.hintAt);
       member.hinted = true;
+      member.hintAt = at + PROBE_HINT_GAP_MS;
       member.misses = 0;
       // If it was the last one that lived, the room hangs on members not asked for a while.
-      for (const other of room.members.values()) other.askAt = Math.min(other.askAt, now);
+      for (const other of room.members.values()) other.askAt = Math.min(other.askAt, at);
+      member.askAt = at;
     }
   }
 
@@ -113,18 +141,32 @@ export class RoomList {
     for (const [id, room] of this.#rooms) {
       for (const member of [...room.members.values()]) {
         if (member.askAt > now) continue;
-        if (member.misses >= (member.hinted ? PROBE_HINT_MISSES : PROBE_MISSES)) {
+        if (member.misses >= missesOf(member)) {
           room.members.delete(addressKey(member.address));
+          this.#dropped.push(member.address);
           this.#changed = true;
           continue;
         }
         member.misses++;
-        member.askAt = now + (member.hinted ? PROBE_HINT_MS : PROBE_RETRY_MS);
+        if (member.misses === 2) this.#troubled = true;
+        member.askAt = now + (member.hinted ? PROBE_HINT_MS : member.misses <= 2 ? PROBE_RETRY_MS : PROBE_RETRY_FAST_MS);
         out.push(member.address);
       }
       if (room.members.size === 0) this.#rooms.delete(id);
     }
     return out;
+  }
+
+  /** True once after a member missed: it may answer at another address by now. */
+  takeTrouble(): boolean {
+    const troubled = this.#troubled;
+    this.#troubled = false;
+    return troubled;
+  }
+
+  /** Addresses that stopped answering since the last call. */
+  takeDropped(): readonly Address[] {
+    return this.#dropped.splice(0);
   }
 
   nextAt(): number {
@@ -196,6 +238,12 @@ export class RoomList {
       if (room.members.size === 0) this.#rooms.delete(id);
     }
   }
+}
+
+function missesOf(member: Member): number {
+  const lossy = member.lossRatio > PROBE_LOSSY_RATIO;
+  if (member.hinted) return lossy ? PROBE_HINT_MISSES_LOSSY : PROBE_HINT_MISSES;
+  return lossy ? PROBE_MISSES_LOSSY : PROBE_MISSES;
 }
 
 function sameFacts(a: HereFacts, b: HereFacts): boolean {

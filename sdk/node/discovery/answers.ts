@@ -1,0 +1,101 @@
+/**
+ * Answers to WHO: what we tell strangers about the room we sit in.
+ *
+ *   broadcast WHO ─┬─ from outside our subnets, or from a member of our own room ─► nothing
+ *                  └─ else ─► HERE by unicast; spread over 20–80 ms in a large room; again a little later
+ *                             when the asker asks seldom and both together stay within half its bytes
+ *   unicast WHO  ────────────► HERE at once
+ *
+ * Each endpoint has a rate, and so has each machine: a flood costs the flooder. Who asked lately is told
+ * when the room closes, so that it asks again and sees.
+ */
+import { asciiBytes, fromHex } from '../../base/bytes.ts';
+import type { Rng } from '../../base/rng.ts';
+import type { Address } from '../../link/endpoint-types.ts';
+import type { RoomFacts } from '../../mesh/mesh-types.ts';
+import type { CryptoProvider } from '../../secure/provider.ts';
+import { NONCE_BYTES, ROOM_TAG_BYTES, encodeHere, type HereFacts, type Who } from '../../wire/datagram.ts';
+import { MAX_HERE_BYTES } from '../../wire/limits.ts';
+import {
+  HERE_AGAIN_MS,
+  HERE_CROWD,
+  HERE_HOST_PER_S,
+  HERE_MAX_SOURCES,
+  HERE_SELDOM_MS,
+  HERE_SOURCE_BURST,
+  HERE_SOURCE_PER_S,
+  HERE_SPREAD_MS,
+} from './bounds.ts';
+import { addressKey } from './candidates.ts';
+import { SourceRates } from './source-rates.ts';
+
+export interface AnswersOptions {
+  readonly crypto: CryptoProvider;
+  readonly rng: Rng;
+  /** Facts of the room we sit in; undefined when there is none to tell about. */
+  readonly facts: () => RoomFacts | undefined;
+  /** From the join socket. */
+  readonly send: (address: Address, bytes: Uint8Array) => void;
+}
+
+const NO_NONCE = new Uint8Array(NONCE_BYTES);
+
+export class Answers {
+  readonly #options: AnswersOptions;
+  readonly #endpointRates = new SourceRates(HERE_SOURCE_BURST, HERE_SOURCE_PER_S, HERE_MAX_SOURCES);
+  readonly #hostRates = new SourceRates(HERE_HOST_PER_S, HERE_HOST_PER_S, HERE_MAX_SOURCES);
+  readonly #askers = new Map<string, { readonly address: Address; readonly at: number }>();
+  readonly #delayed = new Set<NodeJS.Timeout>();
+
+  constructor(options: AnswersOptions) {
+    this.#options = options;
+  }
+
+  handleWho(now: number, address: Address, who: Who, broadcast: boolean): void {
+    const facts = this.#options.facts();
+    if (facts === undefined || (who.gameId !== undefined && who.gameId !== facts.gameId)) return;
+    // Members know each other by their links; their search is for other parts of the room.
+    if (broadcast && facts.members.some((member) => member.host === address.host && member.port === address.port)) return;
+    const { crypto, rng } = this.#options;
+    if (who.roomTag !== undefined) {
+      const tag = crypto.sha256(asciiBytes('lanista room'), fromHex(facts.roomId)!).subarray(0, ROOM_TAG_BYTES);
+      if (!crypto.equal(who.roomTag, tag)) return;
+    }
+    const key = addressKey(address);
+    if (!this.#endpointRates.take(key, now) || !this.#hostRates.take(address.host, now)) return;
+    const askedAt = this.#askers.get(key)?.at ?? Number.NEGATIVE_INFINITY;
+    this.#askers.delete(key);
+    this.#askers.set(key, { address, at: now });
+    if (this.#askers.size > HERE_MAX_SOURCES) this.#askers.delete(this.#askers.keys().next().value!);
+    const reply = Uint8Array.from(encodeHere({ nonce: who.nonce, facts }));
+    // Many members hear one broadcast: spread out, their answers do not collide on the air.
+    if (broadcast && facts.players > HERE_CROWD) this.#sendLater(HERE_SPREAD_MS + rng.int(3 * HERE_SPREAD_MS), address, reply);
+    else this.#options.send(address, reply);
+    // On a lossy network the way there is often good and the answer lost; a repeated answer is half the price of a question.
+    if (broadcast && now - askedAt > HERE_SELDOM_MS && 2 * reply.length <= MAX_HERE_BYTES)
+      this.#sendLater(HERE_AGAIN_MS + rng.int(HERE_AGAIN_MS), address, reply);
+  }
+
+  /** The room is left: an answer without players and without a nonce, which makes the askers ask again. */
+  sayGone(facts: RoomFacts): void {
+    const last: HereFacts = { ...facts, players: 0, members: [] };
+    const bytes = Uint8Array.from(encodeHere({ nonce: NO_NONCE, facts: last }));
+    for (const asker of this.#askers.values()) this.#options.send(asker.address, bytes);
+    this.close();
+  }
+
+  /** Nothing leaves any more. */
+  close(): void {
+    this.#askers.clear();
+    for (const timer of this.#delayed) clearTimeout(timer);
+    this.#delayed.clear();
+  }
+
+  #sendLater(ms: number, address: Address, bytes: Uint8Array): void {
+    const timer = setTimeout(() => {
+      this.#delayed.delete(timer);
+      this.#options.send(address, bytes);
+    }, ms);
+    this.#delayed.add(timer);
+  }
+}
