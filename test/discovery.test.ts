@@ -4,7 +4,17 @@ import dnsPacket from 'dns-packet';
 
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
-import { CANDIDATE_TTL_MS, HERE_HOST_PER_S, HERE_SOURCE_BURST, HEALTH_SILENCE_MS, MAX_CANDIDATES, MDNS_QUERY_BYTES, PROBE_HINT_MISSES, PROBE_HINT_MS, PROBE_MISSES } from '../sdk/node/discovery/bounds.ts';
+import {
+  CANDIDATE_TTL_MS,
+  HERE_HOST_PER_S,
+  HERE_SOURCE_BURST,
+  HEALTH_SILENCE_MS,
+  MAX_CANDIDATES,
+  MDNS_QUERY_BYTES,
+  PROBE_HINT_MISSES,
+  PROBE_HINT_MS,
+  PROBE_MISSES,
+} from '../sdk/node/discovery/bounds.ts';
 import { Answers } from '../sdk/node/discovery/answers.ts';
 import { CandidateTable } from '../sdk/node/discovery/candidates.ts';
 import { DNS_TYPE, encodeName, encodeResponse, walkDns, withKnownAnswers } from '../sdk/node/discovery/dns-walker.ts';
@@ -400,6 +410,15 @@ describe('answers', () => {
     answers.handleWho(60, AT, who, true);
     vi.runAllTimers();
     expect(sent.length).toBe(3);
+    // Who asks by unicast again and again lists us already; when that ends, it may be somebody new.
+    answers.handleWho(100, AT, who, false);
+    answers.handleWho(200, AT, who, false);
+    answers.handleWho(300, AT, who, true);
+    vi.runAllTimers();
+    expect(sent.length).toBe(5);
+    answers.handleWho(9_000, AT, who, true);
+    vi.runAllTimers();
+    expect(sent.length).toBe(7);
     answers.close();
     vi.useRealTimers();
   });

@@ -64,7 +64,12 @@ const brief = (rooms: readonly RoomListing[]): object[] =>
   }));
 
 /** Waits until the list holds `count` rooms; resolves with ms since `startedAt` of the first and of all. */
-function countRooms(port: NodeLanPort, count: number, withinMs: number, startedAt: number): Promise<{ firstMs: number | null; allMs: number | null; seen: number }> {
+function countRooms(
+  port: NodeLanPort,
+  count: number,
+  withinMs: number,
+  startedAt: number,
+): Promise<{ firstMs: number | null; allMs: number | null; seen: number }> {
   return new Promise((resolve) => {
     let firstMs: number | null = null;
     let seen = 0;
@@ -119,7 +124,7 @@ const commands: Record<string, (command: Command) => Promise<object> | object> =
   /** What a player's process does first, at one instant on all hosts: opens, founds a room, looks around. */
   async begin({ lan: options, name = 'room', count = 1, withinMs = 10_000, at = 0 }) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, at - clock())));
-    const startedAt = Math.max(at, clock() - 5_000);
+    const startedAt = at === 0 ? clock() : at;
     lan = await openNodeLanPort(game, { profile: false, ...options });
     room = await lan.open({ type: 'create', name, max: 16, code: undefined, spectate: false });
     watching = lan.watchRooms(() => undefined);

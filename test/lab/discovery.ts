@@ -4,10 +4,11 @@
  */
 import { bundleScript } from './parts/bundle.ts';
 import { findRows } from './parts/rows-find.ts';
+import { networkRows } from './parts/rows-network.ts';
 import type { RowResult } from './parts/rows.ts';
 import type { LabResult } from './run.ts';
 
-const rows = [...findRows];
+const rows = [...findRows, ...networkRows];
 
 export async function lab(args: readonly string[]): Promise<LabResult> {
   const unknown = args.filter((arg) => !rows.some((row) => row.name === arg));

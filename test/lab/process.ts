@@ -48,7 +48,10 @@ export class LabProcess implements AsyncDisposable {
       env: {
         ...process.env,
         ...(place === undefined ? {} : { TMPDIR: this.home }),
-        HOME: this.home, LANISTA_HOME: this.home, XDG_CONFIG_HOME: this.home, XDG_DATA_HOME: this.home,
+        HOME: this.home,
+        LANISTA_HOME: this.home,
+        XDG_CONFIG_HOME: this.home,
+        XDG_DATA_HOME: this.home,
         ...environment,
       },
       stdio: [stdin, 'pipe', 'pipe'],
@@ -113,7 +116,7 @@ export class LabProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop(1000);
+    await this.stop(2500);
     rmSync(this.home, { recursive: true, force: true });
   }
 }

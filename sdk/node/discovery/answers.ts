@@ -1,7 +1,7 @@
 /**
  * Answers to WHO: what we tell strangers about the room we sit in.
  *
- *   broadcast WHO ─┬─ from outside our subnets, or from a member of our own room ─► nothing
+ *   broadcast WHO ─┬─ from a member of our own room, or from who asks us by unicast ─► nothing
  *                  └─ else ─► HERE by unicast; spread over 20–80 ms in a large room; again a little later
  *                             when the asker asks seldom and both together stay within half its bytes
  *   unicast WHO  ────────────► HERE at once
@@ -20,6 +20,7 @@ import {
   HERE_AGAIN_MS,
   HERE_CROWD,
   HERE_HOST_PER_S,
+  HERE_KNOWN_MS,
   HERE_MAX_SOURCES,
   HERE_SELDOM_MS,
   HERE_SOURCE_BURST,
@@ -44,7 +45,7 @@ export class Answers {
   readonly #options: AnswersOptions;
   readonly #endpointRates = new SourceRates(HERE_SOURCE_BURST, HERE_SOURCE_PER_S, HERE_MAX_SOURCES);
   readonly #hostRates = new SourceRates(HERE_HOST_PER_S, HERE_HOST_PER_S, HERE_MAX_SOURCES);
-  readonly #askers = new Map<string, { readonly address: Address; readonly at: number }>();
+  readonly #askers = new Map<string, { readonly address: Address; readonly at: number; readonly unicasts: number }>();
   readonly #delayed = new Set<NodeJS.Timeout>();
 
   constructor(options: AnswersOptions) {
@@ -62,10 +63,12 @@ export class Answers {
       if (!crypto.equal(who.roomTag, tag)) return;
     }
     const key = addressKey(address);
+    const asker = this.#askers.get(key);
+    if (broadcast && asker !== undefined && asker.unicasts >= 2 && now - asker.at < HERE_KNOWN_MS) return;
     if (!this.#endpointRates.take(key, now) || !this.#hostRates.take(address.host, now)) return;
-    const askedAt = this.#askers.get(key)?.at ?? Number.NEGATIVE_INFINITY;
+    const askedAt = asker?.at ?? Number.NEGATIVE_INFINITY;
     this.#askers.delete(key);
-    this.#askers.set(key, { address, at: now });
+    this.#askers.set(key, { address, at: now, unicasts: broadcast ? 0 : (asker?.unicasts ?? 0) + 1 });
     if (this.#askers.size > HERE_MAX_SOURCES) this.#askers.delete(this.#askers.keys().next().value!);
     const reply = Uint8Array.from(encodeHere({ nonce: who.nonce, facts }));
     // Many members hear one broadcast: spread out, their answers do not collide on the air.

@@ -66,6 +66,14 @@ export const MDNS_QUERY_SLOW_MS = 60_000;
 export const BEACON_LADDER_MS: readonly number[] = [
   0, 60, 150, 250, 310, 370, 430, 490, 550, 610, 670, 1_000, 1_300, 1_600, 2_000, 2_400, 2_800, 3_200, 3_600, 4_000, 4_400, 4_800, 5_200, 5_600,
 ];
+/**
+ * With this many rooms or searchers the network is a party: of the ladder only every third step is taken, since those who come say so.
+ * Thirty-two that start at once and all ask twelve times in a second would have 12,000 answers on the air.
+ */
+export const BEACON_CROWD = 8;
+/** Until the ladder is past this, ms, broadcasts find who starts now: nobody is asked back, and adverts wait a little for their answer. */
+export const BEACON_DENSE_MS = 700;
+export const ADVERT_WAIT_MS = 200;
 export const BEACON_SLOW_MS = 5_000;
 export const BEACON_QUIET_MS = 15_000;
 /** Answers to one endpoint: burst, and per second. A searcher that sees loss asks 10 times a second; a hint makes it 11 in half a second. */
@@ -79,6 +87,8 @@ export const HERE_SPREAD_MS = 20;
 /** An asker whose broadcasts come further apart than this, ms, is answered twice, the second time this much later, once to twice. */
 export const HERE_SELDOM_MS = 200;
 export const HERE_AGAIN_MS = 40;
+/** Whoever asks us by unicast knows us: after two such questions, the last at most this old, ms, its broadcasts are not answered. */
+export const HERE_KNOWN_MS = 1_000;
 /** Broadcasts of strangers that make us ask them, per second and machine: a room that opens is then found at once. */
 export const ASK_BACK_PER_S = 2;
 /** Sources whose rate, and who is told when a room closes, is remembered. */
@@ -95,15 +105,27 @@ export const CANDIDATE_BACKOFF_MAX_MS = 5_000;
 /** Rooms in the list, and answering addresses kept of each. */
 export const MAX_ROOMS = 128;
 export const MAX_ROOM_ADDRESSES = 8;
+/** Questions to single addresses, per second and as a burst. A list of 31 rooms needs 45; more is a crowd that cannot keep up. */
+export const WHO_PER_S = 120;
+export const WHO_BURST = 80;
+/** Time until a question held back by that rate is tried again, ms. */
+export const WHO_WAIT_MS = 25;
+/** An answer is worth this long after its question, ms; so many questions are remembered: all of that time and some more. */
+export const NONCE_TTL_MS = 3_000;
+export const MAX_NONCES = 512;
+/** Time between two times that all candidates are asked because a listed one missed, ms. */
+export const TROUBLE_GAP_MS = 1_000;
+
 /** An answering room is asked again after this, ms. */
 export const PROBE_MS = 700;
 /**
  * One that missed is asked again after `PROBE_RETRY_MS`, from the second miss on after `PROBE_RETRY_FAST_MS`, and is gone
- * after `PROBE_MISSES`: 700 + 2 x 250 + 15 x 100 = 2,700 < 3,000, and while half of all datagrams are lost 17 misses in a row are one in 130.
+ * after `PROBE_MISSES`; never sooner than twice the time its last answer took. 700 + 2 x 250 + 15 x 100 = 2,700 < 3,000, and while half of all datagrams are lost 17 misses in a row are one in 130.
  */
 export const PROBE_RETRY_MS = 250;
 export const PROBE_RETRY_FAST_MS = 100;
 export const PROBE_MISSES = 17;
+export const PROBE_RETRY_MAX_MS = 1_500;
 /** Share of unanswered questions above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 7.4 s. */
 export const PROBE_LOSSY_RATIO = 0.3;
 export const PROBE_MISSES_LOSSY = 64;

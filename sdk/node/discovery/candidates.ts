@@ -6,7 +6,7 @@
  */
 import type { Address } from '../../link/endpoint-types.ts';
 import type { DiscoverySource } from '../../port/lan-port.ts';
-import { CANDIDATE_BACKOFF_MAX_MS, CANDIDATE_BACKOFF_MS, CANDIDATE_TTL_MS, MAX_CANDIDATES } from './bounds.ts';
+import { CANDIDATE_BACKOFF_MAX_MS, CANDIDATE_BACKOFF_MS, CANDIDATE_TTL_MS, MAX_CANDIDATES, WHO_WAIT_MS } from './bounds.ts';
 
 interface Candidate {
   readonly address: Address;
@@ -22,6 +22,8 @@ export function addressKey(address: Address): string {
   return `${address.host}:${address.port}`;
 }
 
+const always = (): boolean => true;
+
 export class CandidateTable {
   readonly #table = new Map<string, Candidate>();
 
@@ -30,7 +32,7 @@ export class CandidateTable {
   }
 
   /** Some source names `address`. Cheap to repeat: a known one is only refreshed. */
-  add(now: number, address: Address, source: DiscoverySource): void {
+  add(now: number, address: Address, source: DiscoverySource, waitMs = 0): void {
     const key = addressKey(address);
     const known = this.#table.get(key);
     if (known !== undefined) {
@@ -38,7 +40,7 @@ export class CandidateTable {
       return;
     }
     if (this.#table.size >= MAX_CANDIDATES) this.#evict();
-    this.#table.set(key, { address, source, heardAt: now, tryAt: now, backoffMs: CANDIDATE_BACKOFF_MS });
+    this.#table.set(key, { address, source, heardAt: now, tryAt: now + waitMs, backoffMs: CANDIDATE_BACKOFF_MS });
   }
 
   /**
@@ -65,13 +67,17 @@ export class CandidateTable {
     }
   }
 
-  /** Candidates to ask now; each is put off by its doubled back-off. Forgets those nobody names any more. */
-  due(now: number): readonly Address[] {
+  /** Candidates to ask now, as far as `mayAsk` lets them; each is put off by its doubled back-off. Forgets those nobody names any more. */
+  due(now: number, mayAsk: () => boolean = always): readonly Address[] {
     const out: Address[] = [];
     for (const [key, candidate] of this.#table) {
       if (now - candidate.heardAt > CANDIDATE_TTL_MS) {
         this.#table.delete(key);
       } else if (candidate.tryAt <= now) {
+        if (!mayAsk()) {
+          candidate.tryAt = now + WHO_WAIT_MS;
+          continue;
+        }
         out.push(candidate.address);
         candidate.tryAt = now + candidate.backoffMs;
         candidate.backoffMs = Math.min(candidate.backoffMs * 2, CANDIDATE_BACKOFF_MAX_MS);

@@ -20,17 +20,29 @@ import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomFacts } from '../../mesh/mesh-types.ts';
 import type { DiscoverySource, DiscoveryState, GameFacts, LocalTime, RoomListing } from '../../port/lan-port.ts';
 import type { CryptoProvider } from '../../secure/provider.ts';
-import { KIND_HERE, KIND_WHO, NONCE_BYTES, decodeHere, decodeWho, encodeWho } from '../../wire/datagram.ts';
+import { KIND_HERE, KIND_WHO, decodeHere, decodeWho } from '../../wire/datagram.ts';
 import type { Udp } from '../udp.ts';
 import { Answers } from './answers.ts';
 import { Beacon } from './beacon.ts';
-import { ASK_BACK_PER_S, BEACON_LADDER_MS, BEACON_QUIET_MS, BEACON_SLOW_MS, HERE_MAX_SOURCES, LOCAL_POLL_MS } from './bounds.ts';
-import { CandidateTable } from './candidates.ts';
+import {
+  ADVERT_WAIT_MS,
+  ASK_BACK_PER_S,
+  BEACON_CROWD,
+  BEACON_DENSE_MS,
+  BEACON_LADDER_MS,
+  BEACON_QUIET_MS,
+  BEACON_SLOW_MS,
+  HERE_MAX_SOURCES,
+  LOCAL_POLL_MS,
+  TROUBLE_GAP_MS,
+} from './bounds.ts';
+import { CandidateTable, addressKey } from './candidates.ts';
 import { Health, stateOf } from './health.ts';
 import { InterfaceWatch, type InterfaceReader } from './interfaces.ts';
 import type { KnownPeers } from './known-peers.ts';
 import { LocalRegistry } from './local.ts';
 import { Mdns } from './mdns.ts';
+import { Questions } from './questions.ts';
 import { RoomList } from './room-list.ts';
 import { SourceRates } from './source-rates.ts';
 
@@ -69,10 +81,6 @@ export interface DiscoveryOptions {
   readonly onNetworkChange: () => void;
 }
 
-/** Unanswered questions remembered; a question is worth this long, ms. */
-const MAX_NONCES = 256;
-const NONCE_TTL_MS = 3_000;
-
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly interfaces: InterfaceWatch;
@@ -82,8 +90,10 @@ export class Discovery {
   readonly #beacon: Beacon | undefined;
   readonly #local: LocalRegistry | undefined;
   readonly #watchers = new Set<(rooms: readonly RoomListing[]) => void>();
-  readonly #nonces = new Map<string, number>();
+  readonly #questions: Questions;
   readonly #answers: Answers;
+  /** Whose broadcasts were heard in this search, as far as it matters. */
+  readonly #searchers = new Set<string>();
   readonly #health = new Health();
   readonly #askBackRates = new SourceRates(ASK_BACK_PER_S, ASK_BACK_PER_S, HERE_MAX_SOURCES);
   #advertised: RoomFacts | undefined;
@@ -91,6 +101,7 @@ export class Discovery {
   #ladderStep = 0;
   #beaconAt = Number.POSITIVE_INFINITY;
   #localAt = Number.POSITIVE_INFINITY;
+  #troubleAt = 0;
   #closed = false;
 
   constructor(options: DiscoveryOptions) {
@@ -99,6 +110,7 @@ export class Discovery {
     this.interfaces = new InterfaceWatch(options.readInterfaces, options.interfaces);
     this.rooms = new RoomList(options.self, options.game);
     const { crypto, rng, facts, udp } = options;
+    this.#questions = new Questions(crypto, options.game?.id);
     this.#answers = new Answers({ crypto, rng, facts, send: ({ host, port }, bytes) => udp.send('join', host, port, bytes) });
     const nics = this.interfaces.list;
     const onState = (): void => undefined;
@@ -158,6 +170,7 @@ export class Discovery {
     for (const address of this.#options.known.addresses) if (this.interfaces.onLink(address.host)) this.candidates.add(now, address, 'known');
     this.candidates.restart(now);
     this.#health.restart();
+    this.#searchers.clear();
     this.mdns?.search(now);
     this.#run();
   }
@@ -235,10 +248,12 @@ export class Discovery {
     const { game, udp } = this.#options;
     if (game !== undefined && gameId !== undefined && gameId !== game.id) return;
     if (address.port === udp.joinPort && this.interfaces.list.some((nic) => nic.address === address.host)) return;
+    if (this.#searchers.size < BEACON_CROWD) this.#searchers.add(addressKey(address));
+    if (this.#isDense(now)) return;
     const ours = this.#options.facts();
     if (this.#watchers.size === 0 && ours === undefined) return;
     if (this.rooms.knows(address) || ours?.members.some((member) => member.host === address.host && member.port === address.port)) return;
-    if (this.#askBackRates.take(`${address.host}:${address.port}`, now)) this.#sendWho(address.host, address.port);
+    if (this.#askBackRates.take(addressKey(address), now) && this.#questions.take(now)) this.#sendWho(address.host, address.port);
   }
 
   #handleHere(host: string, port: number, bytes: Uint8Array): void {
@@ -247,10 +262,10 @@ export class Discovery {
     const now = this.#options.time.now();
     const { facts } = here;
     const address = { host, port: facts.joinPort };
-    const askedAt = this.#nonces.get(toHex(here.nonce));
-    if (askedAt === undefined || now - askedAt > NONCE_TTL_MS || port !== facts.joinPort) {
-      // Not an answer to us: worth a question, nothing more.
-      this.#hint({ host, port });
+    const askedAt = this.#questions.askedAt(now, here.nonce);
+    if (askedAt === undefined || port !== facts.joinPort) {
+      // Not an answer to us. A farewell is worth a question, and nothing else is.
+      if (facts.players === 0) this.#hint({ host, port });
       return;
     }
     if (this.interfaces.isOther(host)) this.#health.answered(now, host);
@@ -278,8 +293,13 @@ export class Discovery {
   #addCandidate(address: Address, source: DiscoverySource): void {
     const now = this.#options.time.now();
     if (this.rooms.knows(address)) return;
-    this.candidates.add(now, address, source);
+    this.candidates.add(now, address, source, source === 'mdns' && this.#isDense(now) ? ADVERT_WAIT_MS : 0);
     this.#reschedule();
+  }
+
+  /** Our own broadcasts of these moments find whoever is there. */
+  #isDense(now: number): boolean {
+    return this.#beacon !== undefined && now < this.#ladderAt + BEACON_DENSE_MS && this.#beaconAt !== Number.POSITIVE_INFINITY;
   }
 
   #hint(address: Address): void {
@@ -289,11 +309,8 @@ export class Discovery {
   }
 
   #sendWho(host: string, port: number): void {
-    const { crypto, game, time, udp } = this.#options;
-    const nonce = crypto.randomBytes(NONCE_BYTES);
-    this.#nonces.set(toHex(nonce), time.now());
-    if (this.#nonces.size > MAX_NONCES) this.#nonces.delete(this.#nonces.keys().next().value!);
-    udp.send('join', host, port, encodeWho({ nonce, roomTag: undefined, gameId: game?.id }));
+    const { time, udp } = this.#options;
+    udp.send('join', host, port, this.#questions.ask(time.now()));
   }
 
   // ---- time ----
@@ -309,10 +326,14 @@ export class Discovery {
     }
     if (this.#beaconAt <= now) this.#broadcast(now);
     this.mdns?.poll(now);
-    if (this.#watchers.size > 0) for (const address of this.rooms.due(now)) this.#sendWho(address.host, address.port);
+    const mayAsk = (): boolean => this.#questions.take(now);
+    if (this.#watchers.size > 0) for (const address of this.rooms.due(now, mayAsk)) this.#sendWho(address.host, address.port);
     for (const address of this.rooms.takeDropped()) this.candidates.forget(address);
-    if (this.rooms.takeTrouble()) this.candidates.restart(now);
-    for (const address of this.candidates.due(now)) this.#sendWho(address.host, address.port);
+    if (this.rooms.takeTrouble() && now >= this.#troubleAt) {
+      this.#troubleAt = now + TROUBLE_GAP_MS;
+      this.candidates.restart(now);
+    }
+    for (const address of this.candidates.due(now, mayAsk)) this.#sendWho(address.host, address.port);
     this.#publishChange();
     this.#reschedule();
   }
@@ -326,7 +347,9 @@ export class Discovery {
     const step = BEACON_LADDER_MS[++this.#ladderStep];
     this.#beaconAt = step === undefined ? now + slow : Math.max(this.#ladderAt + step, now + 50);
     const beacon = this.#beacon;
-    if (beacon === undefined) return;
+    const isCrowd = Math.max(this.rooms.size, this.#searchers.size) >= BEACON_CROWD;
+    const isSkipped = step !== undefined && isCrowd && this.#ladderStep % 3 !== 1;
+    if (beacon === undefined || isSkipped) return;
     for (const target of beacon.targets(this.interfaces.list)) this.#sendWho(target, beacon.port);
   }
 

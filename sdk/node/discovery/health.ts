@@ -44,7 +44,9 @@ export class Health {
     const silent = [...this.#answered].filter(([host, since]) => now - since >= HEALTH_SILENCE_MS && !this.#heard.has(host));
     const anyHeard = [...this.#answered.keys()].some((host) => this.#heard.has(host));
     if (mdnsWorks && silent.length > 0 && !anyHeard)
-      out.push('Multicast does not pass: players answer by broadcast that are not heard by mDNS. This network filters it; the search goes on by broadcast.');
+      out.push(
+        'Multicast does not pass: players answer by broadcast that are not heard by mDNS. This network filters it; the search goes on by broadcast.',
+      );
     return out;
   }
 }

@@ -28,7 +28,9 @@ import {
   PROBE_MISSES_LOSSY,
   PROBE_MS,
   PROBE_RETRY_FAST_MS,
+  PROBE_RETRY_MAX_MS,
   PROBE_RETRY_MS,
+  WHO_WAIT_MS,
 } from './bounds.ts';
 import { addressKey } from './candidates.ts';
 import { whyIncompatible } from './words.ts';
@@ -44,7 +46,10 @@ interface Member {
   hintAt: number;
   /** Smoothed share of questions before the last answer that had none. */
   lossRatio: number;
+  /** As shown: smoothed. */
   pingMs: number | undefined;
+  /** What the last answer took, ms. */
+  lastPingMs: number;
 }
 
 interface Room {
@@ -57,6 +62,8 @@ const ASKED_MEMBERS = 2;
 const STANDBY_FACTOR = 3;
 /** Weight of one question in `lossRatio`: one lost answer is no loss yet, three in a row are. */
 const LOSS_WEIGHT = 1 / 8;
+
+const always = (): boolean => true;
 
 export class RoomList {
   readonly #self: PeerId;
@@ -71,6 +78,10 @@ export class RoomList {
   constructor(self: PeerId, game: GameFacts | undefined) {
     this.#self = self;
     this.#game = game;
+  }
+
+  get size(): number {
+    return this.#rooms.size;
   }
 
   /** A member at `address` answered a question of ours. False when it is not news for this list. */
@@ -90,7 +101,7 @@ export class RoomList {
       // Another address of a member that answers already (its second interface, or loopback) is no news.
       for (const other of room.members.values()) if (other.peer === facts.peer && other.misses === 0) return false;
       if (room.members.size >= MAX_ROOM_ADDRESSES) return false;
-      member = { address, peer: facts.peer, misses: 0, askAt: 0, hinted: false, hintAt: 0, lossRatio: 0, pingMs: undefined };
+      member = { address, peer: facts.peer, misses: 0, askAt: 0, hinted: false, hintAt: 0, lossRatio: 0, pingMs: undefined, lastPingMs: 0 };
       room.members.set(key, member);
       this.#changed = true;
     }
@@ -106,6 +117,7 @@ export class RoomList {
     }
     member.askAt = now + (place < ASKED_MEMBERS ? PROBE_MS : PROBE_MS * STANDBY_FACTOR);
     if (pingMs !== undefined) {
+      member.lastPingMs = pingMs;
       const smoothed = member.pingMs === undefined ? pingMs : Math.min(pingMs, member.pingMs * 0.8 + pingMs * 0.2);
       if (member.pingMs === undefined || Math.abs(smoothed - member.pingMs) >= 1) this.#changed = true;
       member.pingMs = smoothed;
@@ -135,8 +147,8 @@ export class RoomList {
     return false;
   }
 
-  /** Addresses to ask now. Members that missed too often are removed here. */
-  due(now: number): readonly Address[] {
+  /** Addresses to ask now, as far as `mayAsk` lets them. Members that missed too often are removed here. */
+  due(now: number, mayAsk: () => boolean = always): readonly Address[] {
     const out: Address[] = [];
     for (const [id, room] of this.#rooms) {
       for (const member of [...room.members.values()]) {
@@ -147,9 +159,14 @@ export class RoomList {
           this.#changed = true;
           continue;
         }
+        if (!mayAsk()) {
+          member.askAt = now + WHO_WAIT_MS;
+          continue;
+        }
         member.misses++;
         if (member.misses === 2) this.#troubled = true;
-        member.askAt = now + (member.hinted ? PROBE_HINT_MS : member.misses <= 2 ? PROBE_RETRY_MS : PROBE_RETRY_FAST_MS);
+        const retryMs = member.hinted ? PROBE_HINT_MS : member.misses <= 2 ? PROBE_RETRY_MS : PROBE_RETRY_FAST_MS;
+        member.askAt = now + Math.min(PROBE_RETRY_MAX_MS, Math.max(retryMs, 2 * member.lastPingMs));
         out.push(member.address);
       }
       if (room.members.size === 0) this.#rooms.delete(id);

@@ -1,0 +1,43 @@
+/**
+ * Our questions (WHO): each with a nonce that its answer must carry, and all together at a bounded rate.
+ *
+ * The rate is what keeps a crowd alive: when everybody is slow to answer, asking again sooner makes
+ * everybody slower. Whoever may not ask now asks a little later. Pure; time comes in.
+ */
+import { toHex } from '../../base/bytes.ts';
+import type { CryptoProvider } from '../../secure/provider.ts';
+import { NONCE_BYTES, encodeWho } from '../../wire/datagram.ts';
+import { MAX_NONCES, NONCE_TTL_MS, WHO_BURST, WHO_PER_S } from './bounds.ts';
+import { SourceRates } from './source-rates.ts';
+
+export class Questions {
+  readonly #crypto: Pick<CryptoProvider, 'randomBytes'>;
+  readonly #gameId: string | undefined;
+  readonly #askedAt = new Map<string, number>();
+  readonly #rate = new SourceRates(WHO_BURST, WHO_PER_S, 1);
+
+  /** @param gameId undefined asks for rooms of every game. */
+  constructor(crypto: Pick<CryptoProvider, 'randomBytes'>, gameId: string | undefined) {
+    this.#crypto = crypto;
+    this.#gameId = gameId;
+  }
+
+  /** True when one more question may leave now. */
+  take(now: number): boolean {
+    return this.#rate.take('', now);
+  }
+
+  /** A question to send; to be used before the next is made. */
+  ask(now: number): Uint8Array {
+    const nonce = this.#crypto.randomBytes(NONCE_BYTES);
+    this.#askedAt.set(toHex(nonce), now);
+    if (this.#askedAt.size > MAX_NONCES) this.#askedAt.delete(this.#askedAt.keys().next().value!);
+    return encodeWho({ nonce, roomTag: undefined, gameId: this.#gameId });
+  }
+
+  /** When the question with this nonce was asked; undefined when it was not, or too long ago. */
+  askedAt(now: number, nonce: Uint8Array): number | undefined {
+    const at = this.#askedAt.get(toHex(nonce));
+    return at === undefined || now - at > NONCE_TTL_MS ? undefined : at;
+  }
+}
