@@ -39,7 +39,7 @@ const cases: readonly Case[] = [
     name: 'port_held',
     words: /another program holds UDP port 5353/u,
     found: true,
-    prepare: (lab) => new LabProcess([process.execPath, '-e', holder], { lab, host: lab.host(1) }),
+    prepare: (lab) => new LabProcess([process.execPath, '-e', holder], { lab, host: lab.host(1) }, {}, undefined, 'pipe'),
   },
   {
     name: 'output_refused',

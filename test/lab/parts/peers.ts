@@ -106,7 +106,7 @@ export class Peers implements AsyncDisposable {
   /** @param prefix a command that runs the peer, for one that changes more than its network. */
   async start(host: LabHost, environment: Readonly<Record<string, string>> = {}, prefix: readonly string[] = []): Promise<Peer> {
     const place = { lab: this.#lab, host };
-    const run = this.#group.use(new LabProcess([...prefix, process.execPath, this.#bundle.path], place, environment));
+    const run = this.#group.use(new LabProcess([...prefix, process.execPath, this.#bundle.path], place, environment, undefined, 'pipe'));
     const peer = new Peer(run);
     await run.waitFor(/"ready"/u, 60_000);
     return peer;
