@@ -296,6 +296,57 @@ describe('life of a link', () => {
     expect(outTo).toBeLessThan(3_000);
   });
 
+  it('[LK71] sends an address that only a carried packet named less than came from there, and gives up soon', () => {
+    for (const carried of [1, 3, Infinity]) {
+      const rig = new Rig({ delayMs: 1 });
+      const [a, b] = [rig.add('a'), rig.add('b')];
+      rig.pair(a, b);
+      rig.run(2_000);
+      let [bytesOut, bytesIn, packetsOut, packetsIn] = [0, 0, 0, 0];
+      rig.onSend = (from, socket, host, _p, bytes) => {
+        if (host === 'victim') {
+          bytesOut += bytes.length;
+          packetsOut++;
+        }
+        if (from !== a || socket !== 'session' || packetsIn >= carried) return true;
+        bytesIn += bytes.length;
+        packetsIn++;
+        rig.net.handleDatagram(rig.now, { from: { host: 'victim', port: 9 }, to: { host: 'b', port: 2 }, socket, bytes });
+        return false;
+      };
+      rig.run(2_900);
+      expect(packetsOut).toBeGreaterThan(0);
+      // Three in 1.4 s, then another three.
+      expect(packetsOut).toBeLessThanOrEqual(Math.min(carried, 9));
+      expect(bytesOut).toBeLessThan(bytesIn);
+      expect(rig.run(20_000)).toBe(true);
+      expect(linkOf(b, a)).toBeDefined();
+    }
+  });
+
+  it('[LK71] answers a challenge that came from elsewhere with one packet, its own challenge in it', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [a, b] = [rig.add('a'), rig.add('b')];
+    rig.pair(a, b);
+    rig.run(2_000);
+    // On a relay a peer challenges the direct path; that packet is carried on under another source.
+    const sizes: number[] = [];
+    const challenges: number[] = [];
+    const la = linkOf(a, b)!;
+    a.endpoint.setAddress(rig.now, la, { host: `~${b.endpoint.self}`, port: 0 });
+    rig.onSend = (from, socket, host, _p, bytes) => {
+      if (from === b && host === 'victim') sizes.push(bytes.length);
+      if (from !== a || host !== 'b' || socket !== 'session') return true;
+      challenges.push(bytes.length);
+      rig.net.handleDatagram(rig.now, { from: { host: 'victim', port: 9 }, to: { host: 'b', port: 2 }, socket, bytes });
+      return false;
+    };
+    rig.run(2_150);
+    expect(challenges.length).toBeGreaterThan(0);
+    expect(sizes).toHaveLength(challenges.length);
+    for (const size of sizes) expect(size).toBeLessThanOrEqual(1.25 * challenges[0]!);
+  });
+
   it('[LK38] measures the offset of the other clock within half the least round trip', () => {
     const rig = new Rig({ seed: 3, delayMs: 2, jitterMs: 10 });
     const [a, b] = [rig.add(), rig.add()];

@@ -294,8 +294,8 @@ export class Outbound {
     return false;
   }
 
-  /** Claims a sequence number and starts a packet with the acknowledgement; -1 when numbers ran out. */
-  #begin(now: number, limit = this.#mtu.currentBytes): number {
+  /** Claims a sequence number and starts a packet, with the acknowledgement as a rule; -1 when numbers ran out. */
+  #begin(now: number, limit = this.#mtu.currentBytes, acknowledge = true): number {
     if (this.#nextSeq >= LAST_SEQ) {
       this.exhausted = true;
       return -1;
@@ -306,7 +306,7 @@ export class Outbound {
     }
     writer.begin(limit - ENVELOPE_BYTES);
     const received = this.received;
-    if (received.newest >= 0) {
+    if (acknowledge && received.newest >= 0) {
       writer.ack(received.newest, received.near, received.far, now - received.newestAt);
       this.#unackedReliable = 0;
       this.#timers.stop(TIMER.ack);
@@ -340,15 +340,15 @@ export class Outbound {
   }
 
   #pollPath(now: number): boolean {
-    const answer = this.#path.pollAnswer();
-    const ask = answer === undefined ? this.#path.pollChallenge() : undefined;
-    const it = answer ?? ask;
-    if (it === undefined) return false;
-    const seq = this.#begin(now);
+    const frames = this.#path.poll();
+    if (frames === undefined) return false;
+    // Without an acknowledgement: the address may be somebody else's, who never asked for any of this.
+    const seq = this.#begin(now, this.#mtu.currentBytes, false);
     if (seq < 0) return false;
     this.#sent.begin(now, seq, false, this.#reliable);
-    writer.path(answer === undefined ? FRAME_PATH_CHALLENGE : FRAME_PATH_RESPONSE, it.token);
-    this.outTo = it.to;
+    if (frames.answer !== undefined) writer.path(FRAME_PATH_RESPONSE, frames.answer);
+    if (frames.challenge !== undefined) writer.path(FRAME_PATH_CHALLENGE, frames.challenge);
+    this.outTo = frames.to;
     return this.#end(now, seq);
   }
 

@@ -3,7 +3,11 @@
  * anything is sent to a new address, a random token has to come back from there.
  *
  *   steady --packet from elsewhere--> challenging(address) --token back from there--> steady(address)
- *                                     challenging          --3 tries-->               steady(old)
+ *                                     challenging          --1.4 s-->                 steady(old)
+ *
+ * Somebody on the path can carry a peer's packets on under any source, so what goes to such an address stays
+ * small: a packet draws at most one challenge, three within 1.4 s (0, 200 and 600 ms after the first), and a
+ * challenge is shorter than any packet that can draw it twice.
  *
  * A relayed path (`~PeerId`) is chosen by the mesh, never by a packet; while on one, the last direct
  * address is challenged every few seconds, so that the link returns to it by itself.
@@ -15,9 +19,18 @@ import type { Address } from './endpoint-types.ts';
 const TRIES = 3;
 const RETRY_MS = 200;
 const DIRECT_RETRY_MS = 2_000;
+/** How long an answer to the first of the challenges counts. */
+const CHALLENGE_LIFE_MS = RETRY_MS * (2 ** TRIES - 1);
 
 export function isRelayed(address: Address): boolean {
   return address.host.startsWith('~');
+}
+
+/** Path frames for one packet. */
+export interface PathFrames {
+  readonly to: Address;
+  readonly answer: Uint8Array | undefined;
+  readonly challenge: Uint8Array | undefined;
 }
 
 export class Path {
@@ -27,6 +40,7 @@ export class Path {
   #challenged: Address | undefined;
   #token: Uint8Array | undefined;
   #tries = 0;
+  #nextTryAt = 0;
   #sendChallenge = false;
   #switchedAt = -Infinity;
   /** One answer waits at most; a newer challenge replaces it. */
@@ -49,7 +63,7 @@ export class Path {
   onElsewhere(now: number, host: string, port: number): void {
     if (host.startsWith('~') || now - this.#switchedAt < PATH_SWITCH_MS) return;
     const target = this.#challenged;
-    if (target !== undefined && target.host === host && target.port === port) return;
+    if (target !== undefined && target.host === host && target.port === port) return this.#again(now);
     // While a challenge is open another address has to wait, or a flood of sources would starve the real one.
     if (target !== undefined && !isRelayed(this.address)) return;
     this.#begin(now, { host, port });
@@ -60,7 +74,20 @@ export class Path {
     this.#token = this.#random(8);
     this.#tries = 1;
     this.#sendChallenge = true;
-    this.wakeAt = now + RETRY_MS;
+    this.#nextTryAt = now + RETRY_MS;
+    this.wakeAt = this.#retriesItself() ? this.#nextTryAt : now + CHALLENGE_LIFE_MS;
+  }
+
+  /** Repeats the challenge, if it is time and any try is left. */
+  #again(now: number): void {
+    if (this.#tries >= TRIES || now < this.#nextTryAt) return;
+    this.#sendChallenge = true;
+    this.#nextTryAt = now + RETRY_MS * 2 ** this.#tries++;
+  }
+
+  /** The address that was left for a relay has proved itself, and may be blocked: no packet from there repeats the challenge. */
+  #retriesItself(): boolean {
+    return isRelayed(this.address) && this.#challenged === this.#direct;
   }
 
   onChallenge(host: string, port: number, token: Uint8Array): void {
@@ -92,10 +119,9 @@ export class Path {
     if (this.#challenged === undefined) {
       this.wakeAt = Infinity;
       if (isRelayed(this.address) && this.#direct !== undefined) this.#begin(now, this.#direct);
-    } else if (this.#tries < TRIES) {
-      this.#tries++;
-      this.#sendChallenge = true;
-      this.wakeAt = now + RETRY_MS * 2 ** (this.#tries - 1);
+    } else if (this.#retriesItself() && this.#tries < TRIES) {
+      this.#again(now);
+      this.wakeAt = this.#nextTryAt;
     } else {
       this.#challenged = undefined;
       this.#token = undefined;
@@ -103,16 +129,15 @@ export class Path {
     }
   }
 
-  /** A challenge that has to leave, to an address that is not the link's own. */
-  pollChallenge(): { readonly to: Address; readonly token: Uint8Array } | undefined {
-    if (!this.#sendChallenge || this.#challenged === undefined || this.#token === undefined) return undefined;
-    this.#sendChallenge = false;
-    return { to: this.#challenged, token: this.#token };
-  }
-
-  pollAnswer(): { readonly to: Address; readonly token: Uint8Array } | undefined {
+  /** What has to leave to an address that may not be the link's own: an answer, a challenge, or both in one. */
+  poll(): PathFrames | undefined {
     const answer = this.#answer;
+    const target = this.#sendChallenge ? this.#challenged : undefined;
+    const together = answer === undefined || (target?.host === answer.to.host && target.port === answer.to.port);
+    const to = answer?.to ?? target;
+    if (to === undefined) return undefined;
     this.#answer = undefined;
-    return answer;
+    if (together) this.#sendChallenge = false;
+    return { to, answer: answer?.token, challenge: together && target !== undefined ? this.#token : undefined };
   }
 }
