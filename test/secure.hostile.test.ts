@@ -55,6 +55,43 @@ describe('handshake against forgers', () => {
     expect(responder.handleMessage3(done.message3)).toBe('wrong-psk');
   });
 
+  it('[SE2] recorded traffic tells the right code from no other: every guess gives the same answer', () => {
+    const initiator = new InitiatorHandshake(context(nodeCrypto), 'code', code);
+    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;
+    const recorded = initiator.handleMessage2(responder.message2)!;
+    expect(responder.handleMessage3(recorded.message3)).not.toBe('wrong-psk');
+    // An eavesdropper has all three messages and may play either side with any code, the right one included.
+    const answers = ['K7Q-2MX', 'K7Q-2MY', 'AAA-AAA', '222-222'].map((guess) => {
+      const secrets: HandshakeSecrets = { code: guess, roomKey: undefined };
+      const asResponder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, secrets, () => true);
+      const asInitiator = new InitiatorHandshake(context(nodeCrypto), 'code', secrets);
+      return {
+        message1Opens: asResponder !== undefined,
+        message2Opens: asInitiator.handleMessage2(responder.message2) !== undefined,
+        message3Opens: asResponder?.handleMessage3(recorded.message3) !== 'wrong-psk',
+        sizes: [asInitiator.message1.length, asResponder?.message2.length],
+      };
+    });
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(answers[0]).toMatchObject({ message1Opens: true, message2Opens: false, message3Opens: false });
+  });
+
+  it('[SE2] an active guesser gets a FIN only for the code it played, so one try is one guess', () => {
+    const honest = new InitiatorHandshake(context(nodeCrypto), 'code', code);
+    for (const [guess, opens] of [
+      ['K7Q-2MX', true],
+      ['K7Q-2MY', false],
+    ] as const) {
+      const evil = ResponderHandshake.start(context(nodeCrypto), honest.message1, { code: guess, roomKey: undefined }, () => true)!;
+      const twin = new InitiatorHandshake(context(nodeCrypto), 'code', code);
+      const again = ResponderHandshake.start(context(nodeCrypto), twin.message1, { code: guess, roomKey: undefined }, () => true)!;
+      const fin = twin.handleMessage2(again.message2)!.message3;
+      expect(again.handleMessage3(fin) !== 'wrong-psk').toBe(opens);
+      // The FIN of one run says nothing to another run's keys.
+      expect(evil.handleMessage3(fin)).toBe('wrong-psk');
+    }
+  });
+
   it('[SE13] bytes of any kind as message 1 are refused without throwing', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (junk) => {

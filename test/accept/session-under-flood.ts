@@ -11,7 +11,8 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
   let delays: number[] = [];
   let closed = 0;
   const host = await openUdpEndpoint(await loadCrypto(), seed, (e) => {
-    if (e.type === 'closed') closed++;
+    // A stream that is over says goodbye; anything else is a connection lost.
+    if (e.type === 'closed' && e.reason !== 'bye') closed++;
     if (e.type === 'message') delays.push(Number(process.hrtime.bigint()) / 1e6 - Buffer.from(e.bytes).readDoubleBE(4));
   });
   const phase = async (): Promise<{ p99: number; lossRatio: number; closed: number }> => {

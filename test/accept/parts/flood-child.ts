@@ -115,5 +115,9 @@ async function stream(): Promise<void> {
     side.pump();
     await sleep(Math.max(0, started + (sent * 1_000) / 60 - performance.now()));
   }
-  process.send!({ sent, closed }, () => process.exit(0));
+  const lost = closed;
+  side.endpoint.close(performance.now(), link as never, 'bye');
+  side.pump();
+  await sleep(200);
+  process.send!({ sent, closed: lost }, () => process.exit(0));
 }
