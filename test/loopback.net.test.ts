@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
 
 import { toHex } from '../sdk/base/bytes.ts';
+import { loadCrypto } from '../sdk/node/crypto.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { openNodeLanPort, type NodeLanOptions, type NodeLanPort } from '../sdk/node/lan-port.ts';
 import { monotonicMs } from '../sdk/node/local-time.ts';
@@ -96,6 +97,10 @@ const either = (name: string, part: Partial<{ max: number; code: string }> = {})
   ...part,
 });
 const join_ = (target: string, code?: string): OpenRequest => ({ type: 'join', target, code, spectate: false });
+
+it('[SE14] what a process opens is sealed by the fastest provider that works here', async () => {
+  expect((await lan({ discovery: ONLY.none })).sealedBy).toBe((await loadCrypto()).name);
+});
 
 for (const source of ['local', 'beacon', 'mdns'] as const) {
   it(`[DI24] two find each other by ${source} alone, join, and talk`, async () => {

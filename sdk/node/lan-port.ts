@@ -24,7 +24,7 @@ import { peerIdOf } from '../secure/identity.ts';
 import type { CryptoProvider } from '../secure/provider.ts';
 import type { HereFacts } from '../wire/datagram.ts';
 import { LEAVE_LINGER_MS, MAX_ENDPOINTS_PER_PEER, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
-import { nodeCrypto } from './crypto-node.ts';
+import { loadCrypto } from './crypto.ts';
 import { DATA_PORT_FIRST } from './discovery/bounds.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
 import { scanInterfaces, type InterfaceReader } from './discovery/interfaces.ts';
@@ -133,6 +133,11 @@ export class NodeLanPort implements LanPort {
 
   get joinPort(): number {
     return this.#udp.joinPort;
+  }
+
+  /** Name of the crypto provider that seals here: `native`, `wasm` or `node`. */
+  get sealedBy(): string {
+    return this.#crypto.name;
   }
 
   discovery(): DiscoveryState {
@@ -381,7 +386,7 @@ export class NodeLanPort implements LanPort {
 
 /** Opens sockets, profile and discovery. Rejects with `bind-failed` or `bad-argument`. */
 export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions = {}): Promise<NodeLanPort> {
-  const crypto = nodeCrypto;
+  const crypto = await loadCrypto();
   const wanted = options.interfaces ?? [];
   const nics = scanInterfaces(options.readInterfaces ?? networkInterfaces, wanted);
   if (wanted.length > 0 && nics.length === 0) {
