@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { LanError } from '../sdk/base/errors.ts';
+import { BRIDGE_CLOSE } from '../sdk/bridge/index.ts';
+import { BridgeClient } from '../sdk/browser/bridge-client.ts';
+import type { PageWebSocket } from '../sdk/browser/bridge-client.ts';
+import type { PageClock } from '../sdk/browser/tick-source.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
 import { MAX_MESSAGE_BYTES } from '../sdk/wire/limits.ts';
 import { Bench, drain, GAME, join, ME, OTHER, until } from './bridge-fake.ts';
@@ -330,6 +334,44 @@ describe('bridge: pages come and go', () => {
       code: 'bind-failed',
       message: `Port ${bridge.port} on 127.0.0.1 is taken by another program. Choose another with --port, or --port 0 for any free one.`,
     });
+  });
+
+  test('[BR19] a page that stands still while it starts is not given up, and says a late hello again', async () => {
+    const sockets: (PageWebSocket & { sent: number })[] = [];
+    const openSocket = (): PageWebSocket => {
+      const socket = { binaryType: '', readyState: 1, bufferedAmount: 0, onopen: null, onmessage: null, onclose: null, onerror: null, sent: 0 };
+      const whole = Object.assign(socket, { send: () => void socket.sent++, close: () => undefined });
+      sockets.push(whole);
+      return whole;
+    };
+    let timers: { fn: () => void; ms: number }[] = [];
+    const page: PageClock = {
+      hidden: false,
+      now: () => 0,
+      setTimeout: (fn, ms) => timers[timers.push({ fn, ms }) - 1],
+      clearTimeout: (timer) => void (timers = timers.filter((one) => one !== timer)),
+      requestFrame: () => undefined,
+      onVisibility: () => ({ [Symbol.dispose]: () => undefined }),
+    };
+    /** Ten seconds without a turn: then everything that was due meanwhile runs, each once. */
+    const standStill = (): void => {
+      const due = timers.filter(({ ms }) => ms <= 10_000);
+      timers = timers.filter((one) => !due.includes(one));
+      for (const { fn } of due) fn();
+    };
+    const connecting = BridgeClient.connect({ url: 'ws://127.0.0.1:1/', token: 't'.repeat(22), game: GAME, page, openSocket });
+    const failed = connecting.then(
+      () => 'connected',
+      (error: unknown) => (error as LanError).code,
+    );
+    standStill();
+    sockets[0]?.onclose?.({ code: BRIDGE_CLOSE.late, reason: '' } as never);
+    standStill();
+    expect(sockets).toHaveLength(2);
+    sockets[1]?.onopen?.(undefined as never);
+    expect(sockets[1]?.sent).toBe(1);
+    for (let turns = 0; turns < 30; turns++) standStill();
+    expect(await failed).toBe('bridge');
   });
 
   test('[BR18] a page built from another version of the game is told to reload', async () => {

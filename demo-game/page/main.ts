@@ -28,6 +28,8 @@ import { MatchOverlay } from './ui/overlay.ts';
 
 const defaultRoom = 'Chroma Rush';
 const maxPlayers = 16;
+/** Between two attempts to reach the game's own process. */
+const retryMs = 2000;
 
 const options = readUrl(location.search);
 const settings = readSettings(options);
@@ -67,8 +69,11 @@ async function start(): Promise<void> {
     lan = await connectLan(rules, { presence: { name: settings.name, hue: settings.hue } });
   } catch (error) {
     home.tell(`The game’s own process does not answer. Start it again with “npm start” and open the address it prints. (${words(error)})`);
+    // It may only be slow, or be started again in a moment at the same address.
+    setTimeout(() => void start(), retryMs);
     return;
   }
+  home.tell('');
   chroma.lan = lan;
   void followRooms(lan);
   const kept = lan;

@@ -140,7 +140,7 @@ export type BridgeRoster = ReturnType<typeof roster.read>;
 
 /** Why the process closed the socket: WebSocket close codes of the private range. */
 export const BRIDGE_CLOSE = {
-  /** No token, a wrong one, or it came too late. */
+  /** No token, or a wrong one. */
   token: 4_001,
   /** Another tab of the same game took over. */
   replaced: 4_002,
@@ -150,4 +150,6 @@ export const BRIDGE_CLOSE = {
   slow: 4_004,
   /** The process is ending. */
   ending: 4_005,
+  /** The hello did not come in time; a page that was busy may come again. */
+  late: 4_006,
 } as const;

@@ -43,7 +43,7 @@ export interface BridgeClientOptions {
   readonly game: GameFacts;
   readonly page?: PageClock;
   readonly openSocket?: (url: string) => PageWebSocket;
-  /** How long the first connection may take, ms. Default 5,000. */
+  /** How long the first connection may take, ms in which the page could run. Default 5,000. */
   readonly timeoutMs?: number;
 }
 
@@ -64,6 +64,8 @@ interface Opening {
   readonly reject: (error: unknown) => void;
 }
 
+const FIRST_PATIENCE_MS = 5_000;
+const PATIENCE_STEP_MS = 250;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 const FAST_PING_MS = 100;
@@ -97,6 +99,7 @@ export class BridgeClient implements LanPort {
   #pings = 0;
   #pingTimer: unknown;
   #retryTimer: unknown;
+  #patienceTimer: unknown;
   #retryMs = FIRST_RETRY_MS;
   #postAsked = false;
   #drops = 0;
@@ -113,14 +116,24 @@ export class BridgeClient implements LanPort {
   static async connect(options: BridgeClientOptions): Promise<BridgeClient> {
     const client = new BridgeClient(options);
     const welcomed = new Promise<void>((resolve, reject) => (client.#first = { resolve, reject }));
-    const timer = client.#page.setTimeout(() => client.#end(new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT })), options.timeoutMs ?? 5_000);
+    client.#wait(options.timeoutMs ?? FIRST_PATIENCE_MS);
     client.#connect();
     try {
       await welcomed;
     } finally {
-      client.#page.clearTimeout(timer);
+      client.#page.clearTimeout(client.#patienceTimer);
     }
     return client;
+  }
+
+  /**
+   * Gives up after `leftMs`, counted in short steps: a page that builds its first picture may stand still for
+   * seconds, and an answer that came meanwhile is read between two steps.
+   */
+  #wait(leftMs: number): void {
+    if (leftMs <= 0) return this.#end(new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT }));
+    const stepMs = Math.min(PATIENCE_STEP_MS, leftMs);
+    this.#patienceTimer = this.#page.setTimeout(() => this.#wait(leftMs - stepMs), stepMs);
   }
 
   get self(): PeerId {

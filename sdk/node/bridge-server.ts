@@ -170,7 +170,7 @@ function receivePage(page: WebSocket, token: string, session: BridgeSession, gre
   let known = false;
   const late = setTimeout(() => {
     session.drop('bridge-no-hello');
-    page.close(BRIDGE_CLOSE.token, TOKEN_WORDS);
+    page.close(BRIDGE_CLOSE.late, 'The page did not introduce itself in time.');
   }, BRIDGE_HELLO_MS);
   page.on('error', () => page.terminate());
   page.on('close', () => {

@@ -40,11 +40,15 @@ export function testUrl(url: string, look: 'plain' | 'full'): string {
   return parsed.href;
 }
 
-/** Waits until the page speaks with its process. */
+/** Waits until the page speaks with its process; a failure says what the page shows instead. */
 export async function connected(page: Page, timeoutMs = 30_000): Promise<void> {
-  await page.waitForFunction(() => (globalThis as unknown as { chroma?: Chroma }).chroma?.lan !== undefined, undefined, {
+  const speaks = page.waitForFunction(() => (globalThis as unknown as { chroma?: Chroma }).chroma?.lan !== undefined, undefined, {
     timeout: timeoutMs,
     polling: 50,
+  });
+  await speaks.catch(async (cause: unknown) => {
+    const shown = await page.evaluate(() => document.body.innerText.slice(0, 500)).catch(String);
+    throw new Error(`the page does not speak with its process after ${timeoutMs} ms; it shows: ${shown}`, { cause });
   });
 }
 

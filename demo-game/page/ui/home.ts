@@ -78,9 +78,10 @@ export class HomeView {
     }
   }
 
+  /** Shows what is wrong, in words; nothing when it is right again. */
   tell(problem: string): void {
     this.#problem.textContent = problem;
-    this.#problem.hidden = false;
+    this.#problem.hidden = problem === '';
   }
 
   #logo(): HTMLElement {
