@@ -15,14 +15,30 @@ import {
 } from 'node:crypto';
 import type { Aead, CryptoProvider, KeyPair } from '../secure/provider.ts';
 
-// Fixed ASN.1 heads of raw X25519 keys (RFC 8410).
-const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
-const SPKI_HEAD = Buffer.from('302a300506032b656e032100', 'hex');
 const TAG = { authTagLength: 16 } as const;
 
-const privateKey = (raw: Uint8Array): KeyObject => createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, raw]), format: 'der', type: 'pkcs8' });
-const publicKey = (raw: Uint8Array): KeyObject => createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: 'der', type: 'spki' });
-const rawPublic = (key: KeyObject): Uint8Array => new Uint8Array(key.export({ format: 'der', type: 'spki' }).subarray(-32));
+// Raw keys go in and out as JSON Web Keys (RFC 8037): OpenSSL's decoders of ASN.1 take ten times as long.
+const X25519 = { kty: 'OKP', crv: 'X25519' } as const;
+
+const toText = (raw: Uint8Array): string => Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('base64url');
+const fromText = (text: string | undefined): Uint8Array => Uint8Array.from(Buffer.from(text ?? '', 'base64url'));
+const publicKey = (raw: Uint8Array): KeyObject => createPublicKey({ key: { ...X25519, x: toText(raw) }, format: 'jwk' });
+
+/**
+ * Imported secret keys: an import costs as much as what is computed with the key, and a handshake uses each three
+ * times. An array's entry goes with the array, which is never written to (`KeyPair`).
+ */
+const imported = new WeakMap<Uint8Array, KeyObject>();
+
+function privateKey(raw: Uint8Array): KeyObject {
+  let key = imported.get(raw);
+  if (key === undefined) {
+    // `x` has to be there, and is not looked at.
+    key = createPrivateKey({ key: { ...X25519, x: '', d: toText(raw) }, format: 'jwk' });
+    imported.set(raw, key);
+  }
+  return key;
+}
 
 /**
  * Writes the nonce of Noise rev 34 §12.3: four zero bytes, then the counter as 64-bit little-endian;
@@ -107,13 +123,13 @@ export const nodeCrypto: CryptoProvider = {
     return new Uint8Array(mac.digest());
   },
   generateKeyPair(): KeyPair {
-    const pair = generateKeyPairSync('x25519');
-    return {
-      publicKey: rawPublic(pair.publicKey),
-      secretKey: new Uint8Array(pair.privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32)),
-    };
+    const { privateKey: key } = generateKeyPairSync('x25519');
+    const { x, d } = key.export({ format: 'jwk' });
+    const secretKey = fromText(d);
+    imported.set(secretKey, key);
+    return { publicKey: fromText(x), secretKey };
   },
-  publicKey: (secretKey) => rawPublic(createPublicKey(privateKey(secretKey))),
+  publicKey: (secretKey) => fromText(privateKey(secretKey).export({ format: 'jwk' }).x),
   dh(secretKey, theirs) {
     if (secretKey.length !== 32 || theirs.length !== 32) return undefined;
     try {

@@ -39,19 +39,31 @@ function agrees(crypto: CryptoProvider): boolean {
   return equalBytes(crypto.publicKey(other), theirs) && shared !== undefined && equalBytes(shared, nodeCrypto.dh(key, theirs) ?? new Uint8Array(0));
 }
 
+/** What each choice came to in this process; loading one takes some ten ms. */
+const loaded = new Map<CryptoChoice, Promise<CryptoProvider | undefined>>();
+
+async function load(choice: CryptoChoice): Promise<CryptoProvider | undefined> {
+  try {
+    const crypto = await LOADERS[choice]();
+    return choice === 'node' || agrees(crypto) ? crypto : undefined;
+  } catch {
+    return undefined; // Not installed, no build for this platform, or no WebAssembly.
+  }
+}
+
 /**
- * The fastest provider that works here.
+ * The fastest provider that works here: `sodium-native` where the user installed it, else libsodium's WebAssembly to
+ * seal packets and node:crypto to agree on keys (whichever is faster at each), else node:crypto for everything.
+ * Never rejects.
  * @param prefer tried first; when it does not work, the others follow, fastest first.
  */
 export async function loadCrypto(prefer?: CryptoChoice): Promise<CryptoProvider> {
   const order = prefer === undefined ? ORDER : [prefer, ...ORDER.filter((choice) => choice !== prefer)];
   for (const choice of order) {
-    try {
-      const crypto = await LOADERS[choice]();
-      if (choice === 'node' || agrees(crypto)) return crypto;
-    } catch {
-      // Not installed, no build for this platform, or no WebAssembly: the next one.
-    }
+    let crypto = loaded.get(choice);
+    if (crypto === undefined) loaded.set(choice, (crypto = load(choice)));
+    const works = await crypto;
+    if (works !== undefined) return works;
   }
   return nodeCrypto;
 }

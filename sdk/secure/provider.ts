@@ -3,6 +3,7 @@
  * Nothing in this project implements a primitive.
  */
 
+/** Raw X25519 keys, 32 bytes each. Neither array is written to once it is here: providers remember what they made of it. */
 export interface KeyPair {
   readonly publicKey: Uint8Array;
   readonly secretKey: Uint8Array;
