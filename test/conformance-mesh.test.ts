@@ -1,0 +1,126 @@
+/** `docs/protocol.md` against the code, above the link: messages of the mesh, what it carries for others, WHO and HERE. */
+import { describe, expect, it } from 'vitest';
+import { fromHex, toHex } from '../sdk/base/bytes.ts';
+import { decodeMessage } from '../sdk/mesh/messages.ts';
+import { World } from '../sdk/testing/index.ts';
+import { decodeDatagram } from './protocol/decoder.ts';
+import { peerId, roomTag } from './protocol/keys.ts';
+import { decodeMesh, type MeshMessage } from './protocol/mesh.ts';
+import { ours, oursFrames } from './protocol/own.ts';
+import { Malformed, hex } from './protocol/reader.ts';
+import { createRecordedCrypto } from './protocol/recorded-crypto.ts';
+import { Wiretap } from './protocol/wiretap.ts';
+
+describe('the page and the mesh', () => {
+  interface Capture {
+    readonly world: World;
+    readonly tap: Wiretap;
+    readonly messages: { readonly at: number; readonly from: string; readonly message: MeshMessage }[];
+  }
+
+  /** A world whose members are read over their shoulder: every message of the mesh by both decoders. */
+  function capture(peers: number, code?: string): Capture {
+    const crypto = createRecordedCrypto();
+    const world = new World({ seed: 3, peers, crypto: () => crypto.provider, ...(code === undefined ? {} : { code }) });
+    const roomKeys: Uint8Array[] = [];
+    const game = new Uint8Array([3, ...Buffer.from('sim'), 0, 1, 0, 0, 0, 1]);
+    const tap = new Wiretap({ roomId: fromHex(world.roomId)!, game, code, roomKeys: () => roomKeys, drawn: crypto.drawn });
+    const made: Capture = { world, tap, messages: [] };
+    const parts = new Map<string, string>();
+    const see = (socket: 'join' | 'session', bytes: Uint8Array, isCarried: boolean): void => {
+      const seen = tap.see(socket, bytes, isCarried);
+      expect(seen.datagram).toEqual(ours(bytes));
+      if (seen.type === 'plain') return;
+      expect(seen.frames).toEqual(oursFrames(seen.plain));
+      for (const frame of seen.frames) {
+        if (!('lane' in frame) || frame.type === 'FRAGMENT' || frame.lane !== 7) continue;
+        const message = decodeMesh(frame.bytes);
+        const own = decodeMessage(frame.bytes);
+        expect(normal(message)).toEqual(normal(own));
+        made.messages.push({ at: world.now, from: seen.from, message });
+        if (message.type === 'roster' && message.key !== undefined) roomKeys.push(fromHex(message.key)!);
+        if (message.type !== 'relay' || message.relay.from !== seen.from || message.relay.hops !== 4) continue;
+        const { relay } = message;
+        const key = `${relay.from} ${relay.to} ${relay.id}`;
+        const first = parts.get(key);
+        if (relay.part + 1 < relay.parts) parts.set(key, relay.bytes);
+        else see(relay.socket, fromHex((relay.parts === 2 ? first! : '') + relay.bytes)!, true);
+      }
+    };
+    world.onTransmit = (_now, _peer, { socket, bytes }) => see(socket === 'join' ? 'join' : 'session', bytes.slice(), false);
+    return made;
+  }
+
+  /** Bytes as text, so that both decoders' results compare. */
+  function normal(value: unknown): unknown {
+    if (value instanceof Uint8Array) return toHex(value);
+    if (Array.isArray(value)) return value.map(normal);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, normal(one)]));
+  }
+
+  it('[PR7] joining, beats, a kick, a leave, a split and a merge are read with the page alone', () => {
+    const { world, messages } = capture(4, 'k7q2mx');
+    world.start(0, 'found');
+    for (let i = 1; i < 4; i++) world.start(i, 'join');
+    world.run(2_000);
+    world.partition([0, 1], [2, 3]);
+    world.run(3_000);
+    world.mend();
+    world.run(4_000);
+    world.move(3, '10.0.9.4');
+    world.run(1_500);
+    const host = world.byId(world.peer(0).mesh!.roster().host)!;
+    const other = world.live().find((peer) => peer !== host)!;
+    host.mesh!.kick(host.clock(world.now), other.mesh!.self);
+    world.drain(host);
+    world.run(1_000);
+    world.leave(world.live().find((peer) => peer !== host)!.index);
+    world.run(2_000);
+    const types = new Set(messages.map(({ message }) => message.type));
+    for (const type of ['join', 'roster', 'refuse', 'leave', 'beat', 'move', 'propose'] as const) expect([...types]).toContain(type);
+    const final = messages.findLast(({ message }) => message.type === 'roster')!.message;
+    if (final.type !== 'roster') throw new Malformed('no roster');
+    const roster = host.mesh!.roster();
+    expect(final.roster).toMatchObject({ term: roster.term, host: roster.host, roomId: roster.roomId, name: roster.name });
+    // A beat leaves ten times a second, whatever else happens.
+    const beats = messages.filter(({ from, message }) => from === host.mesh!.self && message.type === 'beat').map(({ at }) => at);
+    expect(Math.max(...beats.slice(1).map((at, i) => at - beats[i]!))).toBeLessThanOrEqual(151);
+  });
+
+  it('[PR8] what is carried for a pair that cannot reach each other is sealed end to end, and read as such', () => {
+    const { world, tap, messages } = capture(3);
+    world.start(0, 'found');
+    for (let i = 1; i < 3; i++) world.start(i, 'join');
+    world.run(3_000);
+    world.cut(1, 2);
+    world.run(4_000);
+    const carried = messages.filter(({ message }) => message.type === 'relay');
+    expect(carried.length).toBeGreaterThan(20);
+    const between = tap.sessions.filter((session) => [session.initiator, session.responder].every((id) => id !== world.peer(0).mesh!.self));
+    expect(between.length).toBeGreaterThan(0);
+  });
+
+  it('[PR9] WHO and HERE say the facts of the room', () => {
+    const { world } = capture(3);
+    world.start(0, 'found');
+    for (let i = 1; i < 3; i++) world.start(i, 'join');
+    world.run(3_000);
+    const asked = world.peer(1);
+    const nonce = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8]);
+    const tag = roomTag(fromHex(world.roomId)!);
+    // Written by hand, from the page.
+    const who = new Uint8Array(512);
+    who.set([0x06, 1, ...nonce, 3, ...tag, 3, ...Buffer.from('sim')]);
+    expect(decodeDatagram(who)).toEqual(ours(who));
+    asked.mesh!.handleDatagram(asked.clock(world.now), 'join', '10.0.0.99', 7, who);
+    const answer = asked.mesh!.pollTransmit(asked.clock(world.now))!.bytes.slice();
+    const here = decodeDatagram(answer);
+    expect(here).toEqual(ours(answer));
+    expect(here).toMatchObject({ kind: 'HERE', nonce: hex(nonce) });
+    if (here.kind !== 'HERE') return;
+    const facts = { roomId: world.roomId as string, name: 'sim', players: 3, max: 32, locked: false, gameId: 'sim', version: 1, schemaHash: 1 };
+    expect(here.facts).toMatchObject({ ...facts, peer: peerId(asked.identity.publicKey) });
+    expect(here.facts.members.map((member) => member.host).toSorted()).toEqual([world.peer(0).host, world.peer(2).host]);
+  });
+});
