@@ -1,4 +1,4 @@
-/** The pure parts of discovery: interfaces, packet walker, candidates, room list, codes, words. */
+/** The pure parts of discovery: interfaces, packet walker, candidates, answers, codes, words. */
 import { describe, expect, it, vi } from 'vitest';
 import dnsPacket from 'dns-packet';
 
@@ -11,9 +11,6 @@ import {
   HEALTH_SILENCE_MS,
   MAX_CANDIDATES,
   MDNS_QUERY_BYTES,
-  PROBE_HINT_MISSES,
-  PROBE_HINT_MS,
-  PROBE_MISSES,
 } from '../sdk/node/discovery/bounds.ts';
 import { Answers } from '../sdk/node/discovery/answers.ts';
 import { CandidateTable } from '../sdk/node/discovery/candidates.ts';
@@ -22,9 +19,8 @@ import { InterfaceWatch, scanInterfaces, type InterfaceReader } from '../sdk/nod
 import { Health, stateOf } from '../sdk/node/discovery/health.ts';
 import { decodeJoinCode, encodeJoinCode, normaliseRoomCode } from '../sdk/node/discovery/join-code.ts';
 import { parseLocalEntry } from '../sdk/node/discovery/local.ts';
-import { RoomList } from '../sdk/node/discovery/room-list.ts';
 import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
-import { describeSendError, whyIncompatible } from '../sdk/node/discovery/words.ts';
+import { describeSendError } from '../sdk/node/discovery/words.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { WHO_BYTES } from '../sdk/wire/limits.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
@@ -194,8 +190,6 @@ const FACTS: HereFacts = {
   joinPort: 29_798,
   members: [],
 };
-const SELF = 'zzzzzzzzzzzzzzzz' as PeerId;
-const GAME = { id: 'paint', version: 3, schemaHash: 7 };
 const AT = { host: '10.0.0.5', port: 29_798 };
 
 describe('candidates', () => {
@@ -217,132 +211,6 @@ describe('candidates', () => {
     for (let i = 0; i < 1_000; i++) table.add(i, { host: `10.0.${i >> 8}.${i & 255}`, port: 9 }, 'mdns');
     expect(table.size).toBe(MAX_CANDIDATES);
     expect(table.due(1_000).some((address) => address.host === '10.1.1.1')).toBe(true);
-  });
-});
-
-describe('room list', () => {
-  it('[DI6] lists what answered, and says in words what does not fit', () => {
-    const list = new RoomList(SELF, GAME);
-    expect(list.heard(0, AT, FACTS, 4)).toBe(true);
-    expect(list.listings[0]).toMatchObject({
-      id: FACTS.roomId,
-      name: 'Friday',
-      players: 2,
-      max: 16,
-      pingMs: 4,
-      compatible: true,
-      reason: undefined,
-      address: '10.0.0.5:29798',
-    });
-    list.heard(
-      1,
-      { host: '10.0.0.6', port: 29_798 },
-      { ...FACTS, roomId: 'ff'.repeat(16) as RoomId, version: 4, peer: 'bbbbbbbbbbbbbbbb' as PeerId },
-      4,
-    );
-    expect(list.listings.find((room) => room.version === 4)).toMatchObject({ compatible: false, reason: 'runs version 4, you run version 3' });
-    expect(list.heard(2, AT, { ...FACTS, peer: SELF }, 1)).toBe(false);
-    expect(list.heard(2, AT, { ...FACTS, gameId: 'other' }, 1)).toBe(false);
-    expect(whyIncompatible(GAME, { ...FACTS, schemaHash: 8 })).toMatch(/another build/);
-  });
-
-  it('[DI7] a killed room leaves within 3 s by our own questions, and not while half of them are answered', () => {
-    const list = new RoomList(SELF, GAME);
-    list.heard(0, AT, FACTS, 4);
-    let now = 0;
-    let questions = 0;
-    while (list.listings.length > 0 && now < 10_000) {
-      now = Math.max(now, list.nextAt());
-      questions += list.due(now).length;
-    }
-    expect(now).toBeLessThanOrEqual(2_800);
-    expect(questions).toBe(PROBE_MISSES);
-
-    const alive = new RoomList(SELF, GAME);
-    alive.heard(0, AT, FACTS, 4);
-    for (let i = 0, at = 0; i < 500; i++) {
-      at = alive.nextAt();
-      if (alive.due(at).length > 0 && i % 2 === 0) alive.heard(at + 5, AT, FACTS, 5);
-    }
-    expect(alive.listings.length).toBe(1);
-  });
-
-  it('[DI8] a goodbye is only a hint: silence after it ends the room in 0.5 s, an answer keeps it', () => {
-    const list = new RoomList(SELF, GAME);
-    list.heard(0, AT, FACTS, 4);
-    list.hint(100, AT);
-    expect(list.due(100)).toEqual([AT]);
-    list.heard(103, AT, FACTS, 3);
-    expect(list.due(103 + PROBE_HINT_MS)).toEqual([]);
-    expect(list.listings.length).toBe(1);
-    list.hint(700, AT);
-    for (let i = 0; i <= PROBE_HINT_MISSES; i++) list.due(700 + i * PROBE_HINT_MS);
-    expect(list.listings.length).toBe(0);
-    expect(PROBE_HINT_MISSES * PROBE_HINT_MS).toBeLessThanOrEqual(500);
-  });
-
-  it('[DI7] on a network that loses half of all datagrams a room stays for hours, and a dead one leaves within 8 s', () => {
-    const rng = createRng(17);
-    const list = new RoomList(SELF, GAME);
-    list.heard(0, AT, FACTS, 4);
-    let now = 0;
-    let left = 0;
-    while (now < 3_600_000) {
-      now = Math.max(now, list.nextAt());
-      for (const address of list.due(now)) if (rng.float() < 0.5 && rng.float() < 0.5) list.heard(now, address, FACTS, 5);
-      if (list.listings.length === 0) {
-        left++;
-        list.heard(now, AT, FACTS, 4);
-      }
-    }
-    // At most one false leave in 32 peer-minutes is allowed; these are 60.
-    expect(left).toBeLessThanOrEqual(1);
-    const killedAt = now;
-    while (list.listings.length > 0) list.due((now = Math.max(now, list.nextAt())));
-    expect(now - killedAt).toBeLessThanOrEqual(8_000);
-  });
-
-  it('[DI8] a hundred spoofed goodbyes a second cost two questions a second, and end nothing that answers', () => {
-    const list = new RoomList(SELF, GAME);
-    list.heard(0, AT, FACTS, 4);
-    let questions = 0;
-    for (let now = 0; now < 10_000; now += 10) {
-      list.hint(now, AT);
-      for (const address of list.due(now)) {
-        questions++;
-        list.heard(now + 3, address, FACTS, 3);
-      }
-    }
-    expect(list.listings.length).toBe(1);
-    expect(questions).toBeLessThanOrEqual(22);
-    // The real goodbye in the middle of them is still believed soon, because nobody answers any more.
-    let now = 10_000;
-    list.hint(now, AT);
-    while (list.listings.length > 0) list.due((now = Math.max(now, list.nextAt())));
-    expect(now - 10_000).toBeLessThanOrEqual(1_000);
-  });
-
-  it('[DI6] a member that misses makes the list look for its other address; one that is gone may be named anew', () => {
-    const list = new RoomList(SELF, GAME);
-    list.heard(0, AT, FACTS, 4);
-    let now = 0;
-    while (!list.takeTrouble()) list.due((now = list.nextAt()));
-    expect(now).toBeLessThanOrEqual(1_000);
-    const moved = { host: '10.0.0.77', port: 29_798 };
-    expect(list.heard(now, moved, FACTS, 1)).toBe(true);
-    while (list.knows(AT)) {
-      for (const address of list.due((now = list.nextAt()))) if (address === moved) list.heard(now, moved, FACTS, 1);
-    }
-    expect(list.takeDropped()).toEqual([AT]);
-    expect(list.listings.map((room) => room.address)).toEqual(['10.0.0.77:29798']);
-  });
-
-  it('[DI6] one member with two addresses is one member; a member that moved takes its answer along', () => {
-    const list = new RoomList(SELF, GAME);
-    list.heard(0, AT, FACTS, 4);
-    expect(list.heard(0, { host: '127.0.0.1', port: 29_798 }, FACTS, 1)).toBe(false);
-    list.heard(5, AT, { ...FACTS, roomId: 'ab'.repeat(16) as RoomId }, 1);
-    expect(list.listings.map((room) => room.id)).toEqual(['ab'.repeat(16)]);
   });
 });
 

@@ -163,6 +163,18 @@ it('[DI27] says why a room cannot be joined: nobody there, full, another version
   await expect(old.open(join_(rooms[0]!.id))).rejects.toMatchObject({ code: 'incompatible' });
 });
 
+it('[DI32] joinOrCreate beside a room of the same name and another version opens its own; each lists the other with the reason', async () => {
+  const [a, b] = [await lan(), await lan({}, { ...GAME, version: 2 })];
+  const first = seat(await a.open(either('Friday')));
+  const second = seat(await b.open(either('Friday')));
+  expect(second.room.roster().roomId).not.toBe(first.room.roster().roomId);
+  let rooms: readonly RoomListing[] = [];
+  using watch = b.watchRooms((list) => void (rooms = list));
+  void watch;
+  await until(() => rooms.length === 1, 1_500, 'listed');
+  expect(rooms[0]).toMatchObject({ name: 'Friday', compatible: false, reason: 'runs version 1, you run version 2' });
+});
+
 it('[DI28] a locked room opens to its code however it is typed, and to nothing else', async () => {
   const [a, b] = [await lan(), await lan()];
   const first = seat(await a.open(create('Secret', { code: 'Blue Cat' })));

@@ -249,10 +249,10 @@ export class NodeLanPort implements LanPort {
     const roomId = this.#derivedId(request.name, normaliseCode(request.code));
     const fits = (room: RoomListing): boolean => room.name === request.name && room.compatible && room.locked === (request.code !== undefined);
     const choose = (rooms: readonly RoomListing[]): RoomListing | undefined =>
-      rooms.find((room) => room.id === roomId) ?? rooms.filter(fits).sort((a, b) => b.players - a.players || (a.id < b.id ? -1 : 1))[0];
+      rooms.find((room) => room.id === roomId && room.compatible) ??
+      rooms.filter(fits).sort((a, b) => b.players - a.players || (a.id < b.id ? -1 : 1))[0];
     const found = await this.#search(choose, SETTLE_MS + this.#rng.int(SETTLE_SPREAD_MS), signal);
     if (found !== undefined) {
-      if (!found.listing.compatible) throw incompatible(found.listing.reason);
       try {
         return await this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
       } catch (error) {
@@ -367,7 +367,7 @@ export class NodeLanPort implements LanPort {
     });
   }
 
-  /** The same for everybody who asks for that name (and code) of this game, so that founders meet. */
+  /** The same for everybody who asks for that name (and code) of this build of the game, so that founders meet, and only they. */
   #derivedId(name: string, code: string | undefined): RoomId {
     const field = (text: string): Uint8Array => {
       const bytes = new TextEncoder().encode(text);
@@ -377,6 +377,7 @@ export class NodeLanPort implements LanPort {
     const hash = this.#crypto.sha256(
       asciiBytes('lanista derived room'),
       field(this.#game.id),
+      field(`${this.#game.version} ${this.#game.schemaHash}`),
       field(name),
       field(code === undefined ? 'open' : 'code'),
     );

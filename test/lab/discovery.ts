@@ -4,11 +4,13 @@
  */
 import { bundleScript } from './parts/bundle.ts';
 import { findRows } from './parts/rows-find.ts';
+import { hostileRows } from './parts/rows-hostile.ts';
+import { leaveRows } from './parts/rows-leave.ts';
 import { networkRows } from './parts/rows-network.ts';
 import type { RowResult } from './parts/rows.ts';
 import type { LabResult } from './run.ts';
 
-const rows = [...findRows, ...networkRows];
+const rows = [...findRows, ...networkRows, ...leaveRows, ...hostileRows];
 
 export async function lab(args: readonly string[]): Promise<LabResult> {
   const unknown = args.filter((arg) => !rows.some((row) => row.name === arg));

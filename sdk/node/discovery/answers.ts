@@ -7,7 +7,8 @@
  *   unicast WHO  ────────────► HERE at once
  *
  * Each endpoint has a rate, and so has each machine: a flood costs the flooder. Who asked lately is told
- * when the room closes, so that it asks again and sees.
+ * when the room closes, without being believed: it asks again, and for a moment is answered that nobody is
+ * there any more. Then there is silence, which says the same more slowly.
  */
 import { asciiBytes, fromHex } from '../../base/bytes.ts';
 import type { Rng } from '../../base/rng.ts';
@@ -17,6 +18,7 @@ import type { CryptoProvider } from '../../secure/provider.ts';
 import { NONCE_BYTES, ROOM_TAG_BYTES, encodeHere, type HereFacts, type Who } from '../../wire/datagram.ts';
 import { MAX_HERE_BYTES } from '../../wire/limits.ts';
 import {
+  FAREWELL_ANSWER_MS,
   HERE_AGAIN_MS,
   HERE_CROWD,
   HERE_HOST_PER_S,
@@ -47,13 +49,15 @@ export class Answers {
   readonly #hostRates = new SourceRates(HERE_HOST_PER_S, HERE_HOST_PER_S, HERE_MAX_SOURCES);
   readonly #askers = new Map<string, { readonly address: Address; readonly at: number; readonly unicasts: number }>();
   readonly #delayed = new Set<NodeJS.Timeout>();
+  /** Facts of the room that was left, and until when, monotonic ms, they are told. */
+  #last: { readonly facts: HereFacts; readonly until: number } | undefined;
 
   constructor(options: AnswersOptions) {
     this.#options = options;
   }
 
   handleWho(now: number, address: Address, who: Who, broadcast: boolean): void {
-    const facts = this.#options.facts();
+    const facts = this.#options.facts() ?? this.#farewell(now, broadcast);
     if (facts === undefined || (who.gameId !== undefined && who.gameId !== facts.gameId)) return;
     // Members know each other by their links; their search is for other parts of the room.
     if (broadcast && facts.members.some((member) => member.host === address.host && member.port === address.port)) return;
@@ -79,17 +83,32 @@ export class Answers {
       this.#sendLater(HERE_AGAIN_MS + rng.int(HERE_AGAIN_MS), address, reply);
   }
 
-  /** The room is left: an answer without players and without a nonce, which makes the askers ask again. */
-  sayGone(facts: RoomFacts): void {
-    const last: HereFacts = { ...facts, players: 0, members: [] };
+  /** The room is left: an answer without seats and without a nonce, which makes the askers ask again. */
+  sayGone(now: number, facts: RoomFacts): void {
+    const last: HereFacts = { ...facts, players: 0, max: 0, members: [] };
+    this.#last = { facts: last, until: now + FAREWELL_ANSWER_MS };
+    this.#clearDelayed();
     const bytes = Uint8Array.from(encodeHere({ nonce: NO_NONCE, facts: last }));
     for (const asker of this.#askers.values()) this.#options.send(asker.address, bytes);
-    this.close();
+  }
+
+  /** True while somebody may ask whether we really left. */
+  isAwaited(now: number): boolean {
+    return this.#last !== undefined && now < this.#last.until && this.#askers.size > 0;
   }
 
   /** Nothing leaves any more. */
   close(): void {
     this.#askers.clear();
+    this.#last = undefined;
+    this.#clearDelayed();
+  }
+
+  #farewell(now: number, broadcast: boolean): HereFacts | undefined {
+    return broadcast || this.#last === undefined || now >= this.#last.until ? undefined : this.#last.facts;
+  }
+
+  #clearDelayed(): void {
     for (const timer of this.#delayed) clearTimeout(timer);
     this.#delayed.clear();
   }

@@ -89,6 +89,8 @@ export const HERE_SELDOM_MS = 200;
 export const HERE_AGAIN_MS = 40;
 /** Whoever asks us by unicast knows us: after two such questions, the last at most this old, ms, its broadcasts are not answered. */
 export const HERE_KNOWN_MS = 1_000;
+/** How long a room that was left is answered for, as empty, ms: those who heard the farewell ask at once, and three times in this. */
+export const FAREWELL_ANSWER_MS = 150;
 /** Broadcasts of strangers that make us ask them, per second and machine: a room that opens is then found at once. */
 export const ASK_BACK_PER_S = 2;
 /** Sources whose rate, and who is told when a room closes, is remembered. */
@@ -126,9 +128,11 @@ export const PROBE_RETRY_MS = 250;
 export const PROBE_RETRY_FAST_MS = 100;
 export const PROBE_MISSES = 17;
 export const PROBE_RETRY_MAX_MS = 1_500;
-/** Share of unanswered questions above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 7.4 s. */
+/** Share of unanswered questions, its own or of all who answer, above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 7.4 s. */
 export const PROBE_LOSSY_RATIO = 0.3;
 export const PROBE_MISSES_LOSSY = 64;
+/** Questions to one that is not shown any more, `PROBE_RETRY_FAST_MS` apart: one that still lives is back within 2 s, 99 times of 100 where half of everything is lost. */
+export const PROBE_AFTER = 20;
 /** After a hint that it left: 11 probes 40 ms apart, gone within 0.5 s. A spoofed hint only makes it answer. */
 export const PROBE_HINT_MS = 40;
 export const PROBE_HINT_MISSES = 11;

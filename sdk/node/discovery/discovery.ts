@@ -213,7 +213,7 @@ export class Discovery {
     this.#advertised = undefined;
     this.mdns?.unpublish();
     this.#local?.unpublish();
-    this.#answers.sayGone(last);
+    this.#answers.sayGone(this.#options.time.now(), last);
     if (this.#watchers.size === 0) {
       this.mdns?.stopSearching();
       this.#beaconAt = Number.POSITIVE_INFINITY;
@@ -233,14 +233,13 @@ export class Discovery {
   }
 
   #handleWho(address: Address, bytes: Uint8Array, broadcast: boolean): void {
-    if (this.#closed) return;
     // A broadcast from outside the chosen interfaces is not for us; unicast may come through a router.
     if (broadcast && this.interfaces.onLink(address.host) === undefined) return;
     const who = decodeWho(bytes);
     if (who === undefined) return;
     const now = this.#options.time.now();
     this.#answers.handleWho(now, address, who, broadcast);
-    if (broadcast) this.#askBack(now, address, who.gameId);
+    if (broadcast && !this.#closed) this.#askBack(now, address, who.gameId);
   }
 
   /** Whoever searches may sit in a room we do not know: a room that opens, or another part of ours. */
@@ -265,19 +264,24 @@ export class Discovery {
     const askedAt = this.#questions.askedAt(now, here.nonce);
     if (askedAt === undefined || port !== facts.joinPort) {
       // Not an answer to us. A farewell is worth a question, and nothing else is.
-      if (facts.players === 0) this.#hint({ host, port });
+      if (facts.max === 0) this.#hint({ host, port });
       return;
     }
     if (this.interfaces.isOther(host)) this.#health.answered(now, host);
+    if (facts.max === 0) {
+      if (this.rooms.left(address, facts.roomId)) this.#run();
+      return;
+    }
     const ours = this.#options.facts();
     if (ours !== undefined && ours.roomId === facts.roomId) {
       this.#options.onMember(address);
       for (const member of facts.members) this.#options.onMember(member);
     }
-    this.candidates.answered(now, address);
-    if (this.#watchers.size === 0) return;
+    if (this.#watchers.size === 0) return this.candidates.answered(now, address);
     const isNews = this.rooms.heard(now, address, facts, now - askedAt);
-    if (isNews && facts.players > 0) {
+    // A second address of a listed member goes on being asked by its back-off: it may soon be the only one.
+    if (isNews) this.candidates.answered(now, address);
+    if (isNews) {
       for (const member of facts.members) if (!this.rooms.knows(member)) this.candidates.add(now, member, 'gossip');
     }
     this.#publishChange();
@@ -388,8 +392,11 @@ export class Discovery {
     this.withdraw();
     this.#closed = true;
     this.#watchers.clear();
-    this.#answers.close();
-    this.#options.time.cancel();
+    const { time } = this.#options;
+    time.cancel();
     await Promise.all([this.mdns?.close(), this.#beacon?.close()]);
+    // Who just heard our farewell asks whether it is true.
+    while (this.#answers.isAwaited(time.now())) await new Promise((resolve) => setTimeout(resolve, 10));
+    this.#answers.close();
   }
 }

@@ -45,8 +45,9 @@ export function encodeFor(nic: LanInterface, response: Response): Uint8Array {
   return encodeResponse(response.answers, [...response.extras, address]);
 }
 
-/** Equal responses have equal keys. */
+/** Responses that say the same have equal keys: an announcement is also the answer to everybody's question. */
 export function responseKey(response: Response): string {
+  if (response.kind === 'announcement') return `announcement ${response.instance}`;
   return response.answers.map((answer) => `${answer.type} ${answer.name}`).join('|');
 }
 

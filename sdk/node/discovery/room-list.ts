@@ -4,13 +4,14 @@
  * A room is in the list because a member of it answered a WHO of ours, and leaves it because no member
  * answers any more. Advert TTLs mean nothing here, a goodbye is only a reason to ask at once.
  *
- *              answer                       no answer              PROBE_MISSES
- *   (unknown) ───────► fresh ──PROBE_MS──► asked ──PROBE_RETRY_MS──► asked ── … ──► gone
- *                        ▲                   │ answer         hint: PROBE_HINT_MS apart instead
- *                        └───────────────────┘
+ *              answer                       no answer           PROBE_MISSES         PROBE_AFTER
+ *   (unknown) ───────► fresh ──PROBE_MS──► asked ──PROBE_RETRY_MS──► … ──► not shown ── … ──► forgotten
+ *                        ▲                   │ answer                          │ answer
+ *                        └───────────────────┴─────────────────────────────────┘
+ *   hint: PROBE_HINT_MS apart instead, and forgotten at once
  *
- * How many misses end a member depends on how it answered before: on a quiet network silence is soon a
- * death, on one that loses half of everything it is not.
+ * How many misses end a member depends on how it and the others answered before: on a quiet network
+ * silence is soon a death, on one that loses half of everything it is not.
  */
 import type { PeerId, RoomId } from '../../base/brand.ts';
 import type { Address } from '../../link/endpoint-types.ts';
@@ -19,6 +20,7 @@ import type { HereFacts } from '../../wire/datagram.ts';
 import {
   MAX_ROOMS,
   MAX_ROOM_ADDRESSES,
+  PROBE_AFTER,
   PROBE_HINT_GAP_MS,
   PROBE_HINT_MISSES,
   PROBE_HINT_MISSES_LOSSY,
@@ -42,8 +44,12 @@ interface Member {
   misses: number;
   askAt: number;
   hinted: boolean;
+  /** Missed so often that it is not shown; asked some more in case that was bad luck. */
+  gone: boolean;
   /** No hint is heeded before, monotonic ms. */
   hintAt: number;
+  /** Nor is it asked because its peer answered elsewhere, monotonic ms. */
+  doubtAt: number;
   /** Smoothed share of questions before the last answer that had none. */
   lossRatio: number;
   /** As shown: smoothed. */
@@ -71,6 +77,8 @@ export class RoomList {
   readonly #rooms = new Map<RoomId, Room>();
   #changed = true;
   #troubled = false;
+  /** As `lossRatio`, over the answers of all members: who never answers again has no part in it. */
+  #lossRatio = 0;
   readonly #dropped: Address[] = [];
   #listings: readonly RoomListing[] = [];
 
@@ -99,17 +107,30 @@ export class RoomList {
     let member = room.members.get(key);
     if (member === undefined) {
       // Another address of a member that answers already (its second interface, or loopback) is no news.
-      for (const other of room.members.values()) if (other.peer === facts.peer && other.misses === 0) return false;
+      // It may have moved, though: the first address is asked, and its silence makes this one news.
+      for (const other of room.members.values()) {
+        if (other.peer !== facts.peer || other.misses > 0) continue;
+        if (now >= other.doubtAt) {
+          other.doubtAt = now + PROBE_HINT_GAP_MS;
+          other.askAt = Math.min(other.askAt, now);
+        }
+        return false;
+      }
       if (room.members.size >= MAX_ROOM_ADDRESSES) return false;
-      member = { address, peer: facts.peer, misses: 0, askAt: 0, hinted: false, hintAt: 0, lossRatio: 0, pingMs: undefined, lastPingMs: 0 };
+      member = newMember(address, facts.peer);
       room.members.set(key, member);
       this.#changed = true;
     }
     if (!sameFacts(room.facts, facts)) this.#changed = true;
     room.facts = facts;
-    for (let asked = member.misses; asked > 0; asked--) member.lossRatio += ((asked > 1 ? 1 : 0) - member.lossRatio) * LOSS_WEIGHT;
+    for (let asked = member.misses; asked > 0; asked--) {
+      member.lossRatio += ((asked > 1 ? 1 : 0) - member.lossRatio) * LOSS_WEIGHT;
+      this.#lossRatio += ((asked > 1 ? 1 : 0) - this.#lossRatio) * LOSS_WEIGHT;
+    }
     member.misses = 0;
     member.hinted = false;
+    if (member.gone) this.#changed = true;
+    member.gone = false;
     let place = 0;
     for (const other of room.members.values()) {
       if (other === member) break;
@@ -141,6 +162,16 @@ export class RoomList {
     }
   }
 
+  /** The member at `address` answered our question by saying that it left that room. False when it was not in the list. */
+  left(address: Address, roomId: RoomId): boolean {
+    const room = this.#rooms.get(roomId);
+    if (room === undefined || !room.members.delete(addressKey(address))) return false;
+    if (room.members.size === 0) this.#rooms.delete(roomId);
+    this.#dropped.push(address);
+    this.#changed = true;
+    return true;
+  }
+
   knows(address: Address): boolean {
     const key = addressKey(address);
     for (const room of this.#rooms.values()) if (room.members.has(key)) return true;
@@ -153,10 +184,14 @@ export class RoomList {
     for (const [id, room] of this.#rooms) {
       for (const member of [...room.members.values()]) {
         if (member.askAt > now) continue;
-        if (member.misses >= missesOf(member)) {
-          room.members.delete(addressKey(member.address));
+        const misses = this.#missesOf(member);
+        if (member.misses >= misses && !member.gone) {
+          member.gone = true;
           this.#dropped.push(member.address);
           this.#changed = true;
+        }
+        if (member.gone && (member.hinted || member.misses >= misses + PROBE_AFTER)) {
+          room.members.delete(addressKey(member.address));
           continue;
         }
         if (!mayAsk()) {
@@ -164,7 +199,11 @@ export class RoomList {
           continue;
         }
         member.misses++;
-        if (member.misses === 2) this.#troubled = true;
+        if (member.misses === 2) {
+          this.#troubled = true;
+          // Shown from here on is the address of one that answers.
+          if (room.members.size > 1) this.#changed = true;
+        }
         const retryMs = member.hinted ? PROBE_HINT_MS : member.misses <= 2 ? PROBE_RETRY_MS : PROBE_RETRY_FAST_MS;
         member.askAt = now + Math.min(PROBE_RETRY_MAX_MS, Math.max(retryMs, 2 * member.lastPingMs));
         out.push(member.address);
@@ -199,14 +238,15 @@ export class RoomList {
   }
 
   facts(id: RoomId): HereFacts | undefined {
-    return this.#rooms.get(id)?.facts;
+    const room = this.#rooms.get(id);
+    return room === undefined || !isShown(room) ? undefined : room.facts;
   }
 
   /** Where members of a room answer, quickest first, with what they say of the others. */
   addresses(id: RoomId): readonly Address[] {
     const room = this.#rooms.get(id);
     if (room === undefined) return [];
-    const members = [...room.members.values()].sort((a, b) => (a.pingMs ?? 1_000) - (b.pingMs ?? 1_000));
+    const members = [...room.members.values()].filter((member) => !member.gone).sort(quicker);
     return [...members.map((member) => member.address), ...room.facts.members];
   }
 
@@ -215,6 +255,7 @@ export class RoomList {
     if (!this.#changed) return undefined;
     this.#changed = false;
     this.#listings = [...this.#rooms.values()]
+      .filter(isShown)
       .map((room) => this.#listing(room))
       .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
     return this.#listings;
@@ -229,7 +270,7 @@ export class RoomList {
     const { facts } = room;
     const reason = this.#game === undefined ? undefined : whyIncompatible(this.#game, facts);
     let best: Member | undefined;
-    for (const member of room.members.values()) if (best === undefined || (member.pingMs ?? 1_000) < (best.pingMs ?? 1_000)) best = member;
+    for (const member of room.members.values()) if (best === undefined || quicker(member, best) < 0) best = member;
     return {
       id: facts.roomId,
       name: facts.name,
@@ -246,6 +287,12 @@ export class RoomList {
     };
   }
 
+  #missesOf(member: Member): number {
+    const lossy = Math.max(member.lossRatio, this.#lossRatio) > PROBE_LOSSY_RATIO;
+    if (member.hinted) return lossy ? PROBE_HINT_MISSES_LOSSY : PROBE_HINT_MISSES;
+    return lossy ? PROBE_MISSES_LOSSY : PROBE_MISSES;
+  }
+
   /** A process is in one room: when it answers for another, it left the first. */
   #forgetElsewhere(address: Address, roomId: RoomId): void {
     const key = addressKey(address);
@@ -257,10 +304,30 @@ export class RoomList {
   }
 }
 
-function missesOf(member: Member): number {
-  const lossy = member.lossRatio > PROBE_LOSSY_RATIO;
-  if (member.hinted) return lossy ? PROBE_HINT_MISSES_LOSSY : PROBE_HINT_MISSES;
-  return lossy ? PROBE_MISSES_LOSSY : PROBE_MISSES;
+/** Orders by the last answer: those that missed one question come after those that did not, then by ping. */
+function quicker(a: Member, b: Member): number {
+  return Number(a.misses > 1) - Number(b.misses > 1) || (a.pingMs ?? 1_000) - (b.pingMs ?? 1_000);
+}
+
+function newMember(address: Address, peer: PeerId): Member {
+  return {
+    address,
+    peer,
+    misses: 0,
+    askAt: 0,
+    hinted: false,
+    gone: false,
+    hintAt: 0,
+    doubtAt: 0,
+    lossRatio: 0,
+    pingMs: undefined,
+    lastPingMs: 0,
+  };
+}
+
+function isShown(room: Room): boolean {
+  for (const member of room.members.values()) if (!member.gone) return true;
+  return false;
 }
 
 function sameFacts(a: HereFacts, b: HereFacts): boolean {

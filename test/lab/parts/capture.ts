@@ -8,6 +8,8 @@ import type { Lab } from '../netns.ts';
 import { until } from '../process.ts';
 
 export interface CapturedPacket {
+  /** Wall clock, ms. */
+  readonly at: number;
   readonly from: string;
   readonly to: string;
   readonly fromPort: number;
@@ -62,6 +64,7 @@ export class Capture implements Disposable {
     const packets: CapturedPacket[] = [];
     for (let at = fileHeaderBytes; at + recordHeaderBytes <= file.length;) {
       const size = file.readUInt32LE(at + 8);
+      const when = file.readUInt32LE(at) * 1_000 + file.readUInt32LE(at + 4) / 1_000;
       const frame = file.subarray(at + recordHeaderBytes, at + recordHeaderBytes + size);
       at += recordHeaderBytes + size;
       const ip = frame.subarray(ethernetBytes);
@@ -69,6 +72,7 @@ export class Capture implements Disposable {
       if (frame.length < 42 || frame.readUInt16BE(12) !== 0x0800 || ip[9] !== 17 || (ip.readUInt16BE(6) & 0x1fff) !== 0) continue;
       const udp = ip.subarray((ip[0]! & 15) * 4, ip.readUInt16BE(2));
       packets.push({
+        at: when,
         from: [...ip.subarray(12, 16)].join('.'),
         to: [...ip.subarray(16, 20)].join('.'),
         fromPort: udp.readUInt16BE(0),

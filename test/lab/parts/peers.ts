@@ -24,6 +24,8 @@ export interface Call {
   readonly count?: number;
   readonly withinMs?: number;
   readonly at?: number;
+  readonly perSecond?: number;
+  readonly victims?: readonly { readonly host: string; readonly port: number }[];
 }
 
 /** Milliseconds on the machine's one clock, as the peers' `t`. */
