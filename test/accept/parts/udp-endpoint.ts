@@ -1,4 +1,7 @@
-/** An endpoint on two real loopback sockets, with a timer as its loop. */
+/**
+ * An endpoint on two real loopback sockets, driven as the product's own driver does it: datagrams of one turn of
+ * the event loop go in one after the other, what they cause leaves at the end of the turn.
+ */
 import { performance } from 'node:perf_hooks';
 import { createRng } from '../../../sdk/base/rng.ts';
 import { Endpoint } from '../../../sdk/link/endpoint.ts';
@@ -19,11 +22,12 @@ export async function openUdpEndpoint(crypto: CryptoProvider, seed: number, onEv
   const now = (): number => performance.now();
   let endpoint: Endpoint | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let turn: NodeJS.Immediate | undefined;
   const udp = await openUdp({
     host: '127.0.0.1',
     onDatagram: (socket, host, port, bytes) => {
       endpoint?.handleDatagram(now(), socket, host, port, bytes);
-      pump();
+      turn ??= setImmediate(pump);
     },
   });
   const made = (endpoint = new Endpoint({
@@ -38,6 +42,8 @@ export async function openUdpEndpoint(crypto: CryptoProvider, seed: number, onEv
   made.setDoor({ open: true, code: undefined, roomKey: undefined });
   let armedAt = Infinity;
   function pump(): void {
+    if (turn !== undefined) clearImmediate(turn);
+    turn = undefined;
     const t0 = now();
     for (let t = made.pollTransmit(t0); t !== undefined; t = made.pollTransmit(t0)) udp.send(t.socket, t.host, t.port, t.bytes);
     for (let e = made.pollEvent(); e !== undefined; e = made.pollEvent()) onEvent(e);
@@ -61,6 +67,7 @@ export async function openUdpEndpoint(crypto: CryptoProvider, seed: number, onEv
     pump,
     async close() {
       clearTimeout(timer);
+      if (turn !== undefined) clearImmediate(turn);
       await udp.close();
     },
   };
