@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import dnsPacket from 'dns-packet';
 
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { asciiBytes, fromHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import {
   CANDIDATE_TTL_MS,
@@ -17,6 +18,7 @@ import { CandidateTable } from '../sdk/node/discovery/candidates.ts';
 import { DNS_TYPE, encodeName, encodeResponse, walkDns, withKnownAnswers } from '../sdk/node/discovery/dns-walker.ts';
 import { InterfaceWatch, scanInterfaces, type InterfaceReader } from '../sdk/node/discovery/interfaces.ts';
 import { Health, stateOf } from '../sdk/node/discovery/health.ts';
+import { codeBytes } from '../sdk/secure/handshake.ts';
 import { decodeJoinCode, encodeJoinCode, normaliseRoomCode } from '../sdk/node/discovery/join-code.ts';
 import { parseLocalEntry } from '../sdk/node/discovery/local.ts';
 import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
@@ -265,6 +267,17 @@ describe('answers', () => {
     answers.close();
   });
 
+  it('[DI16] answers about its own room and its own game only', () => {
+    const { answers, sent } = made();
+    const tag = (roomId: string): Uint8Array => nodeCrypto.sha256(asciiBytes('lanista room'), fromHex(roomId)!).slice(0, 8);
+    answers.handleWho(0, AT, { ...who, roomTag: tag(FACTS.roomId) }, false);
+    expect(sent).toHaveLength(1);
+    answers.handleWho(0, AT, { ...who, roomTag: tag('ffffffffffffffffffffffffffffffff') }, false);
+    answers.handleWho(0, AT, { ...who, gameId: 'other' }, false);
+    expect(sent).toHaveLength(1);
+    answers.close();
+  });
+
   it('[DI16] answers seldom broadcasts twice when both fit, and never those of members of the own room', () => {
     vi.useFakeTimers();
     const { answers, sent } = made({ members: [{ host: '10.0.0.8', port: 29_798 }] });
@@ -305,6 +318,20 @@ describe('codes and words', () => {
       expect(decodeJoinCode(encodeJoinCode(address)!)).toEqual(address);
     }
     expect(normaliseRoomCode(' Ab–c d-E ')).toBe('abcde');
+  });
+
+  it('[DI9] a room code is the same however often it is made plain, and however it was typed', () => {
+    const rng = createRng(6);
+    const spaces = ['', ' ', '-', '–', '_', '\u00a0', '\u3000'];
+    for (let i = 0; i < 20_000; i++) {
+      // Every character of the first plane at least once, with marks and blanks that may join what they stand between.
+      const parts = [i * 3.2, rng.int(0xd800), rng.int(0x250), 0x300 + rng.int(0x70)].map((at) => String.fromCharCode(Math.floor(at) % 0xd800));
+      const typed = parts.join(spaces[rng.int(spaces.length)]);
+      const plain = normaliseRoomCode(typed);
+      expect(normaliseRoomCode(plain)).toBe(plain);
+    }
+    for (const typed of ['k7q2mx', 'K7Q2MX', 'K7Q-2MX', ' k7q 2mx ', 'Ｋ７Ｑ２ＭＸ'])
+      expect(codeBytes(normaliseRoomCode(typed))).toEqual(codeBytes('k7q2mx'));
   });
 
   it('[DI10] the registry believes only what it writes', () => {

@@ -4,10 +4,20 @@
  */
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
+import { JoinGuard } from '../sdk/link/join-guard.ts';
 import { createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import type { CryptoProvider } from '../sdk/secure/provider.ts';
 import { decodeCookie, encodeFin, encodeHello, encodeInit } from '../sdk/wire/datagram.ts';
-import { COOKIE_BURST, COOKIES_PER_SECOND, MAX_HALF_OPEN, SOURCE_BURST, SOURCE_RATE_PER_SECOND } from '../sdk/wire/limits.ts';
+import {
+  CODE_LOCKOUT_MS,
+  COOKIE_BURST,
+  COOKIES_PER_SECOND,
+  MAX_CODE_FAILURES,
+  MAX_CODE_FAILURES_PER_SOURCE,
+  MAX_HALF_OPEN,
+  SOURCE_BURST,
+  SOURCE_RATE_PER_SECOND,
+} from '../sdk/wire/limits.ts';
 import { Insider, drain, roomTagOf } from './accept/parts/insider.ts';
 import { PROLOGUE, ROOM, createVictim } from './accept/parts/victim.ts';
 
@@ -73,6 +83,21 @@ describe('a door', () => {
     expect(victim.drops).toEqual({ cookie: 3, handshake: 1 });
   });
 
+  it('[LK3] computes no key for an INIT of another room, even with a true cookie', () => {
+    const { crypto, work } = counted();
+    const victim = createVictim(crypto, 1);
+    const nonce = crypto.randomBytes(8);
+    victim.handleDatagram(NOW, 'join', 'true', 1, helloOf(crypto, nonce));
+    const cookie = decodeCookie(drain(NOW, victim)[0]!.bytes)!.cookie.slice();
+    const before = work.keys + work.dh;
+    const roomTag = roomTagOf(crypto, 'ffffffffffffffffffffffffffffffff');
+    const init = encodeInit({ cid: 1, nonce, cookie, roomTag, noise: crypto.randomBytes(85) }).slice();
+    victim.handleDatagram(NOW, 'join', 'true', 1, init);
+    expect(victim.drops).toEqual({ room: 1 });
+    expect(work.keys + work.dh).toBe(before);
+    expect(drain(NOW, victim)).toEqual([]);
+  });
+
   it('[LK10] answers each stranger with less than half of what came, and garbage with nothing', () => {
     const { crypto } = counted();
     const victim = createVictim(crypto, 1);
@@ -91,6 +116,32 @@ describe('a door', () => {
     const sent = drain(NOW, victim);
     expect(sent).toHaveLength(1);
     expect(sent[0]!.bytes.length * 2).toBeLessThanOrEqual(hello.length);
+  });
+
+  it("[LK4] hears five wrong codes a minute from one address, twenty from all, and then nobody's for a minute", () => {
+    const one = new JoinGuard();
+    for (let i = 0; i < MAX_CODE_FAILURES_PER_SOURCE; i++) {
+      expect(one.allowsCode(NOW + i, 'bad')).toBe(true);
+      one.onWrongCode(NOW + i, 'bad');
+    }
+    expect(one.allowsCode(NOW + 10, 'bad')).toBe(false);
+    expect(one.allowsCode(NOW + 10, 'good')).toBe(true);
+    expect(one.allowsCode(NOW + 60_000, 'bad')).toBe(false);
+    expect(one.allowsCode(NOW + 60_001, 'bad')).toBe(true);
+
+    const many = new JoinGuard();
+    for (let i = 0; i < MAX_CODE_FAILURES; i++) {
+      expect(many.allowsCode(NOW + i, `h${i}`)).toBe(true);
+      many.onWrongCode(NOW + i, `h${i}`);
+    }
+    const last = NOW + MAX_CODE_FAILURES - 1;
+    expect(many.allowsCode(last, 'good')).toBe(false);
+    expect(many.allowsCode(last + CODE_LOCKOUT_MS - 1, 'good')).toBe(false);
+    expect(many.allowsCode(last + CODE_LOCKOUT_MS, 'good')).toBe(true);
+
+    const slow = new JoinGuard();
+    for (let i = 0; i < 10 * MAX_CODE_FAILURES; i++) slow.onWrongCode(NOW + (i * 60_001) / (MAX_CODE_FAILURES - 2), `h${i}`);
+    expect(slow.allowsCode(NOW + 700_000, 'good')).toBe(true);
   });
 
   it('[LK12] gives strangers so many cookies a second, and is silent to the rest', () => {

@@ -48,6 +48,43 @@ describe('profile', () => {
     mine.release();
   });
 
+  it("[DI20] a lock whose process id was given to another process is nobody's", () => {
+    const at = home();
+    // Our parent lives, but did not begin then; only Linux tells when a process began.
+    writeFileSync(join(at, 'ann.lock'), `${process.ppid} 1`);
+    const profile = openProfile(nodeCrypto, 'ann', at);
+    expect(profile.name).toBe(process.platform === 'linux' ? 'ann' : 'ann-2');
+    profile.release();
+  });
+
+  it('[DI20] processes that start at the same instant over a dead lock get a key each', async () => {
+    const at = home();
+    writeFileSync(join(at, 'ann.lock'), '999999999 ');
+    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
+    const script = `
+      import { nodeCrypto } from ${url('../sdk/node/crypto-node.ts')};
+      import { openProfile } from ${url('../sdk/node/profile.ts')};
+      process.stdout.write('ready\\n');
+      process.stdin.once('data', () => {
+        const profile = openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)});
+        process.stdout.write(Buffer.from(profile.identity.publicKey).toString('hex') + '\\n');
+      });
+      process.stdin.once('end', () => process.exit(0));`;
+    const children = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script]),
+    );
+    const next = (child: (typeof children)[number]): Promise<string> =>
+      new Promise((resolve, reject) => {
+        child.stdout.once('data', (text: Buffer) => resolve(text.toString().trim()));
+        child.once('exit', (code) => reject(new Error(`ended with ${code}`)));
+      });
+    expect(await Promise.all(children.map(next))).toEqual(['ready', 'ready', 'ready', 'ready']);
+    const keys = Promise.all(children.map(next));
+    for (const child of children) child.stdin.write('go\n');
+    expect(new Set(await keys).size).toBe(children.length);
+    for (const child of children) child.stdin.end();
+  });
+
   it('[DI20] goes on without a disk, and refuses names that are paths', () => {
     writeFileSync(join(home(), 'x'), '');
     const file = join(home(), 'file');

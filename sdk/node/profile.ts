@@ -68,11 +68,13 @@ function isLockStale(path: string, text: string): boolean {
   return mark !== '' && current !== '' && mark !== current;
 }
 
+const lockText = (): string => `${process.pid} ${startMark(process.pid)}`;
+
 function tryLock(path: string): boolean {
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       const file = openSync(path, 'wx', 0o600);
-      writeSync(file, `${process.pid} ${startMark(process.pid)}`);
+      writeSync(file, lockText());
       closeSync(file);
       held.add(path);
       return true;
@@ -87,18 +89,25 @@ function tryLock(path: string): boolean {
     }
     // An empty lock was created this instant and is about to be filled.
     if (text === '' || !isLockStale(path, text)) return false;
-    // Moving it aside is atomic: of two processes that see the same dead lock, one wins. The loser may
-    // have moved the winner's new lock, which its text shows; then it is put back.
-    const aside = `${path}.${process.pid}`;
+    // Only who makes this file may replace this very lock, and the lock is looked at once more, since who made the file
+    // before us has done so. A process that dies right here leaves the profile locked, never shared.
+    const right = `${path}.${text.replace(/\W/g, '_').slice(0, 40)}`;
     try {
-      renameSync(path, aside);
-      if (readFileSync(aside, 'utf8') !== text) {
-        renameSync(aside, path);
-        return false;
-      }
-      rmSync(aside, { force: true });
+      closeSync(openSync(right, 'wx', 0o600));
+    } catch {
+      return false;
+    }
+    try {
+      if (readFileSync(path, 'utf8') !== text) return false;
+      const ours = `${path}.${process.pid}`;
+      writeFileSync(ours, lockText(), { mode: 0o600 });
+      renameSync(ours, path);
+      held.add(path);
+      return true;
     } catch {
       continue;
+    } finally {
+      rmSync(right, { force: true });
     }
   }
   return false;
