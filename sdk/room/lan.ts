@@ -7,7 +7,7 @@ import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-p
 import type { RoomPort } from '../port/port.ts';
 import { show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
-import { hashText } from '../sync/det.ts';
+import { hashText } from '../sync/hash.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { utf8Length } from '../wire/pack.ts';
 import { GameRoom } from './room.ts';

@@ -4,7 +4,7 @@
  */
 import { LanError } from '../base/errors.ts';
 import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS } from '../wire/limits.ts';
-import { hashText } from './det.ts';
+import { hashText } from './hash.ts';
 import type { Field, Fields, Infer } from './field.ts';
 import { specOf } from './field.ts';
 import type { OutputOf, StandardSchemaV1 } from './standard-schema.ts';

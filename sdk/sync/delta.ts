@@ -17,7 +17,7 @@
  */
 import type { PackReader, PackWriter } from '../wire/pack.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_PARTS } from '../wire/limits.ts';
-import { finish, mix } from './det.ts';
+import { finish, mix } from './hash.ts';
 import type { EntityCore, KindSpec } from './entity.ts';
 import { PackWriter as Writer } from '../wire/pack.ts';
 

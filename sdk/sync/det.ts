@@ -9,6 +9,8 @@
 import { createRng } from '../base/rng.ts';
 import type { Rng } from '../base/rng.ts';
 
+export { finish, hash, hashState, hashText, mix } from './hash.ts';
+
 export const PI = 3.141592653589793;
 export const TAU = 6.283185307179586;
 
@@ -119,11 +121,22 @@ export function atan(x: number): number {
   return negative ? -result : result;
 }
 
-/** Angle of the vector (x, y), radians in [-pi, pi]; 0 for the null vector. */
+/** Angle of the vector (x, y), both finite, radians in (-pi, pi]; 0 for the null vector. */
 export function atan2(y: number, x: number): number {
+  if (x !== x || y !== y) return Number.NaN;
   if (x > 0) return atan(y / x);
   if (x < 0) return y >= 0 ? atan(y / x) + PI : atan(y / x) - PI;
   return y > 0 ? PI / 2 : y < 0 ? -PI / 2 : 0;
+}
+
+/** Arc sine, radians in [-pi/2, pi/2]; NaN outside [-1, 1]. */
+export function asin(x: number): number {
+  return atan2(x, Math.sqrt((1 - x) * (1 + x)));
+}
+
+/** Arc cosine, radians in [0, pi]; NaN outside [-1, 1]. */
+export function acos(x: number): number {
+  return atan2(Math.sqrt((1 - x) * (1 + x)), x);
 }
 
 /** Length of (x, y). Overflows past 1e154, which `Math.hypot` does not. */
@@ -207,6 +220,16 @@ export function powInt(base: number, exponent: number): number {
   return exponent < 0 ? 1 / result : result;
 }
 
+/**
+ * `base` to any power, for 0 < base and results within 1e-300 to 1e300: e to the product, so its relative error grows with the exponent
+ * of the result (below 1e-13). For whole powers `powInt` is exact to a few units in the last place.
+ */
+export function pow(base: number, exponent: number): number {
+  if (exponent === 0) return 1;
+  if (base === 0) return exponent > 0 ? 0 : Number.POSITIVE_INFINITY;
+  return exp(exponent * log(base));
+}
+
 const TURN = new Float64Array(1025);
 for (let i = 0; i <= 1024; i++) TURN[i] = sin((i * TAU) / 1024);
 
@@ -225,35 +248,4 @@ export function cosTurn(angle: number): number {
 /** A seeded generator; `save` and `restore` make it part of a game's state. */
 export function rng(seed: number): Rng {
   return createRng(seed);
-}
-
-/** Stirs one 32-bit word into a hash (murmur3's round). */
-export function mix(hash: number, word: number): number {
-  let k = Math.imul(word, 0xcc9e2d51);
-  k = (k << 15) | (k >>> 17);
-  let h = hash ^ Math.imul(k, 0x1b873593);
-  h = (h << 13) | (h >>> 19);
-  return (Math.imul(h, 5) + 0xe6546b64) | 0;
-}
-
-/** The end of a hash: spreads the last bits everywhere; u32. */
-export function finish(hash: number): number {
-  let h = hash;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
-}
-
-/** murmur3-32 of whole words; u32. For checksums of state, never for secrets. */
-export function hash(words: ArrayLike<number>, seed = 0): number {
-  let h = seed | 0;
-  for (let i = 0; i < words.length; i++) h = mix(h, words[i]! | 0);
-  return finish(h ^ (words.length * 4));
-}
-
-/** Hash of a text by its UTF-16 units; u32. */
-export function hashText(text: string, seed = 0): number {
-  let h = seed | 0;
-  for (let i = 0; i < text.length; i++) h = mix(h, text.charCodeAt(i));
-  return finish(h ^ text.length);
 }
