@@ -68,13 +68,19 @@ export class Controls implements Disposable {
     this.#pressed = Object.keys(pressed).length === 0 ? undefined : pressed;
   }
 
+  /** What was pressed by program, if anything is: the only input a page has while it is hidden. */
+  get programmed(): Input | undefined {
+    return this.#pressed === undefined ? undefined : this.#fromPressed(this.#pressed);
+  }
+
   /** The input of this frame. `toWorld` turns a point of the page into a point of the arena. */
   read(
     self: { readonly x: number; readonly y: number },
     others: readonly BlobView[],
     toWorld: (x: number, y: number) => { readonly x: number; readonly y: number },
   ): Input {
-    if (this.#pressed !== undefined) return this.#fromPressed(this.#pressed);
+    const { programmed } = this;
+    if (programmed !== undefined) return programmed;
     const pad = this.#readPad();
     const keys = this.#readKeys();
     const touch = this.#readTouch();

@@ -110,6 +110,7 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promi
   chroma.match = match;
   chroma.room = room;
   showOrHide();
+  room.clock.every(60, () => playHidden(match));
   home.root.hidden = true;
   if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   overlay = new MatchOverlay(ui, match, settings, synth, () => void leave());
@@ -128,6 +129,14 @@ function showOrHide(): void {
   if (match === undefined) return;
   match.room.setEligible(!document.hidden);
   if (document.hidden) match.input = idle;
+}
+
+/** Frames read the controls, and a hidden page has none: what plays by program plays on, and nobody watches the splashes. */
+function playHidden(match: Match): void {
+  if (!document.hidden) return;
+  const { options: asked, controls, pilot } = stage;
+  match.input = asked.autoplay === 'bot' && pilot !== undefined ? pilot(match) : (controls.programmed ?? idle);
+  while (match.effects.poll() !== undefined);
 }
 
 async function leave(): Promise<void> {
