@@ -5,7 +5,9 @@
 import { describe, expect, it } from 'vitest';
 import { Agreement, World, type WorldOptions, type WorldPeer } from '../sdk/testing/index.ts';
 import type { PortEvent } from '../sdk/port/port.ts';
+import { WhoAnswers } from '../sdk/mesh/who.ts';
 import { decodeHere, encodeWho } from '../sdk/wire/datagram.ts';
+import { WHO_BURST, WHO_RATE_PER_SECOND } from '../sdk/wire/limits.ts';
 
 interface Room {
   readonly world: World;
@@ -385,5 +387,14 @@ describe('room time and facts', () => {
     let answers = 0;
     for (let i = 0; i < 500; i++) if (ask('sim', undefined) !== undefined) answers++;
     expect(answers).toBeLessThanOrEqual(100);
+
+    // Ten times the rate for a second, at a member that was asked nothing for long.
+    const who = new WhoAnswers(made.world.crypto, made.world.roomId);
+    const question = encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: 'sim' }).slice();
+    const handle = (at: number): boolean => who.handle(at, { host: 'h', port: 1 }, question, () => peer.mesh!.facts(at)) === undefined;
+    for (let i = 0; i < WHO_BURST; i++) expect(handle(0)).toBe(true);
+    let more = 0;
+    for (let ms = 2; ms <= 1_000; ms += 2) if (handle(ms)) more++;
+    expect(Math.abs(more - WHO_RATE_PER_SECOND)).toBeLessThanOrEqual(1);
   });
 });
