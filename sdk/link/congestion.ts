@@ -20,6 +20,13 @@ const HEAVY_LOSS = 1 / 6;
  */
 const BURST_BYTES = 12 * MTU_FLOOR_BYTES;
 
+/**
+ * On a path that is fast enough a burst is what leaves in this time instead (ms), up to the most: the process is then
+ * busy for less than one, and its timers, which are no finer, do not hold the transfer up.
+ */
+const BURST_MS = 0.35;
+const MAX_BURST_BYTES = 40 * MTU_FLOOR_BYTES;
+
 export class Congestion {
   windowBytes = 16 * MTU_FLOOR_BYTES;
   readonly #rtt: RttEstimator;
@@ -84,7 +91,8 @@ export class Congestion {
     if (flightBytes >= this.windowBytes) return false;
     const rate = this.#rate();
     if (now > this.#tokensAt) {
-      this.#tokens = Math.min(BURST_BYTES, this.#tokens + rate * (now - this.#tokensAt));
+      const burst = Math.min(MAX_BURST_BYTES, Math.max(BURST_BYTES, rate * BURST_MS));
+      this.#tokens = Math.min(burst, this.#tokens + rate * (now - this.#tokensAt));
       this.#tokensAt = now;
     }
     return this.#tokens > 0;
