@@ -1,11 +1,14 @@
 /** Starts `flood-child.ts` and waits for what it tells. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { setApart } from './apart.ts';
 
 export function start(...args: readonly (string | number)[]): ChildProcess {
-  return fork(fileURLToPath(new URL('./flood-child.ts', import.meta.url)), args.map(String), {
+  const child = fork(fileURLToPath(new URL('./flood-child.ts', import.meta.url)), args.map(String), {
     execArgv: ['--conditions=@lanista/source', '--import', 'tsx'],
   });
+  setApart(child.pid!, args[0] === 'flood' || args[0] === 'greet' ? 'attacker' : 'player');
+  return child;
 }
 
 /** The child's next message; rejects when it ends or stays silent. */
