@@ -3,12 +3,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
-import type { PeerId } from '../sdk/base/brand.ts';
 import { ReceivedPackets } from '../sdk/link/acks.ts';
-import type { CloseReason, LinkId } from '../sdk/link/endpoint-types.ts';
 import { HeldBudget } from '../sdk/link/held-budget.ts';
-import { Link } from '../sdk/link/link.ts';
-import { FRAME_ACK, FrameReader, FrameWriter, fragmentCount } from '../sdk/wire/frame.ts';
+import { fragmentCount } from '../sdk/wire/frame.ts';
 import {
   ERROR_BUDGET,
   HELD_SHARE_BYTES,
@@ -21,70 +18,11 @@ import {
   MAX_RECEIVE_HELD_BYTES,
   SKIP_SEQ_MAX,
 } from '../sdk/wire/limits.ts';
-
-interface Victim {
-  readonly link: Link;
-  readonly drops: string[];
-  readonly messages: Uint8Array[];
-  closed: CloseReason | undefined;
-  seq: number;
-}
-
-function victim(budget = new HeldBudget(), seed = 1): Victim {
-  const drops: string[] = [];
-  const messages: Uint8Array[] = [];
-  const it: Victim = {
-    drops,
-    messages,
-    closed: undefined,
-    seq: 0,
-    link: new Link(0, {
-      id: 1 as LinkId,
-      peer: 'abcdefghijklmnop' as PeerId,
-      address: { host: 'h', port: 1 },
-      rng: createRng(seed),
-      random: (size) => new Uint8Array(size),
-      budget,
-      sink: {
-        onMessage: (_l, _c, _n, bytes) => messages.push(bytes),
-        onSilent: () => {},
-        onMoved: () => {},
-        onClosed: (_l, reason) => (it.closed = reason),
-        onDrop: (reason) => drops.push(reason),
-      },
-    }),
-  };
-  return it;
-}
-
-const writer = new FrameWriter(1_500);
-
-function feed(it: Victim, write: (w: FrameWriter) => void, now = 1): void {
-  writer.begin(1_400);
-  write(writer);
-  it.link.handlePacket(now, it.seq++, writer.bytes.slice(0, writer.at), writer.at, writer.at + 27, 'h', 1);
-}
-
-/** Newest number that the next packet acknowledges. */
-function acked(it: Victim, now: number): number {
-  const reader = new FrameReader();
-  let newest = -1;
-  while (it.link.pollPacket(now)) {
-    reader.reset(it.link.packet, it.link.packet.length);
-    if (reader.next() === FRAME_ACK) newest = reader.id;
-  }
-  return newest;
-}
+import { acked, drain, feed, victim, type Victim } from './link-victim.ts';
 
 /** One fragment of a message that never gets its others. */
 const hoard = (it: Victim, id: number, bytes: number, now: number): void =>
   feed(it, (w) => w.fragment(id % 8, id, 0, fragmentCount(bytes), new Uint8Array(bytes)), now);
-
-function drain(it: Victim, now: number): number[] {
-  const seqs: number[] = [];
-  while (it.link.pollPacket(now)) seqs.push(it.link.outSeq);
-  return seqs;
-}
 
 describe('acknowledgements', () => {
   it('[LK60] of packets that were never sent close the link', () => {

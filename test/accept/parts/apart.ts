@@ -5,14 +5,14 @@
  */
 import { spawnSync } from 'node:child_process';
 
-const FIRST = { host: 20, player: 30, attacker: 10 } as const;
+const NICE = { host: -20, player: -20, attacker: -10 } as const;
 
 /** True when the process has been set apart. */
-export function setApart(pid: number, what: keyof typeof FIRST): boolean {
+export function setApart(pid: number, what: keyof typeof NICE): boolean {
   if (process.platform !== 'linux') return false;
   const did = (...command: [string, ...string[]]): boolean => spawnSync(command[0], command.slice(1), { stdio: 'ignore' }).status === 0;
   return (
     did('taskset', '--all-tasks', '--cpu-list', '--pid', what === 'host' ? '0' : '1', String(pid)) &&
-    did('chrt', '--rr', '--pid', String(FIRST[what]), String(pid))
+    did('renice', '-n', String(NICE[what]), '-p', String(pid))
   );
 }
