@@ -1,56 +1,93 @@
 /**
- * Lab `avahi`: an independent implementation of mDNS on the other host. Passes when avahi-browse
- * resolves our advert to our address, with all its TXT keys and without this machine's name.
+ * Lab `avahi`: an independent implementation of mDNS on the other host, with a message bus of its own. Passes
+ * when avahi-browse resolves our advert to our address, with all its TXT keys and without this machine's name,
+ * and drops it when the room closes; and when a room that only avahi-publish advertises is in our list.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Members } from './members.ts';
 import { Lab } from './netns.ts';
+import { bundleScript } from './parts/bundle.ts';
+import { Peers, clock } from './parts/peers.ts';
 import { LabProcess, ProcessGroup, sleep, until } from './process.ts';
 import type { LabResult } from './run.ts';
 
 const serviceType = '_lanista._udp';
 const txtKeys = ['txtvers', 'v', 'id', 'g', 's'];
+const gameId = 'lab-discovery';
 
 export async function lab(): Promise<LabResult> {
-  for (const tool of ['avahi-daemon', 'avahi-browse', 'dbus-daemon']) {
+  for (const tool of ['avahi-daemon', 'avahi-browse', 'avahi-publish', 'dbus-daemon']) {
     if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined) throw new Error(`this lab needs the command ${tool}`);
   }
+  using bundle = await bundleScript('test/lab/discovery-peer.ts');
   using network = new Lab(2);
   await using held = new ProcessGroup();
+  await using peers = new Peers(network, bundle);
   const folder = mkdtempSync(join(tmpdir(), 'lanista-avahi-'));
   try {
     const bus = `unix:path=${folder}/bus`;
     writeFileSync(join(folder, 'bus.conf'), busConfig(bus));
     writeFileSync(join(folder, 'avahi.conf'), avahiConfig);
     const place = { lab: network, host: network.host(1) };
-    const environment = { DBUS_SYSTEM_BUS_ADDRESS: bus };
-    held.use(new LabProcess(['dbus-daemon', '--nofork', `--config-file=${folder}/bus.conf`], place));
-    await sleep(500);
-    const daemon = held.use(
-      new LabProcess(['avahi-daemon', '--no-drop-root', '--no-chroot', '--no-rlimits', '-f', join(folder, 'avahi.conf')], place, environment),
-    );
+    const run = (...argv: readonly string[]): LabProcess => held.use(new LabProcess(argv, place, { DBUS_SYSTEM_BUS_ADDRESS: bus }));
+    const busDaemon = run('dbus-daemon', '--nofork', '--print-address', `--config-file=${folder}/bus.conf`);
+    await busDaemon.waitFor(/unix:path/u, 10_000);
+    const daemon = run('avahi-daemon', '--no-drop-root', '--no-chroot', '--no-rlimits', '-f', join(folder, 'avahi.conf'));
     await daemon.waitFor(/startup complete/u, 10_000);
+    const browse = run('avahi-browse', '--resolve', '--parsable', serviceType);
+    const ours = await peers.start(network.host(0));
+    const published = await peers.start(network.host(1));
+    await sleep(500);
 
-    await using members = new Members(network);
-    const startedAt = performance.now();
-    members.start(0);
-    const browse = held.use(new LabProcess(['avahi-browse', '--resolve', '--parsable', serviceType], place, environment));
-    const line = await until('our advert in avahi-browse', 15_000, () =>
-      browse.output.split('\n').find((one) => one.startsWith('=') && one.includes(serviceType)),
+    // avahi sees us.
+    await ours.call({ do: 'open', lan: { discovery: { beacon: false, local: false } } });
+    const created = await ours.call({ do: 'create', name: 'ours' });
+    const lineOf = (mark: string): string | undefined =>
+      browse.output.split('\n').find((one) => one.startsWith(mark) && one.includes(serviceType) && !one.includes('foreign'));
+    const line = await until('our advert in avahi-browse', 15_000, () => lineOf('='), 5);
+    const seenMs = Math.round(clock() - created.t);
+
+    // We see what avahi says: this room has no discovery of its own, and we no beacon.
+    const { joinPort } = await published.call<{ joinPort: number }>({ do: 'open', lan: { discovery: { mdns: false, beacon: false, local: false } } });
+    await published.call({ do: 'create', name: 'published by avahi' });
+    await ours.call({ do: 'watch' });
+    const publish = run(
+      'avahi-publish',
+      '--service',
+      'foreign',
+      serviceType,
+      String(joinPort),
+      'txtvers=1',
+      'v=1',
+      'id=aaaabbbbccccdddd',
+      `g=${gameId}`,
+      's=00000000',
     );
-    const seenMs = Math.round(performance.now() - startedAt);
+    await publish.waitFor(/Established/u, 10_000);
+    const established = clock();
+    const foundMs = await ours.seen('the room of avahi-publish', established, 10_000, (rooms) =>
+      rooms.some((room) => room.name === 'published by avahi'),
+    );
+
+    const left = await ours.call({ do: 'close' });
+    await until('our advert to be gone from avahi-browse', 10_000, () => lineOf('-'), 5);
+    const goneMs = Math.max(0, Math.round(clock() - left.t));
+
     const missing = txtKeys.filter((key) => !line.includes(`"${key}=`));
     const named = line.toLowerCase().includes(hostname().toLowerCase());
+    const resolved = line.includes(network.host(0).address);
     return {
       lab: 'avahi',
       seen_ms: seenMs,
       missing_txt_keys: missing,
       host_name_on_air: named,
-      resolved: line.includes(network.host(0).address),
-      pass: missing.length === 0 && !named && line.includes(network.host(0).address),
+      resolved,
+      found_from_avahi_publish_ms: Math.round(foundMs),
+      gone_ms: goneMs,
+      uncaught: ours.uncaught.length,
+      pass: missing.length === 0 && !named && resolved && ours.uncaught.length === 0,
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
