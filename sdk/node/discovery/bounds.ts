@@ -122,13 +122,13 @@ export const TROUBLE_GAP_MS = 1_000;
 export const PROBE_MS = 700;
 /**
  * One that missed is asked again after `PROBE_RETRY_MS`, from the second miss on after `PROBE_RETRY_FAST_MS`, and is gone
- * after `PROBE_MISSES`; never sooner than twice the time its last answer took. 700 + 2 x 250 + 15 x 100 = 2,700 < 3,000, and while half of all datagrams are lost 17 misses in a row are one in 130.
+ * after `PROBE_MISSES`; never sooner than twice the time its last answer took. 700 + 2 x 200 + 15 x 90 = 2,450, which leaves half a second to a busy machine, and while half of all datagrams are lost 17 misses in a row are one in 130.
  */
-export const PROBE_RETRY_MS = 250;
-export const PROBE_RETRY_FAST_MS = 100;
+export const PROBE_RETRY_MS = 200;
+export const PROBE_RETRY_FAST_MS = 90;
 export const PROBE_MISSES = 17;
 export const PROBE_RETRY_MAX_MS = 1_500;
-/** Share of unanswered questions, its own or of all who answer, above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 7.4 s. */
+/** Share of unanswered questions, its own or of all who answer, above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 6.7 s. */
 export const PROBE_LOSSY_RATIO = 0.3;
 export const PROBE_MISSES_LOSSY = 64;
 /** Questions to one that is not shown any more, `PROBE_RETRY_FAST_MS` apart: one that still lives is back within 2 s, 99 times of 100 where half of everything is lost. */
