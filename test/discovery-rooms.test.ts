@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
+import { DOCTOR_GAME_ID } from '../sdk/node/cli/doctor-peer.ts';
+import { chooseRooms, roomLine } from '../sdk/node/cli/room-lines.ts';
 import { PROBE_AFTER, PROBE_HINT_MISSES, PROBE_HINT_MS, PROBE_MISSES, PROBE_MISSES_LOSSY } from '../sdk/node/discovery/bounds.ts';
 import { RoomList } from '../sdk/node/discovery/room-list.ts';
 import { whyIncompatible } from '../sdk/node/discovery/words.ts';
@@ -235,5 +237,29 @@ describe('room list', () => {
     expect(list.heard(0, { host: '127.0.0.1', port: 29_798 }, FACTS, 1)).toBe(false);
     list.heard(5, AT, { ...FACTS, roomId: 'ab'.repeat(16) as RoomId }, 1);
     expect(list.listings.map((room) => room.id)).toEqual(['ab'.repeat(16)]);
+  });
+});
+
+describe('lanista browse', () => {
+  const list = new RoomList(SELF, undefined);
+  list.heard(0, AT, { ...FACTS, name: 'Ann\u001b[2J' }, 4.26);
+  const doctor = { ...FACTS, roomId: 'ff'.repeat(16) as RoomId, gameId: DOCTOR_GAME_ID, peer: 'bbbbbbbbbbbbbbbb' as PeerId };
+  list.heard(0, { host: '10.0.0.6', port: 29_798 }, doctor, 4);
+
+  it('[DI37] shows name, seats, ping, lock, game, version and build; no doctors, and nothing that steers a terminal', () => {
+    const rooms = chooseRooms(list.listings, undefined);
+    expect(rooms.map(roomLine)).toEqual(['Ann?[2J                    2/16    4.3 ms open   paint v3 00000007 10.0.0.5:29798']);
+    expect(chooseRooms(list.listings, { id: 'other', version: undefined, schemaHash: undefined })).toEqual([]);
+  });
+
+  it('[DI37] says why a room does not fit the game that was named, and is content with what was not said', () => {
+    const reason = (version: number | undefined, schemaHash: number | undefined) =>
+      chooseRooms(list.listings, { id: 'paint', version, schemaHash })[0]?.reason;
+    expect(reason(undefined, undefined)).toBeUndefined();
+    expect(reason(3, undefined)).toBeUndefined();
+    expect(reason(2, undefined)).toBe('runs version 3, you run version 2');
+    expect(reason(3, 8)).toBe('runs another build of version 3');
+    const [room] = chooseRooms(list.listings, { id: 'paint', version: 2, schemaHash: undefined });
+    expect(roomLine(room!)).toMatch(/\n  x Ann\?\[2J runs version 3, you run version 2$/);
   });
 });

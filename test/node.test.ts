@@ -7,7 +7,11 @@ import { describe, expect, it } from 'vitest';
 
 import { LanError } from '../sdk/base/errors.ts';
 import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
-import { diagnose, exitCode, type DoctorFacts, type InterfaceFacts } from '../sdk/node/cli/doctor-checks.ts';
+import { diagnose, exitCode } from '../sdk/node/cli/doctor-checks.ts';
+import type { DoctorFacts, InterfaceFacts } from '../sdk/node/cli/doctor-facts.ts';
+import { DoctorPeer, decodeAsk, encodeAsk, type Neighbour } from '../sdk/node/cli/doctor-peer.ts';
+import { linkLayer } from '../sdk/node/cli/doctor-system.ts';
+import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { Driver } from '../sdk/node/driver.ts';
 import { NodeTime, monotonicMs } from '../sdk/node/local-time.ts';
@@ -194,12 +198,28 @@ const WELL: DoctorFacts = {
   dataPortsTotal: 32,
   mdnsHosts: 2,
   rooms: [],
+  neighbours: [],
+  silent: [],
   clockJumpMs: 0,
   timerLateMs: 3,
   probe: undefined,
   versions: { node: '20' },
   socketHooked: true,
 };
+const OTHER: Neighbour = {
+  address: '192.168.1.9:29798',
+  kind: 'doctor',
+  asked: 20,
+  answered: 20,
+  pingMs: 0.4,
+  largestBytes: 1_452,
+  clockAheadMs: 3,
+  heardByMdns: true,
+};
+const probeWith = (part: object): DoctorFacts => ({
+  ...WELL,
+  probe: { address: '192.168.1.9:29798', answered: false, pingMs: undefined, subnet: 'eth0', linkLayer: undefined, ...part },
+});
 const nicWith = (part: Partial<InterfaceFacts>): DoctorFacts => ({ ...WELL, interfaces: [{ ...NIC, ...part }] });
 const bad = (facts: DoctorFacts): string[] =>
   diagnose(facts)
@@ -217,7 +237,7 @@ describe('doctor', () => {
     ['multicast filtered on the way in', nicWith({ multicastEcho: false }), /incoming mDNS is blocked.*ufw/, 1],
     [
       'multicast filtered by the network',
-      { ...WELL, mdnsHosts: 0, rooms: [{ name: 'R', address: '192.168.1.9:29798', gameId: 'g', pingMs: 1 }] },
+      { ...WELL, mdnsHosts: 0, neighbours: [{ ...OTHER, kind: 'game', largestBytes: undefined, clockAheadMs: undefined, heardByMdns: false }] },
       /the network filters multicast/,
       1,
     ],
@@ -239,7 +259,19 @@ describe('doctor', () => {
     ['no network', { ...WELL, interfaces: [] }, /No network interface is up/, 2],
     ['only IPv6', { ...WELL, interfaces: [], onlyIpv6: true }, /Only IPv6/, 2],
     ['nobody hears', { ...WELL, mdnsHosts: 0 }, /AP isolation/, 1],
-    ['probe unanswered', { ...WELL, probe: { address: '192.168.1.9:29798', answered: false, pingMs: undefined } }, /does not answer/, 2],
+    ['the other is in another network', probeWith({ subnet: undefined }), /another network than this machine: 192\.168\.1\.5.*same Wi-Fi/, 2],
+    ['the other is not there, or kept apart', probeWith({ linkLayer: 'silent' }), /no machine with that address.*client isolation/, 2],
+    ['a firewall at the other', probeWith({ linkLayer: 'answers' }), /is there, but nothing answers by UDP.*firewall blocks UDP.*ufw/, 2],
+    ['the other does not answer, the system says no more', probeWith({}), /does not answer.*firewall there.*client isolation/, 2],
+    ['announced but unreachable', { ...WELL, silent: ['192.168.1.9:29798'] }, /announced on this network but does not answer.*client isolation/, 2],
+    ['a lossy network', { ...WELL, neighbours: [{ ...OTHER, answered: 15 }] }, /15 of 20 questions: the network loses data.*cable/, 1],
+    ['a narrow path', { ...WELL, neighbours: [{ ...OTHER, largestBytes: 576 }] }, /Only datagrams of up to 576 bytes/, 1],
+    [
+      'lost while asking',
+      { ...WELL, neighbours: [{ ...OTHER, answered: 0, pingMs: undefined, largestBytes: undefined }] },
+      /answers no question any more/,
+      2,
+    ],
     ['small MTU', nicWith({ mtu: 576 }), /576 bytes/, 1],
     ['clock stepped', { ...WELL, clockJumpMs: 60_000 }, /clock jumped/, 1],
     ['WSL', { ...WELL, isWsl: true }, /WSL/, 1],
@@ -252,5 +284,55 @@ describe('doctor', () => {
     ).toBe(true);
     expect(exitCode(diagnose(facts))).toBe(code);
     for (const check of diagnose(facts)) if (check.level !== 'ok') expect(check.fix).not.toBe('');
+  });
+
+  it('[DI36] tells how another doctor is reached: loss, size, clock; and a clock that is off is no trouble', () => {
+    const words = diagnose({ ...WELL, neighbours: [{ ...OTHER, clockAheadMs: -90_000 }] }).map((check) => check.what);
+    expect(words).toContain('192.168.1.9:29798 (another doctor) answers 20 of 20 questions by UDP, in 0.4 ms.');
+    expect(words).toContain('Datagrams of 1452 bytes arrive at 192.168.1.9:29798.');
+    expect(words).toContain('The clock of 192.168.1.9:29798 is 90 s behind; games keep a time of their own.');
+    expect(bad({ ...WELL, neighbours: [{ ...OTHER, clockAheadMs: -90_000 }] })).toEqual([]);
+  });
+
+  it('[DI36] two doctors measure each other; everything else is ignored, and answers are small and bounded', async () => {
+    const peers: DoctorPeer[] = [];
+    const at = (i: number) => ({ host: `10.0.0.${i}`, port: 29_798 });
+    let lost = 0;
+    let bytesAsked = 0;
+    let bytesAnswered = 0;
+    for (const i of [0, 1]) {
+      peers[i] = new DoctorPeer((_address, bytes) => {
+        if (decodeAsk(bytes) === undefined) bytesAnswered += bytes.length;
+        else bytesAsked += bytes.length;
+        // Datagrams above 1,300 bytes do not pass, and one in ten is lost.
+        if (bytes.length > 1_300 || ++lost % 10 === 0) return;
+        const copy = Uint8Array.from(bytes);
+        queueMicrotask(() => expect(peers[1 - i]!.handle(at(i), copy)).toBe(true));
+      });
+    }
+    const measured = await peers[0]!.measure(at(1), 'doctor');
+    expect(measured).toMatchObject({ address: '10.0.0.1:29798', kind: 'doctor', asked: 20, largestBytes: MTU_FLOOR_BYTES });
+    expect(measured.answered).toBeGreaterThan(10);
+    expect(measured.answered).toBeLessThan(20);
+    expect(Math.abs(measured.clockAheadMs!)).toBeLessThan(50);
+    expect(bytesAnswered).toBeLessThan(bytesAsked / 4);
+    const answers: Uint8Array[] = [];
+    const alone = new DoctorPeer((_address, bytes) => void answers.push(bytes));
+    for (let i = 0; i < 500; i++) alone.handle(at(1), encodeAsk(new Uint8Array(8), 128));
+    expect(answers.length).toBeLessThan(100);
+    expect(alone.handle(at(1), answers[0]!)).toBe(true);
+    for (const size of [0, 1, 15, 30, 31, 127]) expect(alone.handle(at(1), new Uint8Array(size))).toBe(false);
+    expect(alone.handle(at(1), encodeAsk(new Uint8Array(8), 128).slice(0, 100))).toBe(false);
+  });
+
+  it('[DI36] reads from the system who answers on the cable', () => {
+    const table =
+      'IP address       HW type     Flags       HW address            Mask     Device\n' +
+      '192.168.1.1      0x1         0x2         02:00:00:00:00:01     *        eth0\n' +
+      '192.168.1.9      0x1         0x0         00:00:00:00:00:00     *        eth0\n';
+    expect(linkLayer('192.168.1.1', table)).toBe('answers');
+    expect(linkLayer('192.168.1.9', table)).toBe('silent');
+    expect(linkLayer('192.168.1.44', table)).toBe('silent');
+    expect(linkLayer('192.168.1.1', '')).toBeUndefined();
   });
 });

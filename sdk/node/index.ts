@@ -16,7 +16,7 @@ export type { DiscoveryState, GameFacts, LanPort, RoomListing } from '../port/la
 export { BRIDGE_PATH, attachBridge, startBridge } from './bridge-server.ts';
 export type { AttachBridgeOptions, AttachedBridge, Bridge, BridgeStats, StartBridgeOptions } from './bridge-server.ts';
 export { diagnose, exitCode } from './cli/doctor-checks.ts';
-export type { Check, DoctorFacts } from './cli/doctor-checks.ts';
+export type { Check, CheckLevel, DoctorFacts } from './cli/doctor-facts.ts';
 export { examine } from './cli/doctor-probe.ts';
 export type { DoctorOptions } from './cli/doctor-probe.ts';
 export type { DiscoverySwitches } from './discovery/discovery.ts';

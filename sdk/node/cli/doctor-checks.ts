@@ -1,76 +1,9 @@
 /**
  * What the doctor says about what was measured. Pure: facts in, checks out, so every sentence is tested.
  */
-import type { LanInterface } from '../discovery/interfaces.ts';
 import { describeSendError } from '../discovery/words.ts';
-
-export type CheckLevel = 'ok' | 'warn' | 'fail';
-
-export interface Check {
-  readonly id: string;
-  readonly level: CheckLevel;
-  /** What is, in one sentence. */
-  readonly what: string;
-  /** What to do, in one sentence; empty when nothing. */
-  readonly fix: string;
-}
-
-/** One interface, measured. `undefined` codes mean that it worked. */
-export interface InterfaceFacts {
-  readonly nic: LanInterface;
-  readonly mtu: number | undefined;
-  readonly multicastError: string | undefined;
-  readonly multicastEcho: boolean;
-  readonly broadcastError: string | undefined;
-  readonly broadcastEcho: boolean;
-  readonly unicastError: string | undefined;
-  readonly unicastEcho: boolean;
-}
-
-export interface DoctorFacts {
-  readonly platform: NodeJS.Platform;
-  readonly nodePath: string;
-  readonly interfaces: readonly InterfaceFacts[];
-  /** An interface has IPv6 addresses, and none has IPv4. */
-  readonly onlyIpv6: boolean;
-  readonly isWsl: boolean;
-  readonly isContainer: boolean;
-  /** Interface of the default route, where the system tells. */
-  readonly defaultRoute: string | undefined;
-  readonly defaultRouteIsVirtual: boolean;
-  /** errno of binding 5353 shared. */
-  readonly mdnsBindError: string | undefined;
-  readonly beaconPort: number;
-  readonly beaconBindError: string | undefined;
-  readonly dataPortsFree: number;
-  readonly dataPortsTotal: number;
-  /** Other machines heard by mDNS, and by any means, while listening. */
-  readonly mdnsHosts: number;
-  readonly rooms: readonly { readonly name: string; readonly address: string; readonly gameId: string; readonly pingMs: number | undefined }[];
-  /** Wall clock less monotonic clock over the run, ms: a step or a sleep. */
-  readonly clockJumpMs: number;
-  /** How much later than asked a timer of 1 ms fired at most, ms. */
-  readonly timerLateMs: number;
-  readonly probe: { readonly address: string; readonly answered: boolean; readonly pingMs: number | undefined } | undefined;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly socketHooked: boolean;
-}
-
-const ok = (id: string, what: string): Check => ({ id, level: 'ok', what, fix: '' });
-const warn = (id: string, what: string, fix: string): Check => ({ id, level: 'warn', what, fix });
-const fail = (id: string, what: string, fix: string): Check => ({ id, level: 'fail', what, fix });
-
-/** How to let UDP in, by operating system. */
-export function firewallFix(platform: NodeJS.Platform, nodePath: string): string {
-  switch (platform) {
-    case 'win32':
-      return `Set the network to "Private", and in an administrator's PowerShell: New-NetFirewallRule -DisplayName Lanista -Direction Inbound -Program "${nodePath}" -Protocol UDP -Action Allow -Profile Private`;
-    case 'darwin':
-      return 'System Settings > Network > Firewall: allow incoming connections for node; Privacy & Security > Local Network: allow your terminal.';
-    default:
-      return 'Allow UDP in: "sudo ufw allow 29797:29829/udp && sudo ufw allow 5353/udp", or "sudo firewall-cmd --add-service=mdns --add-port=29797-29829/udp".';
-  }
-}
+import { fail, firewallFix, ok, warn, type Check, type DoctorFacts, type InterfaceFacts } from './doctor-facts.ts';
+import { checkOthers } from './doctor-others.ts';
 
 function checkInterfaces(facts: DoctorFacts): Check[] {
   const nics = facts.interfaces.map((one) => one.nic);
@@ -142,9 +75,11 @@ function checkInterface(facts: DoctorFacts, one: InterfaceFacts): Check[] {
     );
   else if (!one.broadcastEcho) checks.push(warn(`broadcast:${name}`, `Broadcast sent on ${name} is not heard.`, firewall));
   else checks.push(ok(`broadcast:${name}`, `Broadcast leaves and comes in on ${name}.`));
-  if (one.mtu !== undefined && one.mtu < 1_280)
+  if (one.mtu !== undefined)
     checks.push(
-      warn(`mtu:${name}`, `${name} carries packets of ${one.mtu} bytes only.`, 'Raise its MTU to 1,280 or more, or use another interface.'),
+      one.mtu >= 1_280
+        ? ok(`mtu:${name}`, `${name} carries packets of ${one.mtu} bytes.`)
+        : warn(`mtu:${name}`, `${name} carries packets of ${one.mtu} bytes only.`, 'Raise its MTU to 1,280 or more, or use another interface.'),
     );
   return checks;
 }
@@ -182,44 +117,6 @@ function checkPorts(facts: DoctorFacts): Check[] {
       ),
     );
   else checks.push(ok('data-ports', `${facts.dataPortsFree} of ${facts.dataPortsTotal} data ports are free.`));
-  return checks;
-}
-
-function checkOthers(facts: DoctorFacts): Check[] {
-  const checks: Check[] = [];
-  const { rooms, probe } = facts;
-  const onlyLoopback = facts.interfaces.every((one) => one.nic.kind === 'loopback');
-  if (probe !== undefined) {
-    checks.push(
-      probe.answered
-        ? ok('probe', `${probe.address} answers${probe.pingMs === undefined ? '' : ` in ${probe.pingMs} ms`}.`)
-        : fail(
-            'probe',
-            `${probe.address} does not answer.`,
-            'Is the other player in a room? If so: a firewall there, or a Wi-Fi that keeps its clients apart ("AP isolation", guest network): use another network.',
-          ),
-    );
-  }
-  if (rooms.length > 0)
-    checks.push(ok('rooms', `Rooms found: ${rooms.map((room) => `${room.name} (${room.gameId}) at ${room.address}`).join(', ')}.`));
-  if (onlyLoopback) return checks;
-  if (facts.mdnsHosts > 0) checks.push(ok('neighbours', `${facts.mdnsHosts} other machines were heard by mDNS.`));
-  else if (rooms.some((room) => !room.address.startsWith('127.')))
-    checks.push(
-      warn(
-        'neighbours',
-        'Rooms answer, but nothing is heard by mDNS: the network filters multicast.',
-        'Nothing to do: broadcast works. A router setting called IGMP snooping or "multicast to unicast" may be the cause.',
-      ),
-    );
-  else
-    checks.push(
-      warn(
-        'neighbours',
-        'No other machine was heard.',
-        'If others are on this network: it may filter multicast or keep its clients apart (guest Wi-Fi, AP isolation). Compare addresses, try a cable, or join by address.',
-      ),
-    );
   return checks;
 }
 

@@ -3,22 +3,25 @@
  * the network listened to for a few seconds. Nothing here decides what a figure means.
  */
 import { createSocket, type Socket } from 'node:dgram';
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { networkInterfaces } from 'node:os';
 
 import { toHex } from '../../base/bytes.ts';
+import type { Address } from '../../link/endpoint-types.ts';
+import type { RoomListing } from '../../port/lan-port.ts';
 import { nodeCrypto } from '../crypto-node.ts';
 import { BEACON_PORT, DATA_PORT_FIRST, DATA_PORT_LAST, MDNS_GROUP, MDNS_PORT } from '../discovery/bounds.ts';
+import { addressKey } from '../discovery/candidates.ts';
 import type { DiscoverySwitches } from '../discovery/discovery.ts';
-import { scanInterfaces, type LanInterface } from '../discovery/interfaces.ts';
+import { isOnLink, scanInterfaces, type LanInterface } from '../discovery/interfaces.ts';
 import { openSearch } from '../search.ts';
-import type { DoctorFacts, InterfaceFacts } from './doctor-checks.ts';
+import type { DoctorFacts, InterfaceFacts } from './doctor-facts.ts';
+import { DOCTOR_GAME_ID, DoctorPeer, doctorFacts, type Neighbour } from './doctor-peer.ts';
+import { defaultRoute, isContainer, isWsl, linkLayer, readMtu, versions } from './doctor-system.ts';
 
 export interface DoctorOptions {
   /** Names or addresses; empty means all. */
   readonly interfaces?: readonly string[];
-  /** `host:port` to ask for a room. */
+  /** `host:port` of another machine that sits in a room or runs the doctor. */
   readonly probe?: { readonly host: string; readonly port: number } | undefined;
   /** How long to listen, ms. Default 2,500. */
   readonly listenMs?: number;
@@ -26,6 +29,11 @@ export interface DoctorOptions {
 }
 
 const ECHO_MS = 500;
+/** Other machines that are measured. */
+const MAX_NEIGHBOURS = 4;
+/** Questions to an advertised address without an answer, until it counts as out of reach: asked at 0, 250, 750 and 1,750 ms. */
+const SILENT_MISSES = 4;
+const SILENT_WAIT_MS = 2_000;
 
 function bind(port: number, host: string, reuseAddr: boolean): Promise<Socket | string> {
   return new Promise((resolve) => {
@@ -133,55 +141,6 @@ async function measure(nic: LanInterface, mdns: Socket | string, broadcast: Sock
   };
 }
 
-function readMtu(name: string): number | undefined {
-  if (process.platform !== 'linux' || /[/.]/.test(name)) return undefined;
-  try {
-    const mtu = Number(readFileSync(`/sys/class/net/${name}/mtu`, 'latin1'));
-    return Number.isInteger(mtu) ? mtu : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Interface of the default route; Linux only, where the kernel says it in a file. */
-function defaultRoute(): string | undefined {
-  if (process.platform !== 'linux') return undefined;
-  try {
-    let best: { name: string; metric: number } | undefined;
-    for (const line of readFileSync('/proc/net/route', 'latin1').split('\n').slice(1)) {
-      const [name, destination, , , , , metric, mask] = line.split('\t');
-      if (name === undefined || destination !== '00000000') continue;
-      // Two halves of everything, as VPN programs write it, count as well.
-      if (mask !== '00000000' && mask !== '00000080') continue;
-      if (best === undefined || Number(metric) < best.metric) best = { name, metric: Number(metric) };
-    }
-    return best?.name;
-  } catch {
-    return undefined;
-  }
-}
-
-function versions(): Record<string, string> {
-  const out: Record<string, string> = { node: process.versions.node, system: `${process.platform} ${process.arch}` };
-  const require = createRequire(import.meta.url);
-  for (const [name, at] of [
-    ['lanista', '../../../package.json'],
-    ['bonjour-service', 'bonjour-service/package.json'],
-  ] as const) {
-    try {
-      out[name] = String((require(at) as { version?: unknown }).version);
-    } catch {
-      // Hidden by its exports: not worth more.
-    }
-  }
-  try {
-    out['multicast-dns'] = String((createRequire(require.resolve('bonjour-service'))('multicast-dns/package.json') as { version?: unknown }).version);
-  } catch {
-    out['multicast-dns'] = 'unknown';
-  }
-  return out;
-}
-
 async function freeDataPorts(host: string): Promise<number> {
   let free = 0;
   for (let port = DATA_PORT_FIRST; port <= DATA_PORT_LAST; port++) {
@@ -193,7 +152,29 @@ async function freeDataPorts(host: string): Promise<number> {
   return free;
 }
 
-/** Takes about half a second per interface plus `listenMs`. */
+/** Those that answered from other machines, at most `MAX_NEIGHBOURS`, the one that was asked for first. */
+async function measureNeighbours(
+  listed: readonly RoomListing[],
+  own: ReadonlySet<string>,
+  heard: ReadonlySet<string>,
+  probe: Address | undefined,
+  peer: DoctorPeer,
+): Promise<readonly Neighbour[]> {
+  const wanted = probe === undefined ? '' : addressKey(probe);
+  const others = listed
+    .map((room) => ({ address: parseAddressKey(room.address), kind: room.gameId === DOCTOR_GAME_ID ? ('doctor' as const) : ('game' as const) }))
+    .filter(({ address }) => address.host !== '' && !own.has(address.host))
+    .toSorted((a, b) => Number(addressKey(b.address) === wanted) - Number(addressKey(a.address) === wanted))
+    .slice(0, MAX_NEIGHBOURS);
+  return Promise.all(others.map(async ({ address, kind }) => ({ ...(await peer.measure(address, kind)), heardByMdns: heard.has(address.host) })));
+}
+
+function parseAddressKey(text: string): Address {
+  const [host = '', port = ''] = text.split(':');
+  return { host, port: Number(port) };
+}
+
+/** Takes about half a second per interface plus `listenMs`, and 1.1 s more when others answer. Rejects with `bind-failed`. */
 export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts> {
   const only = options.interfaces ?? [];
   const nics = scanInterfaces(networkInterfaces, only);
@@ -234,21 +215,35 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
       }
     }
   }
-  const search = await openSearch({ interfaces: only, discovery: options.discovery ?? {} });
+  let peer: DoctorPeer | undefined;
+  const search = await openSearch({
+    interfaces: only,
+    discovery: options.discovery ?? {},
+    facts: doctorFacts,
+    onDatagram: (address, bytes) => peer?.handle(address, bytes) === true,
+  });
+  peer = new DoctorPeer((address, bytes) => search.send(address, bytes));
   using watch = search.watch(() => undefined);
   void watch;
   let timerLateMs = 0;
   const end = performance.now() + (options.listenMs ?? 2_500);
-  while (performance.now() < end) {
+  // An address that was announced late gets the time for all its questions.
+  const isUndecided = (): boolean => search.silent(1).length > search.silent(SILENT_MISSES).length;
+  while (performance.now() < end || (isUndecided() && performance.now() < end + SILENT_WAIT_MS)) {
     if (options.probe !== undefined) search.ask(options.probe);
     const asked = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 50));
     timerLateMs = Math.max(timerLateMs, performance.now() - asked - 50);
   }
-  const rooms = search.rooms();
+  const listed = search.rooms();
+  const rooms = listed.filter((room) => room.gameId !== DOCTOR_GAME_ID);
   const socketHooked = search.isMdnsHooked;
   const { probe } = options;
-  const probed = probe === undefined ? undefined : rooms.find((room) => room.address === `${probe.host}:${probe.port}`);
+  const neighbours = await measureNeighbours(listed, own, strangers, probe, peer);
+  // Who has just been asked for seconds is not one that merely came late.
+  const silent = search.silent(SILENT_MISSES).filter(({ host }) => !own.has(host));
+  const probed = probe === undefined ? undefined : listed.find((room) => room.address === addressKey(probe));
+  const probedLink = probe === undefined ? undefined : all.find((nic) => isOnLink(probe.host, nic));
   await search.close();
   if (typeof mdns !== 'string') mdns.close();
   const route = defaultRoute();
@@ -258,8 +253,8 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
     interfaces,
     onlyIpv6:
       nics.length === 0 && Object.values(networkInterfaces()).some((infos) => infos?.some((info) => !info.internal && info.family === 'IPv6')),
-    isWsl: process.platform === 'linux' && /microsoft/i.test(readText('/proc/version')),
-    isContainer: existsSync('/.dockerenv') || existsSync('/run/.containerenv'),
+    isWsl: isWsl(),
+    isContainer: isContainer(),
     defaultRoute: route,
     defaultRouteIsVirtual:
       route !== undefined &&
@@ -273,16 +268,19 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
     rooms: rooms.map((room) => ({ name: room.name, address: room.address, gameId: room.gameId, pingMs: room.pingMs })),
     clockJumpMs: Date.now() - wallStart - (performance.now() - start),
     timerLateMs,
-    probe: probe === undefined ? undefined : { address: `${probe.host}:${probe.port}`, answered: probed !== undefined, pingMs: probed?.pingMs },
+    neighbours,
+    silent: silent.map(addressKey),
+    probe:
+      probe === undefined
+        ? undefined
+        : {
+            address: addressKey(probe),
+            answered: probed !== undefined,
+            pingMs: probed?.pingMs,
+            subnet: probedLink?.name,
+            linkLayer: probedLink === undefined ? undefined : linkLayer(probe.host),
+          },
     versions: versions(),
     socketHooked,
   };
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
 }

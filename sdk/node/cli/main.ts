@@ -2,21 +2,36 @@
 /**
  * `lanista browse` and `lanista doctor`: what the network looks like, without a game.
  */
+import { homedir } from 'node:os';
+
 import { Command, InvalidArgumentError } from 'commander';
 
 import { LanError } from '../../base/errors.ts';
-import type { RoomListing } from '../../port/lan-port.ts';
+import { DATA_PORT_FIRST } from '../discovery/bounds.ts';
 import { openSearch } from '../search.ts';
-import { diagnose, exitCode, type Check } from './doctor-checks.ts';
+import { diagnose, exitCode } from './doctor-checks.ts';
+import type { Check } from './doctor-facts.ts';
 import { examine } from './doctor-probe.ts';
+import { chooseRooms, roomLine, type WantedGame } from './room-lines.ts';
 
 const collect = (value: string, list: readonly string[]): readonly string[] => [...list, value];
 
 function parseAddress(text: string): { host: string; port: number } {
-  const match = /^(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
+  const match = /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[2] ?? DATA_PORT_FIRST);
   if (match?.[1] === undefined || port < 1 || port > 65_535) throw new InvalidArgumentError('Expected an address like 192.168.1.5:29798.');
   return { host: match[1], port };
+}
+
+/** `id`, or `id@version`, or `id@version@hash` as the list prints it. */
+function parseGame(text: string): WantedGame {
+  const match = /^([^@\s]{1,32})(?:@(\d{1,5})(?:@([0-9a-f]{8}))?)?$/.exec(text);
+  if (match?.[1] === undefined) throw new InvalidArgumentError('Expected a game like chroma-rush, or chroma-rush@2 for its version 2.');
+  return {
+    id: match[1],
+    version: match[2] === undefined ? undefined : Number(match[2]),
+    schemaHash: match[3] === undefined ? undefined : Number.parseInt(match[3], 16),
+  };
 }
 
 function parseSeconds(text: string): number {
@@ -25,29 +40,19 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-/** Room names come from the network: nothing in them may steer a terminal. */
-function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
-}
-
-function row(room: RoomListing): string {
-  const seats = `${room.players}/${room.max}`;
-  const ping = room.pingMs === undefined ? '-' : `${room.pingMs} ms`;
-  return `${plain(room.name).padEnd(24)} ${seats.padStart(6)} ${ping.padStart(9)} ${room.locked ? 'locked' : 'open  '} ${plain(room.gameId)} v${room.version} ${room.address}`;
-}
-
-async function browse(options: { interface: readonly string[]; json?: boolean; seconds?: number }): Promise<void> {
+async function browse(options: { interface: readonly string[]; json?: boolean; seconds?: number; game?: WantedGame }): Promise<void> {
   const search = await openSearch({ interfaces: options.interface });
   const ended = new AbortController();
   const stop = (): void => ended.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   const live = process.stdout.isTTY && options.json !== true;
-  using watch = search.watch((rooms) => {
+  using watch = search.watch((all) => {
+    const rooms = chooseRooms(all, options.game);
     if (options.json === true) process.stdout.write(`${JSON.stringify(rooms)}\n`);
     else {
       if (live) process.stdout.write('\u001b[2J\u001b[H');
-      process.stdout.write(rooms.length === 0 ? 'No rooms yet; looking.\n' : `${rooms.map(row).join('\n')}\n`);
+      process.stdout.write(rooms.length === 0 ? 'No rooms yet; looking.\n' : `${rooms.map(roomLine).join('\n')}\n`);
       if (!live) process.stdout.write('\n');
       for (const reason of search.state().reasons) process.stdout.write(`! ${reason}\n`);
     }
@@ -76,9 +81,14 @@ async function doctor(options: {
   });
   const checks = diagnose(facts);
   process.stdout.write(
-    options.json === true ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, undefined, 2)}\n` : `${checks.map(line).join('\n')}\n`,
+    options.json === true ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, withoutHome, 2)}\n` : `${checks.map(line).join('\n')}\n`,
   );
   process.exitCode = exitCode(checks);
+}
+
+/** A bug report is public, and a home folder has its owner's name. */
+function withoutHome(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll(homedir(), '~') : value;
 }
 
 const program = new Command('lanista').description('LAN multiplayer without a server: tools').showHelpAfterError();
@@ -87,6 +97,7 @@ program
   .command('browse')
   .description('list the rooms on this network, live')
   .option('--interface <name or ip>', 'use only this interface (repeatable)', collect, [])
+  .option('--game <id[@version]>', 'only rooms of this game; with a version, why others do not fit', parseGame)
   .option('--seconds <n>', 'stop after that long', parseSeconds)
   .option('--json', 'one JSON array per change')
   .action(browse);
@@ -95,8 +106,8 @@ program
   .command('doctor')
   .description('find out why nobody is found; exit code 0 well, 1 warnings, 2 failures')
   .option('--interface <name or ip>', 'use only this interface (repeatable)', collect, [])
-  .option('--probe <host:port>', 'ask another machine that sits in a room', parseAddress)
-  .option('--listen <seconds>', 'how long to listen for others', parseSeconds)
+  .option('--probe <host[:port]>', 'ask another machine that sits in a room or runs the doctor', parseAddress)
+  .option('--listen <seconds>', 'how long to listen for others: run it on two machines at once', parseSeconds)
   .option('--json', 'everything measured, for a bug report')
   .action(doctor);
 

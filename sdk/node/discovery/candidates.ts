@@ -16,6 +16,8 @@ interface Candidate {
   /** When to ask it next. */
   tryAt: number;
   backoffMs: number;
+  /** Questions without an answer, since the last one. */
+  misses: number;
 }
 
 export function addressKey(address: Address): string {
@@ -40,18 +42,28 @@ export class CandidateTable {
       return;
     }
     if (this.#table.size >= MAX_CANDIDATES) this.#evict();
-    this.#table.set(key, { address, source, heardAt: now, tryAt: now + waitMs, backoffMs: CANDIDATE_BACKOFF_MS });
+    this.#table.set(key, { address, source, heardAt: now, tryAt: now + waitMs, backoffMs: CANDIDATE_BACKOFF_MS, misses: 0 });
   }
 
   /**
-   * It answered: the room list watches it from here. It stays, at the slowest pace, because a second
-   * address of a listed member would otherwise be named and asked anew without end.
+   * It answered. When the room list watches it from here (`isListed`), it stays at the slowest pace; when it is a
+   * second address of a listed member it is asked by its back-off, since it may soon be the only one. It is never
+   * removed: named again, it would be asked anew without end.
    */
-  answered(now: number, address: Address): void {
+  answered(now: number, address: Address, isListed = true): void {
     const candidate = this.#table.get(addressKey(address));
     if (candidate === undefined) return;
+    candidate.misses = 0;
+    if (!isListed) return;
     candidate.backoffMs = CANDIDATE_BACKOFF_MAX_MS;
     candidate.tryAt = now + CANDIDATE_BACKOFF_MAX_MS;
+  }
+
+  /** Addresses that others name, as an advert or a member does, and that have left `misses` questions or more unanswered. */
+  silent(misses: number): readonly Address[] {
+    return [...this.#table.values()]
+      .filter((candidate) => (candidate.source === 'mdns' || candidate.source === 'gossip') && candidate.misses >= misses)
+      .map((candidate) => candidate.address);
   }
 
   /** It stopped answering: whoever is named there next is somebody new. */
@@ -79,6 +91,7 @@ export class CandidateTable {
           continue;
         }
         out.push(candidate.address);
+        candidate.misses++;
         candidate.tryAt = now + candidate.backoffMs;
         candidate.backoffMs = Math.min(candidate.backoffMs * 2, CANDIDATE_BACKOFF_MAX_MS);
       }

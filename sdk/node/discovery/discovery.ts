@@ -279,8 +279,7 @@ export class Discovery {
     }
     if (this.#watchers.size === 0) return this.candidates.answered(now, address);
     const isNews = this.rooms.heard(now, address, facts, now - askedAt);
-    // A second address of a listed member goes on being asked by its back-off: it may soon be the only one.
-    if (isNews) this.candidates.answered(now, address);
+    this.candidates.answered(now, address, isNews);
     if (isNews) {
       for (const member of facts.members) if (!this.rooms.knows(member)) this.candidates.add(now, member, 'gossip');
     }
