@@ -9,7 +9,7 @@ import { BridgeClient } from '../sdk/browser/bridge-client.ts';
 import type { BridgeClientOptions, PageWebSocket } from '../sdk/browser/bridge-client.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
 import type { Bridge, StartBridgeOptions } from '../sdk/node/bridge-server.ts';
-import type { GameFacts, LanPort, OpenRequest, RoomListing } from '../sdk/port/lan-port.ts';
+import type { GameFacts, LanPort, NetworkCheck, OpenRequest, RoomListing } from '../sdk/port/lan-port.ts';
 import type { Channel, PortEvent, PortRoster, PortStats, RoomPort } from '../sdk/port/port.ts';
 
 export const GAME: GameFacts = { id: 'test-game', version: 1, schemaHash: 7 };
@@ -139,6 +139,14 @@ export class ScriptedLan implements LanPort {
   }
   discovery() {
     return { level: 'degraded' as const, reasons: ['Multicast does not come through.'] };
+  }
+  /** What the doctor finds; an error when it cannot look. */
+  diagnosis: readonly NetworkCheck[] | LanError = [{ id: 'multicast:eth0', level: 'warn', what: 'Multicast is not heard.', fix: 'Allow it.' }];
+  diagnoses = 0;
+  async diagnose(): Promise<readonly NetworkCheck[]> {
+    this.diagnoses++;
+    if (this.diagnosis instanceof LanError) throw this.diagnosis;
+    return this.diagnosis;
   }
   async close(): Promise<void> {}
 }

@@ -173,6 +173,25 @@ describe('bridge: a seat seen from the page', () => {
   });
 });
 
+describe('bridge: the doctor', () => {
+  test('[BR27] a page gets what the doctor of its process found, askers share one examination, and trouble comes in words', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const page = await bench.page(bridge);
+    const [first, second] = await Promise.all([page.diagnose(), page.diagnose()]);
+    expect(first).toEqual(bench.lan.diagnosis);
+    expect(second).toEqual(first);
+    expect(bench.lan.diagnoses).toBe(1);
+    bench.lan.diagnosis = new LanError('bind-failed', 'No UDP socket could be opened.');
+    await expect(page.diagnose()).rejects.toMatchObject({ message: 'No UDP socket could be opened.' });
+    bench.lan.diagnose = () => new Promise(() => undefined);
+    const waiting = page.diagnose();
+    page.sockets[0]!.terminate();
+    await expect(waiting).rejects.toMatchObject({ code: 'bridge' });
+    await expect(page.diagnose()).rejects.toMatchObject({ code: 'bridge' });
+  });
+});
+
 describe('bridge: pages come and go', () => {
   test('[BR11] a reloaded page gets its seat back; meanwhile the seat is not eligible', async () => {
     await using bench = new Bench();

@@ -24,6 +24,9 @@ export const MAX_BRIDGE_PEERS = 128;
 /** Rooms in one list; a LAN with more than this has other problems. */
 export const MAX_BRIDGE_ROOMS_LISTED = 256;
 
+/** Checks of one diagnosis: some for each of 16 interfaces, some for each machine that was met. */
+export const MAX_BRIDGE_CHECKS = 128;
+
 /** Seats one page can hold at once. One is usual; a second while the first says goodbye. */
 export const MAX_BRIDGE_ROOMS = 4;
 

@@ -20,10 +20,10 @@
  */
 import type { PeerId, RoomId, Slot } from '../base/brand.ts';
 import type { Field, FieldValue } from './fields.ts';
-import type { OpenRequest, RoomListing } from '../port/lan-port.ts';
+import type { NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import { MAX_LANES, MAX_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
 import { blob, bool, list, ms, named, oneOf, optional, ratio, record, tagged, text, u16, u32, u48, u8, upTo } from './fields.ts';
-import { MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
+import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
 
 /** Both ends ship together, so a difference means a stale page: it is told to reload. */
 export const BRIDGE_VERSION = 1;
@@ -77,6 +77,8 @@ const listing: Field<RoomListing> = record({
 
 const discovery = record({ level: oneOf('ok', 'degraded', 'unavailable'), reasons: list(16, words) });
 
+const check: Field<NetworkCheck> = record({ id: words, level: oneOf('ok', 'warn', 'fail'), what: words, fix: words });
+
 const peerStats = record({
   peer,
   rttMs: ms,
@@ -108,6 +110,8 @@ export const pageCommand = tagged({
   ping: record({ stamp: ms }),
   /** Asks for at least this many batches a second, empty ones if need be; 0 ends it. */
   beat: record({ hz: upTo(120) }),
+  /** Asks the doctor; answered by one `diagnosis`. */
+  diagnose: record({}),
 });
 export type PageCommand = FieldValue<typeof pageCommand>;
 
@@ -133,6 +137,8 @@ export const processEvent = tagged({
   /** Room time `time` at process time `at`. */
   time: record({ room, at: ms, time: ms, errorMs: ms }),
   beat: record({}),
+  /** `problem`: why the doctor could not look; then there are no checks. */
+  diagnosis: record({ checks: list(MAX_BRIDGE_CHECKS, check), problem: optional(words) }),
 });
 export type ProcessEvent = FieldValue<typeof processEvent>;
 

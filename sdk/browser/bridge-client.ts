@@ -15,7 +15,7 @@ import type { LanErrorCode } from '../base/errors.ts';
 import { disposable } from '../base/emitter.ts';
 import { BRIDGE_CLOSE, BRIDGE_VERSION, createCommandOutbox, decodeEvents } from '../bridge/index.ts';
 import type { PageCommand, ProcessEvent } from '../bridge/index.ts';
-import type { DiscoveryState, GameFacts, LanPort, OpenRequest, RoomListing } from '../port/lan-port.ts';
+import type { DiscoveryState, GameFacts, LanPort, NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import type { RoomPort } from '../port/port.ts';
 import { BridgeRoomPort } from './bridge-room.ts';
 import type { SeatLine } from './bridge-room.ts';
@@ -85,6 +85,8 @@ export class BridgeClient implements LanPort {
   readonly #clock = new ProcessClock();
   readonly #seats = new Map<number, BridgeRoomPort>();
   readonly #opening = new Map<number, Opening>();
+  /** Who waits for the doctor; they share one examination. */
+  readonly #diagnoses: { resolve: (checks: readonly NetworkCheck[]) => void; reject: (error: LanError) => void }[] = [];
   readonly #watchers = new Set<(rooms: readonly RoomListing[]) => void>();
   readonly #peerIds: PeerId[] = [];
   readonly #peerNumbers = new Map<PeerId, number>();
@@ -180,6 +182,14 @@ export class BridgeClient implements LanPort {
     });
   }
 
+  diagnose(): Promise<readonly NetworkCheck[]> {
+    if (this.#state.type !== 'open') return Promise.reject(this.#unreachable());
+    return new Promise((resolve, reject) => {
+      this.#diagnoses.push({ resolve, reject });
+      if (this.#diagnoses.length === 1) this.#tell({ type: 'diagnose' });
+    });
+  }
+
   async close(): Promise<void> {
     for (const seat of this.#seats.values()) seat.leave(this.#page.now());
     this.#post();
@@ -188,10 +198,7 @@ export class BridgeClient implements LanPort {
 
   #ask(command: (room: number) => PageCommand, signal: AbortSignal | undefined): Promise<RoomPort> {
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    if (this.#state.type !== 'open') {
-      const known = this.#state.type === 'closed' ? this.#state.error : new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT });
-      return Promise.reject(known);
-    }
+    if (this.#state.type !== 'open') return Promise.reject(this.#unreachable());
     const room = this.#nextRoom++;
     return new Promise<RoomPort>((resolve, reject) => {
       const onAbort = (): void => {
@@ -207,6 +214,10 @@ export class BridgeClient implements LanPort {
       });
       this.#tell(command(room));
     });
+  }
+
+  #unreachable(): LanError {
+    return this.#state.type === 'closed' ? this.#state.error : new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT });
   }
 
   #setState(state: BridgeState): void {
@@ -263,6 +274,14 @@ export class BridgeClient implements LanPort {
         return this.#clock.sample(this.#page.now(), event.stamp, event.now);
       case 'beat':
         return;
+      case 'diagnosis': {
+        const waiting = this.#diagnoses.splice(0);
+        for (const { resolve, reject } of waiting) {
+          if (event.problem === undefined) resolve(event.checks);
+          else reject(new LanError('bridge', event.problem));
+        }
+        return;
+      }
       case 'opened':
         return this.#opened(event);
       case 'failed': {
@@ -381,6 +400,7 @@ export class BridgeClient implements LanPort {
     const openings = [...this.#opening.values()];
     this.#opening.clear();
     for (const opening of openings) opening.reject(error);
+    for (const { reject } of this.#diagnoses.splice(0)) reject(error);
     for (const seat of seats) {
       seat.lose();
       seat.onWake?.();

@@ -193,6 +193,8 @@ export class BridgeSession {
         return this.#tell({ type: 'pong', stamp: command.stamp, now: this.#lan.time.now() });
       case 'beat':
         return this.#setBeat(command.hz);
+      case 'diagnose':
+        return void this.#diagnose();
       default:
         return this.#handleInRoom(command);
     }
@@ -220,6 +222,14 @@ export class BridgeSession {
         return seat.leave();
       default:
         return this.drop('bridge-no-room');
+    }
+  }
+
+  async #diagnose(): Promise<void> {
+    try {
+      this.#tell({ type: 'diagnosis', checks: await this.#lan.diagnose(), problem: undefined });
+    } catch (error) {
+      this.#tell({ type: 'diagnosis', checks: [], problem: error instanceof LanError ? error.message : String(error) });
     }
   }
 

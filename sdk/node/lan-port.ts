@@ -18,13 +18,15 @@ import { createRng, type Rng } from '../base/rng.ts';
 import type { Address } from '../link/endpoint-types.ts';
 import { Mesh } from '../mesh/mesh.ts';
 import type { MeshLike, MeshOptions, RoomFacts } from '../mesh/mesh-types.ts';
-import type { DiscoveryState, GameFacts, LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
+import type { DiscoveryState, GameFacts, LanPort, LocalTime, NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import type { RoomPort } from '../port/port.ts';
 import { peerIdOf } from '../secure/identity.ts';
 import type { CryptoProvider } from '../secure/provider.ts';
 import type { HereFacts } from '../wire/datagram.ts';
 import { LEAVE_LINGER_MS, MAX_ENDPOINTS_PER_PEER, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { loadCrypto } from './crypto.ts';
+import { diagnose } from './cli/doctor-checks.ts';
+import { examine } from './cli/doctor-probe.ts';
 import { DATA_PORT_FIRST } from './discovery/bounds.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
 import { scanInterfaces, type InterfaceReader } from './discovery/interfaces.ts';
@@ -81,6 +83,7 @@ export class NodeLanPort implements LanPort {
   readonly #discovery: Discovery;
   #room: OpenRoom | undefined;
   #opening = false;
+  #diagnosis: Promise<readonly NetworkCheck[]> | undefined;
   #closed = false;
 
   /** Use `openNodeLanPort`. */
@@ -144,6 +147,16 @@ export class NodeLanPort implements LanPort {
     const state = this.#discovery.state();
     const warning = this.#profile.warning;
     return warning === undefined ? state : { level: state.level === 'ok' ? 'degraded' : state.level, reasons: [...state.reasons, warning] };
+  }
+
+  /** The doctor, beside whatever is open. Two callers share one examination. */
+  diagnose(): Promise<readonly NetworkCheck[]> {
+    this.#assertOpen();
+    const { interfaces, discovery } = this.#options;
+    this.#diagnosis ??= examine({ ...(interfaces && { interfaces }), ...(discovery && { discovery }) })
+      .then(diagnose)
+      .finally(() => (this.#diagnosis = undefined));
+    return this.#diagnosis;
   }
 
   watchRooms(onChange: (rooms: readonly RoomListing[]) => void): Disposable {

@@ -59,6 +59,17 @@ export interface DiscoveryState {
   readonly reasons: readonly string[];
 }
 
+/** One thing the doctor looked at. */
+export interface NetworkCheck {
+  /** Stable, for programs: `interfaces`, `multicast:eth0`, … */
+  readonly id: string;
+  readonly level: 'ok' | 'warn' | 'fail';
+  /** What is, in one sentence. */
+  readonly what: string;
+  /** What to do, in one sentence; empty when nothing. */
+  readonly fix: string;
+}
+
 export interface LanPort {
   readonly self: PeerId;
   readonly time: LocalTime;
@@ -67,5 +78,10 @@ export interface LanPort {
   /** Calls `onChange` with the whole list now and after each change, until disposed. */
   watchRooms(onChange: (rooms: readonly RoomListing[]) => void): Disposable;
   discovery(): DiscoveryState;
+  /**
+   * Looks at the network as `lanista doctor` does: what is well, and what keeps players apart, with the fix. Takes
+   * 3 to 8 s. Rejects with `bind-failed`, or `bridge` when the process is gone.
+   */
+  diagnose(): Promise<readonly NetworkCheck[]>;
   close(): Promise<void>;
 }

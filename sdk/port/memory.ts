@@ -460,6 +460,7 @@ export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { read
       ports.add(port);
       return port;
     },
+    diagnose: () => Promise.resolve([{ id: 'interfaces', level: 'ok', what: 'Rooms are inside this process; no network is used.', fix: '' }]),
     watchRooms: (onChange) => {
       const tell = (): void => onChange([...hub.rooms.values()].map(listing));
       hub.watchers.add(tell);

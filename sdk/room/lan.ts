@@ -54,6 +54,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     get discovery() {
       return port.discovery();
     },
+    diagnose: () => port.diagnose(),
     close: async () => {
       if (closed) return;
       closed = true;

@@ -3,7 +3,7 @@
  * Own entities are writable, remote ones are `readonly`, and the compiler knows which is which by `mine`.
  */
 import type { EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
-import type { DiscoveryState, RoomListing } from '../port/lan-port.ts';
+import type { DiscoveryState, NetworkCheck, RoomListing } from '../port/lan-port.ts';
 import type { LeaveReason, PeerStats, SeatStatus, WarnCode } from '../port/port.ts';
 import type { AnyGame, EntityDef, MessageDef, RequestDef } from '../sync/definition.ts';
 import type { Infer, Init } from '../sync/field.ts';
@@ -243,5 +243,7 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
   join(target: RoomListing | string, options?: JoinOptions): Promise<Room<G>>;
   joinOrCreate(options: CreateOptions): Promise<Room<G>>;
   readonly discovery: DiscoveryState;
+  /** What keeps players apart on this network, if anything, and what to do; takes 3 to 8 s. Rejects as `LanPort.diagnose` does. */
+  diagnose(): Promise<readonly NetworkCheck[]>;
   close(): Promise<void>;
 }

@@ -1,18 +1,11 @@
 /** What the doctor measures, what a check is, and the words that several checks share. */
 import type { LanInterface } from '../discovery/interfaces.ts';
+import type { NetworkCheck } from '../../port/lan-port.ts';
 import type { Neighbour } from './doctor-peer.ts';
 import type { LinkLayer } from './doctor-system.ts';
 
-export type CheckLevel = 'ok' | 'warn' | 'fail';
-
-export interface Check {
-  readonly id: string;
-  readonly level: CheckLevel;
-  /** What is, in one sentence. */
-  readonly what: string;
-  /** What to do, in one sentence; empty when nothing. */
-  readonly fix: string;
-}
+/** As the page gets it over the bridge. */
+export type Check = NetworkCheck;
 
 /** One interface, measured. `undefined` codes mean that it worked. */
 export interface InterfaceFacts {
