@@ -92,7 +92,7 @@ it('a reloaded page gets its seat and its floor back', async () => {
   expect((await chromaState(page(0))).players).toBe(2);
   await until(
     'equal floors after the reload',
-    10_000,
+    20_000,
     async () => {
       const [a, b] = await Promise.all(pages.map(floorHash));
       return a === b ? true : undefined;
