@@ -2,13 +2,14 @@
  * The demo's local process from the outside: its flags, its sentences, its exit codes. On loopback only.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { putInPlace } from '../demo-game/process/page-files.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'chroma-'));
@@ -82,4 +83,47 @@ describe('npm start', () => {
       expect(code).toBe(0);
     }
   }, 90_000);
+});
+
+describe('a page that was built', () => {
+  const place = join(home, 'page');
+  const build = (name: string): string => {
+    const folder = join(home, name);
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'index.html'), name);
+    return folder;
+  };
+
+  it('takes the place of the one before, whole', () => {
+    putInPlace(build('first'), place);
+    writeFileSync(join(place, 'left-over.js'), '');
+    putInPlace(build('second'), place);
+    expect(readFileSync(join(place, 'index.html'), 'utf8')).toBe('second');
+    expect(readdirSync(home).filter((name) => name.startsWith('first') || name.startsWith('second'))).toEqual([]);
+    expect(existsSync(join(place, 'left-over.js'))).toBe(false);
+  });
+
+  it('is one of two when two games build at once, and neither fails', async () => {
+    const script = `
+      import { mkdirSync, writeFileSync } from 'node:fs';
+      import { putInPlace } from './demo-game/process/page-files.ts';
+      for (let i = 0; i < 300; i++) {
+        const fresh = process.argv[1] + '-' + process.pid + '-' + i;
+        mkdirSync(fresh);
+        for (const name of ['index.html', 'a.js', 'b.js', 'c.js']) writeFileSync(fresh + '/' + name, 'x');
+        putInPlace(fresh, process.argv[1]);
+      }`;
+    const race = join(home, 'race');
+    const runs = [0, 1].map(
+      () =>
+        new Promise<Ended>((resolve) => {
+          const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, race], { cwd: root });
+          let output = '';
+          child.stderr.on('data', (text: Buffer) => (output += text.toString()));
+          child.on('close', (code) => resolve({ code, output }));
+        }),
+    );
+    for (const { code, output } of await Promise.all(runs)) expect({ code, output }).toEqual({ code: 0, output: '' });
+    expect(readdirSync(race)).toHaveLength(4);
+  });
 });

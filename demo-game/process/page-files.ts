@@ -38,13 +38,31 @@ export async function buildPage(): Promise<void> {
   const { build } = await import('vite');
   const fresh = `${pageRoot}-${process.pid}`;
   await build({ configFile: viteConfig, logLevel: 'error', build: { outDir: fresh } });
-  rmSync(pageRoot, { recursive: true, force: true });
+  putInPlace(fresh, pageRoot);
+}
+
+/** Moves the folder `fresh` to where `place` is; another game on this machine may do the same at the same moment. */
+export function putInPlace(fresh: string, place: string): void {
+  const old = `${fresh}-old`;
+  // Moved away whole, not emptied: what is being emptied here could be filled by the other at the same time.
+  if (existsSync(place)) ignoring(() => renameSync(place, old));
   try {
-    renameSync(fresh, pageRoot);
+    renameSync(fresh, place);
   } catch (error) {
-    // Another game on this machine was quicker; its page is as good as ours.
+    // The other was quicker; its page is as good as ours.
     rmSync(fresh, { recursive: true, force: true });
-    if (!existsSync(join(pageRoot, 'index.html'))) throw error;
+    if (!existsSync(join(place, 'index.html'))) throw error;
+  } finally {
+    rmSync(old, { recursive: true, force: true });
+  }
+}
+
+/** The other game moved it away first. */
+function ignoring(move: () => void): void {
+  try {
+    move();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 

@@ -36,7 +36,9 @@ export class HomeScene extends Scene {
   create(): void {
     const { options, settings } = stageOf(this);
     const zoom = fitCamera(this, worldWidth, worldHeight);
-    this.scale.on('resize', () => fitCamera(this, worldWidth, worldHeight));
+    const refit = (): void => void fitCamera(this, worldWidth, worldHeight);
+    this.scale.on('resize', refit);
+    this.events.once('shutdown', () => this.scale.off('resize', refit));
     this.#floor = new Floor();
     this.#time = 1000;
     this.#behind = 0;

@@ -1,6 +1,7 @@
 /** Over the arena, in a scene of its own so that the arena's camera may shake: coverage, clock, names, feed, network. */
 import { Scene } from 'phaser';
 import type { GameObjects } from 'phaser';
+import { worldHeight, worldWidth } from '../../rules/arena.ts';
 import type { BlobView, Match } from '../../rules/match.ts';
 import { standings } from '../../rules/scoring.ts';
 import { css, ink, monoFont, paintColor, uiFont } from '../look/palette.ts';
@@ -11,6 +12,16 @@ import type { Stage } from '../stage.ts';
 const barX = 250;
 const barWidth = hudWidth - 2 * barX;
 const refreshMs = 200;
+/** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
+const readableWidth = 960;
+/** How much is left of what lies over the own blob. */
+const seeThrough = 0.3;
+
+/** A part of the HUD that gives way to the own blob under it, in design units. */
+interface Veil {
+  readonly parts: () => readonly { alpha: number; setAlpha(alpha: number): unknown }[];
+  readonly covers: (x: number, y: number) => boolean;
+}
 
 export class HudScene extends Scene {
   #stage!: Stage;
@@ -27,6 +38,9 @@ export class HudScene extends Scene {
   #refreshedAt = 0;
   #second = -1;
   #phase = '';
+  /** Letters are this much larger than designed, on a small screen. */
+  #grow = 1;
+  #veils: readonly Veil[] = [];
 
   constructor() {
     super('hud');
@@ -41,8 +55,14 @@ export class HudScene extends Scene {
     this.#coverage = [];
     this.#phase = '';
     this.#refreshedAt = 0;
-    const refit = (): void => void fitCamera(this, hudWidth, hudHeight);
-    const resolution = Math.max(1, fitCamera(this, hudWidth, hudHeight));
+    this.#grow = this.#wantedGrowth();
+    const refit = (): void => {
+      fitCamera(this, hudWidth, hudHeight);
+      // Letters are made for one size of screen; for another they are made anew.
+      if (this.#wantedGrowth() !== this.#grow) this.scene.restart();
+    };
+    const grow = this.#grow;
+    const resolution = Math.max(1, fitCamera(this, hudWidth, hudHeight)) * grow;
     this.scale.on('resize', refit);
     this.events.once('shutdown', () => this.scale.off('resize', refit));
     this.#bar = this.add.graphics();
@@ -50,19 +70,19 @@ export class HudScene extends Scene {
       this.add
         .text(x, y, '', {
           fontFamily: uiFont,
-          fontSize: `${size}px`,
+          fontSize: `${Math.round(size * grow)}px`,
           fontStyle: '800',
           color: '#ffffff',
           stroke: css(ink),
-          strokeThickness: Math.max(3, size / 5),
+          strokeThickness: Math.max(3, (size * grow) / 5),
           ...extra,
         })
         .setResolution(resolution);
-    this.#clock = text(hudWidth / 2, 70, 32).setOrigin(0.5);
+    this.#clock = text(hudWidth / 2, 46 + 24 * grow, 32).setOrigin(0.5);
     this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76)
       .setOrigin(0.5)
       .setAlpha(0);
-    this.#sub = text(hudWidth / 2, hudHeight - 74, 20, { align: 'center' }).setOrigin(0.5);
+    this.#sub = text(hudWidth / 2, hudHeight - 74 * grow, 20, { align: 'center' }).setOrigin(0.5);
     this.#net = text(14, hudHeight - 14, 13, {
       fontFamily: monoFont,
       fontStyle: '400',
@@ -71,14 +91,42 @@ export class HudScene extends Scene {
       padding: { x: 8, y: 5 },
       strokeThickness: 0,
     }).setOrigin(0, 1);
+    // Beside the bar where the letters are small, under it where they are large.
+    const top = grow === 1 ? 32 : 46 + 16 * grow;
     this.#chips = Array.from({ length: 8 }, (_, i) => ({
       dot: this.add
-        .image(30, 32 + i * 27, 'blob1')
-        .setScale(0.26)
+        .image(14 + 16 * grow, top + i * 27 * grow, 'blob1')
+        .setScale(0.26 * grow)
         .setVisible(false),
-      text: text(46, 32 + i * 27, 15).setOrigin(0, 0.5),
+      text: text(14 + 32 * grow, top + i * 27 * grow, 15).setOrigin(0, 0.5),
     }));
-    this.#feed = Array.from({ length: 4 }, (_, i) => text(hudWidth - 16, 24 + i * 25, 15).setOrigin(1, 0.5));
+    this.#feed = Array.from({ length: 4 }, (_, i) => text(hudWidth - 16, 24 + i * 25 * grow, 15).setOrigin(1, 0.5));
+    // A line for the curious, not worth covering a phone's arena.
+    this.#net.setVisible(grow === 1);
+    this.#veils = [
+      { parts: () => [this.#bar, this.#clock], covers: (x, y) => y < 70 + 50 * grow && x > barX - 40 && x < hudWidth - barX + 40 },
+      {
+        parts: () => this.#chips.flatMap(({ dot, text: line }) => [dot, line]),
+        covers: (x, y) => x < 40 + 200 * grow && y < top + 28 + this.#chips.filter(({ dot }) => dot.visible).length * 27 * grow,
+      },
+      { parts: () => this.#feed, covers: (x, y) => x > hudWidth - 320 * grow && y < 130 * grow && this.#match.news.length > 0 },
+      { parts: () => [this.#net], covers: (x, y) => y > hudHeight - 76 && x < this.#net.width + 54 },
+    ];
+  }
+
+  /** 1 on a usual screen; in steps, so that a window being dragged does not make the letters anew all the time. */
+  #wantedGrowth(): number {
+    const width = this.scale.displaySize.width;
+    return width >= readableWidth ? 1 : width >= 640 ? 1.5 : 2;
+  }
+
+  #drawVeils(delta: number): void {
+    const { x, y } = this.#match.me.body;
+    const [hudX, hudY] = [(x * hudWidth) / worldWidth, (y * hudHeight) / worldHeight];
+    for (const { parts, covers } of this.#veils) {
+      const wanted = covers(hudX, hudY) ? seeThrough : 1;
+      for (const part of parts()) part.setAlpha(part.alpha + (wanted - part.alpha) * Math.min(1, delta / 120));
+    }
   }
 
   override update(_time: number, delta: number): void {
@@ -87,6 +135,7 @@ export class HudScene extends Scene {
     const now = match.room.clock.now();
     this.#drawClock(now);
     this.#drawBar(delta);
+    this.#drawVeils(delta);
     if (now - this.#refreshedAt < refreshMs && now >= this.#refreshedAt) return;
     this.#refreshedAt = now;
     this.#coverage = match.coverage();

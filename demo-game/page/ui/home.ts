@@ -12,6 +12,12 @@ export interface HomeActions {
 }
 
 const title = 'CHROMA RUSH';
+const arrows = new Map([
+  ['ArrowRight', 1],
+  ['ArrowDown', 1],
+  ['ArrowLeft', 7],
+  ['ArrowUp', 7],
+]);
 
 export class HomeView {
   readonly root: HTMLElement;
@@ -44,6 +50,7 @@ export class HomeView {
           { class: 'keys' },
           'WASD or arrows move  ·  mouse aims and fires  ·  Space fires  ·  Shift dashes  ·  gamepad and touch work too',
         ),
+        element('p', { class: 'keys thumbs' }, 'Left thumb moves  ·  right thumb aims and fires  ·  a button dashes'),
       ),
     );
     this.#mark();
@@ -113,13 +120,15 @@ export class HomeView {
     name.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') this.#play.click();
     });
+    const paints = element('div', { class: 'swatches', role: 'radiogroup', 'aria-labelledby': 'paint-label' }, ...this.#swatches);
+    paints.addEventListener('keydown', (event) => this.#onArrow(event));
     return element(
       'section',
       { class: 'card', 'aria-label': 'You' },
       element('label', { for: 'name' }, 'Your name'),
       name,
       element('span', { class: 'label', id: 'paint-label' }, 'Your paint'),
-      element('div', { class: 'swatches', role: 'radiogroup', 'aria-labelledby': 'paint-label' }, ...this.#swatches),
+      paints,
       this.#play,
       this.#problem,
     );
@@ -179,17 +188,31 @@ export class HomeView {
       role: 'radio',
       'aria-label': paintNames[paint] ?? 'paint',
       style: `--paint: ${css(paintColor(paint))}; background-image: ${cssPatterns[paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}`,
-      onclick: () => {
-        this.#settings.hue = hue;
-        keepSettings(this.#settings);
-        this.#mark();
-      },
+      onclick: () => this.#choose(hue),
     });
     return button;
   }
 
+  #choose(hue: number): void {
+    this.#settings.hue = hue;
+    keepSettings(this.#settings);
+    this.#mark();
+  }
+
+  /** Arrows choose, and Tab goes past all eight, as in every group of radio buttons. */
+  #onArrow(event: KeyboardEvent): void {
+    const step = arrows.get(event.code);
+    if (step === undefined) return;
+    event.preventDefault();
+    this.#choose((this.#settings.hue + step) % 8);
+    this.#swatches[this.#settings.hue]?.focus();
+  }
+
   #mark(): void {
-    this.#swatches.forEach((swatch, hue) => swatch.setAttribute('aria-checked', String(hue === this.#settings.hue)));
+    this.#swatches.forEach((swatch, hue) => {
+      swatch.setAttribute('aria-checked', String(hue === this.#settings.hue));
+      swatch.tabIndex = hue === this.#settings.hue ? 0 : -1;
+    });
     document.documentElement.style.setProperty('--accent', css(paintColor(this.#settings.hue + 1)));
   }
 

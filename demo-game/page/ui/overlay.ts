@@ -1,7 +1,7 @@
 /** Over a running match: buttons in the corner, settings, the table of a finished round, and the network at F3. */
 import type { Match } from '../../rules/match.ts';
 import { standings } from '../../rules/scoring.ts';
-import { css, cssPatterns, cssPatternSizes, paintColor } from '../look/palette.ts';
+import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
 import { emotes } from '../scenes/arena.ts';
 import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
@@ -16,6 +16,8 @@ export class MatchOverlay implements Disposable {
   readonly #corner: HTMLElement;
   readonly #panel: HTMLElement;
   readonly #net = element('div', { class: 'net', hidden: true });
+  /** Shown by the style sheet where the arena would be a narrow strip. */
+  readonly #turn = element('p', { class: 'turn' }, 'Turn your phone sideways: the arena is wide.');
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #off = new AbortController();
   /** Who played which paint this round, so that the table can name those who left. */
@@ -39,7 +41,7 @@ export class MatchOverlay implements Disposable {
     this.#panel = this.#settingsPanel();
     const open = element('button', { onclick: () => (this.#panel.hidden = !this.#panel.hidden) }, 'Settings');
     this.#corner = element('nav', { class: 'corner', 'aria-label': 'Game' }, mute, open, element('button', { id: 'leave', onclick: leave }, 'Leave'));
-    ui.append(this.#net, this.#panel, this.#corner);
+    ui.append(this.#turn, this.#net, this.#panel, this.#corner);
     addEventListener('keydown', (event) => this.#onKey(event), { signal: this.#off.signal });
     this.#timer = setInterval(() => this.#refresh(), 250);
     this.#apply();
@@ -48,7 +50,7 @@ export class MatchOverlay implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#off.abort();
-    for (const node of [this.#net, this.#panel, this.#corner, this.#scores]) node?.remove();
+    for (const node of [this.#turn, this.#net, this.#panel, this.#corner, this.#scores]) node?.remove();
   }
 
   #apply(): void {
@@ -148,7 +150,11 @@ export class MatchOverlay implements Disposable {
       'li',
       line.paint === own ? { class: 'self' } : {},
       element('span', { class: 'num' }, `${rank + 1}`),
-      element('span', { class: 'who' }, line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? ['somebody'])].join(', ')} (left)`),
+      element(
+        'span',
+        { class: 'who' },
+        line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? [paintNames[line.paint] ?? 'somebody'])].join(', ')} (left)`,
+      ),
       element('div', { class: 'bar' }, bar),
       element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`),
       element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`),
