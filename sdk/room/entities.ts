@@ -77,10 +77,6 @@ export class RoomEntities implements EntityHome {
     return this.#world.roomTime();
   }
 
-  queue(core: EntityCore): void {
-    this.#store.enqueue(core);
-  }
-
   despawn(core: EntityCore): void {
     if (!core.alive) throw new LanError('closed', `${core.kind.name}: this entity was despawned already.`);
     if (!core.mine) throw new LanError('not-owner', `${core.kind.name}.despawn: ${core.owner} has authority over this entity.`);

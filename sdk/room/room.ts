@@ -342,9 +342,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     if (!this.#ready) this.#checkReady(now);
     this.#beats.run(time);
     if (this.#closed !== undefined) return;
-    const tick = Math.floor((time * this.#replication.hz) / 1_000);
+    const tick = this.#replication.tickAt(time);
     if (tick > this.#replication.tick) {
-      this.#replication.collect(tick, time);
+      this.#replication.collect(tick, this.#replication.phaseAt(tick, time));
       this.#messages.repeat();
       // Until this replica has the room it says nothing of its own: what it is told first may have to become its own (a host that was reloaded).
       if (this.#ready) this.#replication.send(now, this.#present);

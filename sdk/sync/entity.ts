@@ -4,7 +4,7 @@
  * For each kind one class is built from the schema, with accessors on its prototype: no proxies, no `eval`, no decorators,
  * and an assignment costs a check, a store and a bit. The game holds the handle; everything else lives in `EntityCore`.
  *
- *   handle.x = 41 ──► core.live[0] = 41, dirty |= 1 ──(tick)──► core.ints[0] = 656, changed[0] = tick, a row in the track
+ *   handle.x = 41 ──► live[0] = 41, state |= 1 ──(tick)──► core.ints[0] = 656, changed[0] = tick, a row in the track
  *   frame arrives ──► core.ints, core.live, a row in the track ──► handle.x, handle.view.x (between rows)
  */
 import type { EntityId, PeerId } from '../base/brand.ts';
@@ -22,8 +22,6 @@ import { Track } from './track.ts';
 export interface EntityHome {
   /** Room time now, ms. */
   roomTime(): number;
-  /** Called once per tick and entity, at its first change. */
-  queue(core: EntityCore): void;
   despawn(core: EntityCore): void;
   requestAuthority(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined>;
 }
@@ -82,6 +80,21 @@ export class KindSpec {
 
 type Listener = (value: unknown, old: unknown) => void;
 
+const CORE = Symbol('lanista entity');
+const LIVE = Symbol('lanista values');
+const STATE = Symbol('lanista state');
+
+/** Sign bit of a handle's state: an assignment needs no more than its check. The bits below name what changed since the last tick. */
+const DIRECT = -0x8000_0000;
+const DIRTY = 0x7fff_ffff;
+
+/** What an assignment needs, on the handle itself: one object less to reach for on the hottest path. */
+interface Handled {
+  readonly [CORE]: EntityCore;
+  readonly [LIVE]: Float64Array;
+  [STATE]: number;
+}
+
 export class EntityCore {
   readonly id: EntityId;
   readonly origin: number;
@@ -89,6 +102,7 @@ export class EntityCore {
   readonly kind: KindSpec;
   readonly home: EntityHome;
   readonly handle: object;
+  readonly #handled: Handled;
   readonly live: Float64Array;
   /** Quantised values as last sent or received; the last one counts teleports. */
   readonly ints: Int32Array;
@@ -99,13 +113,8 @@ export class EntityCore {
   owner: PeerId;
   /** Grows with each change of authority; a higher one wins, ties go to the lower owner. */
   epoch = 0;
-  /** An assignment needs no more than its check: ours, alive, and nobody to tell. One test instead of three on the hottest path. */
-  direct = false;
   #mine = false;
   #alive = true;
-  /** Bit per changed field since the last collection; bit `count` is a teleport. */
-  dirty = 0;
-  queued = false;
   /** Tick since which the present owner's stream has carried it. */
   bornTick = -1;
   lastChange = -1;
@@ -133,6 +142,20 @@ export class EntityCore {
     this.changed = new Int32Array(kind.count + 1).fill(-1);
     this.track = new Track(kind.count + 1);
     this.handle = new kind.Handle(this);
+    this.#handled = this.handle as Handled;
+  }
+
+  /** Bit per field assigned since the last collection; bit `count` is a teleport. */
+  get dirty(): number {
+    return this.#handled[STATE] & DIRTY;
+  }
+
+  clean(): void {
+    this.#handled[STATE] &= DIRECT;
+  }
+
+  mark(bit: number): void {
+    this.#handled[STATE] |= bit;
   }
 
   get mine(): boolean {
@@ -151,8 +174,10 @@ export class EntityCore {
     this.#settle();
   }
 
+  /** Ours, alive, and nobody to tell: one test instead of three when the game assigns. */
   #settle(): void {
-    this.direct = this.#mine && this.#alive && this.#listeners === undefined;
+    const direct = this.#mine && this.#alive && this.#listeners === undefined;
+    this.#handled[STATE] = this.dirty | (direct ? DIRECT : 0);
   }
 
   get watched(): boolean {
@@ -163,13 +188,6 @@ export class EntityCore {
   value(field: number): unknown {
     const { codec } = this.kind.fields[field]!;
     return codec.storage === 'boxed' ? this.boxed[field] : codec.fromLive(this.live[field]!);
-  }
-
-  mark(bit: number): void {
-    this.dirty |= bit;
-    if (this.queued) return;
-    this.queued = true;
-    this.home.queue(this);
   }
 
   /** Assigns any field; the general path. Throws `bad-value`, `not-owner`, `closed`. */
@@ -296,12 +314,6 @@ export class EntityCore {
   }
 }
 
-const CORE = Symbol('lanista entity');
-
-interface Handled {
-  readonly [CORE]: EntityCore;
-}
-
 /** The core behind a handle; undefined for anything else. */
 export function coreOf(handle: object): EntityCore | undefined {
   return (handle as Partial<Handled>)[CORE];
@@ -309,9 +321,12 @@ export function coreOf(handle: object): EntityCore | undefined {
 
 class HandleBase implements Handled {
   readonly [CORE]: EntityCore;
+  readonly [LIVE]: Float64Array;
+  [STATE] = 0;
 
   constructor(core: EntityCore) {
     this[CORE] = core;
+    this[LIVE] = core.live;
   }
 
   get id(): EntityId {
@@ -373,28 +388,28 @@ function buildHandle(kind: KindSpec): new (core: EntityCore) => object {
   return Handle;
 }
 
-/** The hot path: a number of the game kept as it is. Allocates nothing. Whole numbers have a setter of their own, so that neither pays for the other. */
+/**
+ * The hot path: a number of the game kept as it is, and a bit. It allocates nothing, calls nothing and compares with nothing: whether the value
+ * on the wire changed is asked once a tick. Whole numbers have a setter of their own, so that neither pays for the other.
+ */
 function plainAccessor(field: number, codec: NumberCodec): PropertyDescriptor {
   const { min, max } = codec;
   const bit = 1 << field;
   const get = function (this: Handled): number {
-    return this[CORE].live[field]!;
+    return this[LIVE][field]!;
   };
   const setReal = function (this: Handled, value: number): void {
-    const core = this[CORE];
-    if (!core.direct || typeof value !== 'number' || !(value >= min && value <= max)) return core.assign(field, value);
-    const { live } = core;
-    if (live[field] === value) return;
-    live[field] = value;
-    if ((core.dirty & bit) === 0) core.mark(bit);
+    const state = this[STATE];
+    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max)) return this[CORE].assign(field, value);
+    this[LIVE][field] = value;
+    this[STATE] = state | bit;
   };
   const setWhole = function (this: Handled, value: number): void {
-    const core = this[CORE];
-    if (!core.direct || typeof value !== 'number' || !(value >= min && value <= max) || value !== Math.floor(value)) return core.assign(field, value);
-    const { live } = core;
-    if (live[field] === value) return;
-    live[field] = value;
-    if ((core.dirty & bit) === 0) core.mark(bit);
+    const state = this[STATE];
+    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max) || value !== Math.floor(value))
+      return this[CORE].assign(field, value);
+    this[LIVE][field] = value;
+    this[STATE] = state | bit;
   };
   return { enumerable: true, get, set: codec.whole ? setWhole : setReal };
 }

@@ -94,7 +94,6 @@ export class Replication {
     core.mine = true;
     core.source = undefined;
     core.bornTick = Number.POSITIVE_INFINITY;
-    core.mark(0);
     this.#owned.push(core);
     this.#unsorted = true;
   }
@@ -102,7 +101,7 @@ export class Replication {
   /** `core` is somebody else's from now on. */
   disown(core: EntityCore): void {
     core.mine = false;
-    core.dirty = 0;
+    core.clean();
     const at = this.#owned.indexOf(core);
     if (at >= 0) this.#owned.splice(at, 1);
   }
@@ -113,29 +112,31 @@ export class Replication {
     this.#dying.push(core);
   }
 
-  /** Takes over what the game assigned since the last tick. `time` is when, in room time. */
-  collect(tick: number, time: number): void {
+  /** The tick that room time `time` lies in. */
+  tickAt(time: number): number {
+    return Math.floor((time * this.hz) / 1_000);
+  }
+
+  /** How far into `tick` room time `time` lies, in 128ths. */
+  phaseAt(tick: number, time: number): number {
+    return Math.min(127, Math.max(0, Math.floor(((time * this.hz) / 1_000 - tick) * 128)));
+  }
+
+  /**
+   * Takes over what the game assigned since the last tick.
+   * @param phase where in the tick that is, in 128ths: two whole numbers, which no call has to box.
+   */
+  collect(tick: number, phase: number): void {
     this.tick = tick;
-    this.#phase = Math.min(127, Math.max(0, Math.floor(((time * this.hz) / 1_000 - tick) * 128)));
-    const { store } = this;
+    this.#phase = phase;
+    const time = ((tick + phase / 128) * 1_000) / this.hz;
     let changed = false;
-    let kept = 0;
-    for (let i = 0; i < store.queued; i++) {
-      const core = store.queue[i]!;
-      const { kind } = core;
-      if (!core.mine || !core.alive) {
-        core.queued = false;
-        continue;
-      }
-      if (core.bornTick < tick && tick % kind.every !== 0) {
-        store.queue[kept++] = core;
-        continue;
-      }
-      core.queued = false;
+    for (const core of this.#owned) {
+      // Nothing was assigned, or the kind is not sampled at this tick: the bits wait.
+      if (core.dirty === 0 && core.bornTick !== Number.POSITIVE_INFINITY) continue;
+      if (core.bornTick < tick && tick % core.kind.every !== 0) continue;
       if (this.#collectOne(core, tick, time)) changed = true;
     }
-    for (let i = kept; i < store.queued; i++) store.queue[i] = undefined as never;
-    store.queued = kept;
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, tick });
     if (changed || this.#dying.length > 0) {
       if (this.#dying.length > 0) this.#dying = [];
@@ -152,7 +153,7 @@ export class Replication {
     const hopBit = 1 << count;
     if ((core.dirty & hopBit) !== 0) ints[count] = ints[count]! + 1;
     let left = born ? (hopBit << 1) - 1 : core.dirty;
-    core.dirty = 0;
+    core.clean();
     while (left !== 0) {
       const i = 31 - Math.clz32(left & -left);
       left &= left - 1;

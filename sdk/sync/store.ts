@@ -28,9 +28,6 @@ export class EntityStore {
   readonly #byKind: Set<EntityCore>[];
   readonly #graves = new Set<number>();
   readonly #watchers: Set<Watcher>[];
-  /** Entities with unsent changes; the first `queued` count. */
-  readonly queue: EntityCore[] = [];
-  queued = 0;
 
   constructor(game: AnyGame) {
     this.kinds = Object.entries(game.entities).map(([name, def], index) => new KindSpec(index, name, def as never, game.stateHz));
@@ -113,9 +110,5 @@ export class EntityStore {
     set.add(watcher);
     if (watcher.spawn !== undefined) for (const core of [...this.#byKind[kind.index]!]) watcher.spawn(core.handle);
     return disposable(() => set.delete(watcher));
-  }
-
-  enqueue(core: EntityCore): void {
-    this.queue[this.queued++] = core;
   }
 }

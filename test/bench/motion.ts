@@ -52,7 +52,7 @@ export class Owner {
     const store = new EntityStore(motionGame);
     this.#replication = new Replication({} as RoomPort, store, hz, SESSION);
     this.#core = new EntityCore(
-      homeAt(() => 0, store),
+      homeAt(() => 0),
       store.kind('ship'),
       SESSION,
       1,
@@ -65,8 +65,8 @@ export class Owner {
 
   /** The body of `tick`, sampled at room time `time`, against what the viewer had at `baseline` (-1: nothing). */
   sample(tick: number, time: number, baseline: number): Uint8Array {
-    this.#replication.collect(tick, time);
-    const phase = Math.min(127, Math.max(0, Math.floor(((time * this.hz) / 1_000 - tick) * 128)));
+    const phase = this.#replication.phaseAt(tick, time);
+    this.#replication.collect(tick, phase);
     const before = this.#changeTick;
     const changed = this.#core.lastChange === tick;
     const quiet = before < 0 ? 127 : Math.min(127, tick - before);
@@ -84,7 +84,7 @@ export class Viewer {
   readonly #store = new EntityStore(motionGame);
 
   constructor(hz: number) {
-    const home = homeAt(() => this.now, this.#store);
+    const home = homeAt(() => this.now);
     this.inbound = new Inbound('owner' as PeerId, SESSION, hz, this.#store, {
       home,
       self: 'viewer' as PeerId,
@@ -112,6 +112,6 @@ export class Viewer {
   }
 }
 
-function homeAt(roomTime: () => number, store: EntityStore): EntityHome {
-  return { roomTime, queue: (core) => store.enqueue(core), despawn: () => undefined, requestAuthority: async () => undefined };
+function homeAt(roomTime: () => number): EntityHome {
+  return { roomTime, despawn: () => undefined, requestAuthority: async () => undefined };
 }

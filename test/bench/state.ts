@@ -32,7 +32,7 @@ const game = defineGame({
   },
 });
 
-const home: EntityHome = { roomTime: () => 0, queue: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
+const home: EntityHome = { roomTime: () => 0, despawn: () => undefined, requestAuthority: async () => undefined };
 
 function trace(args: readonly string[]): {
   readonly frames: number;
@@ -147,7 +147,7 @@ function ours(): Rival {
   const store = new EntityStore(bench);
   const port = {} as RoomPort;
   const replication = new Replication(port, store, 30, 7);
-  const world: EntityHome = { ...home, queue: (core) => store.enqueue(core) };
+  const world = home;
   const ships = Array.from({ length: N }, (_, i) => {
     const core = new EntityCore(world, store.kind('ship'), 7, i + 1, 'a' as PeerId);
     initialise(core, { x: i, y: i, vx: 0, vy: 0, rot: 0, hp: 0, ammo: 0, flags: 0 });
@@ -167,7 +167,7 @@ function ours(): Rival {
     },
     encode: () => {
       tick++;
-      replication.collect(tick, (tick * 1_000) / 30);
+      replication.collect(tick, 0);
       out.reset();
       encodeBody(out, { tick, baseline: tick === 1 ? -1 : tick - 1, phase: 0, quiet: 1, hash: 0, session: 7 }, replication.owned, []);
       return out.offset;
