@@ -68,18 +68,26 @@ async function start(): Promise<void> {
   try {
     lan = await connectLan(rules, { presence: { name: settings.name, hue: settings.hue } });
   } catch (error) {
-    home.tell(`The game’s own process does not answer. Start it again with “npm start” and open the address it prints. (${words(error)})`);
+    home.tell(words(error));
     // It may only be slow, or be started again in a moment at the same address.
     setTimeout(() => void start(), retryMs);
     return;
   }
-  home.tell('');
   chroma.lan = lan;
   void followRooms(lan);
   const kept = lan;
-  // A reloaded page takes its seat up again without being asked.
-  if (kept.resumed !== undefined) void home.run(() => enter(() => kept.resume()));
-  else if (options.autoplay !== 'no') void home.run(() => chroma.play());
+  kept.onConnection(({ type }) => {
+    if (type === 'open') comeBack(kept);
+  });
+  if (!comeBack(kept) && options.autoplay !== 'no') void home.run(() => chroma.play());
+}
+
+/** A page that was reloaded, or cut off for a moment, takes its seat up again without being asked. False when there is none. */
+function comeBack(to: PageLan<ChromaGame>): boolean {
+  home.tell('');
+  if (to.resumed === undefined) return false;
+  void home.run(() => enter(() => to.resume()));
+  return true;
 }
 
 async function followRooms(from: Lan<ChromaGame>): Promise<void> {
@@ -117,10 +125,19 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promi
   room.signal.addEventListener('abort', () => goHome(match), { once: true });
   room.on('close', ({ reason }) => {
     if (reason === 'kicked') home.tell('The host removed you from the room.');
+    else if (reason === 'bridge') home.tell(lostProcess());
     else if (reason !== 'bye') home.tell('The connection to the room was lost. Press Play to come back.');
   });
   phaser.scene.stop('home');
   phaser.scene.start('arena');
+}
+
+/** Why the game's own process is not there: it was ended, or gives its attention to another tab. */
+function lostProcess(): string {
+  const state = lan?.connection;
+  return state?.type === 'closed'
+    ? state.error.message
+    : 'The game on this computer was closed or is stuck. Start it again, and open the address it prints.';
 }
 
 /** A hidden page lets go of the keys and of the host's duties; its blob stays. */

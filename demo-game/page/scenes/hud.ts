@@ -14,8 +14,8 @@ const barWidth = hudWidth - 2 * barX;
 const refreshMs = 200;
 /** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
 const readableWidth = 960;
-/** How much is left of what lies over the own blob. */
-const seeThrough = 0.3;
+/** How much is left of what lies over the own blob, and over another's. */
+const seeThrough = { own: 0.3, other: 0.6 };
 
 /** A part of the HUD that gives way to the own blob under it, in design units. */
 interface Veil {
@@ -41,6 +41,8 @@ export class HudScene extends Scene {
   /** Letters are this much larger than designed, on a small screen. */
   #grow = 1;
   #veils: readonly Veil[] = [];
+  /** Blobs as they were at the last refresh. */
+  #views: readonly BlobView[] = [];
 
   constructor() {
     super('hud');
@@ -55,6 +57,7 @@ export class HudScene extends Scene {
     this.#coverage = [];
     this.#phase = '';
     this.#refreshedAt = 0;
+    this.#views = [];
     this.#grow = this.#wantedGrowth();
     const refit = (): void => {
       fitCamera(this, hudWidth, hudHeight);
@@ -121,10 +124,11 @@ export class HudScene extends Scene {
   }
 
   #drawVeils(delta: number): void {
-    const { x, y } = this.#match.me.body;
-    const [hudX, hudY] = [(x * hudWidth) / worldWidth, (y * hudHeight) / worldHeight];
+    const self = this.#match.me.body;
+    const under = (covers: Veil['covers'], { x, y }: { readonly x: number; readonly y: number }): boolean =>
+      covers((x * hudWidth) / worldWidth, (y * hudHeight) / worldHeight);
     for (const { parts, covers } of this.#veils) {
-      const wanted = covers(hudX, hudY) ? seeThrough : 1;
+      const wanted = under(covers, self) ? seeThrough.own : this.#views.some((view) => under(covers, view)) ? seeThrough.other : 1;
       for (const part of parts()) part.setAlpha(part.alpha + (wanted - part.alpha) * Math.min(1, delta / 120));
     }
   }
@@ -140,6 +144,7 @@ export class HudScene extends Scene {
     this.#refreshedAt = now;
     this.#coverage = match.coverage();
     const views = match.blobs();
+    this.#views = views;
     this.#drawChips(views);
     this.#drawFeed(views);
     this.#net.setText(readNet(match));

@@ -89,6 +89,8 @@ export class HomeView {
   tell(problem: string): void {
     this.#problem.textContent = problem;
     this.#problem.hidden = problem === '';
+    // On a small screen it stands below the fold.
+    this.#problem.scrollIntoView({ block: 'nearest' });
   }
 
   #logo(): HTMLElement {
