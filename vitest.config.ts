@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -8,5 +9,7 @@ export default defineConfig({
     exclude: ['test/e2e/**', 'test/lab/**'],
     testTimeout: 20_000,
     pool: 'forks',
+    // Two at least, also where vitest would take one: files that wait for sockets leave the processor to those that compute.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
   },
 });

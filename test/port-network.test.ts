@@ -24,8 +24,9 @@ async function seatAll(lans: readonly LanPort[], network: readonly NodeLanPort[]
     );
     for (const port of ports) while (port.roster().peers.length <= i) await wait(5);
   }
-  // Links of the later seats to one another follow the roster by a moment.
-  await wait(600);
+  // Who joined has a link to whom it asked; those of later seats to one another follow by a moment. A statistic stands for a link.
+  const linked = (port: RoomPort, i: number): boolean => port.stats(lans[i]!.time.now()).peers.size === lans.length - 1;
+  while (lans.length > 2 && !ports.every(linked)) await wait(5);
   return ports;
 }
 
