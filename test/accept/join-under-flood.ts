@@ -6,7 +6,6 @@
  */
 import { performance } from 'node:perf_hooks';
 import { loadCrypto } from '../../sdk/node/crypto.ts';
-import { setApart } from './parts/apart.ts';
 import { percentile, start, stopFlood, told } from './parts/child.ts';
 import { openUdpEndpoint } from './parts/udp-endpoint.ts';
 import type { AcceptOptions, AcceptResult } from './rows.ts';
@@ -16,7 +15,6 @@ const WARM_UP_JOINS = 20;
 
 export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResult> {
   const joins = small ? 40 : 200;
-  const apart = setApart(process.pid, 'host');
   const host = await openUdpEndpoint(await loadCrypto(), seed, () => {});
   const flood = start('flood', host.udp.joinPort, 10_000);
   await told(flood);
@@ -56,7 +54,6 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
       forgedPerSecond: rate.perSecond,
       forged: rate.sent,
       refusedByCookie: drops['cookie'] ?? 0,
-      apart,
     },
   };
 }

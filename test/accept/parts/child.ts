@@ -1,18 +1,15 @@
 /** Starts `flood-child.ts` and waits for what it tells. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { setApart } from './apart.ts';
 
 export function start(...args: readonly (string | number)[]): ChildProcess {
-  const child = fork(fileURLToPath(new URL('./flood-child.ts', import.meta.url)), args.map(String), {
+  return fork(fileURLToPath(new URL('./flood-child.ts', import.meta.url)), args.map(String), {
     execArgv: ['--conditions=@lanista/source', '--import', 'tsx'],
   });
-  setApart(child.pid!, args[0] === 'flood' || args[0] === 'greet' ? 'attacker' : 'player');
-  return child;
 }
 
 /** The child's next message; rejects when it ends or stays silent. */
-export function told<T>(child: ChildProcess, ms = 45_000): Promise<T> {
+export function told<T>(child: ChildProcess, ms = 90_000): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('the child process stayed silent')), ms);
     child.once('message', (message) => {

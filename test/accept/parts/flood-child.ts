@@ -1,4 +1,7 @@
-/** Child process: `flood <port> <perSecond>`, `greet <port> <perSecond>`, `join <port> <count>`, or `stream <port> <ms>`; reports to its parent when done. */
+/**
+ * Child process: `flood <port> <perSecond>`, `greet <port> <perSecond>`, `join <port> <count>`, or `stream <port> <ms>`; reports to its
+ * parent when done. A flood can be told to `pause`, to `go` on, and to `stop`.
+ */
 import { createSocket } from 'node:dgram';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +16,7 @@ const [what, portText, amountText] = process.argv.slice(2);
 const port = Number(portText);
 const amount = Number(amountText);
 /** Nobody is left running by a parent that died. */
-setTimeout(() => process.exit(3), 60_000).unref();
+setTimeout(() => process.exit(3), 120_000).unref();
 process.on('disconnect', () => process.exit(0));
 
 if (what === 'flood' || what === 'greet') await flood();
@@ -46,15 +49,31 @@ async function flood(): Promise<void> {
     cookie.set(time);
     init = encodeInit({ cid: 1, nonce, cookie, roomTag, noise: crypto.randomBytes(96) }).slice();
   });
-  const started = performance.now();
   let sent = 0;
-  process.on('message', () => {
+  /** Since when it runs, what it had sent by then, and how long it ran before. */
+  let runsSince: number | undefined = performance.now();
+  let sentBefore = 0;
+  let ranMs = 0;
+  const pause = (): void => {
+    if (runsSince !== undefined) ranMs += performance.now() - runsSince;
+    runsSince = undefined;
+  };
+  process.on('message', (order) => {
+    if (order === 'pause') return pause();
+    if (order === 'go') {
+      pause();
+      runsSince = performance.now();
+      sentBefore = sent;
+      return;
+    }
     clearInterval(renew);
-    process.send!({ sent, perSecond: Math.round((sent * 1_000) / (performance.now() - started)) }, () => process.exit(0));
+    pause();
+    process.send!({ sent, perSecond: Math.round((sent * 1_000) / ranMs) }, () => process.exit(0));
   });
   process.send!({ ready: true });
   for (;;) {
-    const due = Math.min(sent + 400, Math.floor(((performance.now() - started) * amount) / 1_000));
+    const runMs = runsSince === undefined ? 0 : performance.now() - runsSince;
+    const due = runsSince === undefined ? sent : Math.min(sent + 400, sentBefore + Math.floor((runMs * amount) / 1_000));
     for (; sent < due; sent++) {
       const forged = (what === 'greet' ? hello : init).slice();
       // Within the nonce of either.
@@ -92,7 +111,7 @@ async function join(): Promise<void> {
   process.send!({ times }, () => process.exit(0));
 }
 
-/** A 60 Hz stream of numbered, timed messages. */
+/** A 60 Hz stream of numbered, timed messages; tells when each of them left. */
 async function stream(): Promise<void> {
   const crypto = await loadCrypto();
   let link: number | undefined;
@@ -104,16 +123,19 @@ async function stream(): Promise<void> {
   side.endpoint.connect(performance.now(), { host: '127.0.0.1', port }, { mode: 'open' });
   side.pump();
   while (link === undefined) await sleep(5);
+  process.send!({ ready: true });
   const started = performance.now();
-  let sent = 0;
+  const sent: number[] = [];
   while (performance.now() - started < amount) {
     const bytes = Buffer.alloc(100);
-    bytes.writeUInt32BE(sent++);
-    bytes.writeDoubleBE(Number(process.hrtime.bigint()) / 1e6, 4);
+    const at = Number(process.hrtime.bigint()) / 1e6;
+    bytes.writeUInt32BE(sent.length);
+    bytes.writeDoubleBE(at, 4);
+    sent.push(at);
     side.endpoint.send(performance.now(), link as never, 'unreliable', bytes);
     side.endpoint.flush(performance.now());
     side.pump();
-    await sleep(Math.max(0, started + (sent * 1_000) / 60 - performance.now()));
+    await sleep(Math.max(0, started + (sent.length * 1_000) / 60 - performance.now()));
   }
   const lost = closed;
   side.endpoint.close(performance.now(), link as never, 'bye');
