@@ -254,6 +254,12 @@ describe('doctor', () => {
       /UDP is blocked on eth0/,
       2,
     ],
+    [
+      'a firewall that lets in only what the machine sends itself',
+      nicWith({ multicastEcho: false, broadcastEcho: false }),
+      /udp-in:eth0: Nothing that comes from the network by UDP is let in on eth0: a firewall.*ufw/,
+      2,
+    ],
     ['a tunnel owns the route', { ...WELL, defaultRoute: 'wg0', defaultRouteIsVirtual: true }, /tunnel or VPN \(wg0\) owns the default route/, 1],
     ['5353 held', { ...WELL, mdnsBindError: 'EADDRINUSE' }, /Another program holds UDP port 5353.*broadcast/, 2],
     ['no network', { ...WELL, interfaces: [] }, /No network interface is up/, 2],

@@ -3,7 +3,7 @@
  * in `scenes/` and `ui/`, everything played in `../rules/`.
  */
 import { AUTO, CANVAS, Game, Scale, WEBGL } from 'phaser';
-import type { Lan, RoomListing } from 'lanista';
+import type { Lan, NetworkCheck, RoomListing } from 'lanista';
 import { connectLan } from 'lanista/browser';
 import type { PageLan } from 'lanista/browser';
 import { createMind, think } from '../rules/bots.ts';
@@ -41,6 +41,7 @@ const phaser = startPhaser();
 const home = new HomeView(settings, {
   play: () => enter((lan) => lan.joinOrCreate({ name: options.room ?? defaultRoom, max: maxPlayers })),
   join: (target) => enter((lan) => lan.join(target)),
+  diagnose,
 });
 ui.append(home.root);
 
@@ -90,6 +91,11 @@ function comeBack(to: PageLan<ChromaGame>): boolean {
   return true;
 }
 
+async function diagnose(): Promise<readonly NetworkCheck[]> {
+  if (lan === undefined) throw new Error('Not connected to the game’s own process yet. Try again in a moment.');
+  return lan.diagnose();
+}
+
 async function followRooms(from: Lan<ChromaGame>): Promise<void> {
   try {
     for await (const rooms of from.browse())
@@ -121,7 +127,7 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promi
   room.clock.every(60, () => playHidden(match));
   home.root.hidden = true;
   if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
-  overlay = new MatchOverlay(ui, match, settings, synth, () => void leave());
+  overlay = new MatchOverlay(ui, match, settings, synth, { leave: () => void leave(), diagnose });
   room.signal.addEventListener('abort', () => goHome(match), { once: true });
   room.on('close', ({ reason }) => {
     if (reason === 'kicked') home.tell('The host removed you from the room.');

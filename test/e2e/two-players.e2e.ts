@@ -108,6 +108,19 @@ it('a reloaded page gets its seat and its floor back', async () => {
   );
 });
 
+it('a player asks the doctor and reads what is the matter', async () => {
+  await page(0).getByRole('button', { name: 'Settings' }).click();
+  await page(0).getByRole('button', { name: 'Check this network' }).click();
+  await page(0).getByRole('button', { name: 'Check again' }).waitFor({ timeout: 30_000 });
+  const words = (await page(0).locator('.settings .checks').textContent()) ?? '';
+  // On loopback there is one thing to say, and it comes with what to do.
+  expect(words).toContain('Only loopback is in use');
+  expect(words).toContain('Connect to a network to play with other machines.');
+  expect(words).toMatch(/\d+ things are fine/u);
+  await page(0).screenshot({ path: join(shots, 'doctor.png') });
+  await page(0).getByRole('button', { name: 'Settings' }).click();
+});
+
 it('Ctrl-C leaves gracefully and ends with 0', async () => {
   expect(await games[1]?.stop(5000)).toBe(0);
   await until('one player left', 5000, async () => ((await chromaState(page(0))).players === 1 ? true : undefined));

@@ -78,6 +78,13 @@ const cases: readonly Case[] = [
     prepare: ({ doctor }) => firewall(doctor, { input: ['meta l4proto udp drop'] }),
   },
   {
+    name: 'usual_firewall_here',
+    check: /^udp-in:eth0$/u,
+    words: /Nothing that comes from the network by UDP is let in on eth0: a firewall on this machine.*ufw allow/u,
+    exitCode: 2,
+    prepare: ({ doctor }) => firewall(doctor, { input: ['iifname != "lo" meta l4proto udp drop'] }),
+  },
+  {
     name: 'udp_blocked_between',
     check: /^silent:/u,
     words: /is announced on this network but does not answer.*client isolation/u,

@@ -1,14 +1,16 @@
 /** The home screen: who you are, which rooms are on this network, Play, and what to do when nobody is there. */
-import type { DiscoveryState, RoomListing } from 'lanista';
+import type { DiscoveryState, NetworkCheck, RoomListing } from 'lanista';
 import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
 import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { element } from './element.ts';
+import { NetworkCheckView } from './network-check.ts';
 
 /** What the screen asks for. */
 export interface HomeActions {
   play(): Promise<void>;
   join(target: RoomListing | string): Promise<void>;
+  diagnose(): Promise<readonly NetworkCheck[]>;
 }
 
 const title = 'CHROMA RUSH';
@@ -167,6 +169,7 @@ export class HomeView {
         'details',
         {},
         element('summary', {}, 'Can’t see your friends?'),
+        new NetworkCheckView(() => this.#actions.diagnose()).root,
         element('ul', {}, ...tips.map((tip) => element('li', {}, tip))),
         element('div', { class: 'row' }, address, element('button', { class: 'small', onclick: join }, 'Join')),
       ),
@@ -176,10 +179,12 @@ export class HomeView {
   #room(room: RoomListing): HTMLElement {
     const full = room.players >= room.max;
     const facts = [`${room.players}/${room.max}`, ...(room.pingMs === undefined ? [] : [`${Math.max(1, Math.round(room.pingMs))} ms`])].join(' · ');
-    const button = element('button', { onclick: () => void this.run(() => this.#actions.join(room)) }, full ? 'Full' : 'Join');
-    button.disabled = full || !room.compatible || room.locked;
-    button.setAttribute('aria-label', `Join ${room.name}`);
-    return element('li', { class: 'room' }, element('b', {}, room.name), element('small', {}, room.reason ?? facts), button);
+    const label = !room.compatible ? 'Other version' : room.locked ? 'Locked' : full ? 'Full' : 'Join';
+    const button = element('button', { onclick: () => void this.run(() => this.#actions.join(room)) }, label);
+    button.disabled = label !== 'Join';
+    button.setAttribute('aria-label', label === 'Join' ? `Join ${room.name}` : `${room.name}: ${label.toLowerCase()}`);
+    const why = room.reason === undefined ? [] : [element('small', { class: 'why' }, `${room.name} ${room.reason}.`)];
+    return element('li', { class: 'room' }, element('b', {}, room.name), element('small', {}, facts), button, ...why);
   }
 
   #swatch(hue: number): HTMLButtonElement {

@@ -1,4 +1,5 @@
 /** Over a running match: buttons in the corner, settings, the table of a finished round, and the network at F3. */
+import type { NetworkCheck } from 'lanista';
 import type { Match } from '../../rules/match.ts';
 import { standings } from '../../rules/scoring.ts';
 import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
@@ -7,6 +8,13 @@ import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import type { Synth } from '../sound/synth.ts';
 import { element } from './element.ts';
+import { NetworkCheckView } from './network-check.ts';
+
+/** What the overlay asks for. */
+export interface OverlayActions {
+  leave(): void;
+  diagnose(): Promise<readonly NetworkCheck[]>;
+}
 
 export class MatchOverlay implements Disposable {
   readonly #ui: HTMLElement;
@@ -25,7 +33,7 @@ export class MatchOverlay implements Disposable {
   #scores: HTMLElement | undefined;
   #next: HTMLElement | undefined;
 
-  constructor(ui: HTMLElement, match: Match, settings: Settings, synth: Synth, leave: () => void) {
+  constructor(ui: HTMLElement, match: Match, settings: Settings, synth: Synth, actions: OverlayActions) {
     this.#ui = ui;
     this.#match = match;
     this.#settings = settings;
@@ -39,8 +47,15 @@ export class MatchOverlay implements Disposable {
       mute.blur();
     });
     this.#panel = this.#settingsPanel();
+    this.#panel.append(new NetworkCheckView(actions.diagnose).root);
     const open = element('button', { onclick: () => (this.#panel.hidden = !this.#panel.hidden) }, 'Settings');
-    this.#corner = element('nav', { class: 'corner', 'aria-label': 'Game' }, mute, open, element('button', { id: 'leave', onclick: leave }, 'Leave'));
+    this.#corner = element(
+      'nav',
+      { class: 'corner', 'aria-label': 'Game' },
+      mute,
+      open,
+      element('button', { id: 'leave', onclick: actions.leave }, 'Leave'),
+    );
     ui.append(this.#turn, this.#net, this.#panel, this.#corner);
     addEventListener('keydown', (event) => this.#onKey(event), { signal: this.#off.signal });
     this.#timer = setInterval(() => this.#refresh(), 250);

@@ -52,6 +52,12 @@ function checkInterface(facts: DoctorFacts, one: InterfaceFacts): Check[] {
         : `UDP is blocked on ${name}. ${describeSendError(code, name, facts.platform)}`;
     return [fail(`udp:${name}`, why, firewall)];
   }
+  const wasSent = one.multicastError === undefined && one.broadcastError === undefined && facts.mdnsBindError === undefined;
+  // What goes to our own address takes the way through loopback, which firewalls leave open.
+  if (one.unicastEcho && !one.multicastEcho && !one.broadcastEcho && wasSent)
+    return [
+      fail(`udp-in:${name}`, `Nothing that comes from the network by UDP is let in on ${name}: a firewall on this machine blocks it.`, firewall),
+    ];
   if (!one.unicastEcho) checks.push(fail(`unicast:${name}`, `Unicast UDP to ${one.nic.address} does not arrive.`, firewall));
   else checks.push(ok(`unicast:${name}`, `Unicast UDP works on ${name}.`));
   if (one.multicastError !== undefined)
@@ -154,12 +160,13 @@ function checkSystem(facts: DoctorFacts): Check[] {
 
 /** Everything worth saying, in reading order. */
 export function diagnose(facts: DoctorFacts): readonly Check[] {
+  const own = [...checkInterfaces(facts), ...checkRoute(facts), ...facts.interfaces.flatMap((one) => checkInterface(facts, one))];
+  const others = checkOthers(facts);
   return [
-    ...checkInterfaces(facts),
-    ...checkRoute(facts),
-    ...facts.interfaces.flatMap((one) => checkInterface(facts, one)),
+    ...own,
     ...checkPorts(facts),
-    ...checkOthers(facts),
+    // Whoever is deaf hears nobody: that is no news.
+    ...(own.some((check) => check.level === 'fail') ? others.filter((check) => check.id !== 'alone') : others),
     ...checkSystem(facts),
   ];
 }

@@ -23,8 +23,8 @@ export function checkOthers(facts: DoctorFacts): Check[] {
     checks.push(
       warn(
         'multicast-filtered',
-        'Other machines answer, but nothing of them is heard by mDNS: the network filters multicast.',
-        'Nothing to do: rooms are found by broadcast. A router setting called IGMP snooping or "multicast to unicast" may be the cause.',
+        'Other machines answer, but their announcements do not come through: the network filters multicast.',
+        'Nothing to do: rooms are found by broadcast instead. A router setting called "IGMP snooping" or "multicast to unicast" may be the cause.',
       ),
     );
   else
