@@ -252,7 +252,7 @@ describe('memory', () => {
     it.link.close(2, 'protocol');
     expect(budget.usedBytes).toBe(0);
     let bytes = 0;
-    for (let now = 2; now < 2_000; now += 10) while (it.link.pollPacket(now)) bytes += it.link.packet.length;
+    for (let now = 2; now < 2_000; now += 10) while (it.link.pollPacket(now)) bytes += it.link.packetBytes;
     expect(bytes).toBeLessThan(200);
     expect(it.link.finished).toBe(true);
   });

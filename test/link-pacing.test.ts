@@ -27,7 +27,7 @@ describe('a transfer beside a tick', () => {
     const reader = new FrameReader();
     const types: number[] = [];
     for (let packet = 0; link.pollPacket(1); packet++) {
-      reader.reset(link.packet, link.packet.length);
+      reader.reset(link.packetBuffer, link.packetBytes);
       for (let type = reader.next(); type > 0; type = reader.next()) {
         if (type < FRAME_RELIABLE) continue;
         types.push(type);

@@ -54,7 +54,7 @@ export function acked(it: Victim, now: number): number {
   const reader = new FrameReader();
   let newest = -1;
   while (it.link.pollPacket(now)) {
-    reader.reset(it.link.packet, it.link.packet.length);
+    reader.reset(it.link.packetBuffer, it.link.packetBytes);
     if (reader.next() === FRAME_ACK) newest = reader.id;
   }
   return newest;

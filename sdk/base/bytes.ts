@@ -172,6 +172,38 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Equality of two byte strings; not constant-time, so not for secrets. */
+/** Up to here a loop is faster than making a view and calling `set`. */
+const LOOP_BYTES = 128;
+
+/** Copies `from[start .. end)` to `to[at ..]`. The two do not overlap. */
+export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  if (end - start > LOOP_BYTES) to.set(start === 0 && end === from.length ? from : from.subarray(start, end), at);
+  else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!;
+}
+
+/** Bytes of one sheet: small enough that a copy which is kept does not keep much else. */
+const SHEET_BYTES = 8_192;
+
+/** Memory for many small copies that nothing writes to again: cutting one from a sheet costs a third of allocating it. */
+export class Sheets {
+  #sheet = new Uint8Array(0);
+  #used = 0;
+
+  /** A copy of `from[start .. end)`. */
+  copy(from: Uint8Array, start: number, end: number): Uint8Array {
+    const size = end - start;
+    if (size * 4 > SHEET_BYTES) return from.slice(start, end);
+    if (this.#used + size > this.#sheet.length) {
+      this.#sheet = new Uint8Array(SHEET_BYTES);
+      this.#used = 0;
+    }
+    const at = this.#used;
+    this.#used = at + size;
+    copyBytes(from, start, end, this.#sheet, at);
+    return this.#sheet.subarray(at, this.#used);
+  }
+}
+
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;

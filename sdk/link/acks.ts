@@ -59,7 +59,7 @@ class NamedPackets {
       this.near = 0;
       this.far = 0;
     } else if (shift > 0) {
-      const [near, far] = [this.near, this.far];
+      const { near, far } = this;
       this.near = shift < 32 ? (near << shift) | (1 << (shift - 1)) : shift === 32 ? 1 << 31 : 0;
       this.far =
         shift < 32

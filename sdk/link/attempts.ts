@@ -129,6 +129,7 @@ export class Attempts {
 
   wakeAt(): number {
     let at = Infinity;
+    if (this.#byId.size === 0) return at;
     for (const attempt of this.#byId.values()) at = Math.min(at, attempt.wakeAt);
     return at;
   }

@@ -30,7 +30,7 @@ export interface Transmit {
   readonly socket: SocketKind;
   readonly host: string;
   readonly port: number;
-  /** Valid until the next call into the endpoint: send or copy it before that. */
+  /** Of `session` the sender's to keep: never written again. Of `join` valid until the next call into the endpoint. */
   readonly bytes: Uint8Array;
 }
 

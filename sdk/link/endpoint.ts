@@ -234,9 +234,10 @@ export class Endpoint implements EndpointLike {
 
   pollTransmit(now: number): Transmit | undefined {
     const out = this.#transmit;
-    const answer = this.#premises.answers.shift();
+    const { answers } = this.#premises;
+    const answer = answers.length === 0 ? undefined : answers.shift();
     if (answer !== undefined) return this.#emitJoin(answer.host, answer.port, answer.bytes);
-    const attempt = this.#attempts.pollDue(now);
+    const attempt = this.#attempts.size === 0 ? undefined : this.#attempts.pollDue(now);
     if (attempt !== undefined) return this.#emitJoin(attempt.address.host, attempt.address.port, attempt.datagram);
     return this.#links.poll(now, out) ? out : undefined;
   }

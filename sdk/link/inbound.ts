@@ -4,6 +4,7 @@
  * A packet counts as received (is acknowledged, moves the loss figures) only when every frame of it was
  * taken; what that means for the link is the link's to decide, from the verdict.
  */
+import { Sheets } from '../base/bytes.ts';
 import type { Channel } from '../port/port.ts';
 import {
   CLOSE_REASONS,
@@ -50,6 +51,9 @@ export type PacketVerdict = 'taken' | 'later' | 'refused' | 'lied' | 'closed' | 
 
 /** One reader serves all links: it is not used across calls. */
 const reader = new FrameReader();
+
+/** Of realtime messages, which leave the link at once. */
+const sheets = new Sheets();
 
 export class Inbound {
   readonly #owner: InboundOwner;
@@ -106,11 +110,11 @@ export class Inbound {
           break;
         case FRAME_SEQUENCED:
           if (this.#sequenced.accept(reader.lane, reader.id))
-            this.#owner.deliver('sequenced', reader.lane, plain.slice(reader.bodyAt, reader.bodyAt + reader.bodySize));
+            this.#owner.deliver('sequenced', reader.lane, sheets.copy(plain, reader.bodyAt, reader.bodyAt + reader.bodySize));
           else this.#owner.drop('late');
           break;
         case FRAME_UNRELIABLE:
-          this.#owner.deliver('unreliable', reader.lane, plain.slice(reader.bodyAt, reader.bodyAt + reader.bodySize));
+          this.#owner.deliver('unreliable', reader.lane, sheets.copy(plain, reader.bodyAt, reader.bodyAt + reader.bodySize));
           break;
         default:
           if (!this.#control(now, type, plain, datagramBytes, host, port)) return this.#refuse('frame');

@@ -3,6 +3,7 @@
  * to send, and the sealing of what leaves.
  */
 import type { PeerId } from '../base/brand.ts';
+import { Sheets } from '../base/bytes.ts';
 import type { Channel } from '../port/port.ts';
 import type { FarSide } from '../secure/handshake.ts';
 import type { Session } from '../secure/session.ts';
@@ -59,11 +60,16 @@ export class LinkTable implements LinkSink {
   readonly #attempts: Attempts;
   readonly #budget: HeldBudget;
   readonly #byId = new Map<LinkId, Entry>();
+  /** The same, as a list: walked once per turn and packet. */
+  readonly #all: Entry[] = [];
   readonly #byCid = new Map<number, Entry>();
   readonly #byPeer = new Map<PeerId, Entry>();
   /** Those that may have something to send. */
   readonly #dirty: Entry[] = [];
-  readonly #sealed = new Uint8Array(MAX_DATAGRAM_BYTES + TAG_BYTES);
+  /** Where a packet is sealed: always the same place, so that a provider can keep its views of it. */
+  readonly #staging = new Uint8Array(MAX_DATAGRAM_BYTES + TAG_BYTES);
+  /** A socket may still read a datagram when the next is sealed, so each has memory of its own. */
+  readonly #sheets = new Sheets();
   #nextId = 1;
   #muted = false;
 
@@ -101,7 +107,7 @@ export class LinkTable implements LinkSink {
   // ── in ────────────────────────────────────────────────────────────────────────────────────────────
 
   handleTimeout(now: number): void {
-    for (const entry of this.#byId.values()) {
+    for (const entry of this.#all) {
       if (entry.wakeAt > now) continue;
       entry.link.handleTimeout(now);
       this.touch(entry);
@@ -109,7 +115,7 @@ export class LinkTable implements LinkSink {
   }
 
   handleStall(lateMs: number): void {
-    for (const entry of this.#byId.values()) entry.link.handleStall(lateMs);
+    for (const entry of this.#all) entry.link.handleStall(lateMs);
   }
 
   /** Undefined when an older twin of this session stays. */
@@ -129,6 +135,7 @@ export class LinkTable implements LinkSink {
     const entry: Entry = { link, session, cid, publicKey: far.publicKey, since: now, initiator, initiatorCid, dirty: false, wakeAt: now };
     const old = this.#byPeer.get(far.peer);
     this.#byId.set(id, entry);
+    this.#all.push(entry);
     this.#byCid.set(cid, entry);
     if (old !== undefined && isTwin(old, now) && prefers(old, entry)) {
       // The other side drops this one by the same rule; the goodbye is for when it timed the two differently.
@@ -162,7 +169,8 @@ export class LinkTable implements LinkSink {
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
 
   flush(): void {
-    for (const entry of this.#byId.values()) {
+    for (let i = 0; i < this.#all.length; i++) {
+      const entry = this.#all[i]!;
       entry.link.flush();
       this.touch(entry);
     }
@@ -183,11 +191,11 @@ export class LinkTable implements LinkSink {
       const link = entry.link;
       if (link.pollPacket(now)) {
         while (entry.session.nextSeq < link.outSeq) entry.session.skipSeq();
-        const size = entry.session.seal(now, link.packet, this.#sealed);
+        const size = entry.session.seal(now, link.packetBuffer, this.#staging, link.packetBytes);
         out.socket = 'session';
         out.host = link.outTo.host;
         out.port = link.outTo.port;
-        out.bytes = this.#sealed.subarray(0, size);
+        out.bytes = this.#sheets.copy(this.#staging, 0, size);
         return true;
       }
       this.#dirty.pop();
@@ -195,6 +203,7 @@ export class LinkTable implements LinkSink {
       entry.wakeAt = link.nextTimeout();
       if (!link.finished) continue;
       this.#byId.delete(link.id);
+      this.#all.splice(this.#all.indexOf(entry), 1);
       this.#byCid.delete(entry.cid);
     }
     return false;
@@ -202,7 +211,7 @@ export class LinkTable implements LinkSink {
 
   wakeAt(): number {
     let at = Infinity;
-    for (const entry of this.#byId.values()) if (entry.wakeAt < at) at = entry.wakeAt;
+    for (let i = 0; i < this.#all.length; i++) if (this.#all[i]!.wakeAt < at) at = this.#all[i]!.wakeAt;
     return at;
   }
 

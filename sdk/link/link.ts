@@ -248,9 +248,13 @@ export class Link {
     return Math.min(this.#timers.next(), this.path.wakeAt);
   }
 
-  /** The plain packet of the last successful `pollPacket`; valid until the next one of any link. */
-  get packet(): Uint8Array {
-    return this.#out.packet;
+  /** The plain packet of the last successful `pollPacket`: the first `packetBytes` of this; valid until the next one of any link. */
+  get packetBuffer(): Uint8Array {
+    return this.#out.packetBuffer;
+  }
+
+  get packetBytes(): number {
+    return this.#out.packetBytes;
   }
 
   /** Its sequence number. */
@@ -263,7 +267,7 @@ export class Link {
     return this.#out.outTo;
   }
 
-  /** Builds the next packet: then `packet`, `outSeq` and `outTo` are set. False when nothing has to leave. */
+  /** Builds the next packet: then `packetBuffer`, `outSeq` and `outTo` are set. False when nothing has to leave. */
   pollPacket(now: number): boolean {
     if (this.#phase === 'finished') return false;
     const left = this.#farewell === undefined ? this.#out.poll(now) : this.#pollGoodbye(now, this.#farewell);

@@ -105,9 +105,13 @@ export class Outbound {
     return this.#reliable.heldBytes;
   }
 
-  /** The plain packet that was built last; valid until the next one of any link. */
-  get packet(): Uint8Array {
-    return writer.bytes.subarray(0, writer.at);
+  /** The plain packet that was built last is the first `packetBytes` of this; valid until the next one of any link. */
+  get packetBuffer(): Uint8Array {
+    return writer.bytes;
+  }
+
+  get packetBytes(): number {
+    return writer.at;
   }
 
   /** Largest `sequenced` or `unreliable` message now. */
@@ -183,6 +187,7 @@ export class Outbound {
   }
 
   #armResend(): void {
+    if (this.#sent.flightPackets === 0) return this.#timers.stop(TIMER.resend);
     const oldest = this.#sent.oldestReliableAt();
     this.#timers.set(TIMER.resend, oldest + this.rtt.resendMs(this.#backoff));
   }
@@ -232,12 +237,22 @@ export class Outbound {
 
   // ── out ───────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Builds the next packet of a live link: then `packet`, `outSeq` and `outTo` are set. False when nothing has to leave. */
+  /** Builds the next packet of a live link: then `packetBuffer`, `outSeq` and `outTo` are set. False when nothing has to leave. */
   poll(now: number): boolean {
+    if (this.#idle(now)) return false;
     this.outTo = this.#path.address;
     const left = this.#pollPath(now) || this.#pollProbe(now) || this.#pollQueued(now);
     if (left) this.#timers.set(TIMER.ping, this.pings.wakeAt(now, now));
     return left;
+  }
+
+  /** True when nothing can be due: what most polls find, since each packet is followed by one. */
+  #idle(now: number): boolean {
+    if (this.#realtime.waiting || this.#reliable.waiting || this.#probeWanted || this.#mtuAckSize > 0 || this.#path.waiting) return false;
+    if (this.pings.waiting || this.#timers.due(TIMER.ack, now)) return false;
+    this.#timers.stop(TIMER.flush);
+    this.#timers.stop(TIMER.pace);
+    return true;
   }
 
   /** Builds the next packet of a closing link: what is queued, with the goodbye in the last of them. */

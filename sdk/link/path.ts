@@ -55,6 +55,11 @@ export class Path {
     this.#random = random;
   }
 
+  /** True when `poll` has something. */
+  get waiting(): boolean {
+    return this.#sendChallenge || this.#answer !== undefined;
+  }
+
   isCurrent(host: string, port: number): boolean {
     return this.address.port === port && this.address.host === host;
   }

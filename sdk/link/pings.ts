@@ -30,6 +30,11 @@ export class Pings {
     return this.wanted || this.#pongT1 >= 0;
   }
 
+  /** True when a packet has to leave for one of the reasons here. */
+  get waiting(): boolean {
+    return this.due || this.keepAliveWanted;
+  }
+
   /** When `handleTimeout` is wanted, for a link that last sent at `sentAt`. */
   wakeAt(now: number, sentAt: number): number {
     return Math.max(now + 1, Math.min(this.#nextAt, sentAt + KEEP_ALIVE_MS));

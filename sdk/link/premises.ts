@@ -32,8 +32,10 @@ export class Premises {
   readonly cidHolders: { hasCid(cid: number): boolean }[] = [];
   door: DoorSecrets = { open: false, code: undefined, roomKey: undefined };
   readonly #roomId: Uint8Array;
-  readonly #events: EndpointEvent[] = [];
+  /** Between `#eventHead` and `#eventEnd`; starts over whenever it is empty, and is never shortened. */
+  readonly #events: (EndpointEvent | undefined)[] = [];
   #eventHead = 0;
+  #eventEnd = 0;
 
   constructor(options: EndpointOptions) {
     const roomId = fromHex(options.roomId);
@@ -44,17 +46,14 @@ export class Premises {
   }
 
   tell(event: EndpointEvent): void {
-    this.#events.push(event);
+    this.#events[this.#eventEnd++] = event;
   }
 
   pollEvent(): EndpointEvent | undefined {
+    if (this.#eventHead === this.#eventEnd) return undefined;
     const event = this.#events[this.#eventHead];
-    if (event === undefined) {
-      this.#events.length = 0;
-      this.#eventHead = 0;
-      return undefined;
-    }
-    this.#eventHead++;
+    this.#events[this.#eventHead++] = undefined;
+    if (this.#eventHead === this.#eventEnd) this.#eventHead = this.#eventEnd = 0;
     return event;
   }
 

@@ -8,13 +8,15 @@ import { FrameWriter, SEQUENCED_HEAD_BYTES, UNRELIABLE_HEAD_BYTES } from '../wir
 /** Frames waiting for their packet, back to back in one buffer. */
 export class RealtimeQueue {
   #writer = new FrameWriter(2_048);
+  /** Where each frame ends; the first `#count` count. Never shortened: an array that shrinks gives its memory back and asks for it again. */
   readonly #ends: number[] = [];
+  #count = 0;
   #head = 0;
   #start = 0;
   readonly #nextId = new Uint32Array(MAX_LANES);
 
   get waiting(): boolean {
-    return this.#head < this.#ends.length;
+    return this.#head < this.#count;
   }
 
   get waitingBytes(): number {
@@ -37,7 +39,7 @@ export class RealtimeQueue {
   unreliable(lane: number, bytes: Uint8Array): boolean {
     if (!this.#reserve(UNRELIABLE_HEAD_BYTES + bytes.length)) return false;
     this.#writer.unreliable(lane, bytes);
-    this.#ends.push(this.#writer.at);
+    this.#ends[this.#count++] = this.#writer.at;
     return true;
   }
 
@@ -45,17 +47,18 @@ export class RealtimeQueue {
     // A lane's numbers never wrap; 2^32 of them at 1,000 a second are 50 days of one link.
     if (this.#nextId[lane] === 0xffff_ffff || !this.#reserve(SEQUENCED_HEAD_BYTES + bytes.length)) return false;
     this.#writer.sequenced(lane, this.#nextId[lane]!++, bytes);
-    this.#ends.push(this.#writer.at);
+    this.#ends[this.#count++] = this.#writer.at;
     return true;
   }
 
   /** Moves as many whole frames as fit; true when any did. */
   fill(writer: FrameWriter): boolean {
     const from = this.#start;
-    while (this.#head < this.#ends.length && this.#ends[this.#head]! - from <= writer.room) this.#start = this.#ends[this.#head++]!;
+    const { room } = writer;
+    while (this.#head < this.#count && this.#ends[this.#head]! - from <= room) this.#start = this.#ends[this.#head++]!;
     if (this.#start === from) return false;
     writer.raw(this.#writer.bytes, from, this.#start);
-    if (this.#head === this.#ends.length) this.clear();
+    if (this.#head === this.#count) this.clear();
     return true;
   }
 
@@ -63,11 +66,11 @@ export class RealtimeQueue {
   dropFirst(): void {
     if (!this.waiting) return;
     this.#start = this.#ends[this.#head++]!;
-    if (this.#head === this.#ends.length) this.clear();
+    if (this.#head === this.#count) this.clear();
   }
 
   clear(): void {
-    this.#ends.length = 0;
+    this.#count = 0;
     this.#head = 0;
     this.#start = 0;
     this.#writer.at = 0;

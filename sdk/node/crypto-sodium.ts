@@ -9,7 +9,10 @@
  *
  * Hashes, random bytes and comparison stay with node:crypto: they are not on the path of a packet.
  */
+import { copyBytes } from '../base/bytes.ts';
 import type { Aead, CryptoProvider, KeyPair } from '../secure/provider.ts';
+import { DATA_HEADER_BYTES } from '../wire/datagram.ts';
+import { MTU_FLOOR_BYTES } from '../wire/limits.ts';
 import { nodeCrypto, writeNonce } from './crypto-node.ts';
 
 const KEY_BYTES = 32;
@@ -19,6 +22,8 @@ const NONCE_BYTES = 12;
 /** Room in WebAssembly memory for one text and its associated data. Larger goes to node:crypto. */
 const TEXT_BYTES = 16_384;
 const AD_BYTES = 256;
+/** Keys that stay in WebAssembly memory: both directions of a full room's links. */
+const KEY_SLOTS = 64;
 
 /** The part of libsodium's module that the wrapper keeps to itself. Lengths of 64 bits come as two halves. */
 interface SodiumModule {
@@ -59,58 +64,63 @@ interface Memory {
   readonly text: number;
   readonly ad: number;
   readonly nonce: number;
-  readonly key: number;
-}
-
-/** Below this, a loop is faster than making a view and calling `set`. */
-const LOOP_BYTES = 48;
-
-function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start <= LOOP_BYTES) {
-    for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!;
-  } else {
-    to.set(start === 0 && end === from.length ? from : from.subarray(start, end), at);
-  }
+  /** `KEY_SLOTS` keys, and whose each is. */
+  readonly keys: number;
+  readonly keyOf: (Aead | undefined)[];
+  nextSlot: number;
 }
 
 class WasmAead implements Aead {
   readonly #memory: Memory;
   readonly #key: Uint8Array;
+  readonly #slot: number;
   readonly #base: Uint8Array | undefined;
   #large: Aead | undefined;
 
   constructor(memory: Memory, key: Uint8Array, nonceBase?: Uint8Array) {
     this.#memory = memory;
     this.#key = Uint8Array.from(key);
+    this.#slot = memory.nextSlot++ % KEY_SLOTS;
     this.#base = nonceBase;
   }
 
+  /** Where the key lies in WebAssembly's memory; put there again when another cipher has had the place meanwhile. */
+  #keyAt(heap: Uint8Array): number {
+    const { keys, keyOf } = this.#memory;
+    const at = keys + this.#slot * KEY_BYTES;
+    if (keyOf[this.#slot] !== this) {
+      heap.set(this.#key, at);
+      keyOf[this.#slot] = this;
+    }
+    return at;
+  }
+
   seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number, plainOffset = 0, plainEnd = plain.length): number {
-    const { sodium, text, ad: adAt, nonce, key } = this.#memory;
+    const { sodium, text, ad: adAt, nonce } = this.#memory;
     const size = plainEnd - plainOffset;
     if (size + TAG_BYTES > TEXT_BYTES || ad.length > AD_BYTES) return this.#node().seal(counter, ad, plain, out, outOffset, plainOffset, plainEnd);
     const heap = sodium.HEAPU8;
-    copy(plain, plainOffset, plainEnd, heap, text);
-    copy(ad, 0, ad.length, heap, adAt);
-    heap.set(this.#key, key);
+    copyBytes(plain, plainOffset, plainEnd, heap, text);
+    copyBytes(ad, 0, ad.length, heap, adAt);
+    const key = this.#keyAt(heap);
     writeNonce(heap, nonce, counter, this.#base);
     sodium._crypto_aead_chacha20poly1305_ietf_encrypt(text, 0, text, size, 0, adAt, ad.length, 0, 0, nonce, key);
-    copy(sodium.HEAPU8, text, text + size + TAG_BYTES, out, outOffset);
+    copyBytes(sodium.HEAPU8, text, text + size + TAG_BYTES, out, outOffset);
     return size + TAG_BYTES;
   }
 
   open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number, sealedOffset = 0, sealedEnd = sealed.length): number {
-    const { sodium, text, ad: adAt, nonce, key } = this.#memory;
+    const { sodium, text, ad: adAt, nonce } = this.#memory;
     const size = sealedEnd - sealedOffset;
     if (size < TAG_BYTES) return -1;
     if (size > TEXT_BYTES || ad.length > AD_BYTES) return this.#node().open(counter, ad, sealed, out, outOffset, sealedOffset, sealedEnd);
     const heap = sodium.HEAPU8;
-    copy(sealed, sealedOffset, sealedEnd, heap, text);
-    copy(ad, 0, ad.length, heap, adAt);
-    heap.set(this.#key, key);
+    copyBytes(sealed, sealedOffset, sealedEnd, heap, text);
+    copyBytes(ad, 0, ad.length, heap, adAt);
+    const key = this.#keyAt(heap);
     writeNonce(heap, nonce, counter, this.#base);
     if (sodium._crypto_aead_chacha20poly1305_ietf_decrypt(text, 0, 0, text, size, 0, adAt, ad.length, 0, nonce, key) !== 0) return -1;
-    copy(sodium.HEAPU8, text, text + size - TAG_BYTES, out, outOffset);
+    copyBytes(sodium.HEAPU8, text, text + size - TAG_BYTES, out, outOffset);
     return size - TAG_BYTES;
   }
 
@@ -129,7 +139,9 @@ export async function loadSodiumWasm(): Promise<CryptoProvider> {
     text: sodium._malloc(TEXT_BYTES),
     ad: sodium._malloc(AD_BYTES),
     nonce: sodium._malloc(NONCE_BYTES),
-    key: sodium._malloc(KEY_BYTES),
+    keys: sodium._malloc(KEY_SLOTS * KEY_BYTES),
+    keyOf: new Array<Aead | undefined>(KEY_SLOTS).fill(undefined),
+    nextSlot: 0,
   };
   return { ...nodeCrypto, name: 'wasm', createAead: (key, nonceBase) => new WasmAead(memory, key, nonceBase) };
 }
@@ -156,6 +168,32 @@ interface SodiumNative {
   crypto_scalarmult_base(out: Uint8Array, secretKey: Uint8Array): void;
 }
 
+/** Sizes of which views are kept. */
+const VIEW_BYTES = 2_048;
+
+/**
+ * Views of the few large buffers that every packet goes through, by size: making one costs a fifth of sealing a small
+ * packet. Always from the same offset; other offsets and small buffers get a new view.
+ */
+class Views {
+  readonly #offset: number;
+  readonly #kept = new WeakMap<Uint8Array, (Uint8Array | undefined)[]>();
+
+  constructor(offset: number) {
+    this.#offset = offset;
+  }
+
+  of(buffer: Uint8Array, offset: number, size: number): Uint8Array {
+    if (offset !== this.#offset || buffer.length < MTU_FLOOR_BYTES || size >= VIEW_BYTES) return buffer.subarray(offset, offset + size);
+    let views = this.#kept.get(buffer);
+    if (views === undefined) this.#kept.set(buffer, (views = new Array<Uint8Array | undefined>(VIEW_BYTES).fill(undefined)));
+    return (views[size] ??= buffer.subarray(offset, offset + size));
+  }
+}
+
+const plainViews = new Views(0);
+const sealedViews = new Views(DATA_HEADER_BYTES);
+
 class NativeAead implements Aead {
   readonly #sodium: SodiumNative;
   readonly #key: Buffer;
@@ -171,8 +209,8 @@ class NativeAead implements Aead {
   seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number, plainOffset = 0, plainEnd = plain.length): number {
     const sealedBytes = plainEnd - plainOffset + TAG_BYTES;
     writeNonce(this.#nonce, 0, counter, this.#base);
-    const from = plainOffset === 0 && plainEnd === plain.length ? plain : plain.subarray(plainOffset, plainEnd);
-    this.#sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out.subarray(outOffset, outOffset + sealedBytes), from, ad, null, this.#nonce, this.#key);
+    const from = plainOffset === 0 && plainEnd === plain.length ? plain : plainViews.of(plain, plainOffset, plainEnd - plainOffset);
+    this.#sodium.crypto_aead_chacha20poly1305_ietf_encrypt(sealedViews.of(out, outOffset, sealedBytes), from, ad, null, this.#nonce, this.#key);
     return sealedBytes;
   }
 
@@ -182,7 +220,7 @@ class NativeAead implements Aead {
     writeNonce(this.#nonce, 0, counter, this.#base);
     const from = sealedOffset === 0 && sealedEnd === sealed.length ? sealed : sealed.subarray(sealedOffset, sealedEnd);
     try {
-      this.#sodium.crypto_aead_chacha20poly1305_ietf_decrypt(out.subarray(outOffset, outOffset + size), null, from, ad, this.#nonce, this.#key);
+      this.#sodium.crypto_aead_chacha20poly1305_ietf_decrypt(plainViews.of(out, outOffset, size), null, from, ad, this.#nonce, this.#key);
       return size;
     } catch {
       return -1; // The tag does not fit.

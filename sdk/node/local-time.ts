@@ -1,12 +1,17 @@
 /**
  * Monotonic time and one wake-up, on absolute deadlines: a late timer does not push the next one.
  */
+import { performance } from 'node:perf_hooks';
+
 import type { LocalTime } from '../port/lan-port.ts';
 
 /** Largest delay `setTimeout` takes; a longer one fires at once. */
 const MAX_DELAY_MS = 2_147_483_647;
 
-/** ms since the process began; never steps, stands still while the machine sleeps. */
+/**
+ * ms since the process began; never steps, stands still while the machine sleeps. From the module: the global of the
+ * same name is found anew at every use.
+ */
 export function monotonicMs(): number {
   return performance.now();
 }
@@ -14,27 +19,37 @@ export function monotonicMs(): number {
 /** One scheduled call at a time, as `LocalTime` asks; each part of the process has its own. */
 export class NodeTime implements LocalTime {
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires: at the deadline, or earlier for one that has moved since. */
+  #armedAt = Number.POSITIVE_INFINITY;
   #at = Number.POSITIVE_INFINITY;
+  #tick: () => void = () => undefined;
 
   now(): number {
     return performance.now();
   }
 
   schedule(at: number, tick: () => void): void {
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#at = at;
-    if (at === Number.POSITIVE_INFINITY) {
-      this.#timer = undefined;
-      return;
-    }
+    this.#tick = tick;
+    // Deadlines mostly move away, with every packet; a timer that fires for nothing costs less than a new one each time.
+    if (this.#timer !== undefined && this.#armedAt <= at && at !== Number.POSITIVE_INFINITY) return;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (at !== Number.POSITIVE_INFINITY) this.#arm(at);
+  }
+
+  #arm(at: number): void {
+    this.#armedAt = at;
     const delay = Math.min(Math.max(Math.ceil(at - performance.now()), 0), MAX_DELAY_MS);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      // Timers count whole milliseconds and may fire a fraction early; a tick before its time would
-      // see nothing due and be lost.
-      if (performance.now() < this.#at) this.schedule(this.#at, tick);
-      else tick();
-    }, delay);
+    this.#timer = setTimeout(() => this.#fire(), delay);
+  }
+
+  #fire(): void {
+    this.#timer = undefined;
+    // The deadline has moved, or the timer, which counts whole milliseconds, fired a fraction early: a tick before its
+    // time would see nothing due and be lost.
+    if (performance.now() < this.#at) this.#arm(this.#at);
+    else this.#tick();
   }
 
   cancel(): void {

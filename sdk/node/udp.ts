@@ -14,6 +14,9 @@ import type { SocketKind } from '../link/endpoint-types.ts';
 import { MAX_DATAGRAM_BYTES, RECEIVE_BUFFER_BYTES } from '../wire/limits.ts';
 import { DATA_PORT_FIRST, DATA_PORT_LAST } from './discovery/bounds.ts';
 
+/** One in so many sends on the session socket is asked how it went. A link alone sends ten a second. */
+const LOOK_EVERY = 8;
+
 export type DatagramListener = (socket: SocketKind, host: string, port: number, bytes: Uint8Array) => void;
 
 export interface UdpOptions {
@@ -28,11 +31,14 @@ export interface Udp {
   readonly host: string;
   readonly joinPort: number;
   readonly sessionPort: number;
-  /** Send failures by errno, since the start. */
+  /** Send failures by errno, since the start. On the session socket a sample: one send in `LOOK_EVERY` is looked at. */
   readonly sendErrors: ReadonlyMap<string, number>;
   /** The newest failure, at monotonic ms. */
   readonly lastSendError: { readonly code: string; readonly at: number } | undefined;
-  /** Copies `bytes`. Failures are counted, never thrown: the link above resends what matters. */
+  /**
+   * Copies `bytes` for the join socket. For the session socket they must not be written again: the kernel may take them
+   * later. Failures are counted, never thrown: the link above resends what matters.
+   */
   send(socket: SocketKind, host: string, port: number, bytes: Uint8Array): void;
   /** Datagrams larger than any decoder takes, dropped unread. */
   readonly oversized: number;
@@ -46,10 +52,14 @@ export function bindHost(addresses: readonly string[]): string {
 
 type Lookup = (host: string, options: unknown, callback: (error: Error | null, address: string, family: number) => void) => void;
 
+/** The host asked for last, known to be an IPv4 address. */
+let lastHost = '127.0.0.1';
+
 /** Every host is numeric here, so there is nothing to look up. */
 export const numericLookup: Lookup = (host, _options, callback) => {
-  if (host === '') callback(null, '127.0.0.1', 4);
-  else if (isIP(host) === 4) callback(null, host, 4);
+  if (host === lastHost) callback(null, host, 4);
+  else if (host === '') callback(null, '127.0.0.1', 4);
+  else if (isIP(host) === 4) callback(null, (lastHost = host), 4);
   else callback(Object.assign(new Error(`not an IPv4 address: ${host}`), { code: 'EAFNOSUPPORT' }), host, 4);
 };
 
@@ -133,6 +143,7 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
   };
   let oversized = 0;
   let closed = false;
+  let unseen = 0;
   for (const kind of ['join', 'session'] as const) {
     const socket = sockets[kind];
     socket.on('error', count);
@@ -156,8 +167,11 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     },
     send(kind, to, port, bytes) {
       if (closed || port <= 0 || port > 65_535) return;
-      // The kernel may take it later, and the caller's buffer is shared: so a copy.
-      sockets[kind].send(Buffer.from(bytes), port, to, count);
+      if (kind === 'join') return join.send(Buffer.from(bytes), port, to, count);
+      // Asking how a send went costs a turn of the microtask queue, and what fails goes on failing.
+      if (++unseen < LOOK_EVERY) return session.send(bytes, port, to);
+      unseen = 0;
+      session.send(bytes, port, to, count);
     },
     close() {
       if (closed) return Promise.resolve();

@@ -24,6 +24,7 @@
  * its packet or not there, and no frame below 0x40 comes twice in one: whatever a peer fills a packet with,
  * the work it makes is that of one honest packet.
  */
+import { copyBytes } from '../base/bytes.ts';
 import { FRAGMENT_BYTES, MAX_FRAGMENTS, MAX_MESSAGE_BYTES, MAX_WHOLE_BYTES } from './limits.ts';
 
 export const FRAME_ACK = 0x01;
@@ -251,7 +252,7 @@ export class FrameWriter {
     const at = this.#take(RELIABLE_HEAD_BYTES + body.length, FRAME_RELIABLE | lane);
     put32(this.bytes, at + 1, id);
     put16(this.bytes, at + 5, body.length);
-    this.bytes.set(body, at + RELIABLE_HEAD_BYTES);
+    copyBytes(body, 0, body.length, this.bytes, at + RELIABLE_HEAD_BYTES);
   }
 
   fragment(lane: number, id: number, index: number, count: number, body: Uint8Array): void {
@@ -263,25 +264,25 @@ export class FrameWriter {
     put16(this.bytes, at + 5, index);
     put16(this.bytes, at + 7, count);
     put32(this.bytes, at + 9, body.length);
-    this.bytes.set(body.subarray(start, start + size), at + FRAGMENT_HEAD_BYTES);
+    copyBytes(body, start, start + size, this.bytes, at + FRAGMENT_HEAD_BYTES);
   }
 
   sequenced(lane: number, id: number, body: Uint8Array): void {
     const at = this.#take(SEQUENCED_HEAD_BYTES + body.length, FRAME_SEQUENCED | lane);
     put32(this.bytes, at + 1, id);
     put16(this.bytes, at + 5, body.length);
-    this.bytes.set(body, at + SEQUENCED_HEAD_BYTES);
+    copyBytes(body, 0, body.length, this.bytes, at + SEQUENCED_HEAD_BYTES);
   }
 
   unreliable(lane: number, body: Uint8Array): void {
     const at = this.#take(UNRELIABLE_HEAD_BYTES + body.length, FRAME_UNRELIABLE | lane);
     put16(this.bytes, at + 1, body.length);
-    this.bytes.set(body, at + UNRELIABLE_HEAD_BYTES);
+    copyBytes(body, 0, body.length, this.bytes, at + UNRELIABLE_HEAD_BYTES);
   }
 
   /** Copies frames that were encoded earlier (the realtime queue keeps them so). */
   raw(source: Uint8Array, start: number, end: number): void {
-    this.bytes.set(source.subarray(start, end), this.at);
+    copyBytes(source, start, end, this.bytes, this.at);
     this.at += end - start;
   }
 
