@@ -10,6 +10,7 @@ import { ours, oursFrames } from './protocol/own.ts';
 import { Malformed, hex } from './protocol/reader.ts';
 import { createRecordedCrypto } from './protocol/recorded-crypto.ts';
 import { Wiretap } from './protocol/wiretap.ts';
+import { expectSame } from './same.ts';
 
 describe('the page and the mesh', () => {
   interface Capture {
@@ -29,14 +30,14 @@ describe('the page and the mesh', () => {
     const parts = new Map<string, string>();
     const see = (socket: 'join' | 'session', bytes: Uint8Array, isCarried: boolean): void => {
       const seen = tap.see(socket, bytes, isCarried);
-      expect(seen.datagram).toEqual(ours(bytes));
+      expectSame(seen.datagram, ours(bytes));
       if (seen.type === 'plain') return;
-      expect(seen.frames).toEqual(oursFrames(seen.plain));
+      expectSame(seen.frames, oursFrames(seen.plain));
       for (const frame of seen.frames) {
         if (!('lane' in frame) || frame.type === 'FRAGMENT' || frame.lane !== 7) continue;
         const message = decodeMesh(frame.bytes);
         const own = decodeMessage(frame.bytes);
-        expect(normal(message)).toEqual(normal(own));
+        expectSame(normal(message), normal(own));
         made.messages.push({ at: world.now, from: seen.from, message });
         if (message.type === 'roster' && message.key !== undefined) roomKeys.push(fromHex(message.key)!);
         if (message.type !== 'relay' || message.relay.from !== seen.from || message.relay.hops !== 4) continue;

@@ -13,6 +13,7 @@ import { ours, oursFrames } from './protocol/own.ts';
 import { Malformed, hex } from './protocol/reader.ts';
 import { ROOM_KEY, Tapped } from './protocol/tapped.ts';
 import { names, type Packet } from './protocol/wiretap.ts';
+import { expectSame } from './same.ts';
 
 const decoders: Readonly<Record<number, (bytes: Uint8Array) => unknown>> = {
   [wire.KIND_HELLO]: wire.decodeHello,
@@ -44,7 +45,7 @@ describe('the page and the bytes', () => {
     const [session] = rig.tap.sessions;
     expect(session).toMatchObject({ mode: number, initiator: a.endpoint.self, responder: b.endpoint.self });
     for (const hello of session!.hellos) expect(hello).toMatchObject({ mode: number, sessionPort: SESSION_PORT, joinPort: JOIN_PORT });
-    for (const { what, bytes } of rig.seen) expect(what.datagram).toEqual(ours(bytes));
+    for (const { what, bytes } of rig.seen) expectSame(what.datagram, ours(bytes));
     expect(rig.packets('a').length).toBeGreaterThan(0);
     expect(rig.packets('b').length).toBeGreaterThan(0);
   });
@@ -136,7 +137,7 @@ function whole(packets: readonly Packet[]): string[] {
 
 /** One packet as it leaves: its frames by both decoders, its ACK against what has arrived, its times against the clock. */
 function checkPacket(rig: Tapped, packet: Packet): number {
-  expect(packet.frames).toEqual(oursFrames(packet.plain));
+  expectSame(packet.frames, oursFrames(packet.plain));
   const ownCid = [...packet.session.ways].find(([, way]) => way !== packet.direction)![0];
   const arrived = rig.arrived.get(ownCid) ?? [];
   for (const frame of packet.frames) {
@@ -199,7 +200,10 @@ describe('the page and what it does not allow', () => {
         const ourFrames = oursFrames(packet);
         // A probe names the size of its datagram; that is compared one layer above the frames.
         const probe = ourFrames?.find((frame): frame is FrameOf<'MTU_PROBE'> => frame.type === 'MTU_PROBE');
-        expect(allowed(() => decodeFrames(packet, probe?.size ?? 0))).toEqual(ourFrames);
+        expectSame(
+          allowed(() => decodeFrames(packet, probe?.size ?? 0)),
+          ourFrames,
+        );
         verdicts[ourFrames === undefined ? 'refused' : 'taken']++;
       }
     }

@@ -19,6 +19,7 @@ import {
   SKIP_SEQ_MAX,
 } from '../sdk/wire/limits.ts';
 import { acked, drain, feed, victim, type Victim } from './link-victim.ts';
+import { expectSame } from './same.ts';
 
 /** One fragment of a message that never gets its others. */
 const hoard = (it: Victim, id: number, bytes: number, now: number): void =>
@@ -138,7 +139,7 @@ describe('fragments', () => {
     const order = Array.from({ length: count * 3 }, (_, i) => i % count).sort(() => rng.float() - 0.5);
     feed(it, (w) => w.reliable(0, 1, new Uint8Array([7])));
     for (const index of order) feed(it, (w) => w.fragment(0, 0, index, count, body));
-    expect(it.messages).toEqual([body, new Uint8Array([7])]);
+    expectSame(it.messages, [body, new Uint8Array([7])]);
     expect(it.drops).toEqual([]);
   });
 });
@@ -208,7 +209,7 @@ describe('memory', () => {
     offer(HELD_STALE_MS + 100);
     expect(honest.drops).toEqual(['held']);
     for (let index = 1; index < count; index++) feed(honest, (w) => w.fragment(0, 0, index, count, body), HELD_STALE_MS + 101);
-    expect(honest.messages).toEqual([body]);
+    expectSame(honest.messages, [body]);
     const gone = crowd.filter((it) => it.closed === 'exhausted');
     expect(gone).toHaveLength(1);
     expect([fresh.closed, honest.closed]).toEqual([undefined, undefined]);
