@@ -81,7 +81,7 @@ export class RoomEntities implements EntityHome {
     if (!core.alive) throw new LanError('closed', `${core.kind.name}: this entity was despawned already.`);
     if (!core.mine) throw new LanError('not-owner', `${core.kind.name}.despawn: ${core.owner} has authority over this entity.`);
     this.#replication.bury(core);
-    this.#store.remove(core, true);
+    this.#store.remove(core, { epoch: core.epoch, owner: core.owner });
   }
 
   requestAuthority(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined> {

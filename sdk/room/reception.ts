@@ -19,7 +19,7 @@ import type { Replication } from '../sync/replication.ts';
 import { CONTROL_LANE, Outbound } from '../sync/replication.ts';
 import type { Requests } from '../sync/requests.ts';
 import type { EntityStore } from '../sync/store.ts';
-import { ADOPT, ANSWER, ASK, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
+import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { RoomEntities } from './entities.ts';
 import type { SeatView } from './seats.ts';
@@ -151,6 +151,7 @@ export class Reception<G extends AnyGame> {
       case GRANT:
       case DENY:
       case ADOPT:
+      case BURIED:
         if (input.count(0xffff) !== (seat.session & 0xffff)) return this.#room.drop('state-session');
         if (!this.#room.authority.handle(from, type, input)) this.#room.drop('sync-malformed');
         return;
@@ -196,7 +197,11 @@ export class Reception<G extends AnyGame> {
     return new Inbound(peer, session, this.#room.game.stateHz, this.#room.store, {
       home: this.#room.entities,
       self: this.#room.port.self,
-      judge: (from, kind, core, epoch) => this.#room.authority.judge(from, kind, core, epoch),
+      judge: (from, kind, core, grave, epoch) => this.#room.authority.judge(from, kind, core, grave, epoch),
+      judgeEnd: (from, core, epoch) => this.#room.authority.judgeEnd(from, core, epoch),
+      tellBuried: (to, origin, counter, grave) => this.#room.authority.tellBuried(to, origin, counter, grave),
+      bury: (core, grave) => this.#room.authority.bury(core, grave),
+      abandoned: (core) => this.#room.authority.abandoned(core),
       yielded: (core, previous) => this.#room.authority.yielded(core, previous),
       diverged: (from) => this.#resync(from),
       hash: (from) => this.#room.replication.hash(from),

@@ -2,7 +2,8 @@
  * Who may say what an entity is: the rules by which authority moves, the same on every peer.
  *
  * Each entity carries `(epoch, owner)`. A claim with a higher epoch wins, a tie goes to the lower owner, so replicas that see claims
- * in any order end with the same owner. Kinds with `authority: 'host'` follow the roster instead: the host's word, whoever it is.
+ * in any order end with the same owner. A despawn is the last word of a claim: it beats every claim that is no better, and a better one beats
+ * it. Kinds with `authority: 'host'` follow the roster instead: the host's word, whoever it is.
  *
  *   owner leaves:  despawn ─ gone at once, everywhere      host ─ the host takes it      redistribute ─ seat (id mod seats) takes it
  *   asked for:     never ─ no      request ─ its owner grants it, with its last state      take ─ taken, and perhaps lost again
@@ -12,13 +13,15 @@ import { LanError } from '../base/errors.ts';
 import type { PortRoster } from '../port/port.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { PackWriter } from '../wire/pack.ts';
+import type { WholeValues } from './delta.ts';
 import { decodeWhole, encodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import type { EntityHome, KindSpec } from './entity.ts';
 import type { Claim } from './inbound.ts';
 import type { Replication } from './replication.ts';
-import type { EntityStore } from './store.ts';
-import { ADOPT, ASK, DENY, GRANT } from './wire.ts';
+import type { EntityStore, Grave } from './store.ts';
+import { isBetterClaim } from './store.ts';
+import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 
 const DEFAULT_ASK_MS = 1_000;
 /** An entity whose owner is gone and whose heir does not know it is dropped after this, ms. */
@@ -56,15 +59,48 @@ export class AuthorityRules {
   }
 
   /** What a claim of `from`, made by streaming the entity, is worth. */
-  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, epoch: number): Claim {
-    const roster = this.#world.roster();
-    if (kind.def.authority === 'host') return from === roster.host ? 'accept' : 'later';
-    if (core === undefined) return 'accept';
-    const better = epoch > core.epoch || (epoch === core.epoch && from < core.owner);
-    if (!better) return 'refuse';
-    // Nobody takes over what its kind says stays with its owner, unless that one is gone; and that the roster may tell later.
-    const kept = kind.def.transfer === 'never' && roster.peers.some((peer) => peer.id === core.owner && peer.status === 'present');
-    return kept ? 'later' : 'accept';
+  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number): Claim {
+    if (kind.def.authority === 'host') {
+      // What was under way when its sender despawned it.
+      if (grave?.owner === from && epoch <= grave.epoch) return 'refuse';
+      return from === this.#world.roster().host ? 'accept' : 'later';
+    }
+    if (core !== undefined) return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
+    return grave === undefined || isBetterClaim(epoch, from, grave) ? 'accept' : grave.owner === from ? 'refuse' : 'buried';
+  }
+
+  /** What it means that the reign of `from` in `epoch` ended with a despawn. */
+  judgeEnd(from: PeerId, core: EntityCore, epoch: number): Claim {
+    if (core.owner === from) return epoch >= core.epoch ? 'accept' : 'refuse';
+    if (core.kind.def.authority !== 'host') return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
+    return from === this.#world.roster().host ? 'accept' : epoch > core.epoch ? 'later' : 'refuse';
+  }
+
+  /** `core` was despawned by the word of another peer. */
+  bury(core: EntityCore, grave: Grave): void {
+    if (core.mine) this.#replication.bury(core);
+    this.#store.remove(core, grave);
+  }
+
+  tellBuried(to: PeerId, origin: number, counter: number, grave: Grave): void {
+    const out = this.#out;
+    out.reset();
+    out.array(7);
+    out.int(BURIED);
+    out.int(this.#replication.session & 0xffff);
+    out.int(0);
+    out.int(origin);
+    out.int(counter);
+    out.int(grave.epoch);
+    out.text(grave.owner);
+    this.#world.control(to, out.view());
+  }
+
+  /** Its owner's full state does not have `core`. */
+  abandoned(core: EntityCore): void {
+    // It was handed over, and the message was lost with the link.
+    if (core.given) this.#acquire(core);
+    else this.#store.remove(core, undefined);
   }
 
   /** A better claim was accepted. */
@@ -85,6 +121,8 @@ export class AuthorityRules {
         else if (core.mine) this.#give(core, roster.host);
         continue;
       }
+      // Whoever was cut off may read of itself that it is away: what it owns it still has, and says so again.
+      if (core.mine) continue;
       const seat = roster.peers.find((peer) => peer.id === core.owner);
       if (seat?.status === 'present') continue;
       if (seat !== undefined && core.kind.def.authority !== 'distributed') continue;
@@ -119,7 +157,7 @@ export class AuthorityRules {
     const rule = core.kind.def.onOwnerLeave;
     const roster = this.#world.roster();
     if (rule === 'despawn') {
-      this.#store.remove(core, false);
+      this.#store.remove(core, undefined);
       return true;
     }
     const heir = rule === 'host' ? roster.host : heirs[core.counter % Math.max(1, heirs.length)];
@@ -132,6 +170,7 @@ export class AuthorityRules {
     if (core.mine || !core.alive) return;
     const previous = core.owner;
     core.owner = this.#world.self;
+    core.given = false;
     core.epoch++;
     this.#replication.own(core);
     if (previous !== core.owner) this.#store.authorityChanged(core, previous);
@@ -154,7 +193,7 @@ export class AuthorityRules {
   /** The host's full state has arrived: what was to give way and is not in it is gone. */
   mergeSettled(from: PeerId): void {
     if (from !== this.#world.roster().host) return;
-    for (const core of [...this.#store.all()]) if (core.yielded && !core.mine) this.#store.remove(core, false);
+    for (const core of [...this.#store.all()]) if (core.yielded && !core.mine) this.#store.remove(core, undefined);
   }
 
   request(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined> {
@@ -191,7 +230,7 @@ export class AuthorityRules {
     this.#orphansSince = Number.POSITIVE_INFINITY;
     const roster = this.#world.roster();
     for (const core of [...this.#store.all()])
-      if (!core.mine && !roster.peers.some((peer) => peer.id === core.owner)) this.#store.remove(core, false);
+      if (!core.mine && !roster.peers.some((peer) => peer.id === core.owner)) this.#store.remove(core, undefined);
   }
 
   /** One control message about authority, past its type. False when it is malformed. */
@@ -218,17 +257,46 @@ export class AuthorityRules {
       if (ask !== undefined && ask.core.id === origin * 0x10_0000 + counter) ask.settle(undefined);
       return true;
     }
+    if (type === BURIED) {
+      const epoch = input.count(0x7fff_ffff);
+      const grave: Grave = { epoch, owner: input.text(64) as PeerId };
+      if (!input.done) return false;
+      if (core === undefined) this.#store.deepen(origin, counter, grave);
+      else if (core.kind.def.authority !== 'host' && !isBetterClaim(core.epoch, core.owner, grave)) this.bury(core, grave);
+      return true;
+    }
     if (input.int() !== 0) return false;
     const values = decodeWhole(input, this.#store.kinds, this.#scratch);
     if (values === undefined) return false;
     if (type === ADOPT) return this.#adopted(values.kind, origin, counter, values.epoch, values.ints, values.boxed);
-    // A grant is good only from the one who has it, and only if it was asked for.
-    const ask = this.#asks.get(id);
-    if (core === undefined || core.owner !== from || values.epoch <= core.epoch || core.kind !== values.kind) return true;
-    fill(core, values.ints, values.boxed);
-    core.epoch = values.epoch - 1;
-    this.#acquire(core);
-    ask?.settle(core.handle);
+    return this.#granted(from, id, origin, counter, core, values);
+  }
+
+  /** `from` has given it to this peer, and everybody who hears of it will believe so: it is taken unless somebody has a better claim by now. */
+  #granted(from: PeerId, id: number, origin: number, counter: number, known: EntityCore | undefined, values: WholeValues): boolean {
+    const { self } = this.#world;
+    const { kind, epoch } = values;
+    if (kind.def.authority === 'host' || kind.def.transfer !== 'request' || (known !== undefined && known.kind !== kind)) return true;
+    const grave = known === undefined ? this.#store.grave(origin, counter) : undefined;
+    const claim = this.judge(self, kind, known, grave, epoch);
+    if (claim === 'buried') this.tellBuried(from, origin, counter, grave!);
+    if (claim !== 'accept') return true;
+    let core = known;
+    if (core === undefined) {
+      if (this.#store.full) return true;
+      core = new EntityCore(this.#home, kind, origin, counter, self);
+      core.epoch = epoch;
+      fill(core, values.ints, values.boxed);
+      this.#replication.own(core);
+      this.#store.add(core);
+    } else {
+      const old = core.watched ? kind.fields.map((_, i) => core!.value(i)) : undefined;
+      fill(core, values.ints, values.boxed);
+      core.epoch = epoch - 1;
+      this.#acquire(core);
+      if (old !== undefined) for (let i = 0; i < kind.count; i++) if (core.value(i) !== old[i]) core.changedValue(i, old[i]);
+    }
+    this.#asks.get(id)?.settle(core.handle);
     return true;
   }
 
@@ -238,9 +306,12 @@ export class AuthorityRules {
     core.epoch++;
     const message = this.#message(GRANT, id, core, undefined, undefined, true);
     if (!this.#world.control(to, message)) {
-      core.epoch--;
+      // It stays; what was settled here is told with everything else of it at the next tick.
+      this.#replication.disown(core);
+      this.#replication.own(core);
       return;
     }
+    core.given = true;
     this.#give(core, to);
   }
 
@@ -281,6 +352,8 @@ export class AuthorityRules {
 }
 
 function settleInts(core: EntityCore): void {
+  const hop = core.kind.count;
+  if ((core.dirty & (1 << hop)) !== 0) core.ints[hop] = core.ints[hop]! + 1;
   core.kind.fields.forEach(({ codec }, i) => {
     if (codec.storage === 'number') core.ints[i] = codec.quantise(core.live[i]!);
   });

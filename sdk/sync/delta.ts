@@ -9,7 +9,7 @@
  *   body   [baseAge | -1, part, parts, phase, quiet, hash, entry…]
  *   entry  gap, mask > 0, value per bit     changed: integers as difference + 48 (so -80..79 is one byte), the rest whole
  *          gap, 0, kind, epoch, hop, value… all of it: new to the receiver, or no baseline
- *          gap, -1                          despawned
+ *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
  *
  * `gap` is the distance of the entity's counter from the entry before. A body that is too large is cut into parts, each of
@@ -36,6 +36,8 @@ const FULL_PART_BYTES = 16_000;
 export interface Tombstone {
   readonly origin: number;
   readonly counter: number;
+  /** Of the reign that ended with it. */
+  readonly epoch: number;
   readonly tick: number;
 }
 
@@ -82,7 +84,8 @@ export function encodeBody(out: PackWriter, head: BodyHead, owned: readonly Enti
         do {
           cutter.begin(tomb.origin, tomb.counter);
           out.int(-1);
-          cutter.count++;
+          out.int(tomb.epoch);
+          cutter.count += 2;
         } while (cutter.overflows());
   cutter.close();
   cutter.number();

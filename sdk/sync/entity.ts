@@ -119,6 +119,8 @@ export class EntityCore {
   bornTick = -1;
   lastChange = -1;
   source: SnapshotSource | undefined;
+  /** Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. */
+  given = false;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */
   yielded = false;
   #view: object | undefined;

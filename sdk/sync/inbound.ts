@@ -12,19 +12,35 @@ import type { WholeValues } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import type { EntityHome, KindSpec, SnapshotSource } from './entity.ts';
 import { Playout } from './interpolation.ts';
-import type { EntityStore } from './store.ts';
+import type { EntityStore, Grave } from './store.ts';
 
 /** Why a state frame was refused. */
 export type StateDrop = 'state-malformed' | 'state-old' | 'state-baseline' | 'state-session' | 'state-value' | 'state-full';
 
-/** What the rules of authority say to a claim. `later`: not decidable yet, so the tick must not be acked. */
-export type Claim = 'accept' | 'refuse' | 'later';
+/**
+ * What the rules of authority say to a claim. `later`: not decidable yet, so the tick must not be acked. `buried`: the entity was despawned by
+ * a claim at least as good, and the sender has to be told so.
+ */
+export type Claim = 'accept' | 'refuse' | 'later' | 'buried';
+
+/** A peer that streams what is despawned is told so at most so often, ms; meanwhile its ticks wait for their ack. */
+const TELL_EVERY_MS = 100;
+/** And of at most so many entities at once. */
+const MAX_TOLD = 64;
 
 export interface InboundRules {
   readonly home: EntityHome;
   readonly self: PeerId;
   /** `core` is undefined for an entity that is new here. */
-  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, epoch: number): Claim;
+  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number): Claim;
+  /** What the end of the reign (`epoch`, `from`) means for `core`: `accept` when it ends here too. */
+  judgeEnd(from: PeerId, core: EntityCore, epoch: number): Claim;
+  /** Tells `to` that the entity was despawned. */
+  tellBuried(to: PeerId, origin: number, counter: number, grave: Grave): void;
+  /** `core` is despawned by the word of another peer. */
+  bury(core: EntityCore, grave: Grave): void;
+  /** The peer turned out not to have `core`. */
+  abandoned(core: EntityCore): void;
   /** Authority over `core` moved to `from`. */
   yielded(core: EntityCore, previous: PeerId): void;
   /** This replica is not what the peer says it should be. */
@@ -58,6 +74,8 @@ export class Inbound implements SnapshotSource {
   #fullTick = -1;
   #fullNext = 0;
   #fullHeld = false;
+  #toldAt = Number.NEGATIVE_INFINITY;
+  #told = 0;
   readonly #listed = new Set<number>();
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
 
@@ -119,6 +137,8 @@ export class Inbound implements SnapshotSource {
       this.#fullNext = 0;
       this.#fullHeld = false;
       this.#listed.clear();
+      // From here on nothing older may come in between, even when this state turns out not to be decidable yet.
+      if (head.tick > this.#newestTick) this.#begin(head);
     }
     if (part !== this.#fullNext || head.tick !== this.#fullTick) return 'state-malformed';
     this.#held = false;
@@ -126,13 +146,15 @@ export class Inbound implements SnapshotSource {
     if (drop !== undefined) return drop;
     if (this.#held) this.#fullHeld = true;
     this.#fullNext++;
-    if (this.#fullNext < parts || this.#fullHeld) return undefined;
-    if (head.tick >= this.#newestTick) {
-      this.#begin(head);
+    if (this.#fullNext < parts) return undefined;
+    if (this.#fullHeld) {
+      this.#rules.diverged(this.peer);
+      return undefined;
+    }
+    if (head.tick >= this.#newestTick)
       // What the owner did not list, it no longer has.
       for (const core of [...this.#store.all()])
-        if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#store.remove(core, false);
-    }
+        if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#rules.abandoned(core);
     if (head.tick > this.completeTick) this.completeTick = head.tick;
     this.synced = true;
     return undefined;
@@ -157,7 +179,7 @@ export class Inbound implements SnapshotSource {
         mask === 0
           ? this.#whole(head, origin, counter, input, listed)
           : mask === -1
-            ? this.#gone(origin, counter)
+            ? this.#gone(origin, counter, input.count(0x7fff_ffff))
             : this.#changed(head, origin, counter, mask, input);
       if (drop !== undefined) return drop;
     }
@@ -168,11 +190,11 @@ export class Inbound implements SnapshotSource {
     const values = decodeWhole(input, this.#store.kinds, this.#scratch);
     if (values === undefined) return 'state-value';
     let core = this.#store.find(origin, counter);
-    if (core === undefined && this.#store.isBuried(origin, counter)) return undefined;
     if (core !== undefined && core.kind !== values.kind) return 'state-value';
     if (core === undefined || core.owner !== this.peer) {
-      const claim = this.#rules.judge(this.peer, values.kind, core, values.epoch);
-      if (claim === 'later') this.#held = true;
+      const grave = core === undefined ? this.#store.grave(origin, counter) : undefined;
+      const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch);
+      if (claim === 'later' || (claim === 'buried' && !this.#tell(head.now, origin, counter, grave!))) this.#held = true;
       if (claim !== 'accept') return undefined;
     }
     listed?.add(origin * 0x10_0000 + counter);
@@ -193,8 +215,9 @@ export class Inbound implements SnapshotSource {
       this.#rules.yielded(core, previous);
       core.source = this;
       core.lastChange = -1;
-    } else if (values.epoch > core.epoch) core.epoch = values.epoch;
+    } else if (values.epoch > core.epoch || core.kind.def.authority === 'host') core.epoch = values.epoch;
     core.yielded = false;
+    core.given = false;
     core.source = this;
     // A full state can be overtaken by a newer body of the same stream.
     if (core.lastChange > head.tick) return undefined;
@@ -216,9 +239,25 @@ export class Inbound implements SnapshotSource {
     core.track.push(head.tick, head.time, core.ints);
   }
 
-  #gone(origin: number, counter: number): undefined {
+  #gone(origin: number, counter: number, epoch: number): undefined {
     const core = this.#store.find(origin, counter);
-    if (core !== undefined && core.owner === this.peer && !core.mine) this.#store.remove(core, true);
+    const grave = { epoch, owner: this.peer };
+    const claim = core === undefined ? 'refuse' : this.#rules.judgeEnd(this.peer, core, epoch);
+    if (claim === 'later') this.#held = true;
+    if (core === undefined) this.#store.deepen(origin, counter, grave);
+    else if (claim === 'accept') this.#rules.bury(core, grave);
+    return undefined;
+  }
+
+  /** False when the peer may not be told now, and has to say it again. */
+  #tell(now: number, origin: number, counter: number, grave: Grave): boolean {
+    if (now - this.#toldAt >= TELL_EVERY_MS) {
+      this.#toldAt = now;
+      this.#told = 0;
+    }
+    if (++this.#told > MAX_TOLD) return false;
+    this.#rules.tellBuried(this.peer, origin, counter, grave);
+    return true;
   }
 
   #changed(head: FrameHead, origin: number, counter: number, mask: number, input: PackReader): StateDrop | undefined {
@@ -249,9 +288,12 @@ export class Inbound implements SnapshotSource {
   #apply(core: EntityCore, head: FrameHead, ints: Int32Array, boxed: readonly unknown[]): void {
     const { kind, track } = core;
     let mask = 0;
+    // The first word of this owner here: what a former one assigned and did not say any more gives way to it, too.
+    const anew = core.lastChange < 0;
     for (let i = 0; i <= kind.count; i++) {
       const codec = kind.fields[i]?.codec;
       if (codec?.storage === 'boxed' ? !codec.same(core.boxed[i] ?? null, boxed[i] ?? null) : core.ints[i] !== ints[i]) mask |= 1 << i;
+      else if (anew && codec?.storage === 'number' && core.live[i] !== codec.dequantise(ints[i]!)) mask |= 1 << i;
     }
     core.lastChange = head.tick;
     if (mask === 0 && track.size > 0 && head.baseline >= 0) {

@@ -137,7 +137,7 @@ export class Replication {
       if (core.bornTick < tick && tick % core.kind.every !== 0) continue;
       if (this.#collectOne(core, tick, time)) changed = true;
     }
-    for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, tick });
+    for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
     if (changed || this.#dying.length > 0) {
       if (this.#dying.length > 0) this.#dying = [];
       this.#quiet = this.#changeTick < 0 ? 127 : Math.min(127, tick - this.#changeTick);

@@ -1,7 +1,7 @@
 /**
  * Every entity of a room that this peer knows, whoever owns it, and who is watching.
  *
- * It also keeps, for a while, the ids of what was despawned, so that a late snapshot from a former owner cannot bring the dead back.
+ * It also keeps, for a while, the claim by which each entity was despawned, so that nothing but a better claim can bring it back.
  */
 import type { PeerId } from '../base/brand.ts';
 import { disposable } from '../base/emitter.ts';
@@ -18,15 +18,26 @@ export interface Watcher {
   request?(handle: object, from: PeerId): boolean;
 }
 
-/** Ids of the despawned that are remembered; the oldest are forgotten. */
+/** By whose word, of which epoch, an entity was despawned. */
+export interface Grave {
+  readonly epoch: number;
+  readonly owner: PeerId;
+}
+
+/** Graves that are remembered; the oldest are forgotten. */
 const MAX_GRAVES = 4_096;
+
+/** Whether claim (`epoch`, `owner`) beats the other: a higher epoch, at a tie the lower owner. */
+export function isBetterClaim(epoch: number, owner: PeerId, than: Grave): boolean {
+  return epoch > than.epoch || (epoch === than.epoch && owner < than.owner);
+}
 
 export class EntityStore {
   readonly kinds: readonly KindSpec[];
   readonly #byName = new Map<string, KindSpec>();
   readonly #byId = new Map<number, EntityCore>();
   readonly #byKind: Set<EntityCore>[];
-  readonly #graves = new Set<number>();
+  readonly #graves = new Map<number, Grave>();
   readonly #watchers: Set<Watcher>[];
 
   constructor(game: AnyGame) {
@@ -67,26 +78,35 @@ export class EntityStore {
     return this.#byKind[kind.index]!;
   }
 
-  isBuried(origin: number, counter: number): boolean {
-    return this.#graves.has(origin * 0x10_0000 + counter);
+  /** How the entity of this id was despawned; undefined for one that was not. */
+  grave(origin: number, counter: number): Grave | undefined {
+    return this.#graves.get(origin * 0x10_0000 + counter);
+  }
+
+  /** A despawn of what is gone already: its grave takes the better claim. */
+  deepen(origin: number, counter: number, grave: Grave): void {
+    const id = origin * 0x10_0000 + counter;
+    const known = this.#graves.get(id);
+    if (known !== undefined && isBetterClaim(grave.epoch, grave.owner, known)) this.#graves.set(id, grave);
   }
 
   add(core: EntityCore): void {
+    this.#graves.delete(core.id);
     this.#byId.set(core.id, core);
     this.#byKind[core.kind.index]!.add(core);
     for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.spawn?.(core.handle);
   }
 
-  /** @param bury remember the id: it was despawned for good, not merely lost with its owner. */
-  remove(core: EntityCore, bury: boolean): void {
+  /** @param grave remembered: it was despawned, not merely lost with its owner. */
+  remove(core: EntityCore, grave: Grave | undefined): void {
     if (!core.alive) return;
     core.alive = false;
     this.#byId.delete(core.id);
     this.#byKind[core.kind.index]!.delete(core);
-    if (bury) {
-      this.#graves.add(core.id);
+    if (grave !== undefined) {
+      this.#graves.set(core.id, grave);
       if (this.#graves.size > MAX_GRAVES)
-        for (const oldest of this.#graves) {
+        for (const oldest of this.#graves.keys()) {
           this.#graves.delete(oldest);
           break;
         }

@@ -9,6 +9,7 @@
  *   PRESENCE  [8, presence]                   RESYNC [9, tag]
  *   ASK       [10, tag, id, origin, counter]  DENY the same with 12
  *   GRANT     [11, tag, id, origin, counter, whole entity]           ADOPT the same with 13
+ *   BURIED    [14, tag, 0, origin, counter, epoch, owner]            despawned by that claim
  */
 export const HELLO = 1;
 export const MESSAGE = 2;
@@ -21,3 +22,4 @@ export const ASK = 10;
 export const GRANT = 11;
 export const DENY = 12;
 export const ADOPT = 13;
+export const BURIED = 14;

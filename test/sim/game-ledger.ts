@@ -70,7 +70,10 @@ export class Ledger {
     for (const kind of KINDS) {
       entities.on(kind, {
         spawn: (entity) => this.#appeared(replica, entity as SimEntity),
-        despawn: (entity) => this.mix(3, replica.index, entity.id),
+        despawn: (entity) => {
+          this.mix(3, replica.index, entity.id);
+          this.trace?.(`${Math.round(this.now())} ${replica.index} loses ${this.#name(entity as SimEntity)} of ${entity.owner.slice(0, 4)}`);
+        },
         authority: (entity, previous) => this.#moved(replica, entity as SimEntity, previous),
       });
     }

@@ -1,0 +1,153 @@
+/**
+ * Who decides an entity, when peers disagree: claims, despawns and grants that cross, are late or are lost. Played with the simulator's game, which
+ * has a kind for every way authority can lie and move.
+ */
+import { describe, expect, it } from 'vitest';
+import { coreOf } from '../sdk/sync/entity.ts';
+import { MemoryHub } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory.ts';
+import { createLan } from '../sdk/room/lan.ts';
+import { holdings } from './sim/game-ledger.ts';
+import { simGame, type SimKind, type SimRoom } from './sim/game-rules.ts';
+
+class Den {
+  readonly hub: MemoryHub;
+  readonly rooms: SimRoom[] = [];
+
+  constructor(latencyMs = 20) {
+    this.hub = new MemoryHub({ latencyMs });
+  }
+
+  /** Opens `count` more rooms, and lets everybody hear of everybody. */
+  async open(count: number): Promise<SimRoom[]> {
+    for (let i = 0; i < count; i++) {
+      const lan = createLan(simGame, createMemoryLan(this.hub, simGame), { presence: {}, randomU32: () => this.hub.rng.u32() });
+      const before = this.rooms.length;
+      void lan.joinOrCreate({ name: 'den' }).then((room) => this.rooms.push(room));
+      for (let k = 0; k < 1_000 && this.rooms.length === before; k++) await this.hub.play(5);
+    }
+    await this.hub.play(300);
+    return this.rooms;
+  }
+
+  cut(room: SimRoom, away: boolean): void {
+    for (const den of this.hub.rooms.values()) den.setAway(room.self.id, away);
+  }
+
+  spawn(room: SimRoom, kind: SimKind, n = 1): void {
+    room.entities.spawn(kind, { a: n, b: n, x: n, t: String(n) });
+  }
+
+  /** The one entity of `kind` at `room`. */
+  one(room: SimRoom, kind: SimKind): { a: number; readonly mine: boolean; readonly owner: string } {
+    const all = [...room.entities.all(kind)];
+    expect(all).toHaveLength(1);
+    return all[0] as never;
+  }
+
+  count(kind: SimKind): number[] {
+    return this.rooms.map((room) => [...room.entities.all(kind)].length);
+  }
+
+  /** Every replica is the same. */
+  expectEqual(): void {
+    for (const room of this.rooms) expect(holdings(room)).toEqual(holdings(this.rooms[0]!));
+  }
+}
+
+describe('claims that cross', () => {
+  it('[SY80] an assignment that was not sent before authority was lost gives way to the new owner, and onChange says so', async () => {
+    const den = new Den();
+    const [ann, bob] = await den.open(2);
+    den.spawn(ann!, 'flag', 5);
+    await den.hub.play(300);
+    const held = den.one(ann!, 'flag');
+    const core = coreOf(held)!;
+    // Bob takes it; when his word arrives, Ann has just assigned and no tick of hers has passed.
+    await [...bob!.entities.all('flag')][0]!.requestAuthority();
+    const told: unknown[] = [];
+    [...ann!.entities.all('flag')][0]!.onChange('a', (value) => told.push(value));
+    let last = 5;
+    for (let i = 0; i < 400 && core.mine; i++) {
+      held.a = ++last;
+      await den.hub.play(1, 1);
+    }
+    expect(held.mine).toBe(false);
+    await den.hub.play(1_000);
+    expect(held.a).toBe(den.one(bob!, 'flag').a);
+    expect(told.at(-1)).toBe(held.a);
+    den.expectEqual();
+  });
+
+  it('[SY81] a despawn beats the claims it knew of, and a better claim beats the despawn, the same on every peer', async () => {
+    const den = new Den(40);
+    const [ann, bob, eve] = await den.open(3);
+    // Ann despawns what Bob takes at the same moment: his claim is the better one.
+    den.spawn(ann!, 'flag', 5);
+    await den.hub.play(300);
+    [...ann!.entities.mine('flag')][0]!.despawn();
+    await [...bob!.entities.all('flag')][0]!.requestAuthority();
+    await den.hub.play(3_000);
+    expect(den.count('flag')).toEqual([1, 1, 1]);
+    expect(den.one(ann!, 'flag').owner).toBe(bob!.self.id);
+    den.expectEqual();
+    // Two take it at once, and the one with the better claim despawns it: gone everywhere, also at the one who thought to have it.
+    const lower = bob!.self.id < eve!.self.id ? bob! : eve!;
+    const higher = lower === bob! ? eve! : bob!;
+    den.spawn(ann!, 'egg', 7);
+    await den.hub.play(300);
+    await [...lower.entities.all('egg')][0]!.requestAuthority();
+    await [...higher.entities.all('egg')][0]!.requestAuthority();
+    [...lower.entities.mine('egg')][0]!.despawn();
+    expect(den.one(higher, 'egg').mine).toBe(true);
+    await den.hub.play(3_000);
+    expect(den.count('egg')).toEqual([0, 0, 0]);
+    // And the other way round: who has the worse claim despawns it, and it stays.
+    den.spawn(ann!, 'egg', 8);
+    await den.hub.play(300);
+    await [...lower.entities.all('egg')][0]!.requestAuthority();
+    await [...higher.entities.all('egg')][0]!.requestAuthority();
+    [...higher.entities.mine('egg')][0]!.despawn();
+    await den.hub.play(3_000);
+    expect(den.count('egg')).toEqual([1, 1, 1]);
+    expect(den.one(higher, 'egg').owner).toBe(lower.self.id);
+    den.expectEqual();
+  });
+
+  it('[SY81] who was away while an entity was despawned is told so, whatever it still says of it', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    // Bob holds it, and is cut off; the others inherit it, a better claim, and despawn it.
+    den.spawn(bob!, 'egg', 5);
+    await den.hub.play(300);
+    den.cut(bob!, true);
+    await den.hub.play(500);
+    const heir = [ann!, eve!].find((room) => [...room.entities.mine('egg')].length === 1)!;
+    [...heir.entities.mine('egg')][0]!.despawn();
+    await den.hub.play(500);
+    expect([...bob!.entities.mine('egg')]).toHaveLength(1);
+    den.cut(bob!, false);
+    await den.hub.play(3_000);
+    expect(den.count('egg')).toEqual([0, 0, 0]);
+    den.expectEqual();
+  });
+
+  it('[SY82] two reigns of an entity that is never given away end in one', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    den.spawn(eve!, 'sign', 5);
+    await den.hub.play(300);
+    // Eve is cut off: to the others she is away, and their host takes her sign over. To herself she has it all the time.
+    den.cut(eve!, true);
+    await den.hub.play(500);
+    expect(den.one(ann!, 'sign').mine).toBe(true);
+    expect(den.one(eve!, 'sign').mine).toBe(true);
+    den.one(eve!, 'sign').a = 6;
+    den.one(ann!, 'sign').a = 7;
+    await den.hub.play(300);
+    den.cut(eve!, false);
+    await den.hub.play(3_000);
+    expect([ann!, bob!, eve!].map((room) => den.one(room, 'sign').a)).toEqual([7, 7, 7]);
+    den.expectEqual();
+  });
+});
