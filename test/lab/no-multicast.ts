@@ -1,6 +1,6 @@
 /**
  * Lab `no-multicast`: multicast blocked in the switch, UDP port 5353 held by another program, sending to
- * the discovery ports refused by the system. Passes when each is named as a degraded state within 2 s, a
+ * it, or to all ports of discovery, refused by the system (EPERM). Passes when each is named as a degraded state within 2 s, a
  * peer is still found within 2 s where broadcast works, and joining by address works everywhere.
  */
 import { bundleScript, type Bundle } from './parts/bundle.ts';
@@ -43,6 +43,16 @@ const cases: readonly Case[] = [
   },
   {
     name: 'output_refused',
+    words: /firewall or a VPN kill switch/u,
+    found: true,
+    prepare(lab) {
+      firewall(lab.host(1), { output: ['udp dport 5353 drop'] });
+      return undefined;
+    },
+  },
+  {
+    // Broadcast too: nothing but an address is left.
+    name: 'all_output_refused',
     words: /firewall or a VPN kill switch/u,
     found: false,
     prepare(lab) {
