@@ -5,7 +5,15 @@ import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import { DOCTOR_GAME_ID } from '../sdk/node/cli/doctor-peer.ts';
 import { chooseRooms, roomLine } from '../sdk/node/cli/room-lines.ts';
-import { PROBE_AFTER, PROBE_HINT_MISSES, PROBE_HINT_MS, PROBE_MISSES, PROBE_MISSES_LOSSY } from '../sdk/node/discovery/bounds.ts';
+import {
+  PROBE_AFTER,
+  PROBE_MS,
+  PROBE_QUIET_MS,
+  PROBE_HINT_MISSES,
+  PROBE_HINT_MS,
+  PROBE_MISSES,
+  PROBE_MISSES_LOSSY,
+} from '../sdk/node/discovery/bounds.ts';
 import { RoomList } from '../sdk/node/discovery/room-list.ts';
 import { whyIncompatible } from '../sdk/node/discovery/words.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
@@ -143,6 +151,25 @@ describe('room list', () => {
     }
     expect(list.takeDropped()).toEqual([AT]);
     expect(list.listings.map((room) => room.address)).toEqual(['10.0.0.77:29798']);
+  });
+
+  it('[DI38] while its owner plays, a list asks seldom, and at its old pace again at once when that ends', () => {
+    const list = new RoomList(SELF, GAME);
+    list.setQuiet(0, true);
+    let questions = 0;
+    list.heard(0, AT, FACTS, 4);
+    for (let now = 0; now < 60_000; now += 50)
+      for (const address of list.due(now)) {
+        questions++;
+        list.heard(now, address, FACTS, 4);
+      }
+    expect(questions).toBeLessThanOrEqual(60_000 / PROBE_QUIET_MS);
+    // A farewell is heeded at once all the same.
+    list.hint(60_000, AT);
+    expect(list.due(60_000)).toEqual([AT]);
+    list.heard(60_002, AT, FACTS, 2);
+    list.setQuiet(60_100, false);
+    expect(list.nextAt()).toBe(60_100 + PROBE_MS);
   });
 
   it('[DI35] a member that says itself, to our question, that it left is gone at once', () => {

@@ -118,8 +118,9 @@ export const MAX_NONCES = 512;
 /** Time between two times that all candidates are asked because a listed one missed, ms. */
 export const TROUBLE_GAP_MS = 1_000;
 
-/** An answering room is asked again after this, ms. */
+/** An answering room is asked again after this, ms; while we play with others and nobody looks at lists, after `PROBE_QUIET_MS`. */
 export const PROBE_MS = 700;
+export const PROBE_QUIET_MS = 15_000;
 /**
  * One that missed is asked again after `PROBE_RETRY_MS`, from the second miss on after `PROBE_RETRY_FAST_MS`, and is gone
  * after `PROBE_MISSES`; never sooner than twice the time its last answer took. 700 + 2 x 200 + 15 x 90 = 2,450, which leaves half a second to a busy machine, and while half of all datagrams are lost 17 misses in a row are one in 130.

@@ -213,7 +213,9 @@ export class Discovery {
     this.#advertised = undefined;
     this.mdns?.unpublish();
     this.#local?.unpublish();
-    this.#answers.sayGone(this.#options.time.now(), last);
+    const now = this.#options.time.now();
+    this.#answers.sayGone(now, last);
+    this.rooms.setQuiet(now, false);
     if (this.#watchers.size === 0) {
       this.mdns?.stopSearching();
       this.#beaconAt = Number.POSITIVE_INFINITY;
@@ -329,6 +331,7 @@ export class Discovery {
     }
     if (this.#beaconAt <= now) this.#broadcast(now);
     this.mdns?.poll(now);
+    this.rooms.setQuiet(now, this.#isPlaying());
     const mayAsk = (): boolean => this.#questions.take(now);
     if (this.#watchers.size > 0) for (const address of this.rooms.due(now, mayAsk)) this.#sendWho(address.host, address.port);
     for (const address of this.rooms.takeDropped()) this.candidates.forget(address);
@@ -341,12 +344,17 @@ export class Discovery {
     this.#reschedule();
   }
 
+  /** Together with others: then discovery is nearly silent, whoever still watches the list. */
+  #isPlaying(): boolean {
+    return (this.#options.facts()?.players ?? 0) >= 2;
+  }
+
   #addLocal(now: number, address: Address): void {
     if (!this.rooms.knows(address)) this.candidates.add(now, address, 'local');
   }
 
   #broadcast(now: number): void {
-    const slow = this.#watchers.size > 0 || (this.#options.facts()?.players ?? 0) < 2 ? BEACON_SLOW_MS : BEACON_QUIET_MS;
+    const slow = this.#isPlaying() ? BEACON_QUIET_MS : BEACON_SLOW_MS;
     const step = BEACON_LADDER_MS[++this.#ladderStep];
     this.#beaconAt = step === undefined ? now + slow : Math.max(this.#ladderAt + step, now + 50);
     const beacon = this.#beacon;

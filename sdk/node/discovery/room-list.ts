@@ -29,6 +29,7 @@ import {
   PROBE_MISSES,
   PROBE_MISSES_LOSSY,
   PROBE_MS,
+  PROBE_QUIET_MS,
   PROBE_RETRY_FAST_MS,
   PROBE_RETRY_MAX_MS,
   PROBE_RETRY_MS,
@@ -77,6 +78,7 @@ export class RoomList {
   readonly #rooms = new Map<RoomId, Room>();
   #changed = true;
   #troubled = false;
+  #quiet = false;
   /** As `lossRatio`, over the answers of all members: who never answers again has no part in it. */
   #lossRatio = 0;
   readonly #dropped: Address[] = [];
@@ -136,7 +138,8 @@ export class RoomList {
       if (other === member) break;
       place++;
     }
-    member.askAt = now + (place < ASKED_MEMBERS ? PROBE_MS : PROBE_MS * STANDBY_FACTOR);
+    const everyMs = this.#quiet ? PROBE_QUIET_MS : PROBE_MS;
+    member.askAt = now + (place < ASKED_MEMBERS ? everyMs : everyMs * STANDBY_FACTOR);
     if (pingMs !== undefined) {
       member.lastPingMs = pingMs;
       const smoothed = member.pingMs === undefined ? pingMs : Math.min(pingMs, member.pingMs * 0.8 + pingMs * 0.2);
@@ -144,6 +147,13 @@ export class RoomList {
       member.pingMs = smoothed;
     }
     return true;
+  }
+
+  /** Whether we play with others: then the list may be older, and the network is theirs. */
+  setQuiet(now: number, quiet: boolean): void {
+    if (this.#quiet && !quiet)
+      for (const room of this.#rooms.values()) for (const member of room.members.values()) member.askAt = Math.min(member.askAt, now + PROBE_MS);
+    this.#quiet = quiet;
   }
 
   /** Somebody says that `address` left. We ask, at once or when the last such question is old enough. */

@@ -156,8 +156,47 @@ const lateJoiner: Row = {
   },
 };
 
+const playing: Row = {
+  name: 'quiet',
+  target: '8 who play together, each with the list of rooms open: <= 1 packet of discovery per player and second, mDNS <= 1/s in all',
+  async run(bundle) {
+    const count = 8;
+    const seconds = 30;
+    using lab = new Lab(count);
+    await using peers = new Peers(lab, bundle);
+    const all = await peers.startAll();
+    let target = '';
+    for (const [index, peer] of all.entries()) {
+      const { joinPort } = await peer.call<{ joinPort: number }>({ do: 'open' });
+      await peer.call({ do: 'watch' });
+      if (index === 0) {
+        target = `${lab.host(0).address}:${joinPort}`;
+        await peer.call({ do: 'create', name: 'playing' });
+      } else await peer.call({ do: 'join', target });
+    }
+    // Past the dense part of everybody's search.
+    await sleep(12_000);
+    const whoBytes = 512 + 8;
+    const read = countFrames(lab, {
+      mdns: 'udp dport 5353',
+      questions: `udp dport != 5353 udp length ${whoBytes}`,
+      answers: 'udp sport 29798 udp dport 29798 udp length < 264',
+    });
+    await sleep(seconds * 1_000);
+    const counts = read();
+    const perPlayer = (counts.questions.packets + counts.answers.packets) / seconds / count;
+    const mdnsPerS = counts.mdns.packets / seconds;
+    return {
+      players: count,
+      packets_per_player_and_s: Math.round(perPlayer * 100) / 100,
+      mdns_per_s: Math.round(mdnsPerS * 100) / 100,
+      pass: perPlayer <= 1 && mdnsPerS <= 1,
+    };
+  },
+};
+
 function round(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms);
 }
 
-export const findRows: readonly Row[] = [sameMachine, twoHosts, atOnce, lateJoiner];
+export const findRows: readonly Row[] = [sameMachine, twoHosts, atOnce, lateJoiner, playing];
