@@ -33,6 +33,11 @@ export class BlobSprite {
     this.#root = scene.add.container(0, 0, [shadow, this.#shield, this.#body, this.#eyes, this.#crown, this.#gauge, this.#name]).setDepth(10);
   }
 
+  /** Letters of the name, 1 as designed; larger where the arena is small on the screen. */
+  set letters(scale: number) {
+    this.#name.setScale(scale);
+  }
+
   /** Squash for an instant: on shots, hits and landings. */
   pop(amount: number): void {
     this.#pop = 1 + amount;
@@ -89,7 +94,7 @@ export class BlobSprite {
     }
     this.#crown.setVisible(leads);
     const label = view.name;
-    this.#name.setY(leads ? -82 : -60);
+    this.#name.setY((leads ? -71 : -49) - 11 * this.#name.scale);
     if (label === this.#label) return;
     this.#label = label;
     this.#name.setText(label);

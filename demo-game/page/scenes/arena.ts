@@ -30,6 +30,7 @@ export class ArenaScene extends Scene {
   #leader = 0;
   #leaderAt = 0;
   #zoom = 1;
+  #letters = 1;
 
   constructor() {
     super('arena');
@@ -48,7 +49,7 @@ export class ArenaScene extends Scene {
     this.#shots.length = 0;
     this.#ball = undefined;
     this.#map = -1;
-    this.#zoom = fitCamera(this, worldWidth, worldHeight);
+    this.#refit();
     this.scale.on('resize', this.#refit, this);
     this.events.once('shutdown', () => this.scale.off('resize', this.#refit, this));
     this.#layer = new FloorLayer(this, 'arena-floor', this.#stage.options.fx);
@@ -103,6 +104,8 @@ export class ArenaScene extends Scene {
 
   #refit(): void {
     this.#zoom = fitCamera(this, worldWidth, worldHeight);
+    // A name is 22 units high as designed; it stays at 11 px of the page, up to twice its size.
+    this.#letters = Math.min(2, Math.max(1, (0.5 * worldWidth) / this.scale.displaySize.width));
   }
 
   #drawBlobs(views: readonly BlobView[], delta: number): void {
@@ -115,6 +118,7 @@ export class ArenaScene extends Scene {
         sprite.pop(0.6);
         this.#blobs.set(view.who, sprite);
       }
+      sprite.letters = this.#letters;
       sprite.draw(view, view.paint === this.#leader, delta);
       if (view.state === 'dash' && this.#stage.options.fx) this.#emitters[view.paint]?.emitParticleAt(view.x, view.y, 1);
     }
