@@ -48,7 +48,7 @@ export class MatchOverlay implements Disposable {
     });
     this.#panel = this.#settingsPanel();
     this.#panel.append(new NetworkCheckView(actions.diagnose).root);
-    const open = element('button', { onclick: () => (this.#panel.hidden = !this.#panel.hidden) }, 'Settings');
+    const open = element('button', { id: 'settings', onclick: () => this.#toggleSettings() }, 'Settings');
     this.#corner = element(
       'nav',
       { class: 'corner', 'aria-label': 'Game' },
@@ -100,7 +100,14 @@ export class MatchOverlay implements Disposable {
     );
   }
 
+  #toggleSettings(): void {
+    this.#panel.hidden = !this.#panel.hidden;
+    // A button or slider that keeps the focus would keep Space and the arrows from the game.
+    if (this.#panel.hidden && document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  }
+
   #onKey(event: KeyboardEvent): void {
+    if (event.code === 'Escape') return this.#toggleSettings();
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement) return;
     if (event.code === 'F3') {
       event.preventDefault();
@@ -109,7 +116,6 @@ export class MatchOverlay implements Disposable {
     } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby')
       this.#match.room.setPresence({ ready: !this.#match.room.self.presence.ready });
     else if (/^Digit[1-4]$/u.test(event.code) && !event.repeat) this.#match.emote((Number(event.code.slice(5)) - 1) % emotes.length);
-    else if (event.code === 'Escape') this.#panel.hidden = !this.#panel.hidden;
   }
 
   #refresh(): void {
