@@ -12,6 +12,7 @@ import {
   PROBE_HINT_MISSES,
   PROBE_HINT_MS,
   PROBE_MISSES,
+  PROBE_MISSES_LEAST,
   PROBE_MISSES_LOSSY,
 } from '../sdk/node/discovery/bounds.ts';
 import { RoomList } from '../sdk/node/discovery/room-list.ts';
@@ -81,6 +82,21 @@ describe('room list', () => {
       if (alive.due(at).length > 0 && i % 2 === 0) alive.heard(at + 5, AT, FACTS, 5);
     }
     expect(alive.listings.length).toBe(1);
+  });
+
+  it('[DI7] a room whose machine is slow to answer is gone within 3 s as well, and never after fewer than nine questions', () => {
+    for (const pingMs of [1, 40, 60, 100, 400]) {
+      const list = new RoomList(SELF, GAME);
+      list.heard(0, AT, FACTS, pingMs);
+      let now = 0;
+      let questions = 0;
+      while (list.listings.length > 0) {
+        now = list.nextAt();
+        questions += list.due(now).length;
+      }
+      if (pingMs <= 100) expect(now).toBeLessThanOrEqual(2_900);
+      expect(questions).toBeGreaterThanOrEqual(PROBE_MISSES_LEAST);
+    }
   });
 
   it('[DI8] a goodbye is only a hint: silence after it ends the room in 0.5 s, an answer keeps it', () => {

@@ -10,7 +10,7 @@ import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
 import { diagnose, exitCode } from '../sdk/node/cli/doctor-checks.ts';
 import type { DoctorFacts, InterfaceFacts } from '../sdk/node/cli/doctor-facts.ts';
 import { DoctorPeer, decodeAsk, encodeAsk, type Neighbour } from '../sdk/node/cli/doctor-peer.ts';
-import { linkLayer } from '../sdk/node/cli/doctor-system.ts';
+import { linkLayer, udpInodes } from '../sdk/node/cli/doctor-system.ts';
 import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { Driver } from '../sdk/node/driver.ts';
@@ -192,6 +192,7 @@ const WELL: DoctorFacts = {
   defaultRoute: 'eth0',
   defaultRouteIsVirtual: false,
   mdnsBindError: undefined,
+  mdnsHolders: [],
   beaconPort: 29_797,
   beaconBindError: undefined,
   dataPortsFree: 32,
@@ -262,6 +263,12 @@ describe('doctor', () => {
     ],
     ['a tunnel owns the route', { ...WELL, defaultRoute: 'wg0', defaultRouteIsVirtual: true }, /tunnel or VPN \(wg0\) owns the default route/, 1],
     ['5353 held', { ...WELL, mdnsBindError: 'EADDRINUSE' }, /Another program holds UDP port 5353.*broadcast/, 2],
+    [
+      '5353 held by whom',
+      { ...WELL, mdnsBindError: 'EADDRINUSE', mdnsHolders: ['mdnsd (process 7)'] },
+      /mdnsd \(process 7\) holds UDP port 5353.*End it/,
+      2,
+    ],
     ['no network', { ...WELL, interfaces: [] }, /No network interface is up/, 2],
     ['only IPv6', { ...WELL, interfaces: [], onlyIpv6: true }, /Only IPv6/, 2],
     ['nobody hears', { ...WELL, mdnsHosts: 0 }, /AP isolation/, 1],
@@ -329,6 +336,17 @@ describe('doctor', () => {
     expect(alone.handle(at(1), answers[0]!)).toBe(true);
     for (const size of [0, 1, 15, 30, 31, 127]) expect(alone.handle(at(1), new Uint8Array(size))).toBe(false);
     expect(alone.handle(at(1), encodeAsk(new Uint8Array(8), 128).slice(0, 100))).toBe(false);
+  });
+
+  it('[DI36] reads from the system which sockets are bound to a port', () => {
+    const table =
+      '   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n' +
+      '  101: 00000000:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 0\n' +
+      '  102: 00000000:7465 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 0\n';
+    expect([...udpInodes(5_353, table)]).toEqual(['4711']);
+    expect([...udpInodes(29_797, table)]).toEqual(['4712']);
+    expect([...udpInodes(1, table)]).toEqual([]);
+    expect([...udpInodes(5_353, '')]).toEqual([]);
   });
 
   it('[DI36] reads from the system who answers on the cable', () => {

@@ -32,7 +32,8 @@ interface Case {
   readonly probes?: boolean;
   /** Whether the other runs a doctor too, instead of a game. */
   readonly twoDoctors?: boolean;
-  prepare(pair: Pair): void;
+  /** What goes on beside, and when it does. */
+  prepare(pair: Pair): { readonly held: AsyncDisposable; readonly ready: Promise<unknown> } | undefined | void;
 }
 
 const nothing = (): void => undefined;
@@ -62,6 +63,17 @@ const cases: readonly Case[] = [
     words: /Multicast cannot be sent.*local firewall/u,
     exitCode: 1,
     prepare: ({ doctor }) => firewall(doctor, { output: ['ip daddr 224.0.0.0/4 drop'] }),
+  },
+  {
+    name: 'port_held',
+    check: /^mdns-port$/u,
+    words: /node \(process \d+\) holds UDP port 5353 for itself/u,
+    exitCode: 2,
+    prepare: ({ lab, doctor }) => {
+      const holder = `require('dgram').createSocket('udp4').bind({port:5353,exclusive:true},()=>console.log('held'));process.stdin.on('close',()=>process.exit()).resume()`;
+      const held = new LabProcess([process.execPath, '-e', holder], { lab, host: doctor }, {}, undefined, 'pipe');
+      return { held, ready: held.waitFor(/held/u, 10_000) };
+    },
   },
   {
     name: 'udp_blocked_out',
@@ -136,8 +148,10 @@ export async function lab(args: readonly string[]): Promise<LabResult> {
     await Promise.all(
       wanted.slice(from, from + atOnce).map(async (one, at) => {
         const pair = { lab: network, tunnel, doctor: network.host(2 * at), player: network.host(2 * at + 1) };
-        one.prepare(pair);
+        const beside = one.prepare(pair);
+        await beside?.ready;
         results[one.name] = await measure({ player, doctor }, one, pair);
+        await beside?.held[Symbol.asyncDispose]();
       }),
     );
   }

@@ -97,8 +97,8 @@ function checkPorts(facts: DoctorFacts): Check[] {
     checks.push(
       fail(
         'mdns-port',
-        'Another program holds UDP port 5353 for itself, so mDNS is off.',
-        'Find it with "ss -ulnp sport = :5353" (or lsof, netstat -ano) and end it; rooms are still found by broadcast.',
+        `${facts.mdnsHolders.join(', ') || 'Another program'} holds UDP port 5353 for itself, so mDNS is off.`,
+        `${facts.mdnsHolders.length > 0 ? 'End it' : 'Find it with "ss -ulnp sport = :5353" (or lsof, netstat -ano) and end it'}; rooms are still found by broadcast.`,
       ),
     );
   else

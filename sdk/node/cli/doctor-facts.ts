@@ -32,6 +32,8 @@ export interface DoctorFacts {
   readonly defaultRouteIsVirtual: boolean;
   /** errno of binding 5353 shared. */
   readonly mdnsBindError: string | undefined;
+  /** Programs that hold 5353 when it could not be bound; empty when the system does not say. */
+  readonly mdnsHolders: readonly string[];
   readonly beaconPort: number;
   readonly beaconBindError: string | undefined;
   readonly dataPortsFree: number;

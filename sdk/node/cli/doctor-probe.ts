@@ -16,7 +16,7 @@ import { isOnLink, scanInterfaces, type LanInterface } from '../discovery/interf
 import { openSearch } from '../search.ts';
 import type { DoctorFacts, InterfaceFacts } from './doctor-facts.ts';
 import { DOCTOR_GAME_ID, DoctorPeer, doctorFacts, type Neighbour } from './doctor-peer.ts';
-import { defaultRoute, isContainer, isWsl, linkLayer, readMtu, versions } from './doctor-system.ts';
+import { defaultRoute, isContainer, isWsl, linkLayer, portHolders, readMtu, versions } from './doctor-system.ts';
 
 export interface DoctorOptions {
   /** Names or addresses; empty means all. */
@@ -260,6 +260,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
       route !== undefined &&
       (/^(utun|tun|tap|wg|ppp|tailscale|zt|nordlynx|ipsec)/i.test(route) || all.some((nic) => nic.name === route && nic.kind === 'virtual')),
     mdnsBindError: typeof mdns === 'string' ? mdns : undefined,
+    mdnsHolders: typeof mdns === 'string' ? portHolders(MDNS_PORT) : [],
     beaconPort: BEACON_PORT,
     beaconBindError: typeof beacon === 'string' ? beacon : undefined,
     dataPortsFree,

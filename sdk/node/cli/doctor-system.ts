@@ -1,5 +1,5 @@
 /** What the system tells about itself, for the doctor: MTU, routes, neighbours on the cable, versions. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 /** MTU of an interface, bytes; Linux only. */
@@ -52,6 +52,9 @@ export function versions(): Record<string, string> {
   return out;
 }
 
+/** Programs named in one sentence. */
+const MAX_HOLDERS = 4;
+
 export type LinkLayer = 'answers' | 'silent' | undefined;
 
 /**
@@ -66,6 +69,46 @@ export function linkLayer(host: string, table: string = readText('/proc/net/arp'
     if (address === host) return (Number(flags) & 2) !== 0 && mac !== '00:00:00:00:00:00' ? 'answers' : 'silent';
   }
   return 'silent';
+}
+
+/** Inodes of the UDP sockets bound to a port, out of `/proc/net/udp`. */
+export function udpInodes(port: number, table: string): ReadonlySet<string> {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const inodes = new Set<string>();
+  for (const line of table.split('\n').slice(1)) {
+    const fields = line.trim().split(/\s+/u);
+    if (fields[1]?.endsWith(wanted) === true && fields[9] !== undefined) inodes.add(fields[9]);
+  }
+  return inodes;
+}
+
+/** Programs that hold a UDP port, by name and process id; those of other users only for root. Linux only. */
+export function portHolders(port: number): readonly string[] {
+  const inodes = udpInodes(port, readText('/proc/net/udp'));
+  if (inodes.size === 0) return [];
+  const holders: string[] = [];
+  for (const pid of list('/proc').filter((name) => /^\d+$/u.test(name))) {
+    if (Number(pid) === process.pid) continue;
+    const holds = list(`/proc/${pid}/fd`).some((fd) => inodes.has(/^socket:\[(\d+)\]$/u.exec(link(`/proc/${pid}/fd/${fd}`))?.[1] ?? ''));
+    if (holds) holders.push(`${readText(`/proc/${pid}/comm`).trim()} (process ${pid})`);
+  }
+  return holders.slice(0, MAX_HOLDERS);
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 export function isWsl(): boolean {

@@ -27,12 +27,14 @@ import {
   PROBE_HINT_MS,
   PROBE_LOSSY_RATIO,
   PROBE_MISSES,
+  PROBE_MISSES_LEAST,
   PROBE_MISSES_LOSSY,
   PROBE_MS,
   PROBE_QUIET_MS,
   PROBE_RETRY_FAST_MS,
   PROBE_RETRY_MAX_MS,
   PROBE_RETRY_MS,
+  PROBE_SILENCE_MS,
   WHO_WAIT_MS,
 } from './bounds.ts';
 import { addressKey } from './candidates.ts';
@@ -43,6 +45,8 @@ interface Member {
   readonly peer: PeerId;
   /** Questions since its last answer. */
   misses: number;
+  /** When the first of them was asked, monotonic ms. */
+  missedFrom: number;
   askAt: number;
   hinted: boolean;
   /** Missed so often that it is not shown; asked some more in case that was bad luck. */
@@ -195,8 +199,11 @@ export class RoomList {
       for (const member of [...room.members.values()]) {
         if (member.askAt > now) continue;
         const misses = this.#missesOf(member);
-        if (member.misses >= misses && !member.gone) {
+        const isSilent = misses === PROBE_MISSES && member.misses >= PROBE_MISSES_LEAST && now - member.missedFrom >= PROBE_SILENCE_MS;
+        if ((member.misses >= misses || isSilent) && !member.gone) {
           member.gone = true;
+          // However slow it was, from here on the follow-up counts.
+          member.misses = misses;
           this.#dropped.push(member.address);
           this.#changed = true;
         }
@@ -209,6 +216,7 @@ export class RoomList {
           continue;
         }
         member.misses++;
+        if (member.misses === 1) member.missedFrom = now;
         if (member.misses === 2) {
           this.#troubled = true;
           // Shown from here on is the address of one that answers.
@@ -324,6 +332,7 @@ function newMember(address: Address, peer: PeerId): Member {
     address,
     peer,
     misses: 0,
+    missedFrom: 0,
     askAt: 0,
     hinted: false,
     gone: false,
