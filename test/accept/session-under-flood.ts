@@ -4,6 +4,7 @@
  * three alike.
  */
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadCrypto } from '../../sdk/node/crypto.ts';
 import { percentile, start, stopFlood, told } from './parts/child.ts';
@@ -19,6 +20,15 @@ const WARM_UP_MS = 1_000;
 const PHASES = ['calm', 'forged INIT', 'HELLO'] as const;
 
 type Phase = (typeof PHASES)[number];
+
+/** How long this process has waited for a core while it could have run (ms); 0 where the system does not tell. */
+function waitedMs(): number {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e6;
+  } catch {
+    return 0;
+  }
+}
 
 const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 const round = (value: number): number => Math.round(value * 1_000) / 1_000;
@@ -47,14 +57,15 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
   }
   const stream = start('stream', host.udp.joinPort, rounds * PHASES.length * (PHASE_MS + SETTLE_MS) + 500);
   await told(stream);
-  const spans: { readonly phase: Phase; readonly from: number; readonly to: number }[] = [];
+  const spans: { readonly phase: Phase; readonly from: number; readonly to: number; readonly waitedMs: number }[] = [];
   const ended = told<{ sent: number[]; closed: number }>(stream);
   for (let i = 0; i < rounds; i++) {
     for (const phase of PHASES) {
       floods[phase]?.send('go');
       const from = nowMs();
+      const waited = waitedMs();
       await sleep(PHASE_MS);
-      spans.push({ phase, from, to: nowMs() });
+      spans.push({ phase, from, to: nowMs(), waitedMs: waitedMs() - waited });
       floods[phase]?.send('pause');
       await sleep(SETTLE_MS);
     }
@@ -65,9 +76,19 @@ export async function accept({ small, seed }: AcceptOptions): Promise<AcceptResu
       const within = (at: number): boolean => spans.some((span) => span.phase === phase && at >= span.from && at < span.to);
       const delays = got.filter((one) => within(one.at)).map((one) => one.ms);
       const left = sent.filter(within).length;
-      return [phase, { p50Ms: round(p(delays, 0.5)), p99Ms: round(p(delays, 0.99)), lossRatio: round(1 - delays.length / left), sent: left }];
+      const waited = spans.filter((span) => span.phase === phase).reduce((sum, span) => sum + span.waitedMs, 0);
+      return [
+        phase,
+        {
+          waitedForCoreMs: Math.round(waited),
+          p50Ms: round(p(delays, 0.5)),
+          p99Ms: round(p(delays, 0.99)),
+          lossRatio: round(1 - delays.length / left),
+          sent: left,
+        },
+      ];
     }),
-  ) as Record<Phase, { p50Ms: number; p99Ms: number; lossRatio: number; sent: number }>;
+  ) as Record<Phase, { waitedForCoreMs: number; p50Ms: number; p99Ms: number; lossRatio: number; sent: number }>;
   const perSecond: number[] = [];
   for (const flood of Object.values(floods)) perSecond.push((await stopFlood(flood)).perSecond);
   const refused = { ...host.endpoint.drops };
