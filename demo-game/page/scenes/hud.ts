@@ -85,7 +85,7 @@ export class HudScene extends Scene {
     this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76)
       .setOrigin(0.5)
       .setAlpha(0);
-    this.#sub = text(hudWidth / 2, hudHeight - 74 * grow, 20, { align: 'center' }).setOrigin(0.5);
+    this.#sub = text(hudWidth / 2, hudHeight - (grow === 1 ? 74 : 100 * grow), 20, { align: 'center' }).setOrigin(0.5);
     this.#net = text(14, hudHeight - 14, 13, {
       fontFamily: monoFont,
       fontStyle: '400',
@@ -177,7 +177,7 @@ export class HudScene extends Scene {
   #lobbyText(left: number): string {
     const players = [...this.#match.room.peers.values()].filter((peer) => peer.status === 'present');
     const ready = players.filter((peer) => peer.presence.ready).length;
-    const own = this.#match.room.self.presence.ready ? 'You are ready' : 'Press Enter when you are ready';
+    const own = this.#match.room.self.presence.ready ? 'You are ready' : 'Press Enter or the button when you are ready';
     return `Warm-up on ${this.#match.map.name}: the round starts in ${left}\n${own}  ·  ${ready} of ${players.length} ready`;
   }
 

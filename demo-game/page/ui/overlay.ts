@@ -23,6 +23,8 @@ export class MatchOverlay implements Disposable {
   readonly #synth: Synth;
   readonly #corner: HTMLElement;
   readonly #panel: HTMLElement;
+  /** For who has no Enter key at hand. */
+  readonly #ready = element('button', { id: 'ready', hidden: true, onclick: () => this.#toggleReady() });
   readonly #net = element('div', { class: 'net', hidden: true });
   /** Shown by the style sheet where the arena would be a narrow strip. */
   readonly #turn = element('p', { class: 'turn' }, 'Turn your phone sideways: the arena is wide.');
@@ -52,6 +54,7 @@ export class MatchOverlay implements Disposable {
     this.#corner = element(
       'nav',
       { class: 'corner', 'aria-label': 'Game' },
+      this.#ready,
       mute,
       open,
       element('button', { id: 'leave', onclick: actions.leave }, 'Leave'),
@@ -106,6 +109,13 @@ export class MatchOverlay implements Disposable {
     if (this.#panel.hidden && document.activeElement instanceof HTMLElement) document.activeElement.blur();
   }
 
+  #toggleReady(): void {
+    const { room } = this.#match;
+    room.setPresence({ ready: !room.self.presence.ready });
+    this.#ready.blur();
+    this.#refresh();
+  }
+
   #onKey(event: KeyboardEvent): void {
     if (event.code === 'Escape') return this.#toggleSettings();
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement) return;
@@ -113,14 +123,17 @@ export class MatchOverlay implements Disposable {
       event.preventDefault();
       this.#net.hidden = !this.#net.hidden;
       this.#refresh();
-    } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby')
-      this.#match.room.setPresence({ ready: !this.#match.room.self.presence.ready });
+    } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby') this.#toggleReady();
     else if (/^Digit[1-4]$/u.test(event.code) && !event.repeat) this.#match.emote((Number(event.code.slice(5)) - 1) % emotes.length);
   }
 
   #refresh(): void {
     if (this.#match.room.signal.aborted) return;
     const round = this.#match.round;
+    this.#ready.hidden = round?.phase !== 'lobby';
+    const { ready } = this.#match.room.self.presence;
+    this.#ready.textContent = ready ? 'Ready' : 'I am ready';
+    this.#ready.setAttribute('aria-pressed', String(ready));
     if (round?.phase === 'lobby') this.#names.clear();
     else if (round?.phase === 'match')
       for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
