@@ -126,6 +126,9 @@ describe('control messages', () => {
     const twins = encodeRoster({ ...rosterOf(1, 2), seats: [rosterOf(1).seats[0]!, rosterOf(1).seats[0]!] });
     expect(decodeRoster(twins)).toBeUndefined();
     expect(decodeRoster(encodeRoster({ ...rosterOf(1), host: id(9) }))).toBeUndefined();
+    // A name has at most 32 bytes, not characters.
+    expect(decodeRoster(encodeRoster({ ...rosterOf(1), name: '€'.repeat(10) + 'ab' }))).toBeDefined();
+    expect(decodeRoster(encodeRoster({ ...rosterOf(1), name: '€'.repeat(11) }))).toBeUndefined();
     const resolved = encodeMessage({ type: 'move', addresses: [{ host: 'example.org', port: 4 }] });
     expect(decodeMessage(resolved)).toBeUndefined();
   });

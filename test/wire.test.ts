@@ -109,6 +109,10 @@ describe('datagrams', () => {
     expect(here.facts.members.length).toBeGreaterThan(3);
     const named = encodeHere({ nonce, facts: { ...facts, members: [{ host: 'evil.example', port: 1 }] } });
     expect(decodeHere(named)).toBeUndefined();
+    // A name has at most 32 bytes, not characters.
+    const long = (name: string) => decodeHere(encodeHere({ nonce, facts: { ...facts, name, members: [] } }));
+    expect(long('€'.repeat(10) + 'ab')?.facts.name).toBe('€'.repeat(10) + 'ab');
+    expect(long('€'.repeat(11))).toBeUndefined();
   });
 
   it('[WI3] that answer a stranger are at most half of what they answer', () => {

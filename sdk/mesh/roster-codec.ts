@@ -11,6 +11,7 @@ import { fromBase32, fromHex, toBase32, toHex } from '../base/bytes.ts';
 import type { Address } from '../link/endpoint-types.ts';
 import type { LeaveReason, PortDeparture } from '../port/port.ts';
 import { MAX_BANNED, MAX_DEPARTED, MAX_ENDPOINTS_PER_PEER, MAX_LINEAGE, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
+import { utf8Length } from '../wire/pack.ts';
 import type { PayloadValue } from '../wire/payload.ts';
 import type { Roster, Seat } from './roster.ts';
 
@@ -137,7 +138,7 @@ export function decodeRoster(value: PayloadValue | undefined): Roster | undefine
     !(roomId instanceof Uint8Array) ||
     roomId.length !== 16 ||
     typeof name !== 'string' ||
-    name.length > MAX_ROOM_NAME_BYTES ||
+    utf8Length(name) > MAX_ROOM_NAME_BYTES ||
     typeof locked !== 'boolean'
   )
     return undefined;

@@ -169,7 +169,7 @@ export function address(value: unknown): { host: string; port: number } {
 
 function decodeFacts(value: unknown): Facts {
   const [roomId, name, players, max, locked, gameId, gameVersion, schemaHash, peer, joinPort, members] = items(value, 11);
-  if (!isBin(roomId, 16) || typeof name !== 'string' || !isUint(players, 255) || !isUint(max, 255)) throw new Malformed('facts');
+  if (!isBin(roomId, 16) || typeof name !== 'string' || Buffer.byteLength(name) > 32 || !isUint(players, 255) || !isUint(max, 255)) throw new Malformed('facts');
   if (typeof locked !== 'boolean' || typeof gameId !== 'string' || !isUint(gameVersion, 0xffff) || !isUint(schemaHash, 0xffff_ffff))
     throw new Malformed('facts');
   if (typeof peer !== 'string' || !/^[a-z2-7]{16}$/u.test(peer) || !isUint(joinPort, 65_535)) throw new Malformed('facts');
