@@ -1,11 +1,13 @@
 /** `docs/protocol.md` against the code, above the link: messages of the mesh, what it carries for others, WHO and HERE. */
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../sdk/base/bytes.ts';
+import { createRng } from '../sdk/base/rng.ts';
 import { decodeMessage } from '../sdk/mesh/messages.ts';
 import { World } from '../sdk/testing/index.ts';
+import { decodeHere, encodeHere } from '../sdk/wire/datagram.ts';
 import { decodeDatagram } from './protocol/decoder.ts';
 import { peerId, roomTag } from './protocol/keys.ts';
-import { decodeMesh, type MeshMessage } from './protocol/mesh.ts';
+import { decodeMesh, keepsToMesh, type MeshMessage } from './protocol/mesh.ts';
 import { ours, oursFrames } from './protocol/own.ts';
 import { Malformed, hex } from './protocol/reader.ts';
 import { createRecordedCrypto } from './protocol/recorded-crypto.ts';
@@ -16,6 +18,8 @@ describe('the page and the mesh', () => {
   interface Capture {
     readonly world: World;
     readonly tap: Wiretap;
+    /** Each as it travelled. */
+    readonly bytes: Uint8Array[];
     readonly messages: { readonly at: number; readonly from: string; readonly message: MeshMessage }[];
   }
 
@@ -26,7 +30,7 @@ describe('the page and the mesh', () => {
     const roomKeys: Uint8Array[] = [];
     const game = new Uint8Array([3, ...Buffer.from('sim'), 0, 1, 0, 0, 0, 1]);
     const tap = new Wiretap({ roomId: fromHex(world.roomId)!, game, code, roomKeys: () => roomKeys, drawn: crypto.drawn });
-    const made: Capture = { world, tap, messages: [] };
+    const made: Capture = { world, tap, messages: [], bytes: [] };
     const parts = new Map<string, string>();
     const see = (socket: 'join' | 'session', bytes: Uint8Array, isCarried: boolean): void => {
       const seen = tap.see(socket, bytes, isCarried);
@@ -36,6 +40,8 @@ describe('the page and the mesh', () => {
       for (const frame of seen.frames) {
         if (!('lane' in frame) || frame.type === 'FRAGMENT' || frame.lane !== 7) continue;
         const message = decodeMesh(frame.bytes);
+        keepsToMesh(message);
+        made.bytes.push(frame.bytes);
         const own = decodeMessage(frame.bytes);
         expectSame(normal(message), normal(own));
         made.messages.push({ at: world.now, from: seen.from, message });
@@ -124,4 +130,44 @@ describe('the page and the mesh', () => {
     expect(here.facts).toMatchObject({ ...facts, peer: peerId(asked.identity.publicKey) });
     expect(here.facts.members.map((member) => member.host).toSorted()).toEqual([world.peer(0).host, world.peer(2).host]);
   });
+
+  it('[PR10] damaged messages and answers are refused by the page exactly where the project refuses them', () => {
+    const { world, bytes } = capture(3, 'k7q2mx');
+    world.start(0, 'found');
+    for (let i = 1; i < 3; i++) world.start(i, 'join');
+    world.run(1_500);
+    world.cut(1, 2);
+    world.run(1_500);
+    const roster = encodeHere({ nonce: new Uint8Array(8), facts: world.peer(1).mesh!.facts(0) }).slice();
+    const rng = createRng(4);
+    const damaged = (from: Uint8Array): Uint8Array => {
+      const copy = from.slice(0, rng.chance(0.1) ? rng.int(from.length + 1) : from.length);
+      for (let n = 1 + rng.int(3); n > 0 && copy.length > 0; n--) copy[rng.int(copy.length)] = rng.chance(0.5) ? 0x80 + rng.int(128) : rng.int(256);
+      return copy;
+    };
+    const verdicts = { taken: 0, refused: 0 };
+    for (let i = 0; i < 40_000; i++) {
+      const isAnswer = i % 8 === 0;
+      const one = damaged(isAnswer ? roster : bytes[rng.int(bytes.length)]!);
+      if (isAnswer && one[0] !== roster[0]) continue;
+      const ourRefusal = (isAnswer ? decodeHere(one) : decodeMessage(one)) === undefined;
+      const refusal = refused(() => (isAnswer ? decodeDatagram(one) : decodeMesh(one)));
+      if ((refusal !== undefined) !== ourRefusal)
+        throw new Error(`${toHex(one)}: the page ${refusal ?? 'takes it'}, the project ${ourRefusal ? 'refuses' : 'takes'} it`);
+      verdicts[ourRefusal ? 'refused' : 'taken']++;
+    }
+    expect(verdicts.taken).toBeGreaterThan(1_000);
+    expect(verdicts.refused).toBeGreaterThan(1_000);
+  });
 });
+
+/** Why the page refuses what is read; undefined when it does not. */
+function refused(read: () => unknown): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Malformed) return error.message;
+    throw error;
+  }
+}

@@ -113,6 +113,7 @@ describe('datagrams', () => {
     const long = (name: string) => decodeHere(encodeHere({ nonce, facts: { ...facts, name, members: [] } }));
     expect(long('€'.repeat(10) + 'ab')?.facts.name).toBe('€'.repeat(10) + 'ab');
     expect(long('€'.repeat(11))).toBeUndefined();
+    expect(decodeHere(encodeHere({ nonce, facts: { ...facts, gameId: '€'.repeat(11), members: [] } }))).toBeUndefined();
   });
 
   it('[WI3] that answer a stranger are at most half of what they answer', () => {

@@ -280,7 +280,7 @@ export function decodeHere(bytes: Uint8Array): Here | undefined {
   const [roomId, name, players, max, locked, gameId, version, schemaHash, peer, joinPort, list] = body as readonly PayloadValue[];
   const members = decodeMembers(list);
   if (!(roomId instanceof Uint8Array) || roomId.length !== 16 || members === undefined) return undefined;
-  if (typeof name !== 'string' || utf8Length(name) > MAX_ROOM_NAME_BYTES || typeof gameId !== 'string' || gameId.length > MAX_GAME_ID_BYTES)
+  if (typeof name !== 'string' || utf8Length(name) > MAX_ROOM_NAME_BYTES || typeof gameId !== 'string' || utf8Length(gameId) > MAX_GAME_ID_BYTES)
     return undefined;
   if (!isUint(players, 255) || !isUint(max, 255) || typeof locked !== 'boolean') return undefined;
   if (!isUint(version, 0xffff) || !isUint(schemaHash, 0xffff_ffff) || !isUint(joinPort, 65_535)) return undefined;

@@ -2,7 +2,7 @@
  * Datagrams and frames as `docs/protocol.md` has them, written from that page alone: nothing of `sdk/` is
  * imported. Throws `Malformed` at whatever the page does not allow.
  */
-import { decode as decodeMsgpack } from '@msgpack/msgpack';
+import { decodePayload } from './payload.ts';
 import { Malformed, Reader, hex, must } from './reader.ts';
 
 export type Datagram =
@@ -130,7 +130,7 @@ export function decodeDatagram(bytes: Uint8Array): Datagram {
     case 0x07: {
       must(bytes.length <= 256, 'HERE too long');
       version(reader);
-      return { kind: 'HERE', nonce: hex(reader.take(8)), facts: decodeFacts(unpack(reader.rest())) };
+      return { kind: 'HERE', nonce: hex(reader.take(8)), facts: decodeFacts(decodePayload(reader.rest())) };
     }
     case 0x80:
     case 0x81:
@@ -141,11 +141,6 @@ export function decodeDatagram(bytes: Uint8Array): Datagram {
     default:
       throw new Malformed(`kind ${kind}`);
   }
-}
-
-/** A payload: one msgpack value and nothing after it, by a decoder that is not the project's. */
-export function unpack(bytes: Uint8Array): unknown {
-  return decodeMsgpack(bytes);
 }
 
 export function isUint(value: unknown, max: number): value is number {
@@ -163,14 +158,21 @@ export function items(value: unknown, least: number, most = least): readonly unk
 
 export function address(value: unknown): { host: string; port: number } {
   const [host, port] = items(value, 2);
-  if (typeof host !== 'string' || !/^[0-9a-f.:]+$/iu.test(host) || !isUint(port, 65_535) || port === 0) throw new Malformed('address');
+  if (typeof host !== 'string' || !/^[0-9a-f.:]{2,45}$/iu.test(host) || !isUint(port, 65_535) || port === 0) throw new Malformed('address');
   return { host, port };
 }
 
 function decodeFacts(value: unknown): Facts {
   const [roomId, name, players, max, locked, gameId, gameVersion, schemaHash, peer, joinPort, members] = items(value, 11);
-  if (!isBin(roomId, 16) || typeof name !== 'string' || Buffer.byteLength(name) > 32 || !isUint(players, 255) || !isUint(max, 255)) throw new Malformed('facts');
-  if (typeof locked !== 'boolean' || typeof gameId !== 'string' || !isUint(gameVersion, 0xffff) || !isUint(schemaHash, 0xffff_ffff))
+  if (!isBin(roomId, 16) || typeof name !== 'string' || Buffer.byteLength(name) > 32 || !isUint(players, 255) || !isUint(max, 255))
+    throw new Malformed('facts');
+  if (
+    typeof locked !== 'boolean' ||
+    typeof gameId !== 'string' ||
+    Buffer.byteLength(gameId) > 32 ||
+    !isUint(gameVersion, 0xffff) ||
+    !isUint(schemaHash, 0xffff_ffff)
+  )
     throw new Malformed('facts');
   if (typeof peer !== 'string' || !/^[a-z2-7]{16}$/u.test(peer) || !isUint(joinPort, 65_535)) throw new Malformed('facts');
   const list = items(members, 0, 8).map(address);

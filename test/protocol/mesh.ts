@@ -1,6 +1,7 @@
 /** Messages of the mesh as `docs/protocol.md` has them, written from that page alone. Throws `Malformed` at anything else. */
-import { address, isBin, isUint, items, unpack } from './decoder.ts';
-import { Malformed, base32, hex } from './reader.ts';
+import { address, isBin, isUint, items } from './decoder.ts';
+import { decodePayload } from './payload.ts';
+import { Malformed, base32, hex, must } from './reader.ts';
 
 const U32 = 0xffff_ffff;
 const TERM_MAX = 2 ** 53 - 1;
@@ -94,7 +95,8 @@ function roster(value: unknown) {
     merged: list(peer, 32)(merged),
   };
   if (!out.seats.every((one, i) => i === 0 || one.slot > out.seats[i - 1]!.slot)) throw new Malformed('slots out of order');
-  if (!out.seats.some((one) => one.id === out.host) || !isTermOf(out.term, out.host)) throw new Malformed('the host of a roster');
+  if (!out.seats.some((one) => one.id === out.host)) throw new Malformed('the host of a roster');
+  if (new Set(out.seats.map((one) => one.id)).size !== out.seats.length) throw new Malformed('one peer on two seats');
   return out;
 }
 
@@ -112,10 +114,10 @@ function join(values: readonly unknown[]) {
 
 function relay(values: readonly unknown[]) {
   const [hops, from, to, socket, id, part, parts, bytes] = values;
-  if (!isBin(bytes)) throw new Malformed('a part');
+  if (!isBin(bytes) || bytes.length === 0 || bytes.length > 1_500) throw new Malformed('a part');
   const count = number(2)(parts);
+  if (count === 0) throw new Malformed('no parts');
   const index = number(count - 1)(part);
-  if (count === 2 ? index === 0 && bytes.length !== 1_040 : bytes.length > 1_040) throw new Malformed('a part of a wrong size');
   return {
     hops: number(4)(hops),
     from: peer(from),
@@ -137,7 +139,7 @@ function roomKey(value: unknown): string | undefined {
 export type MeshMessage = ReturnType<typeof decodeMesh>;
 
 export function decodeMesh(bytes: Uint8Array) {
-  const [kind, ...rest] = items(unpack(bytes), 1, 9);
+  const [kind, ...rest] = items(decodePayload(bytes), 1, 9);
   const values = (count: number): readonly unknown[] => items(rest, count);
   switch (kind) {
     case 1:
@@ -168,4 +170,12 @@ export function decodeMesh(bytes: Uint8Array) {
     default:
       throw new Malformed(`message ${String(kind)}`);
   }
+}
+
+/** What the page says of who sends such a message, besides its form. */
+export function keepsToMesh(message: MeshMessage): void {
+  if ('roster' in message) must(isTermOf(message.roster.term, message.roster.host), 'a term of another host');
+  if (message.type !== 'relay') return;
+  const { part, parts, bytes } = message.relay;
+  must(parts === 2 && part === 0 ? bytes.length === 2 * 1_040 : bytes.length <= 2 * 1_040, 'a part of a wrong size');
 }
