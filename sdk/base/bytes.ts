@@ -174,33 +174,59 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 /** Equality of two byte strings; not constant-time, so not for secrets. */
 /** Up to here a loop is faster than making a view and calling `set`. */
 const LOOP_BYTES = 128;
+/** Up to here it is faster than `set` alone. */
+const SHORT_BYTES = 24;
 
 /** Copies `from[start .. end)` to `to[at ..]`. The two do not overlap. */
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start > LOOP_BYTES) to.set(start === 0 && end === from.length ? from : from.subarray(start, end), at);
+  const size = end - start;
+  if (size > SHORT_BYTES && size === from.length) to.set(from, at);
+  else if (size > LOOP_BYTES) to.set(from.subarray(start, end), at);
   else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!;
+}
+
+/** The same between views of whole buffers, four bytes at a time: the fastest way for a few hundred bytes. */
+export function copyWords(from: DataView, start: number, end: number, to: DataView, at: number): void {
+  let i = start;
+  let j = at;
+  for (; i + 4 <= end; i += 4, j += 4) to.setUint32(j, from.getUint32(i));
+  for (; i < end; i++, j++) to.setUint8(j, from.getUint8(i));
+}
+
+/** A `DataView` of the same bytes. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Bytes of one sheet: small enough that a copy which is kept does not keep much else. */
 const SHEET_BYTES = 8_192;
 
-/** Memory for many small copies that nothing writes to again: cutting one from a sheet costs a third of allocating it. */
+/** Memory for many small copies that nothing writes to again: cutting one from a sheet costs a tenth of allocating it. */
 export class Sheets {
-  #sheet = new Uint8Array(0);
+  #sheet = new ArrayBuffer(0);
+  #to: DataView = new DataView(this.#sheet);
   #used = 0;
+  /** Most copies are of the same buffer. */
+  #source: Uint8Array | undefined;
+  #from: DataView = this.#to;
 
   /** A copy of `from[start .. end)`. */
   copy(from: Uint8Array, start: number, end: number): Uint8Array {
     const size = end - start;
     if (size * 4 > SHEET_BYTES) return from.slice(start, end);
-    if (this.#used + size > this.#sheet.length) {
-      this.#sheet = new Uint8Array(SHEET_BYTES);
+    if (this.#used + size > this.#sheet.byteLength) {
+      this.#sheet = new ArrayBuffer(SHEET_BYTES);
+      this.#to = new DataView(this.#sheet);
       this.#used = 0;
+    }
+    if (this.#source !== from) {
+      this.#source = from;
+      this.#from = viewOf(from);
     }
     const at = this.#used;
     this.#used = at + size;
-    copyBytes(from, start, end, this.#sheet, at);
-    return this.#sheet.subarray(at, this.#used);
+    copyWords(this.#from, start, end, this.#to, at);
+    return new Uint8Array(this.#sheet, at, size);
   }
 }
 

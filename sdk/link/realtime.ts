@@ -29,7 +29,7 @@ export class RealtimeQueue {
     if (need > this.#writer.bytes.length) {
       const grown = new FrameWriter(Math.min(MAX_REALTIME_BYTES, Math.max(need, this.#writer.bytes.length * 2)));
       grown.begin(grown.bytes.length);
-      grown.raw(this.#writer.bytes, 0, this.#writer.at);
+      grown.raw(this.#writer, 0, this.#writer.at);
       this.#writer = grown;
     }
     this.#writer.limit = this.#writer.bytes.length;
@@ -57,7 +57,7 @@ export class RealtimeQueue {
     const { room } = writer;
     while (this.#head < this.#count && this.#ends[this.#head]! - from <= room) this.#start = this.#ends[this.#head++]!;
     if (this.#start === from) return false;
-    writer.raw(this.#writer.bytes, from, this.#start);
+    writer.raw(this.#writer, from, this.#start);
     if (this.#head === this.#count) this.clear();
     return true;
   }

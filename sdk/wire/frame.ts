@@ -24,7 +24,7 @@
  * its packet or not there, and no frame below 0x40 comes twice in one: whatever a peer fills a packet with,
  * the work it makes is that of one honest packet.
  */
-import { copyBytes } from '../base/bytes.ts';
+import { copyBytes, copyWords, viewOf } from '../base/bytes.ts';
 import { FRAGMENT_BYTES, MAX_FRAGMENTS, MAX_MESSAGE_BYTES, MAX_WHOLE_BYTES } from './limits.ts';
 
 export const FRAME_ACK = 0x01;
@@ -193,12 +193,14 @@ export class FrameReader {
 /** Writes frames into one packet of bounded size. The caller asks `room` first; overflow is our bug and throws. */
 export class FrameWriter {
   readonly bytes: Uint8Array;
+  readonly #view: DataView;
   at = 0;
   /** Where this packet has to end. */
   limit = 0;
 
   constructor(capacity: number) {
     this.bytes = new Uint8Array(capacity);
+    this.#view = viewOf(this.bytes);
   }
 
   begin(limit: number): void {
@@ -281,8 +283,8 @@ export class FrameWriter {
   }
 
   /** Copies frames that were encoded earlier (the realtime queue keeps them so). */
-  raw(source: Uint8Array, start: number, end: number): void {
-    copyBytes(source, start, end, this.bytes, this.at);
+  raw(source: FrameWriter, start: number, end: number): void {
+    copyWords(source.#view, start, end, this.#view, this.at);
     this.at += end - start;
   }
 

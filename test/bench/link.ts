@@ -5,11 +5,14 @@
  * Round trips: 64 bytes to and fro between two processes over loopback, the next when the last is back, both processes
  * pinned to one core. All pairs are started and warmed up first, then take turns within every round, so that a busy
  * machine is busy for all of them; ratios to the bare connected socket are taken within a round, then their median.
+ * Then one peer of a full mesh, and many small messages on one link (parts/rows.ts): `mesh` and `many` for `--only`.
  */
-import { execFileSync, fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { bundleScript } from '../lab/parts/bundle.ts';
+import { child, hasTaskset, median, quartiles, round2, told } from './parts/processes.ts';
+import { manyRow, meshRow } from './parts/rows.ts';
 
 const BASE = 'dgram';
 const CONTENDERS = [
@@ -52,7 +55,9 @@ export async function bench(args: readonly string[]): Promise<object> {
   });
   const rounds = Math.min(100, Number(values.rounds));
   const count = Math.min(50_000, Number(values.count));
-  const names = CONTENDERS.filter((name) => name === BASE || values.only === undefined || values.only.split(',').includes(name));
+  const only = values.only?.split(',');
+  const wanted = (name: string): boolean => only?.includes(name) ?? true;
+  const names = CONTENDERS.filter((name) => name === BASE || wanted(name));
   const loadBefore = loadavg()[0];
   const notRun: Record<string, string> = {};
   const pairs: Pair[] = [];
@@ -73,6 +78,9 @@ export async function bench(args: readonly string[]): Promise<object> {
   } finally {
     for (const pair of pairs) pair.close();
   }
+  const others: { readonly pass: boolean }[] = [];
+  if (wanted('mesh')) others.push(await meshRow(Math.min(9, rounds), 1_500));
+  if (wanted('many')) others.push(await manyRow(Math.min(9, rounds), 500));
   const roundTrips = pairs.map((pair) => row(pair, pairs[0]!));
   return {
     rounds,
@@ -83,14 +91,18 @@ export async function bench(args: readonly string[]): Promise<object> {
     loadBefore,
     load: loadavg()[0],
     roundTrips,
+    others,
     notRun,
-    pass: roundTrips.every((one) => !('pass' in one) || one.pass === true) && Object.keys(TARGETS).every((name) => !(name in notRun)),
+    pass:
+      others.every((one) => one.pass) &&
+      roundTrips.every((one) => !('pass' in one) || one.pass === true) &&
+      Object.keys(TARGETS).every((name) => !(name in notRun)),
   };
 }
 
 function row(pair: Pair, base: Pair): Record<string, unknown> {
   const ratios = (of: (sample: Sample) => number): number[] => pair.samples.map((sample, i) => of(sample) / of(base.samples[i]!));
-  const p50 = ratios((s) => s.p50Us).toSorted((a, b) => a - b);
+  const p50 = ratios((s) => s.p50Us);
   const p50Ratio = round2(median(p50));
   const target = TARGETS[pair.name];
   return {
@@ -99,22 +111,13 @@ function row(pair: Pair, base: Pair): Record<string, unknown> {
     p99Us: round2(median(pair.samples.map((s) => s.p99Us))),
     p50Ratio,
     /** First and third quartile of the rounds. */
-    p50Spread: [round2(p50[p50.length >> 2]!), round2(p50[(p50.length * 3) >> 2]!)],
+    p50Spread: quartiles(p50),
     p99Ratio: round2(median(ratios((s) => s.p99Us))),
     cpuRatio: round2(median(ratios((s) => s.cpuUs))),
     lost: pair.samples.reduce((sum, s) => sum + s.lost, 0),
     ...(target === undefined ? {} : { target, pass: p50Ratio <= target }),
   };
 }
-
-const hasTaskset = ((): boolean => {
-  try {
-    execFileSync('taskset', ['-p', String(process.pid)], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 /** An echo and its caller, alive for the whole run. */
 class Pair {
@@ -125,8 +128,8 @@ class Pair {
 
   constructor(path: string, name: string) {
     this.name = name;
-    this.#echo = child(path, 'echo', name);
-    this.#caller = child(path, 'call', name);
+    this.#echo = child(path, ['echo', name], 0);
+    this.#caller = child(path, ['call', name], 0);
     for (const [from, to] of [
       [this.#echo, this.#caller],
       [this.#caller, this.#echo],
@@ -172,34 +175,3 @@ class Pair {
     this.#caller.kill('SIGKILL');
   }
 }
-
-function child(path: string, ...args: readonly string[]): ChildProcess {
-  const core = String(cpus().length - 1);
-  // Pinned from the start, so that the threads of the run time are, too.
-  return hasTaskset
-    ? fork(path, args, { execPath: 'taskset', execArgv: ['-c', core, process.execPath], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
-    : fork(path, args, { execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-}
-
-/** The next message with `key`. Rejects when the process says that it failed, ends, or is silent. */
-function told<T>(from: ChildProcess, key: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => end(() => reject(new Error('silent for 60 s'))), 60_000);
-    const onMessage = (message: object): void => {
-      if (key in message) end(() => resolve(message as T));
-      else if ('failed' in message) end(() => reject(new Error(String(message.failed))));
-    };
-    const onExit = (code: number | null): void => end(() => reject(new Error(`ended with ${code}`)));
-    const end = (then: () => void): void => {
-      clearTimeout(timer);
-      from.off('message', onMessage);
-      from.off('exit', onExit);
-      then();
-    };
-    from.on('message', onMessage);
-    from.on('exit', onExit);
-  });
-}
-
-const round2 = (value: number): number => Math.round(value * 100) / 100;
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;

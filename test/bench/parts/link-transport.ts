@@ -1,14 +1,21 @@
-/** Our link in the link benchmark: endpoint and sockets as a process has them, sealed by each provider or by none. */
-import { createRng } from '../../../sdk/base/rng.ts';
-import { Endpoint } from '../../../sdk/link/endpoint.ts';
-import type { LinkId } from '../../../sdk/link/endpoint-types.ts';
+/** Our link in the link benchmark, sealed by each provider or by none. */
+import { copyBytes, copyWords, viewOf } from '../../../sdk/base/bytes.ts';
 import { nodeCrypto } from '../../../sdk/node/crypto-node.ts';
 import { loadSodiumNative, loadSodiumWasm } from '../../../sdk/node/crypto-sodium.ts';
-import { NodeTime } from '../../../sdk/node/local-time.ts';
-import { openUdp } from '../../../sdk/node/udp.ts';
 import type { CryptoProvider } from '../../../sdk/secure/provider.ts';
-import { PROLOGUE, ROOM } from '../../accept/parts/victim.ts';
-import { LOOPBACK, PAYLOAD, pinger, type Transport } from './transport.ts';
+import { openLinkSide } from './link-side.ts';
+import { PAYLOAD, pinger, type Transport } from './transport.ts';
+
+/** Views of the buffers that packets are copied between. */
+const views = new WeakMap<Uint8Array, DataView>();
+
+function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  let a = views.get(from);
+  if (a === undefined) views.set(from, (a = viewOf(from)));
+  let b = views.get(to);
+  if (b === undefined) views.set(to, (b = viewOf(to)));
+  copyWords(a, start, end, b, at);
+}
 
 /** Copies instead of sealing; the tag stays what it was. Handshakes are real. */
 const noSeal: CryptoProvider = {
@@ -16,11 +23,11 @@ const noSeal: CryptoProvider = {
   name: 'none',
   createAead: () => ({
     seal(_counter, _ad, plain, out, at, from = 0, to = plain.length) {
-      for (let i = from; i < to; i++) out[at + i - from] = plain[i]!;
+      copy(plain, from, to, out, at);
       return to - from + 16;
     },
     open(_counter, _ad, sealed, out, at, from = 0, to = sealed.length) {
-      for (let i = from; i < to - 16; i++) out[at + i - from] = sealed[i]!;
+      copyBytes(sealed, from, to - 16, out, at);
       return to - from - 16;
     },
   }),
@@ -38,78 +45,20 @@ export type Sealing = keyof typeof LOADERS;
 export function link(sealing: Sealing): Transport {
   return {
     async echo() {
-      const side = await open(sealing, (id, bytes) => side.say(id, bytes));
+      const side = await openLinkSide(await LOADERS[sealing](), (id, bytes) => {
+        side.send(id, 'unreliable', bytes);
+        side.flush();
+      });
       return side.port;
     },
     async call(port: number) {
-      const { ping, answered } = pinger(() => side.say(id, PAYLOAD));
-      const side = await open(sealing, answered);
+      const { ping, answered } = pinger(() => {
+        side.send(id, 'unreliable', PAYLOAD);
+        side.flush();
+      });
+      const side = await openLinkSide(await LOADERS[sealing](), answered);
       const id = await side.connect(port);
       return ping;
-    },
-  };
-}
-
-/** One endpoint with the loop of a process: what came is answered before what is due leaves, so that both share a datagram. */
-async function open(sealing: Sealing, onMessage: (link: LinkId, bytes: Uint8Array) => void) {
-  const crypto = await LOADERS[sealing]();
-  const time = new NodeTime();
-  let linked: (link: LinkId) => void = () => {};
-  let made: Endpoint | undefined;
-  const udp = await openUdp({
-    host: LOOPBACK,
-    onDatagram(socket, host, port, bytes) {
-      const now = time.now();
-      made?.handleDatagram(now, socket, host, port, bytes);
-      drain(now);
-    },
-  });
-  const endpoint = (made = new Endpoint({
-    crypto,
-    rng: createRng(process.pid),
-    identity: crypto.generateKeyPair(),
-    roomId: ROOM,
-    joinPort: udp.joinPort,
-    sessionPort: udp.sessionPort,
-    prologue: PROLOGUE,
-  }));
-  endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
-  let draining = false;
-
-  function drain(now: number): void {
-    draining = true;
-    for (;;) {
-      for (let event = endpoint.pollEvent(); event !== undefined; event = endpoint.pollEvent()) {
-        if (event.type === 'message') onMessage(event.link, event.bytes);
-        else if (event.type === 'linked') linked(event.link);
-      }
-      const datagram = endpoint.pollTransmit(now);
-      if (datagram === undefined) break;
-      udp.send(datagram.socket, datagram.host, datagram.port, datagram.bytes);
-    }
-    draining = false;
-    time.schedule(endpoint.pollTimeout(), onTimer);
-  }
-
-  function onTimer(): void {
-    const now = time.now();
-    endpoint.handleTimeout(now);
-    drain(now);
-  }
-
-  return {
-    port: udp.joinPort,
-    connect: (port: number) =>
-      new Promise<LinkId>((resolve) => {
-        linked = resolve;
-        endpoint.connect(time.now(), { host: LOOPBACK, port }, { mode: 'open' });
-        drain(time.now());
-      }),
-    say(id: LinkId, bytes: Uint8Array) {
-      const now = time.now();
-      endpoint.send(now, id, 'unreliable', bytes);
-      endpoint.flush(now);
-      if (!draining) drain(now);
     },
   };
 }

@@ -1,0 +1,100 @@
+/** An endpoint with sockets and a loop, as a process has them: one side of the links that benchmarks measure. */
+import { createRng } from '../../../sdk/base/rng.ts';
+import { Endpoint } from '../../../sdk/link/endpoint.ts';
+import type { LinkId } from '../../../sdk/link/endpoint-types.ts';
+import { NodeTime } from '../../../sdk/node/local-time.ts';
+import { openUdp } from '../../../sdk/node/udp.ts';
+import type { Channel } from '../../../sdk/port/port.ts';
+import type { CryptoProvider } from '../../../sdk/secure/provider.ts';
+import { PROLOGUE, ROOM } from '../../accept/parts/victim.ts';
+import { LOOPBACK } from './transport.ts';
+
+export interface LinkSide {
+  /** Port of the join socket. */
+  readonly port: number;
+  readonly endpoint: Endpoint;
+  connect(port: number): Promise<LinkId>;
+  /** False when the link takes no more for now. */
+  send(link: LinkId, channel: Channel, bytes: Uint8Array): boolean;
+  /** What was sent since the last flush leaves. */
+  flush(): void;
+}
+
+/**
+ * @param bundled datagrams that come in one turn of the event loop are answered together at its end, as a game's process
+ * does; otherwise each as it comes. Either way what came is answered before what is due leaves, so that both share a datagram.
+ */
+export async function openLinkSide(
+  crypto: CryptoProvider,
+  onMessage: (link: LinkId, bytes: Uint8Array) => void,
+  options: { readonly bundled?: boolean; readonly onLinked?: (link: LinkId) => void } = {},
+): Promise<LinkSide> {
+  const { bundled = false } = options;
+  const time = new NodeTime();
+  let linked: (link: LinkId) => void = options.onLinked ?? (() => {});
+  let made: Endpoint | undefined;
+  const udp = await openUdp({
+    host: LOOPBACK,
+    onDatagram(socket, host, port, bytes) {
+      const now = time.now();
+      made?.handleDatagram(now, socket, host, port, bytes);
+      if (bundled) turn ??= setImmediate(onTurn);
+      else drain(now);
+    },
+  });
+  const endpoint = (made = new Endpoint({
+    crypto,
+    rng: createRng(process.pid),
+    identity: crypto.generateKeyPair(),
+    roomId: ROOM,
+    joinPort: udp.joinPort,
+    sessionPort: udp.sessionPort,
+    prologue: PROLOGUE,
+  }));
+  endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
+  let turn: NodeJS.Immediate | undefined;
+  let draining = false;
+
+  function drain(now: number): void {
+    draining = true;
+    for (;;) {
+      for (let event = endpoint.pollEvent(); event !== undefined; event = endpoint.pollEvent()) {
+        if (event.type === 'message') onMessage(event.link, event.bytes);
+        else if (event.type === 'linked') linked(event.link);
+      }
+      const datagram = endpoint.pollTransmit(now);
+      if (datagram === undefined) break;
+      udp.send(datagram.socket, datagram.host, datagram.port, datagram.bytes);
+    }
+    draining = false;
+    time.schedule(endpoint.pollTimeout(), onTimer);
+  }
+
+  function onTurn(): void {
+    turn = undefined;
+    drain(time.now());
+  }
+
+  function onTimer(): void {
+    const now = time.now();
+    endpoint.handleTimeout(now);
+    drain(now);
+  }
+
+  return {
+    port: udp.joinPort,
+    endpoint,
+    connect: (port) =>
+      new Promise<LinkId>((resolve) => {
+        linked = resolve;
+        endpoint.connect(time.now(), { host: LOOPBACK, port }, { mode: 'open' });
+        drain(time.now());
+      }),
+    send: (link, channel, bytes) => endpoint.send(time.now(), link, channel, bytes),
+    flush() {
+      const now = time.now();
+      endpoint.flush(now);
+      if (!draining) drain(now);
+    },
+  };
+}
