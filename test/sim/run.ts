@@ -20,7 +20,7 @@ const game = process.argv.includes('--game');
 const { values } = parseArgs({
   strict: !game,
   options: {
-    seeds: { type: 'string', default: '20' },
+    seeds: { type: 'string' },
     seed: { type: 'string' },
     first: { type: 'string', default: '1' },
     peers: { type: 'string' },
@@ -80,7 +80,7 @@ function countClasses(reports: readonly Report[]): Record<string, number> {
 async function runMany(): Promise<void> {
   const started = process.hrtime.bigint();
   const first = Number(values.first);
-  const jobs = Array.from({ length: Number(values.seeds) }, (_, i): Job => ({ ...given, seed: first + i, again: i % 10 === 0 }));
+  const jobs = Array.from({ length: Number(values.seeds ?? 20) }, (_, i): Job => ({ ...given, seed: first + i, again: i % 10 === 0 }));
   const reports: Report[] = [];
   await runJobs(jobs, workers, (report) => {
     reports.push(report);
