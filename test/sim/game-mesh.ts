@@ -152,7 +152,8 @@ export class MeshStage implements Stage {
       peers: members,
       network: network(rng),
       driftPpm: rng.chance(0.5) ? 300 : 0,
-      graceMs: rng.chance(0.5) ? 2_000 : 20_000,
+      // Shorter than the quiet at the end: who crashed and stays away holds a seat, and what it owned, for so long.
+      graceMs: rng.chance(0.5) ? 2_000 : 8_000,
     });
     this.#agreement = new Agreement(this.#world);
     // Only asked whether the lists agree: its own numbered messages are not sent here, and ours are not its.
