@@ -3,7 +3,7 @@
  * initiator's or responder's secrets, CPace, Split, ratchet. Written from that page, the Noise specification (revision
  * 34) and the CPace draft.
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac, createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
+import { createDecipheriv, createHash, createHmac, createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
 import { Malformed, base32, join, must, uint } from './reader.ts';
 
 export const sha256 = (...parts: readonly (Uint8Array | string)[]): Uint8Array =>
@@ -58,14 +58,6 @@ export function open(key: Uint8Array, counter: number, ad: Uint8Array, sealed: U
     return undefined;
   }
   return new Uint8Array(plain);
-}
-
-export function seal(key: Uint8Array, counter: number, ad: Uint8Array, plain: Uint8Array): Uint8Array {
-  const cipher = createCipheriv('chacha20-poly1305', key, nonceOf(counter), { authTagLength: 16 });
-  cipher.setAAD(ad, { plaintextLength: plain.length });
-  const body = cipher.update(plain);
-  cipher.final();
-  return join(body, cipher.getAuthTag());
 }
 
 export const ratchet = (key: Uint8Array): Uint8Array => hmac(key, 'lanista rekey');
