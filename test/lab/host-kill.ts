@@ -1,8 +1,9 @@
 /**
  * Lab `host-kill`: eight real processes at 10 % loss; the host is killed with -9 again and again and
- * comes back each time. Passes when the others agree on a new host within 1 s (p95) and 2 s (worst).
+ * comes back each time. Passes when the others agree on a new host within 1 s (p95) and 2 s (worst), and
+ * no term ever had two hosts.
  */
-import { Members, percentile } from './members.ts';
+import { Members, clock, percentile } from './members.ts';
 import { Lab } from './netns.ts';
 import { sleep, until } from './process.ts';
 import type { LabResult } from './run.ts';
@@ -13,31 +14,35 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
   const kills = Number(args[0] ?? 50);
   using network = new Lab(peers);
   network.setLoss(0.1);
-  await using members = new Members(network);
-  members.startAll();
+  await using members = await Members.open(network);
   const everybody = network.hosts.map((host) => host.index);
-  await members.whole(everybody, 60_000);
+  members.join(everybody);
+  await members.whole(everybody, 30_000);
   const changeMs: number[] = [];
+  const backMs: number[] = [];
   for (let kill = 0; kill < kills; kill += 1) {
     const host = members.agreedHost();
     if (host === undefined) throw new Error('no agreed host to kill');
     const others = everybody.filter((index) => index !== host);
-    const killedAt = performance.now();
+    const killedAt = clock();
     const home = members.kill(host);
-    changeMs.push(
-      await until(
-        'a new host',
-        15_000,
-        () => {
-          const next = members.agreedHost(others);
-          return next !== undefined && next !== host ? performance.now() - killedAt : undefined;
-        },
-        5,
-      ),
+    await until(
+      'a new host',
+      15_000,
+      () => {
+        const next = members.agreedHost(others);
+        return next === undefined || next === host ? undefined : next;
+      },
+      5,
     );
-    members.start(host, home);
-    await members.whole(everybody, 30_000);
-    await sleep(300);
+    // Their own clocks say when; how fast this process reads their lines does not matter.
+    changeMs.push(Math.round(members.agreedAt(others) - killedAt));
+    await members.start(host, home);
+    const askedAt = clock();
+    members.join([host]);
+    backMs.push(Math.round((await members.whole(everybody, 30_000)) - askedAt));
+    // What the start of a process costs must not be measured as a slow election.
+    await sleep(400);
   }
   const p95 = percentile(changeMs, 0.95);
   const max = percentile(changeMs, 1);
@@ -49,6 +54,8 @@ export async function lab(args: readonly string[] = []): Promise<LabResult> {
     agreed_ms_p50: percentile(changeMs, 0.5),
     agreed_ms_p95: p95,
     agreed_ms_max: max,
-    pass: p95 <= 1000 && max <= 2000,
+    back_ms_p95: percentile(backMs, 0.95),
+    split_terms: members.splitTerms.length,
+    pass: p95 <= 1_000 && max <= 2_000 && members.splitTerms.length === 0,
   };
 }

@@ -122,24 +122,28 @@ export class Lab implements Disposable {
 
   /** Nothing passes from `a` to `b`; the other way stays open. */
   blockOneWay(a: number, b: number): void {
-    this.#blocks.add(`iifname "${this.host(a).switchPort}" oifname "${this.host(b).switchPort}" drop`);
+    this.blockEach([[a, b]]);
+  }
+
+  /** Blocks every one of these ways at the same moment. */
+  blockEach(ways: readonly (readonly [from: number, to: number])[]): void {
+    for (const [a, b] of ways) this.#blocks.add(`iifname "${this.host(a).switchPort}" oifname "${this.host(b).switchPort}" drop`);
     this.#applyRules();
   }
 
   /** Nothing passes between `a` and `b`. */
   blockPair(a: number, b: number): void {
-    this.blockOneWay(a, b);
-    this.blockOneWay(b, a);
+    this.blockEach([
+      [a, b],
+      [b, a],
+    ]);
   }
 
   /** Splits the LAN: frames pass only inside each of these groups. */
   partition(groups: readonly (readonly number[])[]): void {
     const groupOf = new Map(groups.flatMap((group, at) => group.map((index) => [index, at] as const)));
-    for (const a of this.hosts) {
-      for (const b of this.hosts) {
-        if (a !== b && groupOf.get(a.index) !== groupOf.get(b.index)) this.blockOneWay(a.index, b.index);
-      }
-    }
+    const ways = this.hosts.flatMap((a) => this.hosts.map((b) => [a.index, b.index] as const));
+    this.blockEach(ways.filter(([a, b]) => a !== b && groupOf.get(a) !== groupOf.get(b)));
   }
 
   /** Drops frames that match this nftables expression, e.g. `ip daddr 224.0.0.251`. */
