@@ -3,7 +3,7 @@
  * has a kind for every way authority can lie and move.
  */
 import { describe, expect, it } from 'vitest';
-import { coreOf } from '../sdk/sync/entity.ts';
+import { coreOf } from '../sdk/sync/handle.ts';
 import { MemoryHub } from '../sdk/port/memory.ts';
 import { createMemoryLan } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';

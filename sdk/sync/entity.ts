@@ -1,21 +1,18 @@
 /**
- * Entities: the object a game assigns to, and the core behind it.
+ * Entities: the core behind the object a game assigns to (`handle.ts`): its values, their past, its owner.
  *
- * For each kind one class is built from the schema, with accessors on its prototype: no proxies, no `eval`, no decorators,
- * and an assignment costs a check, a store and a bit. The game holds the handle; everything else lives in `EntityCore`.
- *
- *   handle.x = 41 ──► live[0] = 41, state |= 1 ──(tick)──► core.ints[0] = 656, changed[0] = tick, a row in the track
+ *   handle.x = 41 ──► live[0] = 41, state |= 1 ──(tick)──► core.ints[0] = 656, a row in the track
  *   frame arrives ──► core.ints, core.live, a row in the track ──► handle.x, handle.view.x (between rows)
  */
 import type { EntityId, PeerId } from '../base/brand.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
-import type { AnyEntityDef } from './definition.ts';
 import { show } from './definition.ts';
-import type { FieldSpec, NumberCodec } from './field.ts';
-import { specOf } from './field.ts';
+import type { Handled, Listener } from './handle.ts';
+import { DIRECT, DIRTY, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
 import { decay, sampleField } from './interpolation.ts';
+import type { KindSpec } from './kind.ts';
 import { Track } from './track.ts';
 
 /** What a core needs of the store that holds it. */
@@ -33,68 +30,6 @@ export interface SnapshotSource {
   completeTick: number;
 }
 
-export class KindSpec {
-  readonly index: number;
-  readonly name: string;
-  readonly def: AnyEntityDef;
-  readonly fields: readonly FieldSpec[];
-  readonly names: readonly string[];
-  readonly count: number;
-  /** Index of the velocity field of each field, or -1. */
-  readonly velocity: readonly number[];
-  /** Sampled every so many ticks of the room's state rate. */
-  readonly every: number;
-  readonly moves: boolean;
-  /** Per field how it is quantised without a call: `scale` > 0 on a grid from `base`, 0 a whole number as it is, < 0 by its codec. */
-  readonly scale: Float64Array;
-  readonly base: Float64Array;
-  /** Per field the bits after which its integer wraps, 0 for none, -1 for a field that is no integer. */
-  readonly wraps: Int8Array;
-  readonly Handle: new (core: EntityCore) => object;
-  readonly View: new (core: EntityCore) => object;
-
-  constructor(index: number, name: string, def: AnyEntityDef, stateHz: number) {
-    this.index = index;
-    this.name = name;
-    this.def = def;
-    this.names = Object.keys(def.fields);
-    this.fields = this.names.map((field) => specOf(def.fields[field]));
-    this.count = this.names.length;
-    this.velocity = this.fields.map((field) => (field.velocity === undefined ? -1 : this.names.indexOf(field.velocity)));
-    this.every = Math.max(1, Math.round(stateHz / def.rate));
-    this.moves = this.fields.some((field) => field.lerpMode !== 'step');
-    this.scale = new Float64Array(this.count).fill(-1);
-    this.base = new Float64Array(this.count);
-    this.wraps = Int8Array.from(this.fields, ({ codec }) => (codec.storage === 'number' ? codec.wrapBits : -1));
-    this.fields.forEach(({ codec }, i) => {
-      if (codec.storage !== 'number') return;
-      if (codec.grid !== undefined) {
-        this.scale[i] = codec.grid;
-        this.base[i] = codec.min;
-      } else if (codec.whole) this.scale[i] = 0;
-    });
-    this.Handle = buildHandle(this);
-    this.View = buildView(this);
-  }
-}
-
-type Listener = (value: unknown, old: unknown) => void;
-
-const CORE = Symbol('lanista entity');
-const LIVE = Symbol('lanista values');
-const STATE = Symbol('lanista state');
-
-/** Sign bit of a handle's state: an assignment needs no more than its check. The bits below name what changed since the last tick. */
-const DIRECT = -0x8000_0000;
-const DIRTY = 0x7fff_ffff;
-
-/** What an assignment needs, on the handle itself: one object less to reach for on the hottest path. */
-interface Handled {
-  readonly [CORE]: EntityCore;
-  readonly [LIVE]: Float64Array;
-  [STATE]: number;
-}
-
 export class EntityCore {
   readonly id: EntityId;
   readonly origin: number;
@@ -107,8 +42,6 @@ export class EntityCore {
   /** Quantised values as last sent or received; the last one counts teleports. */
   readonly ints: Int32Array;
   readonly boxed: unknown[];
-  /** Tick of the last change of each field, and of the teleport count. */
-  readonly changed: Int32Array;
   readonly track: Track;
   owner: PeerId;
   /** Grows with each change of authority; a higher one wins, ties go to the lower owner. */
@@ -141,8 +74,7 @@ export class EntityCore {
     this.ints = new Int32Array(kind.count + 1);
     this.boxed = [];
     for (let i = 0; i < kind.count; i++) this.boxed.push(undefined);
-    this.changed = new Int32Array(kind.count + 1).fill(-1);
-    this.track = new Track(kind.count + 1);
+    this.track = new Track(kind.count + 1, kind.tickMs);
     this.handle = new kind.Handle(this);
     this.#handled = this.handle as Handled;
   }
@@ -247,11 +179,7 @@ export class EntityCore {
     const { source } = this;
     if (this.mine || source === undefined) return now;
     // Kinds sampled less often need a longer look back: one interval of theirs instead of one tick.
-    return source.playout.viewTime(now) - (this.kind.every - 1) * this.#tickMs();
-  }
-
-  #tickMs(): number {
-    return 1_000 / (this.kind.def.rate * this.kind.every);
+    return source.playout.viewTime(now) - (this.kind.every - 1) * this.kind.tickMs;
   }
 
   get restTick(): number {
@@ -274,15 +202,18 @@ export class EntityCore {
     return offset === 0 ? at : at + offset * decay(now - this.#offsetAt);
   }
 
+  /** True when somebody draws it, so that what arrives has to be glided to; else what was to be smoothed away is forgotten. */
+  drawnAt(now: number): boolean {
+    if (this.kind.moves && now - this.#viewedAt <= 250) return true;
+    this.#offsets = undefined;
+    return false;
+  }
+
   /**
    * Runs `apply`, which adds snapshots, and remembers how far that moves what is on screen, so that it glides there.
-   * Only for entities somebody draws, and not over a teleport.
+   * Only for entities somebody draws (`drawnAt`), and not over a teleport.
    */
   smoothly(now: number, apply: () => void): void {
-    if (!this.kind.moves || now - this.#viewedAt > 250) {
-      this.#offsets = undefined;
-      return apply();
-    }
     const { count, fields } = this.kind;
     const before = new Float64Array(count);
     for (let i = 0; i < count; i++) if (fields[i]!.lerpMode !== 'step') before[i] = this.#shown(i, now);
@@ -314,148 +245,6 @@ export class EntityCore {
     }
     return out;
   }
-}
-
-/** The core behind a handle; undefined for anything else. */
-export function coreOf(handle: object): EntityCore | undefined {
-  return (handle as Partial<Handled>)[CORE];
-}
-
-class HandleBase implements Handled {
-  readonly [CORE]: EntityCore;
-  readonly [LIVE]: Float64Array;
-  [STATE] = 0;
-
-  constructor(core: EntityCore) {
-    this[CORE] = core;
-    this[LIVE] = core.live;
-  }
-
-  get id(): EntityId {
-    return this[CORE].id;
-  }
-  get kind(): string {
-    return this[CORE].kind.name;
-  }
-  get owner(): PeerId {
-    return this[CORE].owner;
-  }
-  get mine(): boolean {
-    return this[CORE].mine;
-  }
-  get alive(): boolean {
-    return this[CORE].alive;
-  }
-  get view(): object {
-    return this[CORE].view;
-  }
-  get viewTime(): number {
-    return this[CORE].viewTime(this[CORE].home.roomTime());
-  }
-  at(time: number): object | undefined {
-    return this[CORE].at(time);
-  }
-  onChange(field: string, listener: Listener): Disposable {
-    return this[CORE].onChange(field, listener);
-  }
-  despawn(): void {
-    this[CORE].home.despawn(this[CORE]);
-  }
-  teleport(): void {
-    const core = this[CORE];
-    if (!core.mine) throw new LanError('not-owner', `${core.kind.name}.teleport: ${core.owner} has authority over this entity.`);
-    core.mark(1 << core.kind.count);
-  }
-  requestAuthority(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<object | undefined> {
-    return this[CORE].home.requestAuthority(this[CORE], options);
-  }
-  toJSON(): Record<string, unknown> {
-    const core = this[CORE];
-    const out: Record<string, unknown> = { id: core.id, kind: core.kind.name, owner: core.owner };
-    core.kind.names.forEach((name, i) => (out[name] = core.value(i)));
-    return out;
-  }
-}
-
-function buildHandle(kind: KindSpec): new (core: EntityCore) => object {
-  class Handle extends HandleBase {}
-  kind.fields.forEach((field, i) => {
-    const { codec } = field;
-    Object.defineProperty(
-      Handle.prototype,
-      kind.names[i]!,
-      codec.storage === 'boxed' ? boxedAccessor(i) : codec.plain ? plainAccessor(i, codec) : choiceAccessor(i, codec),
-    );
-  });
-  return Handle;
-}
-
-/**
- * The hot path: a number of the game kept as it is, and a bit. It allocates nothing, calls nothing and compares with nothing: whether the value
- * on the wire changed is asked once a tick. Whole numbers have a setter of their own, so that neither pays for the other.
- */
-function plainAccessor(field: number, codec: NumberCodec): PropertyDescriptor {
-  const { min, max } = codec;
-  const bit = 1 << field;
-  const get = function (this: Handled): number {
-    return this[LIVE][field]!;
-  };
-  const setReal = function (this: Handled, value: number): void {
-    const state = this[STATE];
-    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max)) return this[CORE].assign(field, value);
-    this[LIVE][field] = value;
-    this[STATE] = state | bit;
-  };
-  const setWhole = function (this: Handled, value: number): void {
-    const state = this[STATE];
-    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max) || value !== Math.floor(value))
-      return this[CORE].assign(field, value);
-    this[LIVE][field] = value;
-    this[STATE] = state | bit;
-  };
-  return { enumerable: true, get, set: codec.whole ? setWhole : setReal };
-}
-
-function choiceAccessor(field: number, codec: NumberCodec): PropertyDescriptor {
-  return {
-    enumerable: true,
-    get(this: Handled): unknown {
-      return codec.fromLive(this[CORE].live[field]!);
-    },
-    set(this: Handled, value: unknown) {
-      this[CORE].assign(field, value);
-    },
-  };
-}
-
-function boxedAccessor(field: number): PropertyDescriptor {
-  return {
-    enumerable: true,
-    get(this: Handled): unknown {
-      return this[CORE].boxed[field];
-    },
-    set(this: Handled, value: unknown) {
-      this[CORE].assign(field, value);
-    },
-  };
-}
-
-function buildView(kind: KindSpec): new (core: EntityCore) => object {
-  class View {
-    readonly [CORE]: EntityCore;
-    constructor(core: EntityCore) {
-      this[CORE] = core;
-    }
-  }
-  kind.names.forEach((name, i) => {
-    Object.defineProperty(View.prototype, name, {
-      enumerable: true,
-      get(this: Handled): unknown {
-        return this[CORE].viewValue(i);
-      },
-    });
-  });
-  return View;
 }
 
 /** Sets every field of a new entity from what `spawn` was given. Throws `bad-value` with the field's path. */

@@ -10,7 +10,10 @@ import { MAX_STATE_PARTS } from '../wire/limits.ts';
 import { bitCount, decodeChanged, decodeWhole } from './delta.ts';
 import type { WholeValues } from './delta.ts';
 import { EntityCore } from './entity.ts';
-import type { EntityHome, KindSpec, SnapshotSource } from './entity.ts';
+import type { BoxedCodec } from './field.ts';
+import type { KindSpec } from './kind.ts';
+import { BOXED } from './kind.ts';
+import type { EntityHome, SnapshotSource } from './entity.ts';
 import { Playout } from './interpolation.ts';
 import type { EntityStore, Grave } from './store.ts';
 
@@ -50,6 +53,7 @@ export interface InboundRules {
 
 interface FrameHead {
   readonly tick: number;
+  readonly phase: number;
   readonly time: number;
   readonly baseline: number;
   readonly quiet: number;
@@ -76,6 +80,8 @@ export class Inbound implements SnapshotSource {
   #fullHeld = false;
   #toldAt = Number.NEGATIVE_INFINITY;
   #told = 0;
+  /** Entities of the origin being read, by counter. */
+  #known: ReadonlyMap<number, EntityCore> = new Map();
   readonly #listed = new Set<number>();
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
 
@@ -102,7 +108,7 @@ export class Inbound implements SnapshotSource {
     const hash = input.int();
     if (!input.ok || count < 6 || part >= parts || full !== baseAge < 0 || (!full && (parts > MAX_STATE_PARTS || baseAge > tick)))
       return 'state-malformed';
-    const head: FrameHead = { tick, time: ((tick + phase / 128) * 1_000) / this.#hz, baseline: full ? -1 : tick - baseAge, quiet, now };
+    const head: FrameHead = { tick, phase, time: ((tick + phase / 128) * 1_000) / this.#hz, baseline: full ? -1 : tick - baseAge, quiet, now };
     if (full) return this.#handleFull(head, part, parts, input);
     // Without the state at the baseline the differences mean nothing.
     if (this.completeTick < 0 || head.baseline > this.completeTick) return 'state-baseline';
@@ -163,11 +169,13 @@ export class Inbound implements SnapshotSource {
   #entries(head: FrameHead, input: PackReader, listed?: Set<number>): StateDrop | undefined {
     let origin = this.session;
     let counter = -1;
+    this.#known = this.#store.ofOrigin(origin);
     while (input.more) {
       const gap = input.count(0xf_ffff);
       if (gap === 0) {
         origin = input.count(0xffff_ffff);
         counter = -1;
+        this.#known = this.#store.ofOrigin(origin);
         if (!input.ok) return 'state-malformed';
         continue;
       }
@@ -180,7 +188,7 @@ export class Inbound implements SnapshotSource {
           ? this.#whole(head, origin, counter, input, listed)
           : mask === -1
             ? this.#gone(origin, counter, input.count(0x7fff_ffff))
-            : this.#changed(head, origin, counter, mask, input);
+            : this.#changed(head, counter, mask, input);
       if (drop !== undefined) return drop;
     }
     return input.ok ? undefined : 'state-malformed';
@@ -221,7 +229,7 @@ export class Inbound implements SnapshotSource {
     core.source = this;
     // A full state can be overtaken by a newer body of the same stream.
     if (core.lastChange > head.tick) return undefined;
-    this.#apply(core, head, values.ints, values.boxed);
+    this.#apply(core, head, (2 << core.kind.count) - 1, values.ints, values.boxed);
     return undefined;
   }
 
@@ -233,10 +241,10 @@ export class Inbound implements SnapshotSource {
       const codec = kind.fields[i]?.codec;
       if (codec === undefined) continue;
       if (codec.storage === 'boxed') core.boxed[i] = values.boxed[i];
-      else core.live[i] = codec.dequantise(values.ints[i]!);
+      else core.live[i] = kind.dequantise(i, values.ints[i]!);
     }
     core.lastChange = head.tick;
-    core.track.push(head.tick, head.time, core.ints);
+    core.track.push(head.tick, head.phase, core.ints, 0);
   }
 
   #gone(origin: number, counter: number, epoch: number): undefined {
@@ -260,8 +268,8 @@ export class Inbound implements SnapshotSource {
     return true;
   }
 
-  #changed(head: FrameHead, origin: number, counter: number, mask: number, input: PackReader): StateDrop | undefined {
-    const core = this.#store.find(origin, counter);
+  #changed(head: FrameHead, counter: number, mask: number, input: PackReader): StateDrop | undefined {
+    const core = this.#known.get(counter);
     if (core === undefined || core.owner !== this.peer || core.mine) {
       // Somebody with a better claim has it, or it is gone: the sender will learn.
       input.skip(bitCount(mask));
@@ -275,45 +283,61 @@ export class Inbound implements SnapshotSource {
       return input.ok ? undefined : 'state-malformed';
     }
     const { ints, boxed } = this.#scratch;
-    for (let i = 0; i <= core.kind.count; i++) {
-      ints[i] = core.ints[i]!;
-      boxed[i] = core.boxed[i];
-    }
-    if (!decodeChanged(input, core, mask, age, ints, boxed)) return 'state-value';
-    this.#apply(core, head, ints, boxed);
+    if (!decodeChanged(input, core, mask, core.track.at(age), ints, boxed)) return 'state-value';
+    this.#apply(core, head, mask, ints, boxed);
     return undefined;
   }
 
-  /** Makes `ints` and `boxed` the newest values, adds the rows, and tells watchers what changed. */
-  #apply(core: EntityCore, head: FrameHead, ints: Int32Array, boxed: readonly unknown[]): void {
+  /** Makes those of `ints` and `boxed` that `given` names the newest values, adds the rows, and tells watchers what changed. */
+  #apply(core: EntityCore, head: FrameHead, given: number, ints: Int32Array, boxed: readonly unknown[]): void {
     const { kind, track } = core;
+    const { count, way } = kind;
     let mask = 0;
-    // The first word of this owner here: what a former one assigned and did not say any more gives way to it, too.
-    const anew = core.lastChange < 0;
-    for (let i = 0; i <= kind.count; i++) {
-      const codec = kind.fields[i]?.codec;
-      if (codec?.storage === 'boxed' ? !codec.same(core.boxed[i] ?? null, boxed[i] ?? null) : core.ints[i] !== ints[i]) mask |= 1 << i;
-      else if (anew && codec?.storage === 'number' && core.live[i] !== codec.dequantise(ints[i]!)) mask |= 1 << i;
+    for (let left = given; left !== 0; left &= left - 1) {
+      const i = 31 - Math.clz32(left & -left);
+      const same =
+        i < count && way[i] === BOXED
+          ? (kind.fields[i]!.codec as BoxedCodec).same(core.boxed[i] ?? null, boxed[i] ?? null)
+          : core.ints[i] === ints[i];
+      if (!same) mask |= 1 << i;
     }
+    // The first word of this owner here: what a former one assigned and did not say any more gives way to it, too.
+    if (core.lastChange < 0)
+      for (let i = 0; i < count; i++) {
+        if (way[i] === BOXED || (mask & (1 << i)) !== 0) continue;
+        if ((given & (1 << i)) === 0) ints[i] = core.ints[i]!;
+        if (core.live[i] !== kind.dequantise(i, ints[i]!)) mask |= 1 << i;
+      }
     core.lastChange = head.tick;
+    const drawn = core.drawnAt(head.now);
     if (mask === 0 && track.size > 0 && head.baseline >= 0) {
       // At rest, and known to be: this row ends the movement that the row before may suggest.
-      if (track.size > 1) core.smoothly(head.now, () => track.push(head.tick, head.time, core.ints));
+      if (track.size === 1) return;
+      if (drawn) core.smoothly(head.now, () => track.push(head.tick, head.phase, core.ints, 0));
+      else track.push(head.tick, head.phase, core.ints, 0);
       return;
     }
     const old: unknown[] | undefined = core.watched ? kind.fields.map((_, i) => core.value(i)) : undefined;
-    core.smoothly(head.now, () => {
-      this.#rest(core, head);
-      for (let i = 0; i <= kind.count; i++) {
-        core.ints[i] = ints[i]!;
-        const codec = kind.fields[i]?.codec;
-        if (codec === undefined) continue;
-        if (codec.storage === 'boxed') core.boxed[i] = boxed[i];
-        else if ((mask & (1 << i)) !== 0) core.live[i] = codec.dequantise(ints[i]!);
+    if (drawn) core.smoothly(head.now, () => this.#write(core, head, mask, ints, boxed));
+    else this.#write(core, head, mask, ints, boxed);
+    if (old !== undefined) for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
+  }
+
+  #write(core: EntityCore, head: FrameHead, mask: number, ints: Int32Array, boxed: readonly unknown[]): void {
+    const { kind, live } = core;
+    const { count, way } = kind;
+    this.#rest(core, head);
+    for (let left = mask; left !== 0; left &= left - 1) {
+      const i = 31 - Math.clz32(left & -left);
+      if (i < count && way[i] === BOXED) {
+        core.boxed[i] = boxed[i];
+        continue;
       }
-      track.push(head.tick, head.time, core.ints);
-    });
-    if (old !== undefined) for (let i = 0; i < kind.count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
+      const int = ints[i]!;
+      core.ints[i] = int;
+      if (i < count) live[i] = kind.dequantise(i, int);
+    }
+    core.track.push(head.tick, head.phase, core.ints, mask);
   }
 
   /**
@@ -327,7 +351,7 @@ export class Inbound implements SnapshotSource {
     const known = nothingMissed ? head.tick - kind.every : this.completeTick;
     const tick = known - (((known % kind.every) + kind.every) % kind.every);
     if (tick <= track.tick(0) || tick >= head.tick) return;
-    track.rest(tick, head.time - ((head.tick - tick) * 1_000) / this.#hz);
+    track.rest(tick, head.phase);
   }
 
   get newestTime(): number {

@@ -9,7 +9,6 @@
 import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../wire/limits.ts';
 import { PI, TAU } from './det.ts';
 import type { EntityCore } from './entity.ts';
-import type { NumberCodec } from './field.ts';
 
 /** Transit times kept: 5 s at 60 per second. */
 const TRANSITS = 300;
@@ -89,27 +88,26 @@ export function decay(ms: number): number {
 export function sampleField(core: EntityCore, field: number, time: number, restTick: number): number {
   const { track, kind } = core;
   const spec = kind.fields[field]!;
-  const codec = spec.codec as NumberCodec;
   const age = track.ageAtTime(time);
-  if (age < 0) return track.size === 0 ? core.live[field]! : codec.dequantise(track.value(track.size - 1, field));
+  if (age < 0) return track.size === 0 ? core.live[field]! : kind.dequantise(field, track.value(track.size - 1, field));
   const mode = spec.lerpMode;
-  const here = codec.dequantise(track.value(age, field));
+  const here = kind.dequantise(field, track.value(age, field));
   if (mode === 'step') return here;
   const turning = mode === 'angle';
   if (age === 0) {
     if (restTick > track.tick(0)) return here;
     const past = Math.min(EXTRAPOLATE_MS, time - track.time(0));
-    return past <= 0 ? here : here + slopeAt(core, field, codec, 0, turning) * past;
+    return past <= 0 ? here : here + slopeAt(core, field, 0, turning) * past;
   }
   // A jump between two rows is not a path: the old place stands until the new one begins.
   if (jumped(core, age)) return here;
   const start = track.time(age);
   const span = track.time(age - 1) - start;
   const u = (time - start) / span;
-  const step = difference(here, codec.dequantise(track.value(age - 1, field)), turning);
+  const step = difference(here, kind.dequantise(field, track.value(age - 1, field)), turning);
   if (mode !== 'hermite') return here + step * u;
-  const m0 = slopeAt(core, field, codec, age, false) * span;
-  const m1 = slopeAt(core, field, codec, age - 1, false) * span;
+  const m0 = slopeAt(core, field, age, false) * span;
+  const m1 = slopeAt(core, field, age - 1, false) * span;
   const u2 = u * u;
   const u3 = u2 * u;
   return here + (u3 - 2 * u2 + u) * m0 + (3 * u2 - 2 * u3) * step + (u3 - u2) * m1;
@@ -128,15 +126,19 @@ function jumped(core: EntityCore, age: number): boolean {
 }
 
 /** Units per ms at the row of `age`: the sent velocity where there is one, else differences with the neighbours. */
-function slopeAt(core: EntityCore, field: number, codec: NumberCodec, age: number, turning: boolean): number {
+function slopeAt(core: EntityCore, field: number, age: number, turning: boolean): number {
   const { track, kind } = core;
   const velocity = kind.velocity[field]!;
-  if (velocity >= 0) return (kind.fields[velocity]!.codec as NumberCodec).dequantise(track.value(age, velocity)) / 1_000;
-  const here = codec.dequantise(track.value(age, field));
+  if (velocity >= 0) return kind.dequantise(velocity, track.value(age, velocity)) / 1_000;
+  const here = kind.dequantise(field, track.value(age, field));
   const hasOlder = age + 1 < track.size && !jumped(core, age + 1);
   const hasNewer = age > 0 && !jumped(core, age);
-  const older = hasOlder ? -difference(here, codec.dequantise(track.value(age + 1, field)), turning) / (track.time(age) - track.time(age + 1)) : 0;
-  const newer = hasNewer ? difference(here, codec.dequantise(track.value(age - 1, field)), turning) / (track.time(age - 1) - track.time(age)) : 0;
+  const older = hasOlder
+    ? -difference(here, kind.dequantise(field, track.value(age + 1, field)), turning) / (track.time(age) - track.time(age + 1))
+    : 0;
+  const newer = hasNewer
+    ? difference(here, kind.dequantise(field, track.value(age - 1, field)), turning) / (track.time(age - 1) - track.time(age))
+    : 0;
   if (hasOlder && hasNewer) return (older + newer) / 2;
   return hasNewer ? newer : older;
 }

@@ -11,10 +11,12 @@ import type { PeerId } from '../base/brand.ts';
 import type { RoomPort } from '../port/port.ts';
 import { HISTORY_ROWS } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
-import type { BodyParts, Tombstone } from './delta.ts';
-import { FRAME, FULL_FRAME, encodeBody, hashEntity } from './delta.ts';
+import type { BodyHead } from './body-encoder.ts';
+import { BodyEncoder } from './body-encoder.ts';
+import type { Tombstone } from './delta.ts';
+import { FRAME, FULL_FRAME, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
-import type { NumberCodec } from './field.ts';
+import { BOXED } from './kind.ts';
 import type { Inbound } from './inbound.ts';
 import type { EntityStore } from './store.ts';
 
@@ -71,10 +73,12 @@ export class Replication {
   tick = -1;
   #changeTick = -1;
   #quiet = 127;
-  #phase = 0;
   readonly #body = new PackWriter(8_192);
   readonly #message = new PackWriter(2_048);
-  readonly #cache = new Map<number, BodyParts>();
+  readonly #head: BodyHead;
+  /** The bodies of this tick, one per baseline: peers with the same ack share one. */
+  readonly #encoders: BodyEncoder[] = [];
+  #encoded = 0;
   bytesOut = 0;
   bytesIn = 0;
 
@@ -83,6 +87,7 @@ export class Replication {
     this.store = store;
     this.hz = hz;
     this.session = session;
+    this.#head = { tick: -1, phase: 0, quiet: 127, hash: 0, session };
   }
 
   get owned(): readonly EntityCore[] {
@@ -128,14 +133,13 @@ export class Replication {
    */
   collect(tick: number, phase: number): void {
     this.tick = tick;
-    this.#phase = phase;
-    const time = ((tick + phase / 128) * 1_000) / this.hz;
+    this.#head.phase = phase;
     let changed = false;
     for (const core of this.#owned) {
       // Nothing was assigned, or the kind is not sampled at this tick: the bits wait.
       if (core.dirty === 0 && core.bornTick !== Number.POSITIVE_INFINITY) continue;
       if (core.bornTick < tick && tick % core.kind.every !== 0) continue;
-      if (this.#collectOne(core, tick, time)) changed = true;
+      if (this.#collectOne(core, tick, phase)) changed = true;
     }
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
     if (changed || this.#dying.length > 0) {
@@ -145,41 +149,28 @@ export class Replication {
     }
   }
 
-  #collectOne(core: EntityCore, tick: number, time: number): boolean {
-    const { kind, ints, live, changed } = core;
-    const { count, scale, base } = kind;
+  #collectOne(core: EntityCore, tick: number, phase: number): boolean {
+    const { kind, ints, live, track } = core;
+    const { count, way } = kind;
     const born = core.bornTick === Number.POSITIVE_INFINITY;
-    let any = born;
-    const hopBit = 1 << count;
-    if ((core.dirty & hopBit) !== 0) ints[count] = ints[count]! + 1;
-    let left = born ? (hopBit << 1) - 1 : core.dirty;
+    const hop = 1 << count;
+    const { dirty } = core;
     core.clean();
-    while (left !== 0) {
+    if ((dirty & hop) !== 0) ints[count] = ints[count]! + 1;
+    let mask = born ? (hop << 1) - 1 : dirty;
+    for (let left = mask & ~hop; left !== 0; left &= left - 1) {
       const i = 31 - Math.clz32(left & -left);
-      left &= left - 1;
-      if (i < count) {
-        const step = scale[i]!;
-        if (step >= 0 || kind.wraps[i]! >= 0) {
-          const int =
-            step > 0
-              ? Math.floor((live[i]! - base[i]!) / step + 0.5)
-              : step === 0
-                ? live[i]! | 0
-                : (kind.fields[i]!.codec as NumberCodec).quantise(live[i]!);
-          if (int === ints[i] && !born) continue;
-          ints[i] = int;
-        }
-      }
-      changed[i] = tick;
-      any = true;
+      if (way[i] === BOXED) continue;
+      const int = kind.quantise(i, live[i]!);
+      if (int !== ints[i]) ints[i] = int;
+      else if (!born) mask &= ~(1 << i);
     }
-    if (!any) return false;
+    if (mask === 0) return false;
     if (born) core.bornTick = tick;
     // At rest until now: without this row, whoever interpolates `at` would glide from the distant past.
-    const { track } = core;
-    if (track.size > 0 && track.tick(0) < tick - kind.every) track.rest(tick - kind.every, time - (kind.every * 1_000) / this.hz);
+    if (track.size > 0 && track.tick(0) < tick - kind.every) track.rest(tick - kind.every, phase);
     core.lastChange = tick;
-    track.push(tick, time, ints);
+    track.push(tick, phase, ints, mask);
     return true;
   }
 
@@ -187,7 +178,7 @@ export class Replication {
   send(now: number, peers: readonly PeerId[]): void {
     if (this.#unsorted) this.#sort();
     this.#body.reset();
-    this.#cache.clear();
+    this.#encoded = 0;
     const hashed = this.tick % (this.hz * HASH_EVERY_S) === 0;
     const hash = hashed ? this.hash(undefined) : 0;
     for (const peer of peers) {
@@ -221,26 +212,24 @@ export class Replication {
     if (since < FULL_EVERY_MS || (out.fullTick >= 0 && since < FULL_AGAIN_MS)) return;
     out.fullTick = this.tick;
     out.fullAt = now;
-    const parts = this.#encode(-1, 0);
-    for (let i = 0; i < parts.starts.length; i++) this.#sendHead(now, out, FULL_FRAME, ack, this.#body.bytes, parts.starts[i]!, parts.ends[i]!);
+    const body = this.#encode(-1, 0);
+    for (let i = 0; i < body.parts; i++) this.#sendHead(now, out, FULL_FRAME, ack, this.#body.bytes, body.starts[i]!, body.ends[i]!);
   }
 
   #sendBody(now: number, out: Outbound, ack: number, hash: number): void {
-    let parts = this.#cache.get(out.acked);
-    if (parts === undefined) this.#cache.set(out.acked, (parts = this.#encode(out.acked, hash)));
-    for (let i = 0; i < parts.starts.length; i++) this.#sendHead(now, out, FRAME, ack, this.#body.bytes, parts.starts[i]!, parts.ends[i]!);
+    const body = this.#encode(out.acked, hash);
+    for (let i = 0; i < body.parts; i++) this.#sendHead(now, out, FRAME, ack, this.#body.bytes, body.starts[i]!, body.ends[i]!);
   }
 
-  #encode(baseline: number, hash: number): BodyParts {
-    const head = {
-      tick: this.tick,
-      baseline,
-      phase: this.#phase,
-      quiet: this.tick === this.#changeTick ? this.#quiet : Math.min(127, this.tick - this.#changeTick),
-      hash,
-      session: this.session,
-    };
-    return encodeBody(this.#body, head, this.#owned, this.#tombs);
+  #encode(baseline: number, hash: number): BodyEncoder {
+    for (let i = 0; i < this.#encoded; i++) if (this.#encoders[i]!.baseline === baseline) return this.#encoders[i]!;
+    const body = (this.#encoders[this.#encoded++] ??= new BodyEncoder(this.#body));
+    const head = this.#head;
+    head.tick = this.tick;
+    head.quiet = this.tick === this.#changeTick ? this.#quiet : Math.min(127, this.tick - this.#changeTick);
+    head.hash = hash;
+    body.encode(head, baseline, this.#owned, this.#tombs);
+    return body;
   }
 
   #sendHead(now: number, out: Outbound, type: number, ack: number, body: Uint8Array | undefined, start: number, end: number): void {

@@ -9,7 +9,7 @@ import { LanError } from '../base/errors.ts';
 import { MAX_ENTITIES } from '../wire/limits.ts';
 import type { AnyGame } from './definition.ts';
 import type { EntityCore } from './entity.ts';
-import { KindSpec } from './entity.ts';
+import { KindSpec } from './kind.ts';
 
 export interface Watcher {
   spawn?(handle: object): void;
@@ -27,6 +27,8 @@ export interface Grave {
 /** Graves that are remembered; the oldest are forgotten. */
 const MAX_GRAVES = 4_096;
 
+const NONE: ReadonlyMap<number, EntityCore> = new Map();
+
 /** Whether claim (`epoch`, `owner`) beats the other: a higher epoch, at a tie the lower owner. */
 export function isBetterClaim(epoch: number, owner: PeerId, than: Grave): boolean {
   return epoch > than.epoch || (epoch === than.epoch && owner < than.owner);
@@ -36,6 +38,8 @@ export class EntityStore {
   readonly kinds: readonly KindSpec[];
   readonly #byName = new Map<string, KindSpec>();
   readonly #byId = new Map<number, EntityCore>();
+  /** By origin and counter: two small integers are found faster than their large sum. */
+  readonly #byOrigin = new Map<number, Map<number, EntityCore>>();
   readonly #byKind: Set<EntityCore>[];
   readonly #graves = new Map<number, Grave>();
   readonly #watchers: Set<Watcher>[];
@@ -63,7 +67,12 @@ export class EntityStore {
   }
 
   find(origin: number, counter: number): EntityCore | undefined {
-    return this.#byId.get(origin * 0x10_0000 + counter);
+    return this.#byOrigin.get(origin)?.get(counter);
+  }
+
+  /** What is known of one origin, by counter. */
+  ofOrigin(origin: number): ReadonlyMap<number, EntityCore> {
+    return this.#byOrigin.get(origin) ?? NONE;
   }
 
   byId(id: number): EntityCore | undefined {
@@ -93,6 +102,9 @@ export class EntityStore {
   add(core: EntityCore): void {
     this.#graves.delete(core.id);
     this.#byId.set(core.id, core);
+    let siblings = this.#byOrigin.get(core.origin);
+    if (siblings === undefined) this.#byOrigin.set(core.origin, (siblings = new Map()));
+    siblings.set(core.counter, core);
     this.#byKind[core.kind.index]!.add(core);
     for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.spawn?.(core.handle);
   }
@@ -102,6 +114,8 @@ export class EntityStore {
     if (!core.alive) return;
     core.alive = false;
     this.#byId.delete(core.id);
+    const siblings = this.#byOrigin.get(core.origin);
+    if (siblings?.delete(core.counter) === true && siblings.size === 0) this.#byOrigin.delete(core.origin);
     this.#byKind[core.kind.index]!.delete(core);
     if (grave !== undefined) {
       this.#graves.set(core.id, grave);

@@ -5,7 +5,7 @@
 import { defineGame, entity, s } from 'lanista';
 import type { PeerId } from 'lanista';
 import type { RoomPort } from '../../sdk/port/port.ts';
-import { encodeBody } from '../../sdk/sync/delta.ts';
+import { BodyEncoder } from '../../sdk/sync/body-encoder.ts';
 import type { EntityHome } from '../../sdk/sync/entity.ts';
 import { EntityCore, initialise } from '../../sdk/sync/entity.ts';
 import { Inbound } from '../../sdk/sync/inbound.ts';
@@ -44,12 +44,13 @@ export class Owner {
   readonly ship: Values & { teleport(): void };
   readonly #replication: Replication;
   readonly #out = new PackWriter(4_096);
+  readonly #encoder = new BodyEncoder(this.#out);
   #changeTick = -1;
   #core: EntityCore;
 
   constructor(hz: number, init: Partial<Values> = {}) {
     this.hz = hz;
-    const store = new EntityStore(motionGame);
+    const store = new EntityStore({ ...motionGame, stateHz: hz });
     this.#replication = new Replication({} as RoomPort, store, hz, SESSION);
     this.#core = new EntityCore(
       homeAt(() => 0),
@@ -72,7 +73,8 @@ export class Owner {
     const quiet = before < 0 ? 127 : Math.min(127, tick - before);
     if (changed) this.#changeTick = tick;
     this.#out.reset();
-    const { starts, ends } = encodeBody(this.#out, { tick, baseline, phase, quiet, hash: 0, session: SESSION }, this.#replication.owned, []);
+    const { starts, ends } = this.#encoder;
+    this.#encoder.encode({ tick, phase, quiet, hash: 0, session: SESSION }, baseline, this.#replication.owned, []);
     return this.#out.bytes.slice(starts[0], ends[0]);
   }
 }
@@ -81,9 +83,10 @@ export class Owner {
 export class Viewer {
   now = 0;
   readonly inbound: Inbound;
-  readonly #store = new EntityStore(motionGame);
+  readonly #store: EntityStore;
 
   constructor(hz: number) {
+    this.#store = new EntityStore({ ...motionGame, stateHz: hz });
     const home = homeAt(() => this.now);
     this.inbound = new Inbound('owner' as PeerId, SESSION, hz, this.#store, {
       home,

@@ -13,7 +13,7 @@
  * that one of them is left everywhere is for the end of the run to check.
  */
 import type { Entity, EntityId, PeerId } from 'lanista';
-import { coreOf } from '../../sdk/sync/entity.ts';
+import { coreOf } from '../../sdk/sync/handle.ts';
 import { FIELDS, KINDS, stampOf, type SimField, type SimGame, type SimKind, type SimRoom } from './game-rules.ts';
 
 /** A room, and who it is in the run. */

@@ -7,7 +7,7 @@
  */
 import { createRng, type Rng } from '../../sdk/base/rng.ts';
 import { GameRoom } from '../../sdk/room/room.ts';
-import { coreOf } from '../../sdk/sync/entity.ts';
+import { coreOf } from '../../sdk/sync/handle.ts';
 import { holdings, Ledger, type Replica } from './game-ledger.ts';
 import { MeshStage } from './game-mesh.ts';
 import { FIELDS, KINDS, MOVING, simGame, stamped, type SimField, type SimRoom } from './game-rules.ts';

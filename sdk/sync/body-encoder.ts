@@ -1,0 +1,227 @@
+/**
+ * Writes the bodies of state frames; what they look like is at the head of `delta.ts`.
+ *
+ * One encoder per baseline of a tick, kept from tick to tick: this runs for everything that moves, and allocates nothing. Bodies that are too
+ * large are cut into parts as they are written.
+ */
+import type { PackWriter } from '../wire/pack.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_PARTS } from '../wire/limits.ts';
+import type { Tombstone } from './delta.ts';
+import { BIAS, FRAME_HEAD_BYTES, encodeWhole } from './delta.ts';
+import type { EntityCore } from './entity.ts';
+import type { BoxedCodec } from './field.ts';
+import { BOXED } from './kind.ts';
+import { ROW_HEAD } from './track.ts';
+
+/** Bytes of one part of a full state on the reliable channel: large, yet no part blocks its lane for long. */
+const FULL_PART_BYTES = 16_000;
+
+/** What all bodies of one tick say in their heads. */
+export interface BodyHead {
+  tick: number;
+  /** Where in the tick the sample was taken, in 128ths. */
+  phase: number;
+  /** Ticks since anything changed before this tick, at most 127. */
+  quiet: number;
+  /** Hash over all of the sender's entities, or 0 for none. */
+  hash: number;
+  /** The sender's session: the origin that need not be named. */
+  session: number;
+}
+
+/** Values of a part's head. */
+const HEAD_VALUES = 6;
+
+export class BodyEncoder {
+  readonly #out: PackWriter;
+  /** The tick coded against; -1 for none: everything whole. */
+  baseline = -1;
+  /** Parts written, and where each lies in the writer. */
+  parts = 0;
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+  /** There was more than `MAX_STATE_PARTS` hold: the rest was left out, so what was written is not all of it. */
+  short = false;
+  #head!: BodyHead;
+  #limit = 0;
+  /** Values in the open part. */
+  #count = 0;
+  /** Where the numbers of the parts stand, to be filled in when their count is known. */
+  readonly #patches: number[] = [];
+  #arrayAt = 0;
+  #origin = 0;
+  #previous = -1;
+  #start = 0;
+  /** Where the entry being written began, to take it back. */
+  #entryAt = 0;
+  #entryCount = 0;
+  #alone = false;
+
+  constructor(out: PackWriter) {
+    this.#out = out;
+  }
+
+  /**
+   * Appends all parts of a body to the writer, one after the other.
+   * @param baseline the tick to code against; -1 for none: everything whole.
+   * @param owned sorted by (origin, counter), the sender's own session first.
+   */
+  encode(head: BodyHead, baseline: number, owned: readonly EntityCore[], tombs: readonly Tombstone[]): void {
+    this.baseline = baseline;
+    this.parts = 0;
+    this.short = false;
+    this.#head = head;
+    this.#limit = baseline < 0 ? FULL_PART_BYTES : MAX_DATAGRAM_MESSAGE_BYTES - FRAME_HEAD_BYTES;
+    this.#open();
+    for (let i = 0; i < owned.length; i++) {
+      const core = owned[i]!;
+      if (core.lastChange <= baseline && core.bornTick <= baseline) continue;
+      do this.#entity(core);
+      while (this.#overflows());
+    }
+    if (baseline >= 0)
+      for (const tomb of tombs)
+        if (tomb.tick > baseline)
+          do {
+            this.#begin(tomb.origin, tomb.counter);
+            this.#out.int(-1);
+            this.#out.int(tomb.epoch);
+            this.#count += 2;
+          } while (this.#overflows());
+    this.#close();
+    this.#number();
+  }
+
+  #entity(core: EntityCore): void {
+    const { baseline } = this;
+    this.#begin(core.origin, core.counter);
+    const { kind, track } = core;
+    const { rows, stride, size } = track;
+    // What changed since the baseline, and the row as it was there.
+    let mask = 0;
+    let age = 0;
+    let was = track.at(0);
+    while (age < size && rows[was]! > baseline) {
+      mask |= rows[was + 1]!;
+      was = track.at(++age);
+    }
+    // New to the receiver, or the history does not reach back: all of it, whole.
+    if (baseline < 0 || core.bornTick > baseline || age === size) {
+      this.#count += encodeWhole(this.#out, core);
+      return;
+    }
+    const out = this.#out;
+    const { count, wraps, way } = kind;
+    out.int(mask);
+    out.reserve(5 * stride);
+    let { bytes, offset } = out;
+    const now = track.at(0) + ROW_HEAD;
+    was += ROW_HEAD;
+    let written = 1;
+    for (let left = mask; left !== 0; left &= left - 1) {
+      const i = 31 - Math.clz32(left & -left);
+      written++;
+      let delta: number;
+      if (i === count) delta = rows[now + i]!;
+      else if (way[i] === BOXED) {
+        out.offset = offset;
+        (kind.fields[i]!.codec as BoxedCodec).write(out, core.boxed[i]);
+        out.reserve(5 * stride);
+        ({ bytes, offset } = out);
+        continue;
+      } else {
+        delta = (rows[now + i]! - rows[was + i]!) | 0;
+        const wrap = wraps[i]!;
+        // An angle turns the short way.
+        if (wrap > 0) delta = (delta << (32 - wrap)) >> (32 - wrap);
+        delta = (delta + BIAS) | 0;
+      }
+      if (delta >= -32 && delta < 0x80) bytes[offset++] = delta;
+      else {
+        out.offset = offset;
+        out.int(delta);
+        ({ offset } = out);
+      }
+    }
+    out.offset = offset;
+    this.#count += written;
+  }
+
+  #open(): void {
+    const out = this.#out;
+    const { tick, phase, quiet, hash, session } = this.#head;
+    const { baseline } = this;
+    this.#start = out.offset;
+    this.starts[this.parts] = out.offset;
+    this.#arrayAt = out.openArray();
+    out.int(baseline < 0 ? -1 : tick - baseline);
+    // A number of a part above 127 takes more bytes, so it is patched only where it is known to take one.
+    const wide = baseline < 0;
+    for (let i = 0; i < 2; i++) {
+      out.int(wide ? 0xffff : 0);
+      this.#patches[2 * this.parts + i] = out.offset - (wide ? 2 : 1);
+    }
+    out.int(phase);
+    out.int(quiet);
+    out.int(hash);
+    this.#count = HEAD_VALUES;
+    this.#origin = session;
+    this.#previous = -1;
+  }
+
+  #close(): void {
+    this.#out.endArray(this.#arrayAt, this.#count);
+    this.ends[this.parts++] = this.#out.offset;
+  }
+
+  /** Begins the entry of an entity. */
+  #begin(origin: number, counter: number): void {
+    const out = this.#out;
+    this.#alone = this.#count === HEAD_VALUES;
+    this.#entryAt = out.offset;
+    this.#entryCount = this.#count;
+    if (origin !== this.#origin || counter <= this.#previous) {
+      out.int(0);
+      out.int(origin);
+      this.#origin = origin;
+      this.#previous = -1;
+      this.#count += 2;
+    }
+    out.int(counter - this.#previous);
+    this.#previous = counter;
+    this.#count++;
+  }
+
+  /** After an entry: true when it did not fit, was taken back, and has to be written again into the part now open. */
+  #overflows(): boolean {
+    const out = this.#out;
+    if (out.offset - this.#start <= this.#limit || this.#alone) return false;
+    out.offset = this.#entryAt;
+    this.#count = this.#entryCount;
+    if (this.baseline >= 0 && this.parts + 1 >= MAX_STATE_PARTS) {
+      // No more parts: what is left is dropped, and what follows may still be smaller. Its ids count from a name of their origin.
+      this.#origin = -1;
+      this.short = true;
+      return false;
+    }
+    this.#close();
+    this.#open();
+    return true;
+  }
+
+  /** Fills in each part's number and how many there are. */
+  #number(): void {
+    const wide = this.baseline < 0;
+    for (let i = 0; i < this.parts; i++) {
+      patch(this.#out, this.#patches[2 * i]!, i, wide);
+      patch(this.#out, this.#patches[2 * i + 1]!, this.parts, wide);
+    }
+  }
+}
+
+function patch(out: PackWriter, at: number, value: number, wide: boolean): void {
+  if (wide) {
+    out.bytes[at] = value >>> 8;
+    out.bytes[at + 1] = value;
+  } else out.bytes[at] = value;
+}

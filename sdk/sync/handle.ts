@@ -1,0 +1,168 @@
+/**
+ * The object a game assigns to. For each kind one class is built from the schema, with accessors on its prototype: no proxies, no `eval`,
+ * no decorators, and an assignment costs a check, a store and a bit. Everything else lives in the `EntityCore` behind it.
+ */
+import type { EntityId, PeerId } from '../base/brand.ts';
+import { LanError } from '../base/errors.ts';
+import type { EntityCore } from './entity.ts';
+import type { NumberCodec } from './field.ts';
+import type { KindSpec } from './kind.ts';
+
+export type Listener = (value: unknown, old: unknown) => void;
+
+const CORE = Symbol('lanista entity');
+const LIVE = Symbol('lanista values');
+export const STATE = Symbol('lanista state');
+
+/** Sign bit of a handle's state: an assignment needs no more than its check. The bits below name what changed since the last tick. */
+export const DIRECT = -0x8000_0000;
+export const DIRTY = 0x7fff_ffff;
+
+/** What an assignment needs, on the handle itself: one object less to reach for on the hottest path. */
+export interface Handled {
+  readonly [CORE]: EntityCore;
+  readonly [LIVE]: Float64Array;
+  [STATE]: number;
+}
+
+/** The core behind a handle; undefined for anything else. */
+export function coreOf(handle: object): EntityCore | undefined {
+  return (handle as Partial<Handled>)[CORE];
+}
+
+class HandleBase implements Handled {
+  readonly [CORE]: EntityCore;
+  readonly [LIVE]: Float64Array;
+  [STATE] = 0;
+
+  constructor(core: EntityCore) {
+    this[CORE] = core;
+    this[LIVE] = core.live;
+  }
+
+  get id(): EntityId {
+    return this[CORE].id;
+  }
+  get kind(): string {
+    return this[CORE].kind.name;
+  }
+  get owner(): PeerId {
+    return this[CORE].owner;
+  }
+  get mine(): boolean {
+    return this[CORE].mine;
+  }
+  get alive(): boolean {
+    return this[CORE].alive;
+  }
+  get view(): object {
+    return this[CORE].view;
+  }
+  get viewTime(): number {
+    return this[CORE].viewTime(this[CORE].home.roomTime());
+  }
+  at(time: number): object | undefined {
+    return this[CORE].at(time);
+  }
+  onChange(field: string, listener: Listener): Disposable {
+    return this[CORE].onChange(field, listener);
+  }
+  despawn(): void {
+    this[CORE].home.despawn(this[CORE]);
+  }
+  teleport(): void {
+    const core = this[CORE];
+    if (!core.mine) throw new LanError('not-owner', `${core.kind.name}.teleport: ${core.owner} has authority over this entity.`);
+    core.mark(1 << core.kind.count);
+  }
+  requestAuthority(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<object | undefined> {
+    return this[CORE].home.requestAuthority(this[CORE], options);
+  }
+  toJSON(): Record<string, unknown> {
+    const core = this[CORE];
+    const out: Record<string, unknown> = { id: core.id, kind: core.kind.name, owner: core.owner };
+    core.kind.names.forEach((name, i) => (out[name] = core.value(i)));
+    return out;
+  }
+}
+
+export function buildHandle(kind: KindSpec): new (core: EntityCore) => object {
+  class Handle extends HandleBase {}
+  kind.fields.forEach((field, i) => {
+    const { codec } = field;
+    Object.defineProperty(
+      Handle.prototype,
+      kind.names[i]!,
+      codec.storage === 'boxed' ? boxedAccessor(i) : codec.plain ? plainAccessor(i, codec) : choiceAccessor(i, codec),
+    );
+  });
+  return Handle;
+}
+
+/**
+ * The hot path: a number of the game kept as it is, and a bit. It allocates nothing, calls nothing and compares with nothing: whether the value
+ * on the wire changed is asked once a tick. Whole numbers have a setter of their own, so that neither pays for the other.
+ */
+function plainAccessor(field: number, codec: NumberCodec): PropertyDescriptor {
+  const { min, max } = codec;
+  const bit = 1 << field;
+  const get = function (this: Handled): number {
+    return this[LIVE][field]!;
+  };
+  const setReal = function (this: Handled, value: number): void {
+    const state = this[STATE];
+    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max)) return this[CORE].assign(field, value);
+    this[LIVE][field] = value;
+    this[STATE] = state | bit;
+  };
+  const setWhole = function (this: Handled, value: number): void {
+    const state = this[STATE];
+    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max) || value !== Math.floor(value))
+      return this[CORE].assign(field, value);
+    this[LIVE][field] = value;
+    this[STATE] = state | bit;
+  };
+  return { enumerable: true, get, set: codec.whole ? setWhole : setReal };
+}
+
+function choiceAccessor(field: number, codec: NumberCodec): PropertyDescriptor {
+  return {
+    enumerable: true,
+    get(this: Handled): unknown {
+      return codec.fromLive(this[CORE].live[field]!);
+    },
+    set(this: Handled, value: unknown) {
+      this[CORE].assign(field, value);
+    },
+  };
+}
+
+function boxedAccessor(field: number): PropertyDescriptor {
+  return {
+    enumerable: true,
+    get(this: Handled): unknown {
+      return this[CORE].boxed[field];
+    },
+    set(this: Handled, value: unknown) {
+      this[CORE].assign(field, value);
+    },
+  };
+}
+
+export function buildView(kind: KindSpec): new (core: EntityCore) => object {
+  class View {
+    readonly [CORE]: EntityCore;
+    constructor(core: EntityCore) {
+      this[CORE] = core;
+    }
+  }
+  kind.names.forEach((name, i) => {
+    Object.defineProperty(View.prototype, name, {
+      enumerable: true,
+      get(this: Handled): unknown {
+        return this[CORE].viewValue(i);
+      },
+    });
+  });
+  return View;
+}
