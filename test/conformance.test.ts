@@ -23,6 +23,9 @@ const decoders: Readonly<Record<number, (bytes: Uint8Array) => unknown>> = {
 
 const micros = (ms: number): number => Math.round(ms * 1_000);
 
+/** So many of each channel are enough for both sides to leave a number out. */
+const MESSAGES = 250;
+
 describe('the page and the bytes', () => {
   it.each([
     ['open', undefined, 0],
@@ -63,7 +66,7 @@ describe('the page and the bytes', () => {
       if (what.type === 'packet') checked += checkPacket(rig, what);
       return go;
     };
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < MESSAGES; i++) {
       for (const [channel, lane, size] of [
         ['reliable', i % 6, i % 37 === 0 ? 3_000 + i * 40 : 40 + (i % 300)],
         ['sequenced', i % 7, 60],
@@ -76,12 +79,12 @@ describe('the page and the bytes', () => {
       rig.run(16);
     }
     rig.run(3_000);
-    expect(checked).toBeGreaterThan(500);
+    expect(checked).toBeGreaterThan(300);
     expect(whole(rig.packets('a')).toSorted()).toEqual(told.toSorted());
     const said = (type: 'SEQUENCED' | 'UNRELIABLE'): Set<string> =>
       new Set(rig.framesOf(type, 'a').map((frame) => `${type.toLowerCase()} ${frame.lane} ${hex(frame.bytes)}`));
     const [sequenced, unreliable] = [said('SEQUENCED'), said('UNRELIABLE')];
-    expect(sequenced.size).toBe(400);
+    expect(sequenced.size).toBe(MESSAGES);
     const got = messagesOf(b);
     expect(got.filter((m) => m.channel === 'reliable')).toHaveLength(told.length);
     for (const m of got.filter((one) => one.channel !== 'reliable'))
