@@ -36,7 +36,7 @@ export class BodyEncoder {
   readonly #out: PackWriter;
   /** The tick coded against; -1 for none: everything whole. */
   baseline = -1;
-  /** Parts written, and where each lies in the writer. */
+  /** Parts written, and where each lies in the writer; before each there are `FRAME_HEAD_BYTES` for whoever frames it. */
   parts = 0;
   readonly starts: number[] = [];
   readonly ends: number[] = [];
@@ -151,6 +151,9 @@ export class BodyEncoder {
     const out = this.#out;
     const { tick, phase, quiet, hash, session } = this.#head;
     const { baseline } = this;
+    // Room for the head of its frame, which differs from peer to peer.
+    out.reserve(FRAME_HEAD_BYTES);
+    out.offset += FRAME_HEAD_BYTES;
     this.#start = out.offset;
     this.starts[this.parts] = out.offset;
     this.#arrayAt = out.openArray();

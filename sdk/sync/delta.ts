@@ -97,12 +97,21 @@ export function decodeChanged(input: PackReader, core: EntityCore, mask: number,
   const { count, way, low, high, wraps } = kind;
   const { rows } = track;
   const base = at + ROW_HEAD;
+  const { bytes, end } = input;
   for (let left = mask & ((2 << count) - 1); left !== 0; left &= left - 1) {
     const i = 31 - Math.clz32(left & -left);
     if (i === count) ints[i] = input.count(0x7fff_ffff);
     else if (way[i] === BOXED) boxed[i] = (kind.fields[i]!.codec as BoxedCodec).read(input);
     else {
-      let value = (rows[base + i]! + ((input.int() - BIAS) | 0)) | 0;
+      // Nearly all differences are one byte.
+      const { offset } = input;
+      const first = offset < end ? bytes[offset]! : 0x80;
+      let delta: number;
+      if (first < 0x80 || first >= 0xe0) {
+        delta = (first << 24) >> 24;
+        input.offset = offset + 1;
+      } else delta = input.int();
+      let value = (rows[base + i]! + ((delta - BIAS) | 0)) | 0;
       const wrap = wraps[i]!;
       if (wrap > 0) value &= (1 << wrap) - 1;
       if (value < low[i]! || value > high[i]!) return false;

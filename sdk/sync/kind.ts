@@ -31,8 +31,11 @@ export class KindSpec {
   readonly tickMs: number;
   /** Per field how it is quantised: one of the constants above. */
   readonly way: Uint8Array;
-  /** Of a `GRID` field: step, lowest and highest value. */
-  readonly scale: Float64Array;
+  /** A bit per field that is no integer. */
+  readonly boxedMask: number;
+  /** Of a `GRID` or `ANGLE` field: step and steps per unit; of a `GRID` field: lowest and highest value. */
+  readonly step: Float64Array;
+  readonly rate: Float64Array;
   readonly base: Float64Array;
   readonly top: Float64Array;
   /** Inclusive bounds of the integer on the wire; what is received outside them is refused. */
@@ -55,7 +58,8 @@ export class KindSpec {
     this.tickMs = 1_000 / stateHz;
     this.moves = this.fields.some((field) => field.lerpMode !== 'step');
     this.way = new Uint8Array(this.count).fill(BOXED);
-    this.scale = new Float64Array(this.count);
+    this.step = new Float64Array(this.count);
+    this.rate = new Float64Array(this.count);
     this.base = new Float64Array(this.count);
     this.top = new Float64Array(this.count);
     this.low = new Int32Array(this.count);
@@ -68,11 +72,17 @@ export class KindSpec {
       this.wraps[i] = codec.wrapBits;
       if (codec.grid !== undefined) {
         this.way[i] = GRID;
-        this.scale[i] = codec.grid;
+        this.step[i] = codec.grid;
+        this.rate[i] = 1 / codec.grid;
         this.base[i] = codec.min;
         this.top[i] = codec.max;
-      } else this.way[i] = codec.wrapBits > 0 ? ANGLE : codec.whole && codec.max <= 0x7fff_ffff ? WHOLE : CALL;
+      } else if (codec.wrapBits > 0) {
+        this.way[i] = ANGLE;
+        this.step[i] = TAU / 2 ** codec.wrapBits;
+        this.rate[i] = 2 ** codec.wrapBits / TAU;
+      } else this.way[i] = codec.whole && codec.max <= 0x7fff_ffff ? WHOLE : CALL;
     });
+    this.boxedMask = this.fields.reduce((mask, { codec }, i) => (codec.storage === 'boxed' ? mask | (1 << i) : mask), 0);
     this.Handle = buildHandle(this);
     this.View = buildView(this);
   }
@@ -81,13 +91,11 @@ export class KindSpec {
   quantise(field: number, live: number): number {
     switch (this.way[field]) {
       case GRID:
-        return Math.floor((live - this.base[field]!) / this.scale[field]! + 0.5);
+        return Math.floor((live - this.base[field]!) * this.rate[field]! + 0.5);
       case WHOLE:
         return live | 0;
-      case ANGLE: {
-        const units = 1 << this.wraps[field]!;
-        return Math.floor((live * units) / TAU + 0.5) & (units - 1);
-      }
+      case ANGLE:
+        return Math.floor(live * this.rate[field]! + 0.5) & this.high[field]!;
       default:
         return (this.fields[field]!.codec as NumberCodec).quantise(live);
     }
@@ -97,11 +105,11 @@ export class KindSpec {
   dequantise(field: number, int: number): number {
     switch (this.way[field]) {
       case GRID:
-        return int >= this.high[field]! ? this.top[field]! : this.base[field]! + int * this.scale[field]!;
+        return int >= this.high[field]! ? this.top[field]! : this.base[field]! + int * this.step[field]!;
       case WHOLE:
         return int;
       case ANGLE:
-        return (int * TAU) / (1 << this.wraps[field]!);
+        return int * this.step[field]!;
       default:
         return (this.fields[field]!.codec as NumberCodec).dequantise(int);
     }

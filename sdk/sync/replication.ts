@@ -74,7 +74,7 @@ export class Replication {
   #changeTick = -1;
   #quiet = 127;
   readonly #body = new PackWriter(8_192);
-  readonly #message = new PackWriter(2_048);
+  readonly #message = new PackWriter(64);
   readonly #head: BodyHead;
   /** The bodies of this tick, one per baseline: peers with the same ack share one. */
   readonly #encoders: BodyEncoder[] = [];
@@ -190,7 +190,7 @@ export class Replication {
       if (out.acked < 0) this.#sendFull(now, out, ack);
       // One body more than the last change needs: it tells that things came to rest.
       if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed)) this.#sendBody(now, out, ack, hash);
-      else if (ack !== out.ackSent) this.#sendHead(now, out, FRAME, ack, undefined, 0, 0);
+      else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       out.ackSent = ack;
     }
     this.#forgetTombs();
@@ -202,7 +202,7 @@ export class Replication {
       const out = this.outbound.get(peer);
       const ack = this.inbound.get(peer)?.completeTick ?? -1;
       if (out === undefined || ack === out.ackSent) continue;
-      this.#sendHead(now, out, FRAME, ack, undefined, 0, 0);
+      this.#sendAck(now, out, ack);
       out.ackSent = ack;
     }
   }
@@ -213,12 +213,12 @@ export class Replication {
     out.fullTick = this.tick;
     out.fullAt = now;
     const body = this.#encode(-1, 0);
-    for (let i = 0; i < body.parts; i++) this.#sendHead(now, out, FULL_FRAME, ack, this.#body.bytes, body.starts[i]!, body.ends[i]!);
+    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FULL_FRAME, ack, body.starts[i]!, body.ends[i]!);
   }
 
   #sendBody(now: number, out: Outbound, ack: number, hash: number): void {
     const body = this.#encode(out.acked, hash);
-    for (let i = 0; i < body.parts; i++) this.#sendHead(now, out, FRAME, ack, this.#body.bytes, body.starts[i]!, body.ends[i]!);
+    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FRAME, ack, body.starts[i]!, body.ends[i]!);
   }
 
   #encode(baseline: number, hash: number): BodyEncoder {
@@ -232,20 +232,34 @@ export class Replication {
     return body;
   }
 
-  #sendHead(now: number, out: Outbound, type: number, ack: number, body: Uint8Array | undefined, start: number, end: number): void {
-    const message = this.#message;
-    message.reset();
-    message.array(5);
-    message.int(type);
-    message.int(this.session & 0xffff);
-    message.int(this.tick);
-    if (ack < 0) message.nil();
-    else message.int(this.tick - ack);
-    if (body === undefined) message.nil();
-    else message.raw(body, start, end);
+  /** The head of a frame, in the writer for it. */
+  #frame(type: number, ack: number): PackWriter {
+    const head = this.#message;
+    head.reset();
+    head.array(5);
+    head.int(type);
+    head.int(this.session & 0xffff);
+    head.int(this.tick);
+    if (ack < 0) head.nil();
+    else head.int(this.tick - ack);
+    return head;
+  }
+
+  #sendAck(now: number, out: Outbound, ack: number): void {
+    const message = this.#frame(FRAME, ack);
+    message.nil();
     this.bytesOut += message.offset;
-    if (type === FULL_FRAME) this.#port.send(now, out.peer, 'reliable', message.view(), CONTROL_LANE);
-    else this.#port.send(now, out.peer, 'unreliable', message.view(), CONTROL_LANE);
+    this.#port.send(now, out.peer, 'unreliable', message.view(), CONTROL_LANE);
+  }
+
+  /** Sends one part of a body: its frame's head goes into the room before it, so the part itself is never copied here. */
+  #sendPart(now: number, out: Outbound, type: number, ack: number, start: number, end: number): void {
+    const head = this.#frame(type, ack);
+    const { bytes } = this.#body;
+    const from = start - head.offset;
+    for (let i = 0; i < head.offset; i++) bytes[from + i] = head.bytes[i]!;
+    this.bytesOut += end - from;
+    this.#port.send(now, out.peer, type === FULL_FRAME ? 'reliable' : 'unreliable', bytes.subarray(from, end), CONTROL_LANE);
   }
 
   /** `peer` says it has all of our state up to `tick`. */
