@@ -86,6 +86,30 @@ describe('joining', () => {
     expect(rosterOf(made.world, 3).locked).toBe(true);
   });
 
+  it('[ME32] founders of one name with different codes are two rooms, and each code leads into its own', () => {
+    const codes = ['k7q2mx', 'p3w9dz'];
+    const made = room({ peers: 8 });
+    for (let i = 0; i < 2; i++) made.world.start(i, 'found', { code: codes[i]! });
+    made.world.run(1_000);
+    for (let i = 2; i < 8; i++) {
+      // The room of the other code answers first, so long that it has refused our code already.
+      for (let own = i % 2; own < i; own += 2) made.world.cut(own, i);
+      const peer = made.world.start(i, 'join', { code: codes[i % 2]! });
+      for (let other = 0; other < i; other++) peer.mesh!.addCandidate(peer.clock(made.world.now), made.world.peer(other).address);
+      made.world.drain(peer);
+      made.world.run(2_500);
+      made.world.mend();
+      made.world.run(20_000);
+    }
+    for (const rest of [0, 1]) {
+      const own = made.world.peers.filter((peer) => peer.index % 2 === rest);
+      for (const peer of own) expect(peer.mesh!.joinState.type).toBe('joined');
+      expect(agree(made, 1_000, own)).toBe(0);
+      expect(rosterOf(made.world, rest).peers).toHaveLength(4);
+    }
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME4] without anybody to answer, joining fails as unreachable', () => {
     const made = room({ peers: 1 });
     made.world.start(0, 'join');

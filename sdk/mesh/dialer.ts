@@ -10,6 +10,7 @@ import type { PeerId } from '../base/brand.ts';
 import type { Address, AttemptId, ConnectFailure, DoorMode, EndpointLike } from '../link/endpoint-types.ts';
 import {
   CANDIDATE_RETRY_MAX_MS,
+  CODE_LOCKOUT_MS,
   DIAL_RETRY_MAX_MS,
   DIAL_RETRY_MS,
   DIAL_SECOND_MS,
@@ -17,6 +18,7 @@ import {
   DIAL_SILENT_MS,
   MAX_CANDIDATES,
   MAX_DIALS_PER_TARGET,
+  WRONG_CODE_RETRY_MS,
 } from '../wire/limits.ts';
 import type { LinkState } from './link-state.ts';
 import { isDetour, type Links, type PeerLink } from './links.ts';
@@ -31,6 +33,8 @@ interface Target {
   /** Who answered there last. */
   peer: PeerId | undefined;
   dead: boolean;
+  /** How often it did not take our code. */
+  refusals: number;
 }
 
 const keyOf = (address: Address): string => `${address.host} ${address.port}`;
@@ -58,7 +62,7 @@ export class Dialer {
     const known = this.#candidates.get(key);
     if (known !== undefined) {
       // Somebody saw it again just now, so the long wait of a silent one is not justified.
-      if (!known.dead) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
+      if (!known.dead && known.refusals === 0) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
       return;
     }
     if (this.#candidates.size >= MAX_CANDIDATES) this.#candidates.delete(this.#candidates.keys().next().value!);
@@ -70,12 +74,8 @@ export class Dialer {
       open: 0,
       peer: undefined,
       dead: false,
+      refusals: 0,
     });
-  }
-
-  /** True when no candidate can be tried any more. */
-  get isIdle(): boolean {
-    return this.#attempts.size === 0;
   }
 
   onLinked(attempt: AttemptId | undefined, peer: PeerId): void {
@@ -83,11 +83,23 @@ export class Dialer {
     if (target === undefined) return;
     target.peer = peer;
     target.tries = 0;
+    target.refusals = 0;
   }
 
-  onFailed(attempt: AttemptId, reason: ConnectFailure): void {
+  onFailed(now: number, attempt: AttemptId, reason: ConnectFailure): void {
     const target = this.#end(attempt);
-    if (target !== undefined && reason === 'self') target.dead = true;
+    if (target === undefined) return;
+    if (reason === 'self') target.dead = true;
+    if (reason !== 'wrong-code' || target.expect !== undefined) return;
+    // Another room of this name, with a code of its own: asking it often would lock its door for its own members.
+    target.refusals++;
+    target.nextAt = now + Math.min(CODE_LOCKOUT_MS, WRONG_CODE_RETRY_MS * 2 ** Math.min(target.refusals - 1, 8));
+  }
+
+  /** True while some candidate that did not refuse our code may still answer. */
+  get hasHope(): boolean {
+    for (const target of this.#candidates.values()) if (!target.dead && target.refusals === 0) return true;
+    return false;
   }
 
   #end(attempt: AttemptId): Target | undefined {
@@ -126,7 +138,7 @@ export class Dialer {
     }
     if (target === undefined) {
       const first = newcomer || this.#endpoint.self < seat.id ? now : now + DIAL_SECOND_MS;
-      target = { address: undefined, expect: seat.id, nextAt: first, tries: 0, open: 0, peer: undefined, dead: false };
+      target = { address: undefined, expect: seat.id, nextAt: first, tries: 0, open: 0, peer: undefined, dead: false, refusals: 0 };
       this.#seats.set(seat.id, target);
     }
     if (now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;

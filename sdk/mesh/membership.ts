@@ -13,7 +13,15 @@
 import type { PeerId } from '../base/brand.ts';
 import type { Address, ConnectFailure } from '../link/endpoint-types.ts';
 import type { LeaveReason } from '../port/port.ts';
-import { JOIN_RETRY_MAX_MS, JOIN_RETRY_MS, JOIN_TIMEOUT_MS, LEAVE_LINGER_MS, MEET_HOST_MS, MERGE_RETRY_MS } from '../wire/limits.ts';
+import {
+  JOIN_RETRY_MAX_MS,
+  JOIN_RETRY_MS,
+  JOIN_TIMEOUT_MS,
+  LEAVE_LINGER_MS,
+  MEET_HOST_MS,
+  MERGE_RETRY_MS,
+  WRONG_CODE_PATIENCE_MS,
+} from '../wire/limits.ts';
 import { isHostAlive, nextStep, type ElectionView, type Step } from './election.ts';
 import { HostDuty } from './host-duty.ts';
 import type { JoinState } from './mesh-types.ts';
@@ -60,6 +68,8 @@ export class Membership {
   /** The last term whose host we have had in reach. */
   #metTerm = 0;
   #leaveAt: number | undefined;
+  /** When a candidate first did not take our code. */
+  #wrongCodeAt: number | undefined;
   readonly #closing = new Map<PeerId, number>();
   readonly #sentTo = new Map<PeerId, { roster: Roster; at: number }>();
   readonly #vouched = new Set<PeerId>();
@@ -118,6 +128,8 @@ export class Membership {
   }
 
   #tickJoin(now: number): void {
+    const refused = this.#wrongCodeAt !== undefined && now - this.#wrongCodeAt > WRONG_CODE_PATIENCE_MS && this.#party.links.size === 0;
+    if (refused) return this.#fail('wrong-code');
     if (now - this.#startedAt > JOIN_TIMEOUT_MS) return this.#fail('unreachable');
     if (now < this.#joinAt) return;
     let asked = 0;
@@ -371,8 +383,11 @@ export class Membership {
     this.#party.hurry(now);
   }
 
-  onDialFailed(reason: ConnectFailure): void {
-    if (this.roster === undefined && !this.isOver && (reason === 'wrong-code' || reason === 'incompatible')) this.#fail(reason);
+  /** A door stayed shut. Rooms of one name may have different codes, so another candidate may still take ours. */
+  onDialFailed(now: number, reason: ConnectFailure, hasHope: boolean): void {
+    if (this.roster !== undefined || this.isOver) return;
+    if (reason === 'incompatible' || (reason === 'wrong-code' && !hasHope)) return this.#fail(reason);
+    if (reason === 'wrong-code') this.#wrongCodeAt ??= now;
   }
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────

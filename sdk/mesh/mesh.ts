@@ -293,8 +293,8 @@ export class Mesh implements MeshLike {
       case 'linked':
         return this.#handleLinked(now, event);
       case 'failed':
-        this.#dialer.onFailed(event.attempt, event.reason);
-        return this.#membership.onDialFailed(event.reason);
+        this.#dialer.onFailed(now, event.attempt, event.reason);
+        return this.#membership.onDialFailed(now, event.reason, this.#dialer.hasHope);
       case 'silent':
       case 'heard':
       case 'moved':

@@ -225,6 +225,12 @@ export const MAX_CODE_FAILURES = 20;
 /** How long code joins are ignored after too many wrong codes (ms). */
 export const CODE_LOCKOUT_MS = 60_000;
 
+/** A member that did not take our code is of another room of that name; asked again after this, doubling to the lock-out (ms). */
+export const WRONG_CODE_RETRY_MS = 15_000;
+
+/** Once one candidate did not take our code, a join waits so long for one that does (ms); longer only delays "wrong code". */
+export const WRONG_CODE_PATIENCE_MS = 2_000;
+
 /** A timer that fires this late means that we stalled, not that the others fell silent (ms). */
 export const STALL_MS = 300;
 
