@@ -133,6 +133,7 @@ function watch(of: Room<typeof game>, called: string): () => void {
       slot: of.self.slot,
       host: of.host,
       term: roster.term,
+      termHost: roster.host,
       epoch: roster.epoch,
       present: present.length,
       relayed: present.filter((peer) => peer.via !== undefined).length,

@@ -14,6 +14,8 @@ export interface MemberView {
   readonly slot: number;
   readonly host: string;
   readonly term: number;
+  /** Host of that term as the network half has it; `host` is what the game was told. */
+  readonly termHost: string;
   readonly epoch: number;
   readonly present: number;
   readonly relayed: number;
@@ -76,8 +78,8 @@ export class Members implements AsyncDisposable {
     if (view.at === 'view') {
       const key = `${view.room} ${view.term}`;
       const host = this.#hostOf.get(key);
-      if (host === undefined) this.#hostOf.set(key, view.host);
-      else if (host !== view.host) this.splitTerms.push(view.term);
+      if (host === undefined) this.#hostOf.set(key, view.termHost);
+      else if (host !== view.termHost) this.splitTerms.push(view.term);
       const before = this.#views.get(index);
       if (before === undefined || before.host !== view.host || before.room !== view.room) this.#hostSince.set(index, view.t);
       if (before === undefined || shown(before) !== shown(view)) this.#since.set(index, view.t);
