@@ -19,9 +19,11 @@ import {
   SEQUENCED_HEAD_BYTES,
 } from '../wire/frame.ts';
 import {
+  ACK_COPIES,
   ACK_DELAY_MS,
   ACK_DELAY_REALTIME_MS,
   ACK_EVERY_PACKETS,
+  ACK_RIDE_MS,
   FLUSH_MS,
   MAX_DATAGRAM_BYTES,
   MAX_DATAGRAM_MESSAGE_BYTES,
@@ -71,6 +73,10 @@ export class Outbound {
   #realtimeOpen = false;
   #reliableOpen = false;
   #unackedReliable = 0;
+  /** Packets that want an acknowledgement and have none, and since when. */
+  #unacked = 0;
+  #unackedSince = 0;
+  #ackCopies = 0;
   #backoff = 0;
   #mtuAckSize = 0;
   #probeWanted = false;
@@ -127,7 +133,9 @@ export class Outbound {
 
   /** A packet of the peer was taken that wants to be acknowledged. */
   wantAck(now: number, reliable: boolean): void {
+    if (this.#unacked++ === 0) this.#unackedSince = now;
     if (!reliable) return this.#timers.advance(TIMER.ack, now + ACK_DELAY_REALTIME_MS);
+    this.#ackCopies = ACK_COPIES;
     if (++this.#unackedReliable >= ACK_EVERY_PACKETS) this.#timers.set(TIMER.ack, now);
     else this.#timers.advance(TIMER.ack, now + ACK_DELAY_MS);
   }
@@ -282,7 +290,7 @@ export class Outbound {
     const reliable = this.#mayReliable(now);
     const eliciting = realtime || reliable || this.pings.due || this.#mtuAckSize > 0;
     if (!eliciting && !this.pings.keepAliveWanted && !this.#timers.due(TIMER.ack, now)) return false;
-    const seq = this.#begin(now);
+    const seq = this.#begin(now, this.#mtu.currentBytes, !realtime || reliable || this.#ackWorth(now));
     if (seq < 0) return false;
     this.#sent.begin(now, seq, eliciting, this.#reliable);
     this.pings.fill(now, writer);
@@ -309,6 +317,12 @@ export class Outbound {
     return false;
   }
 
+  /** True when the next packet should carry an acknowledgement: of reliable data in any case, of other once it is old. */
+  #ackWorth(now: number): boolean {
+    if (this.#ackCopies > 0 || this.#unacked >= ACK_EVERY_PACKETS) return true;
+    return this.#unacked > 0 && now - this.#unackedSince >= ACK_RIDE_MS;
+  }
+
   /** Claims a sequence number and starts a packet, with the acknowledgement as a rule; -1 when numbers ran out. */
   #begin(now: number, limit = this.#mtu.currentBytes, acknowledge = true): number {
     if (this.#nextSeq >= LAST_SEQ) {
@@ -324,6 +338,8 @@ export class Outbound {
     if (acknowledge && received.newest >= 0) {
       writer.ack(received.newest, received.near, received.far, now - received.newestAt);
       this.#unackedReliable = 0;
+      this.#unacked = 0;
+      if (this.#ackCopies > 0) this.#ackCopies--;
       this.#timers.stop(TIMER.ack);
     }
     return this.#nextSeq++;

@@ -167,6 +167,15 @@ export const ACK_DELAY_MS = 4;
 /** Longest an acknowledgement of realtime data waits (ms): a 60 Hz stream the other way carries it for free. */
 export const ACK_DELAY_REALTIME_MS = 40;
 
+/**
+ * An acknowledgement of realtime data rides on a packet when it is this old (ms): every second one at 60 Hz. They teach
+ * round trip and loss, which needs no answer to each packet, and cost a tenth of sending and receiving a small one.
+ */
+export const ACK_RIDE_MS = 20;
+
+/** Packets that repeat the acknowledgement of reliable data: one of them may be lost without anything sent again. */
+export const ACK_COPIES = 3;
+
 /** Reliable packets after which an acknowledgement leaves at once; well below `ACK_BITS`, so none is missed. */
 export const ACK_EVERY_PACKETS = 8;
 
