@@ -9,6 +9,9 @@ import { defineGame, entity, s } from 'lanista';
 import type { Room } from 'lanista';
 import { createMemoryLan, MemoryHub, MemoryRoomPort } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
+import { coreOf } from '../sdk/sync/handle.ts';
+import { Replication } from '../sdk/sync/replication.ts';
+import { MAX_STATE_PARTS, REFRESH_BYTES_PER_S } from '../sdk/wire/limits.ts';
 import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
 
 const game = defineGame({
@@ -36,6 +39,16 @@ const game = defineGame({
   },
 });
 type G = typeof game;
+
+const crowd = defineGame({ id: 'crowd', version: 1, entities: { page: entity({ authority: 'spawner', fields: { text: s.text(900) } }) } });
+
+/** Puts a wrong number into a replica's field `n`, as a bug would. */
+function spoil(replica: object, wrong: number): void {
+  const core = coreOf(replica)!;
+  const field = core.kind.names.indexOf('n');
+  core.ints[field] = wrong;
+  core.live[field] = wrong;
+}
 
 async function open(hub: MemoryHub, count: number): Promise<Room<G>[]> {
   const rooms: Room<G>[] = [];
@@ -190,18 +203,55 @@ describe('replication', () => {
   it('[SY20] a replica that differs is found by the hash and repaired', async () => {
     const hub = new MemoryHub({ seed: 5, latencyMs: 5 });
     const [a, b] = (await open(hub, 2)) as [Room<G>, Room<G>];
-    const mine = a.entities.spawn('thing', { n: 7 });
+    // More than the slow refresh comes by before the hash does.
+    const mine = Array.from({ length: 40 }, () => a.entities.spawn('thing', { n: 7 }));
     await hub.play(300);
-    const replica = b.entities.get('thing', mine.id)!;
-    const core = (replica as unknown as Record<symbol, { ints: Int32Array; live: Float64Array; changed: Int32Array }>)[
-      Object.getOwnPropertySymbols(replica)[0]!
-    ]!;
-    core.ints[2] = 99;
-    core.live[2] = 99;
-    expect(replica.n).toBe(99);
+    const replicas = mine.map(({ id }) => b.entities.get('thing', id)!);
+    for (const replica of replicas) spoil(replica, 99);
+    expect(replicas.map(({ n }) => n)).toEqual(replicas.map(() => 99));
     await hub.play(4_000);
-    expect(replica.n).toBe(7);
+    expect(replicas.map(({ n }) => n)).toEqual(replicas.map(() => 7));
     expect(b.stats().drops['state-diverged']).toBe(1);
+  });
+
+  it('[SY83] what a replica got wrong is mended by the slow refresh alone, at a bounded cost, and at rest too', async () => {
+    vi.spyOn(Replication.prototype, 'hash').mockReturnValue(1);
+    const hub = new MemoryHub({ seed: 8, latencyMs: 5 });
+    const [a, b] = (await open(hub, 2)) as [Room<G>, Room<G>];
+    const mine = Array.from({ length: 30 }, () => a.entities.spawn('thing', { n: 7, name: 'at rest' }));
+    const slow = a.entities.spawn('slow', { n: 7 });
+    await hub.play(2_000);
+    const replicas = [...mine.map(({ id }) => b.entities.get('thing', id)!), b.entities.get('slow', slow.id)!];
+    for (const replica of replicas) spoil(replica, 99);
+    const before = a.stats().peers.get(b.self.id)!.bytesOut;
+    await hub.play(10_000);
+    expect(replicas.map(({ n }) => n)).toEqual(replicas.map(() => 7));
+    expect(b.stats().drops['state-diverged'] ?? 0).toBe(0);
+    // The entities themselves, and a frame's head a second; acks and hashes are the rest of it.
+    const spent = (a.stats().peers.get(b.self.id)!.bytesOut - before) / 10;
+    expect(spent).toBeLessThan(2 * REFRESH_BYTES_PER_S);
+    expect(spent).toBeGreaterThan(REFRESH_BYTES_PER_S / 2);
+  });
+
+  it('[SY84] more than one tick may carry goes whole: nothing is left to the hash', async () => {
+    vi.spyOn(Replication.prototype, 'hash').mockReturnValue(1);
+    const hub = new MemoryHub({ seed: 9, latencyMs: 5 });
+    const lans = [0, 1].map(() => createLan(crowd, createMemoryLan(hub, crowd), { presence: {} }));
+    const rooms: Room<typeof crowd>[] = [];
+    for (const lan of lans) {
+      void lan.joinOrCreate({ name: 'r' }).then((room) => rooms.push(room));
+      for (let k = 0; k < 1_500 && rooms.length < lans.indexOf(lan) + 1; k++) await hub.play(5);
+    }
+    const [a, b] = rooms as [Room<typeof crowd>, Room<typeof crowd>];
+    const pages = Array.from({ length: MAX_STATE_PARTS + 40 }, () => a.entities.spawn('page', { text: '' }));
+    await hub.play(2_000);
+    // Each fills a datagram of its own.
+    for (const page of pages) page.text = 'x'.repeat(900);
+    await hub.play(1_500);
+    expect([...b.entities.all('page')].map(({ text }) => text.length)).toEqual(pages.map(() => 900));
+    for (const page of pages) page.text = 'short';
+    await hub.play(500);
+    expect([...b.entities.all('page')].map(({ text }) => text)).toEqual(pages.map(() => 'short'));
   });
 
   it('[SY21] mutated frames never throw and never reach the game as nonsense', async () => {

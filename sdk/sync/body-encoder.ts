@@ -75,7 +75,7 @@ export class BodyEncoder {
     this.#open();
     for (let i = 0; i < owned.length; i++) {
       const core = owned[i]!;
-      if (core.lastChange <= baseline && core.bornTick <= baseline) continue;
+      if (core.lastChange <= baseline && core.bornTick <= baseline && core.refreshTick !== head.tick) continue;
       do this.#entity(core);
       while (this.#overflows());
     }
@@ -105,8 +105,8 @@ export class BodyEncoder {
       mask |= rows[was + 1]!;
       was = track.at(++age);
     }
-    // New to the receiver, or the history does not reach back: all of it, whole.
-    if (baseline < 0 || core.bornTick > baseline || age === size) {
+    // New to the receiver, or the history does not reach back, or its turn to be told anew: all of it, whole.
+    if (baseline < 0 || core.bornTick > baseline || age === size || core.refreshTick === this.#head.tick) {
       this.#count += encodeWhole(this.#out, core);
       return;
     }

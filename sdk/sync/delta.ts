@@ -8,7 +8,7 @@
  *   frame  [3 | 4, tag, tick, ackAge | nil, body | nil]      4 on the reliable channel
  *   body   [baseAge | -1, part, parts, phase, quiet, hash, entry…]
  *   entry  gap, mask > 0, value per bit     changed: integers as difference + 48 (so -80..79 is one byte), the rest whole
- *          gap, 0, kind, epoch, hop, value… all of it: new to the receiver, or no baseline
+ *          gap, 0, kind, epoch, hop, value… all of it: new to the receiver, no baseline, or its turn to be told anew
  *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
  *

@@ -51,6 +51,8 @@ export class EntityCore {
   /** Tick since which the present owner's stream has carried it. */
   bornTick = -1;
   lastChange = -1;
+  /** Tick at which it was last told anew though nothing had changed. */
+  refreshTick = -1;
   source: SnapshotSource | undefined;
   /** Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. */
   given = false;

@@ -324,8 +324,8 @@ export class Inbound implements SnapshotSource {
           : core.ints[i] === ints[i];
       if (!same) mask |= 1 << i;
     }
-    // The first word of this owner here: what a former one assigned and did not say any more gives way to it, too.
-    if (core.lastChange < 0)
+    // The first word of this owner here, or all of it anew: what a former one assigned and did not say any more gives way to it, too.
+    if (core.lastChange < 0 || given === (2 << count) - 1)
       for (let i = 0; i < count; i++) {
         if (way[i] === BOXED || (mask & (1 << i)) !== 0) continue;
         if ((given & (1 << i)) === 0) ints[i] = core.ints[i]!;

@@ -9,12 +9,12 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { RoomPort } from '../port/port.ts';
-import { HISTORY_ROWS } from '../wire/limits.ts';
+import { HISTORY_ROWS, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
 import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
 import type { Tombstone } from './delta.ts';
-import { FRAME, FULL_FRAME, hashEntity } from './delta.ts';
+import { FRAME, FULL_FRAME, encodeWhole, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import { BOXED } from './kind.ts';
 import type { Inbound } from './inbound.ts';
@@ -79,6 +79,10 @@ export class Replication {
   /** The bodies of this tick, one per baseline: peers with the same ack share one. */
   readonly #encoders: BodyEncoder[] = [];
   #encoded = 0;
+  /** Of the slow refresh: whose turn it is, bytes it may spend, and whether it is spending them. */
+  #turn = 0;
+  #allowance = 0;
+  #refreshing = false;
   bytesOut = 0;
   bytesIn = 0;
 
@@ -181,6 +185,7 @@ export class Replication {
     this.#encoded = 0;
     const hashed = this.tick % (this.hz * HASH_EVERY_S) === 0;
     const hash = hashed ? this.hash(undefined) : 0;
+    const refreshed = this.#refresh();
     for (const peer of peers) {
       const out = this.outbound.get(peer);
       const input = this.inbound.get(peer);
@@ -189,7 +194,7 @@ export class Replication {
       if (out.acked >= 0 && this.tick - out.acked >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
       if (out.acked < 0) this.#sendFull(now, out, ack);
       // One body more than the last change needs: it tells that things came to rest.
-      if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed)) this.#sendBody(now, out, ack, hash);
+      if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed || refreshed)) this.#sendBody(now, out, ack, hash);
       else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       out.ackSent = ack;
     }
@@ -207,6 +212,30 @@ export class Replication {
     }
   }
 
+  /**
+   * Chooses the entities that are told anew at this tick; true when there are any. Once a second, in turn, and only at ticks at which their kind is
+   * sampled: their values are those of this tick then.
+   */
+  #refresh(): boolean {
+    this.#allowance = Math.min(REFRESH_BYTES_PER_S, this.#allowance + REFRESH_BYTES_PER_S / this.hz);
+    if (this.#allowance >= REFRESH_BYTES_PER_S) this.#refreshing = true;
+    let any = false;
+    for (let i = 0; this.#refreshing && i < this.#owned.length; i++) {
+      const core = this.#owned[this.#turn % this.#owned.length]!;
+      if (this.tick % core.kind.every !== 0) return any;
+      this.#message.reset();
+      encodeWhole(this.#message, core);
+      // One that is larger than what is left goes all the same, and those after it wait the longer.
+      this.#allowance -= this.#message.offset;
+      core.refreshTick = this.tick;
+      this.#turn = (this.#turn + 1) % this.#owned.length;
+      any = true;
+      if (this.#allowance <= 0) this.#refreshing = false;
+    }
+    this.#refreshing = false;
+    return any;
+  }
+
   #sendFull(now: number, out: Outbound, ack: number): void {
     const since = now - out.fullAt;
     if (since < FULL_EVERY_MS || (out.fullTick >= 0 && since < FULL_AGAIN_MS)) return;
@@ -218,6 +247,13 @@ export class Replication {
 
   #sendBody(now: number, out: Outbound, ack: number, hash: number): void {
     const body = this.#encode(out.acked, hash);
+    if (body.short) {
+      // More changed than one tick may carry. To send a part of it would be to have all of it acked: it goes whole, on the reliable channel.
+      out.restartSlowly();
+      this.#sendFull(now, out, ack);
+      if (out.fullTick < 0) this.#sendAck(now, out, ack);
+      return;
+    }
     for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FRAME, ack, body.starts[i]!, body.ends[i]!);
   }
 
