@@ -131,7 +131,7 @@ export const PROBE_MISSES = 17;
 export const PROBE_RETRY_MAX_MS = 1_500;
 /** Whoever answers slowly is asked less often: it is gone after this much silence since the first miss, ms, and at least so many misses. */
 export const PROBE_SILENCE_MS = 2_000;
-export const PROBE_MISSES_LEAST = 9;
+export const PROBE_MISSES_LEAST = 12;
 /** Share of unanswered questions, its own or of all who answer, above which a member counts as hard to hear: it then has `PROBE_MISSES_LOSSY`, 6.7 s. */
 export const PROBE_LOSSY_RATIO = 0.3;
 export const PROBE_MISSES_LOSSY = 64;
