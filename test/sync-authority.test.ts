@@ -132,6 +132,58 @@ describe('claims that cross', () => {
     den.expectEqual();
   });
 
+  it('[SY81] a full state without an entity ends what its owner said of it: an older claim does not show it again', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    den.spawn(ann!, 'egg', 5);
+    await den.hub.play(300);
+    // Bob inherits from Ann, who is cut off; Eve, cut off after her, misses his despawn and learns of it from his full state.
+    den.cut(ann!, true);
+    await den.hub.play(500);
+    den.cut(eve!, true);
+    await den.hub.play(300);
+    [...bob!.entities.mine('egg')][0]!.despawn();
+    await den.hub.play(4_000);
+    den.cut(eve!, false);
+    await den.hub.play(3_000);
+    expect([...eve!.entities.all('egg')]).toHaveLength(0);
+    let seen = 0;
+    eve!.entities.on('egg', { spawn: () => seen++ });
+    den.cut(ann!, false);
+    await den.hub.play(3_000);
+    expect(seen).toBe(0);
+    expect(den.count('egg')).toEqual([0, 0, 0]);
+  });
+
+  it('[SY7] what is granted with an assignment that was not sent goes on from it at its former owner too', async () => {
+    const den = new Den(5);
+    const [ann, bob] = await den.open(2);
+    den.spawn(ann!, 'ball', 100);
+    await den.hub.play(300);
+    const mine = [...ann!.entities.mine('ball')][0]!;
+    const asked = [...bob!.entities.all('ball')][0]!.requestAuthority();
+    // The grant leaves with a value that no tick of Ann's ever carried.
+    for (let i = 0; i < 100 && mine.mine; i++) {
+      mine.a = mine.a + 1;
+      await den.hub.play(1, 1);
+    }
+    await den.hub.play(20);
+    const got = (await asked)!;
+    const base = got.a;
+    expect(base).toBeGreaterThan(100);
+    const seen: number[] = [];
+    [...ann!.entities.all('ball')][0]!.onChange('a', (value) => seen.push(value));
+    await den.hub.play(200);
+    for (let n = 1; n <= 20; n++) {
+      got.a = base + n;
+      got.b = n;
+      await den.hub.play(40);
+    }
+    await den.hub.play(200);
+    expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => base + i + 1));
+    den.expectEqual();
+  });
+
   it('[SY82] two reigns of an entity that is never given away end in one', async () => {
     const den = new Den();
     const [ann, bob, eve] = await den.open(3);

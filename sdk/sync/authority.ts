@@ -101,7 +101,8 @@ export class AuthorityRules {
   abandoned(core: EntityCore): void {
     // It was handed over, and the message was lost with the link.
     if (core.given) this.#acquire(core);
-    else this.#store.remove(core, undefined);
+    // As good as despawned by it: what somebody says who has heard less than this replica cannot bring it back, what somebody took can.
+    else this.#store.remove(core, core.kind.def.authority === 'host' ? undefined : { epoch: core.epoch, owner: core.owner });
   }
 
   /** A better claim was accepted. */

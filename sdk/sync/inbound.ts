@@ -325,7 +325,8 @@ export class Inbound implements SnapshotSource {
       if (!same) mask |= 1 << i;
     }
     // The first word of this owner here, or all of it anew: what a former one assigned and did not say any more gives way to it, too.
-    if (core.lastChange < 0 || given === (2 << count) - 1)
+    const anew = core.lastChange < 0;
+    if (anew || given === (2 << count) - 1)
       for (let i = 0; i < count; i++) {
         if (way[i] === BOXED || (mask & (1 << i)) !== 0) continue;
         if ((given & (1 << i)) === 0) ints[i] = core.ints[i]!;
@@ -333,7 +334,8 @@ export class Inbound implements SnapshotSource {
       }
     core.lastChange = head.tick;
     const drawn = core.drawnAt(head.now);
-    if (mask === 0 && track.size > 0 && head.baseline >= 0) {
+    // A first word always makes a row, equal to what is held or not: what follows is coded against it.
+    if (mask === 0 && track.size > 0 && head.baseline >= 0 && !anew) {
       // At rest, and known to be: this row ends the movement that the row before may suggest.
       if (track.size === 1) return;
       if (drawn) core.smoothly(head.now, () => track.push(head.tick, head.phase, core.ints, 0));
