@@ -311,6 +311,17 @@ describe('partition and merge', () => {
     });
   }
 
+  it('[ME33] what was under way as a silence began measures no path: halves merge without sitting out a time-out', () => {
+    for (const seed of [2, 4]) {
+      const made = together({ peers: 8, seed, network: { delayMs: 1, jitterMs: 2 } });
+      made.world.run(seed * 37);
+      made.world.partition([0, 1, 2, 3], [4, 5, 6, 7]);
+      made.world.run(6_000 + seed * 13);
+      made.world.mend();
+      expect(agree(made, 5_000)).toBeLessThan(600);
+    }
+  });
+
   it('[ME16] both sides of a merge are told, one of them that its host state gives way; slots stay apart', () => {
     const made = together({ peers: 6, graceMs: 2_000 });
     made.world.partition([0, 1, 2, 3], [4, 5]);

@@ -120,6 +120,7 @@ export class Link {
     traffic.bytesIn += datagramBytes;
     if (this.#silence.hear(now) && this.#phase === 'live') {
       this.#timers.set(TIMER.silent, this.#silence.wakeAt);
+      this.#out.onHeard(now);
       this.#sink.onSilent(this, false);
     }
     if (this.#farewell?.hear(now, this.#out.sentAt) === true) this.#timers.set(TIMER.closing, now);

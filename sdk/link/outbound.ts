@@ -78,6 +78,8 @@ export class Outbound {
   #unackedSince = 0;
   #ackCopies = 0;
   #backoff = 0;
+  /** Only what was sent from then on measures the round trip (ms). */
+  #measuredFrom = 0;
   #mtuAckSize = 0;
   #probeWanted = false;
 
@@ -145,7 +147,7 @@ export class Outbound {
     const flight = this.#sent.flightBytes;
     if (this.#sent.handleAck(newest, near, far, this.#reliable) === 'unsent') return false;
     let rttMs: number | undefined;
-    if (this.#sent.sampleSentAt >= 0) {
+    if (this.#sent.sampleSentAt >= this.#measuredFrom) {
       const raw = now - this.#sent.sampleSentAt;
       rttMs = delayMs <= raw ? raw - delayMs : raw;
       this.rtt.sample(now, rttMs);
@@ -192,6 +194,16 @@ export class Outbound {
   onNewPath(now: number): void {
     this.rtt.reset();
     this.#restartMtu(now);
+  }
+
+  /**
+   * A silence ended. What left before is no measure of the path: its acknowledgement waited for the silence, and a
+   * round trip of seconds would keep what is lost from being sent again. Nor does what is due sit out the wait that grew.
+   */
+  onHeard(now: number): void {
+    this.#measuredFrom = now;
+    this.#backoff = 0;
+    this.#armResend();
   }
 
   #armResend(): void {
