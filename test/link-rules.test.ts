@@ -158,3 +158,25 @@ describe('the end', () => {
     expect(it_.drops).toEqual(['closing']);
   });
 });
+
+it('[LK48] an acknowledgement of reliable data rides on three packets, one of anything else on every eighth or one 20 ms old', () => {
+  const it = victim();
+  drain(it, 0);
+  /** Whether the packet that answers carries one. */
+  const answered = (now: number): boolean => {
+    expect(it.link.send(now, 'unreliable', new Uint8Array(4), 0)).toBe(true);
+    it.link.flush();
+    return acked(it, now) >= 0;
+  };
+  const exchange = (now: number): boolean => {
+    feed(it, (w) => w.unreliable(0, new Uint8Array(4)), now);
+    return answered(now);
+  };
+  const quick = Array.from({ length: 17 }, (_, i) => exchange(1 + i / 100));
+  expect(quick.flatMap((had, i) => (had ? [i] : []))).toEqual([7, 15]);
+  expect(answered(20)).toBe(false);
+  expect(answered(21.5)).toBe(true);
+  expect(answered(21.6)).toBe(false);
+  feed(it, (w) => w.reliable(0, 0, new Uint8Array(4)), 22);
+  expect([22, 22.1, 22.2, 22.3].map(answered)).toEqual([true, true, true, false]);
+});

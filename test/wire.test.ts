@@ -5,6 +5,7 @@ import { decode as independentDecode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { Sheets, copyBytes } from '../sdk/base/bytes.ts';
 import {
   decodeCookie,
   decodeFin,
@@ -317,4 +318,22 @@ describe('payloads', () => {
       expect(() => encodePayload(bad as never)).toThrow(expect.objectContaining({ code: 'bad-value' }));
     }
   });
+});
+
+it('[WI14] copies are exact at every size and place, and stay what they were', () => {
+  const sheets = new Sheets();
+  const sources = [new Uint8Array(3_000).map((_, i) => i * 7), new Uint8Array(3_000).map((_, i) => i * 31 + 5)];
+  const kept: [Uint8Array, Uint8Array][] = [];
+  fc.assert(
+    fc.property(fc.nat(1), fc.nat(300), fc.nat(2_600), (which, start, size) => {
+      const source = sources[which]!;
+      const copy = sheets.copy(source, start, start + size);
+      const plain = new Uint8Array(size + 3);
+      copyBytes(source, start, start + size, plain, 3);
+      kept.push([copy, source.slice(start, start + size)], [plain.subarray(3), source.slice(start, start + size)]);
+    }),
+    { numRuns: 500 },
+  );
+  for (const source of sources) source.fill(0);
+  for (const [copy, expected] of kept) expect(Buffer.compare(copy, expected)).toBe(0);
 });

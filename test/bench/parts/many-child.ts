@@ -8,15 +8,23 @@ import type { Channel } from '../../../sdk/port/port.ts';
 import { openLinkSide } from './link-side.ts';
 import { PAYLOAD } from './transport.ts';
 
-/** Messages under way on `unreliable`, and after how many the taker says so. */
-const WINDOW = 2_048;
-const EVERY = 256;
+/**
+ * Messages under way on `unreliable`, and after how many the taker says so: about 1,000 datagrams, which its receive
+ * buffer holds while it waits for its core. A narrower window measures how soon the scheduler comes round.
+ */
+const WINDOW = 16_384;
+const EVERY = 1_024;
 
 const [role, channelText, portText] = process.argv.slice(2);
 const channel = channelText as Channel;
 setTimeout(() => process.exit(3), 400_000).unref();
 process.on('disconnect', () => process.exit(0));
 const crypto = await loadCrypto();
+
+function cpuUs(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
 
 if (role === 'take') {
   let taken = 0;
@@ -30,14 +38,19 @@ if (role === 'take') {
     },
     { bundled: true },
   );
-  process.on('message', () => process.send!({ taken, at: performance.timeOrigin + performance.now() }));
+  process.on('message', () => process.send!({ taken, at: performance.now(), cpuUs: cpuUs() }));
   process.send!({ port: side.port });
 } else {
   let known = 0;
   let sent = 0;
   const side = await openLinkSide(crypto, () => void (known += EVERY), { bundled: true });
   const link = await side.connect(Number(portText));
-  process.on('message', () => fill());
+  let filling = false;
+  process.on('message', ({ go }: { go?: boolean }) => {
+    if (go !== true) process.send!({ cpuUs: cpuUs() });
+    else if (!filling) fill();
+    filling = true;
+  });
   process.send!({ by: crypto.name });
   let stuckAt = performance.now();
   let stuckKnown = 0;
