@@ -15,7 +15,8 @@ interface Stream {
   readonly sent: number[];
   /** How many of `sent` came or can never come. */
   next: number;
-  mayGap: boolean;
+  /** What is before this in `sent` may be missing: a reset, an absence or a refusal came after it was sent. */
+  gapUntil: number;
 }
 
 interface Call {
@@ -52,7 +53,7 @@ export class Talk {
       const [life, id] = key.split(' ');
       if (id !== room.self.id) continue;
       this.#waiting.delete(key);
-      this.#streams.set(`${life} ${replica.life}`, { from: this.#lives.get(Number(life))!, sent, next: 0, mayGap: true });
+      this.#streams.set(`${life} ${replica.life}`, { from: this.#lives.get(Number(life))!, sent, next: 0, gapUntil: sent.length });
     }
     room.onMessage('say', ({ n }, { from }) => this.#heard(replica, from, n));
     room.onMessage('shot', ({ n }) => {
@@ -91,14 +92,13 @@ export class Talk {
   allowGap(one: Replica, other: PeerId): void {
     const peer = this.#living.get(other);
     if (peer === undefined) return;
-    this.#stream(one, peer).mayGap = true;
-    this.#stream(peer, one).mayGap = true;
+    for (const stream of [this.#stream(one, peer), this.#stream(peer, one)]) stream.gapUntil = stream.sent.length;
   }
 
   #stream(from: Replica, to: Replica): Stream {
     const key = `${from.life} ${to.life}`;
     let stream = this.#streams.get(key);
-    if (stream === undefined) this.#streams.set(key, (stream = { from: from.room.self.id, sent: [], next: 0, mayGap: false }));
+    if (stream === undefined) this.#streams.set(key, (stream = { from: from.room.self.id, sent: [], next: 0, gapUntil: 0 }));
     return stream;
   }
 
@@ -143,10 +143,9 @@ export class Talk {
       if (stream.from !== from || !key.endsWith(` ${replica.life}`)) continue;
       const at = stream.sent.indexOf(n, stream.next);
       if (at < 0) continue;
-      if (at > stream.next && !stream.mayGap)
-        this.#ledger.violate('SY11', replica, `say ${n} of ${from.slice(0, 4)} came where ${stream.sent[stream.next]} was due`);
+      const due = Math.max(stream.next, stream.gapUntil);
+      if (at > due) this.#ledger.violate('SY11', replica, `say ${n} of ${from.slice(0, 4)} came where ${stream.sent[due]} was due`);
       stream.next = at + 1;
-      stream.mayGap = false;
       return;
     }
     this.#ledger.violate('SY11', replica, `say ${n} of ${from.slice(0, 4)} came twice, out of order or to the wrong peer`);
@@ -183,8 +182,9 @@ export class Talk {
     for (const from of living)
       for (const to of living) {
         const stream = this.#streams.get(`${from.life} ${to.life}`);
-        if (stream === undefined || stream.mayGap || stream.next === stream.sent.length) continue;
-        this.#ledger.violate('SY11', to, `say ${stream.sent[stream.next]} of member ${from.index} never came`);
+        if (stream === undefined) continue;
+        const due = Math.max(stream.next, stream.gapUntil);
+        if (due < stream.sent.length) this.#ledger.violate('SY11', to, `say ${stream.sent[due]} of member ${from.index} never came`);
       }
   }
 }
