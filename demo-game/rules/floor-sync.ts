@@ -13,6 +13,8 @@ import { futureMs } from './painter.ts';
 const hashEveryMs = 2000;
 /** Strokes younger than this may still be under way, so their cells are left out of the hashes. */
 const settleMs = 1000;
+/** A page that draws one frame a second answers after two: a busy machine without a graphics chip. */
+const answerMs = 6000;
 /** Chunks under way at once: a whole floor takes four round trips. */
 const atOnce = 12;
 
@@ -80,7 +82,7 @@ export class FloorSync implements Disposable {
   }
 
   async #exchange(chunk: number, from: ChromaRoom['host']): Promise<void> {
-    const answer = await this.#room.call('floor', { chunk, cells: this.#floor.encodeChunks([chunk]) }, { to: from, timeoutMs: 1500 });
+    const answer = await this.#room.call('floor', { chunk, cells: this.#floor.encodeChunks([chunk]) }, { to: from, timeoutMs: answerMs });
     this.counts.chunks++;
     this.counts.cells += this.#floor.mergeChunks(answer.cells, this.#room.clock.now() + futureMs) ?? 0;
   }
