@@ -42,9 +42,9 @@ export interface GameSimResult {
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
-/** The lists of members become one within this (10 s), then the orphans' time (4 s) and a round of hashes (2 s) may pass, and some. */
+/** The lists of members become one within this (10 s), then the grace of who is gone (8 s), the orphans' time (4 s) and a round of hashes (2 s) may pass. */
 const LIST_LIMIT_MS = 12_000;
-const STATE_LIMIT_MS = 10_000;
+const STATE_LIMIT_MS = 14_000;
 /** Replicas that are equal have to stay so for this long. */
 const STABLE_MS = 1_500;
 const MOST_OWN = 10;
