@@ -18,23 +18,10 @@ import {
 import { RoomList } from '../sdk/node/discovery/room-list.ts';
 import { whyIncompatible } from '../sdk/node/discovery/words.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
+import { AT, FACTS } from './here-facts.ts';
 
-const FACTS: HereFacts = {
-  roomId: '00112233445566778899aabbccddeeff' as RoomId,
-  name: 'Friday',
-  players: 2,
-  max: 16,
-  locked: false,
-  gameId: 'paint',
-  version: 3,
-  schemaHash: 7,
-  peer: 'aaaaaaaaaaaaaaaa' as PeerId,
-  joinPort: 29_798,
-  members: [],
-};
 const SELF = 'zzzzzzzzzzzzzzzz' as PeerId;
 const GAME = { id: 'paint', version: 3, schemaHash: 7 };
-const AT = { host: '10.0.0.5', port: 29_798 };
 
 describe('room list', () => {
   it('[DI6] lists what answered, and says in words what does not fit', () => {

@@ -2,7 +2,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import dnsPacket from 'dns-packet';
 
-import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { asciiBytes, fromHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import {
@@ -26,6 +25,7 @@ import { describeSendError } from '../sdk/node/discovery/words.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { WHO_BYTES } from '../sdk/wire/limits.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
+import { AT, FACTS } from './here-facts.ts';
 
 const nic = (address: string, netmask: string, internal = false): any => ({
   address,
@@ -178,21 +178,6 @@ describe('packet walker', () => {
     expect(typeof walkDns(asked)).toBe('object');
   });
 });
-
-const FACTS: HereFacts = {
-  roomId: '00112233445566778899aabbccddeeff' as RoomId,
-  name: 'Friday',
-  players: 2,
-  max: 16,
-  locked: false,
-  gameId: 'paint',
-  version: 3,
-  schemaHash: 7,
-  peer: 'aaaaaaaaaaaaaaaa' as PeerId,
-  joinPort: 29_798,
-  members: [],
-};
-const AT = { host: '10.0.0.5', port: 29_798 };
 
 describe('candidates', () => {
   it('[DI5] asks with doubled back-off and forgets whom nobody names any more', () => {

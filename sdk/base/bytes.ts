@@ -171,7 +171,6 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
-/** Equality of two byte strings; not constant-time, so not for secrets. */
 /** Up to here a loop is faster than making a view and calling `set`. */
 const LOOP_BYTES = 128;
 /** Up to here it is faster than `set` alone. */
@@ -230,6 +229,7 @@ export class Sheets {
   }
 }
 
+/** Equality of two byte strings; not constant-time, so not for secrets. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;

@@ -10,7 +10,6 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
-import { createInterface } from 'node:readline';
 import type { PeerId, RoomId } from '../../sdk/base/brand.ts';
 import { createRng, type Rng } from '../../sdk/base/rng.ts';
 import { BEACON_PORT, MDNS_GROUP, MDNS_PORT } from '../../sdk/node/discovery/bounds.ts';
@@ -18,6 +17,7 @@ import { DNS_TYPE, encodeName, encodeResponse, walkDns } from '../../sdk/node/di
 import { KIND_FIN, KIND_RESP, encodeCookie, encodeHello, encodeHere, encodeInit, encodeWho } from '../../sdk/wire/datagram.ts';
 import { mutate } from '../fuzz/mutate.ts';
 import { discovery as dnsTargets } from '../fuzz/targets/discovery.ts';
+import { obey } from './parts/commands.ts';
 
 interface Endpoint {
   readonly host: string;
@@ -44,10 +44,6 @@ const outward = addresses.find(({ name }) => name === 'eth0')?.address ?? '';
 const sockets = new Map<string, Socket>();
 /** Instance names heard, by the address that announced them. */
 const instances = new Map<string, string>();
-
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
 
 function open(host: string, port: number): Promise<Socket> {
   const key = `${host}:${port}`;
@@ -188,18 +184,4 @@ ears.on('message', (bytes, remote) => {
   for (const answer of packet.answers)
     if (answer.type === DNS_TYPE.PTR && answer.ttlS > 0 && answer.name === service) instances.set(remote.address, answer.target);
 });
-createInterface({ input: process.stdin })
-  .on('line', (line) => {
-    const command = JSON.parse(line) as Command;
-    void (async () => {
-      try {
-        const run = commands[command.do];
-        if (run === undefined) throw new Error(`no command ${command.do}`);
-        say({ id: command.id, ok: await run(command), t: performance.timeOrigin + performance.now() });
-      } catch (error) {
-        say({ id: command.id, error: error instanceof Error ? error.message : String(error), t: performance.timeOrigin + performance.now() });
-      }
-    })();
-  })
-  .on('close', () => process.exit(0));
-say({ event: 'ready' });
+obey<Command>(commands);

@@ -10,11 +10,11 @@
  * `t` is on the machine's one clock, so that lines of all hosts compare.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createInterface } from 'node:readline';
 import { hostname, userInfo } from 'node:os';
 import type { RoomListing } from '../../sdk/port/lan-port.ts';
 import type { RoomPort } from '../../sdk/port/port.ts';
 import { openNodeLanPort, type NodeLanOptions, type NodeLanPort } from '../../sdk/node/lan-port.ts';
+import { clock, obey, say } from './parts/commands.ts';
 
 interface Command {
   readonly id: number;
@@ -38,14 +38,6 @@ let watching: Disposable | undefined;
 const delay = monitorEventLoopDelay({ resolution: 5 });
 let ticks = 0;
 let measuredFrom = clock();
-
-function clock(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
 
 function opened(): NodeLanPort {
   if (lan === undefined) throw new Error('not open');
@@ -169,18 +161,4 @@ process.on('unhandledRejection', (error) => say({ event: 'uncaught', what: Strin
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void (async () => (await lan?.close(), process.exit(0)))());
 }
-createInterface({ input: process.stdin })
-  .on('line', (line) => {
-    const command = JSON.parse(line) as Command;
-    void (async () => {
-      try {
-        const run = commands[command.do];
-        if (run === undefined) throw new Error(`no command ${command.do}`);
-        say({ id: command.id, ok: await run(command), t: clock() });
-      } catch (error) {
-        say({ id: command.id, error: error instanceof Error ? error.message : String(error), t: clock() });
-      }
-    })();
-  })
-  .on('close', () => process.exit(0));
-say({ event: 'ready' });
+obey<Command>(commands);
