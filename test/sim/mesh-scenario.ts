@@ -78,8 +78,7 @@ class MeshScenario {
     const end = Math.max(2, this.#seconds - AFTER_SECONDS) * 1_000;
     while (world.now < end) {
       world.run(500);
-      // Processes whose join failed start again, as somebody at the keyboard would do.
-      for (const peer of this.#members) if (peer.mesh !== undefined && !peer.isLive()) this.#faults.start(peer.index, false);
+      this.#startAgain(this.#members);
     }
     const rooms = this.#heal();
     this.#trace(`${Math.round(world.now)} healed: ${rooms.map((room) => room.map((peer) => peer.index).join(' ')).join(' | ')}`);
@@ -89,6 +88,11 @@ class MeshScenario {
     this.#join(rooms[0]!);
     this.#idle(rooms);
     this.#permanent(rooms[0]!);
+  }
+
+  /** Processes whose join failed start again, as somebody at the keyboard would do. */
+  #startAgain(peers: readonly WorldPeer[]): void {
+    for (const peer of peers) if (peer.mesh !== undefined && !peer.isLive()) this.#faults.start(peer.index, false);
   }
 
   #talk(rng: Rng): void {
@@ -179,6 +183,7 @@ class MeshScenario {
         break;
       }
       world.run(20);
+      for (const room of rooms) this.#startAgain(room);
     }
     if (this.convergeMs === Infinity)
       this.violations.push(`L1: ${this.#disagreement(rooms) ?? 'agreed too late'} ${CONVERGE_LIMIT_MS} ms after healing`);
