@@ -7,12 +7,10 @@
  *                                        └─► found it, id derived from the name: whoever founds it at the
  *                                            same instant founds another part of ONE room, and parts merge
  */
-import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 
 import type { PeerId, RoomId } from '../base/brand.ts';
 import { asciiBytes, concatBytes, toHex } from '../base/bytes.ts';
-import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { createRng, type Rng } from '../base/rng.ts';
 import type { Address } from '../link/endpoint-types.ts';
@@ -23,19 +21,20 @@ import type { RoomPort } from '../port/port.ts';
 import { peerIdOf } from '../secure/identity.ts';
 import type { CryptoProvider } from '../secure/provider.ts';
 import type { HereFacts } from '../wire/datagram.ts';
-import { LEAVE_LINGER_MS, MAX_ENDPOINTS_PER_PEER, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
+import { LEAVE_LINGER_MS, MAX_ENDPOINTS_PER_PEER } from '../wire/limits.ts';
 import { loadCrypto } from './crypto.ts';
 import { diagnose } from './cli/doctor-checks.ts';
 import { examine } from './cli/doctor-probe.ts';
-import { DATA_PORT_FIRST } from './discovery/bounds.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
 import { scanInterfaces, type InterfaceReader } from './discovery/interfaces.ts';
-import { decodeJoinCode, encodeJoinCode, normaliseRoomCode } from './discovery/join-code.ts';
+import { encodeJoinCode } from './discovery/join-code.ts';
 import { KnownPeers } from './discovery/known-peers.ts';
 import { whyIncompatible } from './discovery/words.ts';
 import { Driver, type DrivenPort } from './driver.ts';
 import { NodeTime, monotonicMs } from './local-time.ts';
 import { openProfile, type Profile } from './profile.ts';
+import { aborted, checkRoom, incompatible, joinError, normaliseCode, resolveTarget } from './room-request.ts';
+import { searchRoom } from './room-search.ts';
 import { bindHost, openUdp, type Udp } from './udp.ts';
 
 export interface NodeLanOptions {
@@ -264,7 +263,7 @@ export class NodeLanPort implements LanPort {
     const choose = (rooms: readonly RoomListing[]): RoomListing | undefined =>
       rooms.find((room) => room.id === roomId && room.compatible) ??
       rooms.filter(fits).sort((a, b) => b.players - a.players || (a.id < b.id ? -1 : 1))[0];
-    const found = await this.#search(choose, SETTLE_MS + this.#rng.int(SETTLE_SPREAD_MS), signal);
+    const found = await searchRoom(this.#discovery, { choose, withinMs: SETTLE_MS + this.#rng.int(SETTLE_SPREAD_MS), signal });
     if (found !== undefined) {
       try {
         return await this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
@@ -280,7 +279,7 @@ export class NodeLanPort implements LanPort {
     const { target } = request;
     if (/^[0-9a-f]{32}$/i.test(target)) {
       const id = target.toLowerCase();
-      const found = await this.#search((rooms) => rooms.find((room) => room.id === id), ANSWER_MS, signal);
+      const found = await searchRoom(this.#discovery, { choose: (rooms) => rooms.find((room) => room.id === id), withinMs: ANSWER_MS, signal });
       if (found === undefined)
         throw new LanError('unreachable', 'Nobody of that room answers any more.', { hint: 'Look at the list of rooms again.' });
       if (!found.listing.compatible) throw incompatible(found.listing.reason);
@@ -289,7 +288,7 @@ export class NodeLanPort implements LanPort {
     const address = await resolveTarget(target);
     const listed = (rooms: readonly RoomListing[]): RoomListing | undefined =>
       rooms.find((room) => this.#discovery.rooms.addresses(room.id).some((one) => one.host === address.host && one.port === address.port));
-    const found = await this.#search(listed, ANSWER_MS, signal, address);
+    const found = await searchRoom(this.#discovery, { choose: listed, withinMs: ANSWER_MS, signal, ask: address });
     if (found === undefined) {
       throw new LanError('unreachable', `No room of this game answers at ${address.host}:${address.port}.`, {
         hint: 'Check the address, and that the other player is in a room; a firewall there may block UDP. "lanista doctor" on both machines tells.',
@@ -297,40 +296,6 @@ export class NodeLanPort implements LanPort {
     }
     if (!found.listing.compatible) throw incompatible(found.listing.reason);
     return this.#join(found.facts, [address, ...found.addresses], request.code, request.spectate, signal);
-  }
-
-  /** Searches until `choose` is content or time is up. Rejects with `aborted`. */
-  #search(
-    choose: (rooms: readonly RoomListing[]) => RoomListing | undefined,
-    withinMs: number,
-    signal: AbortSignal | undefined,
-    ask?: Address,
-  ): Promise<{ listing: RoomListing; facts: HereFacts; addresses: readonly Address[] } | undefined> {
-    return new Promise((resolve, reject) => {
-      const timers = new Set<NodeJS.Timeout>();
-      let off: Disposable = disposable(() => undefined);
-      const end = (finish: () => void): void => {
-        for (const timer of timers) clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-        finish();
-        // The watch may still be in the making when the list has what we want at once.
-        queueMicrotask(() => off[Symbol.dispose]());
-      };
-      const onAbort = (): void => end(() => reject(aborted(signal)));
-      let settled = false;
-      const look = (rooms: readonly RoomListing[]): void => {
-        const listing = settled ? undefined : choose(rooms);
-        const facts = listing === undefined ? undefined : this.#discovery.rooms.facts(listing.id);
-        if (listing === undefined || facts === undefined) return;
-        settled = true;
-        const addresses = this.#discovery.rooms.addresses(listing.id);
-        end(() => resolve({ listing, facts, addresses }));
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      timers.add(setTimeout(() => end(() => resolve(undefined)), withinMs));
-      if (ask !== undefined) for (const ms of [0, 100, 250, 500, 1_000, 1_500, 2_000]) timers.add(setTimeout(() => this.#discovery.ask(ask), ms));
-      off = this.#discovery.watch(look);
-    });
   }
 
   async #join(
@@ -423,70 +388,5 @@ export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions =
     profile?.release();
     await udp.close();
     throw error;
-  }
-}
-
-function normaliseCode(code: string | undefined): string | undefined {
-  if (code === undefined) return undefined;
-  const plain = normaliseRoomCode(code);
-  if (plain.length === 0 || plain.length > 64)
-    throw new LanError('bad-argument', `Expected a room code of 1 to 64 characters, got ${plain.length}.`, {
-      hint: 'Four letters or digits are a good code.',
-    });
-  return plain;
-}
-
-function checkRoom(request: { name: string; max: number; code: string | undefined }): void {
-  const bytes = new TextEncoder().encode(request.name).length;
-  if (bytes === 0 || bytes > MAX_ROOM_NAME_BYTES)
-    throw new LanError('bad-argument', `Expected a room name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${bytes}.`, {
-      hint: 'Choose a shorter name.',
-    });
-  if (!Number.isInteger(request.max) || request.max < 1 || request.max > MAX_PEERS)
-    throw new LanError('bad-argument', `Expected 1 to ${MAX_PEERS} players, got ${request.max}.`);
-  normaliseCode(request.code);
-}
-
-/** An address from `host:port`, `host`, or a join code. Rejects with `bad-argument` or `unreachable`. */
-async function resolveTarget(target: string): Promise<Address> {
-  const byCode = decodeJoinCode(target);
-  if (byCode !== undefined) return byCode;
-  const match = /^([^\s:/]+)(?::(\d{1,5}))?$/.exec(target.trim());
-  const port = match?.[2] === undefined ? DATA_PORT_FIRST : Number(match[2]);
-  if (match?.[1] === undefined || port === 0 || port > 65_535) {
-    throw new LanError('bad-argument', `Expected a room id, host:port or a join code, got ${JSON.stringify(target)}.`, {
-      hint: 'Like "192.168.1.5:29798" or "abcde-fghij".',
-    });
-  }
-  try {
-    const { address } = await lookup(match[1], 4);
-    return { host: address, port };
-  } catch (cause) {
-    throw new LanError('unreachable', `No machine is called ${match[1]}.`, { hint: 'Use its IP address.', cause });
-  }
-}
-
-function aborted(signal: AbortSignal | undefined): LanError {
-  return new LanError('aborted', 'Opening the room was aborted.', { cause: signal?.reason });
-}
-
-function incompatible(reason: string | undefined): LanError {
-  return new LanError('incompatible', `That room ${reason ?? 'is not compatible'}.`, { hint: 'Everybody has to run the same version of the game.' });
-}
-
-function joinError(reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible'): LanError {
-  switch (reason) {
-    case 'unreachable':
-      return new LanError('unreachable', 'The room stopped answering while joining.', {
-        hint: 'Try again; "lanista doctor" tells when a firewall is in the way.',
-      });
-    case 'wrong-code':
-      return new LanError('wrong-code', 'That is not the code of this room.', { hint: 'Ask somebody in the room for it.' });
-    case 'room-full':
-      return new LanError('room-full', 'The room has no free seat.', { hint: 'Watch as a spectator, or create another room.' });
-    case 'kicked':
-      return new LanError('kicked', 'This player was removed from that room.', { hint: 'Create another room.' });
-    case 'incompatible':
-      return incompatible(undefined);
   }
 }
