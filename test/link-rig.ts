@@ -44,11 +44,12 @@ export class Rig {
   }
 
   add(host = `h${this.nodes.length}`, roomId: RoomId = ROOM, prologue = new Uint8Array([1]), given?: KeyPair, provider?: CryptoProvider): Node {
-    const crypto = provider ?? createSimCrypto(createRng(this.#seed * 1_000 + ++this.#made), this.#registry);
+    const made = ++this.#made;
+    const crypto = provider ?? createSimCrypto(createRng(this.#seed * 1_000 + made), this.#registry);
     const identity = given ?? crypto.generateKeyPair();
     const endpoint = new Endpoint({
       crypto,
-      rng: createRng(this.#seed * 100 + this.#made),
+      rng: createRng(this.#seed * 100 + made),
       identity,
       roomId,
       joinPort: JOIN_PORT,

@@ -1,11 +1,10 @@
 /** No key ever seals twice with one nonce: restarts, reconnects, crossing calls and rekeys, every seal watched. */
 import { createRng } from '../../sdk/base/rng.ts';
 import type { RoomId } from '../../sdk/base/brand.ts';
-import { Endpoint } from '../../sdk/link/endpoint.ts';
 import type { CryptoProvider, KeyPair } from '../../sdk/secure/provider.ts';
 import { swarmOptions } from '../../sdk/testing/netem.ts';
 import { NonceRegistry, createSimCrypto } from '../../sdk/testing/sim-crypto.ts';
-import { JOIN_PORT, ROOM, Rig, SESSION_PORT, linkOf, type Node } from '../link-rig.ts';
+import { Rig, linkOf, type Node } from '../link-rig.ts';
 import type { AcceptOptions, AcceptResult } from './rows.ts';
 
 /** One in so many seeds runs past the age at which keys are replaced. */
@@ -15,32 +14,14 @@ const REKEY_RUN_MS = 130_000;
 class SimRig extends Rig {
   readonly registry = new NonceRegistry();
   readonly crypto: CryptoProvider;
-  #made = 0;
 
   constructor(seed: number) {
     super({ seed, delayMs: 3 });
     this.crypto = createSimCrypto(createRng(seed ^ 0x5151), this.registry);
   }
 
-  override add(
-    host = `h${this.nodes.length}`,
-    roomId: RoomId = ROOM,
-    prologue = new Uint8Array([1]),
-    identity: KeyPair = this.crypto.generateKeyPair(),
-  ): Node {
-    const endpoint = new Endpoint({
-      crypto: this.crypto,
-      rng: createRng(++this.#made),
-      identity,
-      roomId,
-      joinPort: JOIN_PORT,
-      sessionPort: SESSION_PORT,
-      prologue,
-    });
-    endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
-    const node: Node = { host, endpoint, events: [], bytesOut: 0, bytesIn: 0, datagramsOut: 0, paused: false };
-    this.nodes.push(node);
-    return node;
+  override add(host?: string, roomId?: RoomId, prologue?: Uint8Array<ArrayBuffer>, identity: KeyPair = this.crypto.generateKeyPair()): Node {
+    return super.add(host, roomId, prologue, identity, this.crypto);
   }
 
   /** The process dies and starts again with the key it kept. */
