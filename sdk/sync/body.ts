@@ -6,7 +6,7 @@ import { LanError } from '../base/errors.ts';
 import type { PackReader, PackWriter } from '../wire/pack.ts';
 import type { PayloadValue } from '../wire/payload.ts';
 import { decodePayload, encodePayload } from '../wire/payload.ts';
-import { show } from './definition.ts';
+import { misfit, noSuchField, show } from './definition.ts';
 import type { FieldSpec, Fields } from './field.ts';
 import { specOf } from './field.ts';
 import type { StandardSchemaV1 } from './standard-schema.ts';
@@ -31,14 +31,14 @@ function fieldsCodec(fields: Fields): BodyCodec & { readonly names: readonly str
     write(out, body, path) {
       if (typeof body !== 'object' || body === null) throw new LanError('bad-value', `${path}: expected an object, got ${show(body)}.`);
       const given = body as Readonly<Record<string, unknown>>;
-      for (const name of Object.keys(given))
-        if (!names.includes(name))
-          throw new LanError('bad-value', `${path}.${name}: there is no such field.`, { hint: `Fields are ${names.join(', ')}.` });
+      for (const name of Object.keys(given)) if (!names.includes(name)) throw noSuchField(`${path}.${name}`, names);
       out.array(specs.length);
       specs.forEach((spec, i) => {
-        const value = given[names[i]!] ?? spec.initial;
-        const expected = spec.check(value);
-        if (expected !== undefined) throw new LanError('bad-value', `${path}.${names[i]}: expected ${expected}, got ${show(value)}.`);
+        const found = given[names[i]!];
+        // Null is a value: only what is left out has a default.
+        const value = found === undefined ? spec.initial : found;
+        const flaw = spec.flaw(value);
+        if (flaw !== undefined) throw misfit(`${path}.${names[i]}`, flaw);
         if (spec.codec.storage === 'boxed') spec.codec.write(out, value);
         else out.int(spec.codec.quantise(spec.codec.toLive(value)));
       });

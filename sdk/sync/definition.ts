@@ -5,7 +5,7 @@
 import { LanError } from '../base/errors.ts';
 import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS } from '../wire/limits.ts';
 import { hashText } from './hash.ts';
-import type { Field, Fields, Infer } from './field.ts';
+import type { Field, Fields, Flaw, Infer } from './field.ts';
 import { specOf } from './field.ts';
 import type { OutputOf, StandardSchemaV1 } from './standard-schema.ts';
 import { isStandardSchema } from './standard-schema.ts';
@@ -239,6 +239,16 @@ function checkFields(fields: Fields, where: string): void {
 
 function bad(what: string, hint: string): LanError {
   return new LanError('bad-definition', `${what}.`, hint === '' ? {} : { hint });
+}
+
+/** The refusal of a value that does not fit the field at `path`. */
+export function misfit(path: string, flaw: Flaw): LanError {
+  return new LanError('bad-value', `${path}${flaw.path}: expected ${flaw.expected}, got ${show(flaw.got)}.`);
+}
+
+/** The refusal of a name at `path` that is none of `names`. */
+export function noSuchField(path: string, names: readonly string[]): LanError {
+  return new LanError('bad-value', `${path}: there is no such field.`, { hint: `Fields are ${names.join(', ')}.` });
 }
 
 /** A value in an error's sentence: short, never the whole of it. */

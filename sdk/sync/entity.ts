@@ -7,7 +7,7 @@
 import type { EntityId, PeerId } from '../base/brand.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
-import { show } from './definition.ts';
+import { misfit, noSuchField, show } from './definition.ts';
 import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
@@ -136,8 +136,8 @@ export class EntityCore {
       throw new LanError('not-owner', `${path}: ${this.owner} has authority over this entity.`, {
         hint: 'Check `mine` first, or ask with requestAuthority().',
       });
-    const expected = spec.check(value);
-    if (expected !== undefined) throw new LanError('bad-value', `${path}: expected ${expected}, got ${show(value)}.`);
+    const flaw = spec.flaw(value);
+    if (flaw !== undefined) throw misfit(path, flaw);
     const { codec } = spec;
     const old = this.#listeners?.[field] === undefined ? undefined : this.value(field);
     if (codec.storage === 'boxed') {
@@ -252,15 +252,14 @@ export class EntityCore {
 /** Sets every field of a new entity from what `spawn` was given. Throws `bad-value` with the field's path. */
 export function initialise(core: EntityCore, init: Readonly<Record<string, unknown>>): void {
   const { kind } = core;
-  for (const name of Object.keys(init))
-    if (!kind.names.includes(name))
-      throw new LanError('bad-value', `${kind.name}.${name}: there is no such field.`, { hint: `Fields are ${kind.names.join(', ')}.` });
+  if (typeof init !== 'object' || init === null) throw new LanError('bad-value', `${kind.name}: expected an object, got ${show(init)}.`);
+  for (const name of Object.keys(init)) if (!kind.names.includes(name)) throw noSuchField(`${kind.name}.${name}`, kind.names);
   for (let i = 0; i < kind.count; i++) {
     const spec = kind.fields[i]!;
     const given = init[kind.names[i]!];
     const value = given === undefined ? spec.initial : given;
-    const expected = spec.check(value);
-    if (expected !== undefined) throw new LanError('bad-value', `${kind.name}.${kind.names[i]}: expected ${expected}, got ${show(value)}.`);
+    const flaw = spec.flaw(value);
+    if (flaw !== undefined) throw misfit(`${kind.name}.${kind.names[i]}`, flaw);
     const { codec } = spec;
     if (codec.storage === 'boxed') core.boxed[i] = codec.keep(value);
     else core.live[i] = codec.toLive(value);

@@ -81,8 +81,18 @@ export interface FieldSpec extends Field<unknown, boolean> {
   readonly velocity: string | undefined;
   /** Everything about it that must be equal on both sides, as text; part of the schema hash. */
   readonly signature: string;
-  /** Undefined when `value` fits, else what was expected, in words. */
-  check(value: unknown): string | undefined;
+  /** Undefined when `value` fits, else what is wrong with it. */
+  flaw(value: unknown): Flaw | undefined;
+}
+
+/** Why a value does not fit. */
+export interface Flaw {
+  /** Place within the value: empty, or `[3]` for an item of a list. */
+  readonly path: string;
+  /** What was expected there, in words. */
+  readonly expected: string;
+  /** What is there. */
+  readonly got: unknown;
 }
 
 /** The inner side of a field made by `s`. */

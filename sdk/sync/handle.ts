@@ -4,6 +4,7 @@
  */
 import type { EntityId, PeerId } from '../base/brand.ts';
 import { LanError } from '../base/errors.ts';
+import { noSuchField } from './definition.ts';
 import type { EntityCore } from './entity.ts';
 import type { NumberCodec } from './field.ts';
 import type { KindSpec } from './kind.ts';
@@ -28,6 +29,38 @@ export interface Handled {
 /** The core behind a handle; undefined for anything else. */
 export function coreOf(handle: object): EntityCore | undefined {
   return (handle as Partial<Handled>)[CORE];
+}
+
+/**
+ * The end of a prototype chain whose objects refuse what the game did not declare. A setter that is found before it never gets here, so known
+ * names pay nothing for it; a plain assignment to any other name would have made a property that nobody is told of.
+ * @param refusal the error for an assignment of `name` to `receiver`.
+ */
+function trapped(refusal: (receiver: object, name: string) => LanError): object {
+  return new Proxy(
+    {},
+    {
+      set(target, name, value, receiver: object): boolean {
+        // What is kept under a symbol is somebody's own bookkeeping, and no slip of the keyboard.
+        if (typeof name === 'symbol') return Reflect.set(target, name, value, receiver);
+        throw refusal(receiver, name);
+      },
+    },
+  );
+}
+
+/** Makes everything on `prototype` refuse an assignment with a sentence: what every entity has is no field. */
+function seal(prototype: object, refusal: (receiver: object, name: string) => LanError): void {
+  for (const [name, { get, value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    if (name === 'constructor') continue;
+    Object.defineProperty(prototype, name, {
+      enumerable: false,
+      get: get ?? (() => value as unknown),
+      set(this: object) {
+        throw refusal(this, name);
+      },
+    });
+  }
 }
 
 class HandleBase implements Handled {
@@ -85,6 +118,20 @@ class HandleBase implements Handled {
     return out;
   }
 }
+
+seal(HandleBase.prototype, (handle, name) => {
+  const { kind } = (handle as Handled)[CORE];
+  return new LanError('bad-value', `${kind.name}.${name}: every entity has this, and it cannot be assigned.`, {
+    hint: `Fields are ${kind.names.join(', ')}.`,
+  });
+});
+Object.setPrototypeOf(
+  HandleBase.prototype,
+  trapped((handle, name) => {
+    const { kind } = (handle as Handled)[CORE];
+    return noSuchField(`${kind.name}.${name}`, kind.names);
+  }),
+);
 
 export function buildHandle(kind: KindSpec): new (core: EntityCore) => object {
   class Handle extends HandleBase {}
@@ -149,18 +196,30 @@ function boxedAccessor(field: number): PropertyDescriptor {
   };
 }
 
-export function buildView(kind: KindSpec): new (core: EntityCore) => object {
-  class View {
-    readonly [CORE]: EntityCore;
-    constructor(core: EntityCore) {
-      this[CORE] = core;
-    }
+class ViewBase {
+  readonly [CORE]: EntityCore;
+  constructor(core: EntityCore) {
+    this[CORE] = core;
   }
+}
+Object.setPrototypeOf(
+  ViewBase.prototype,
+  trapped((view, name) => {
+    const { kind } = (view as Handled)[CORE];
+    return noSuchField(`${kind.name}.view.${name}`, kind.names);
+  }),
+);
+
+export function buildView(kind: KindSpec): new (core: EntityCore) => object {
+  class View extends ViewBase {}
   kind.names.forEach((name, i) => {
     Object.defineProperty(View.prototype, name, {
       enumerable: true,
       get(this: Handled): unknown {
         return this[CORE].viewValue(i);
+      },
+      set(this: Handled) {
+        throw new LanError('bad-value', `${kind.name}.view.${name}: what is drawn cannot be assigned.`, { hint: 'Assign to the entity itself.' });
       },
     });
   });

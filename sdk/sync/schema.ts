@@ -11,7 +11,7 @@ import type { PackReader, PackWriter } from '../wire/pack.ts';
 import { utf8Length } from '../wire/pack.ts';
 import { show } from './definition.ts';
 import { TAU } from './det.ts';
-import type { BoxedCodec, Field, FieldSpec, LerpMode, LerpOptions, NumberCodec } from './field.ts';
+import type { BoxedCodec, Field, FieldSpec, Flaw, LerpMode, LerpOptions, NumberCodec } from './field.ts';
 import { specOf } from './field.ts';
 import type { StandardResult, StandardSchemaV1 } from './standard-schema.ts';
 
@@ -23,7 +23,10 @@ interface Parts {
   readonly kind: string;
   readonly signature: string;
   readonly codec: NumberCodec | BoxedCodec;
+  /** What was expected, in words, when `value` does not fit. */
   readonly check: (value: unknown) => string | undefined;
+  /** Of a list that fits but for one item: that item. */
+  readonly item?: (value: unknown) => { readonly index: number; readonly expected: string; readonly got: unknown } | undefined;
   readonly initial?: unknown;
   readonly optional?: boolean;
   readonly lerpMode?: LerpMode;
@@ -51,19 +54,25 @@ class SchemaField implements FieldSpec {
     this.velocity = parts.velocity;
     this.signature = `${parts.signature}/${this.lerpMode}${parts.velocity === undefined ? '' : `:${parts.velocity}`}`;
     const validate = (value: unknown): StandardResult<unknown> => {
-      const expected = parts.check(value);
-      return expected === undefined ? { value } : { issues: [{ message: `expected ${expected}, got ${show(value)}` }] };
+      const flaw = this.flaw(value);
+      if (flaw === undefined) return { value };
+      const message = `expected ${flaw.expected}, got ${show(flaw.got)}`;
+      return { issues: [flaw.path === '' ? { message } : { message, path: [Number(flaw.path.slice(1, -1))] }] };
     };
     this['~standard'] = { version: 1, vendor: 'lanista', validate };
   }
 
-  check(value: unknown): string | undefined {
-    return this.#parts.check(value);
+  flaw(value: unknown): Flaw | undefined {
+    const expected = this.#parts.check(value);
+    if (expected !== undefined) return { path: '', expected, got: value };
+    const item = this.#parts.item?.(value);
+    return item === undefined ? undefined : { path: `[${item.index}]`, expected: item.expected, got: item.got };
   }
 
   default(value: unknown): Field<unknown, true> {
-    const expected = this.#parts.check(value);
-    if (expected !== undefined) throw new LanError('bad-definition', `default of a ${this.kind} field: expected ${expected}, got ${show(value)}.`);
+    const flaw = this.flaw(value);
+    if (flaw !== undefined)
+      throw new LanError('bad-definition', `default${flaw.path} of a ${this.kind} field: expected ${flaw.expected}, got ${show(flaw.got)}.`);
     const initial = this.codec.storage === 'boxed' ? this.codec.keep(value) : value;
     return new SchemaField({ ...this.#parts, initial, optional: true }) as unknown as Field<unknown, true>;
   }
@@ -405,11 +414,12 @@ function list<T>(of: Field<T, boolean>, max: number): Field<readonly T[]> {
   return field<readonly T[]>({
     kind: 'list',
     signature: `list(${spec.signature},${max})`,
-    check: (value) => {
-      if (!Array.isArray(value) || value.length > max) return `an array of at most ${max}`;
-      for (const item of value) {
-        const expected = spec.check(item);
-        if (expected !== undefined) return `${expected} in the array`;
+    check: (value) => (Array.isArray(value) && value.length <= max ? undefined : `an array of at most ${max}`),
+    item: (value) => {
+      const items = value as readonly unknown[];
+      for (let index = 0; index < items.length; index++) {
+        const flaw = spec.flaw(items[index]);
+        if (flaw !== undefined) return { index, expected: flaw.expected, got: flaw.got };
       }
       return undefined;
     },
