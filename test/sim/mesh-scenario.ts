@@ -11,7 +11,7 @@ import type { PortEvent } from '../../sdk/port/port.ts';
 import { Agreement, World, type WorldPeer } from '../../sdk/testing/index.ts';
 import { drawNetwork } from './host-faults.ts';
 import { MeshFaults } from './mesh-faults.ts';
-import { DEFAULT_PEERS, DEFAULT_SECONDS, Draw, REAL_CRYPTO_PEERS, guarded, pick, sample, type SimOptions, type SimResult } from './plan.ts';
+import { DEFAULT_SECONDS, Draw, REAL_CRYPTO_PEERS, guarded, hostsOf, pick, sample, type SimOptions, type SimResult } from './plan.ts';
 import { createRealCrypto } from './real-crypto.ts';
 
 /** One list and one host on every peer of the core, so long after healing (ms). */
@@ -45,7 +45,7 @@ class MeshScenario {
     this.#trace = options.trace ?? ((): void => undefined);
     this.#seconds = options.seconds ?? DEFAULT_SECONDS;
     const real = draw.has('real-crypto', 0.1);
-    const peers = Math.min(options.peers ?? DEFAULT_PEERS, real ? REAL_CRYPTO_PEERS : DEFAULT_PEERS);
+    const peers = Math.min(hostsOf(options), real ? REAL_CRYPTO_PEERS : Infinity);
     const network = drawNetwork(draw);
     this.world = new World({
       seed: draw.rng('world').u32(),

@@ -9,7 +9,7 @@ export type SimKind = 'link' | 'mesh';
 
 export interface SimOptions {
   readonly seed: number;
-  /** Hosts of a mesh; a world of links has two to four. Default 8. */
+  /** Hosts of a mesh; a world of links has two to four. By default the seed says: `hostsOf`. */
   readonly peers?: number;
   /** Simulated time, about. Default 60. */
   readonly seconds?: number;
@@ -37,7 +37,9 @@ export interface SimResult {
   readonly seconds: number;
 }
 
-export const DEFAULT_PEERS = 8;
+/** Most hosts of a mesh; half of the seeds have so many, the others three to seven. */
+export const MOST_PEERS = 8;
+const LEAST_PEERS = 3;
 /** Members of a room with real crypto: eight would cost as much as twenty seeds without. */
 export const REAL_CRYPTO_PEERS = 4;
 export const DEFAULT_SECONDS = 60;
@@ -53,6 +55,13 @@ function mix(seed: number, name: string): number {
 
 export function kindOf(seed: number): SimKind {
   return createRng(mix(seed, 'kind')).chance(MESH_SHARE) ? 'mesh' : 'link';
+}
+
+/** How many hosts a seed of a mesh has, the newcomer at the end not counted. */
+export function hostsOf(options: SimOptions): number {
+  if (options.peers !== undefined) return Math.min(options.peers, MOST_PEERS);
+  const rng = createRng(mix(options.seed, 'hosts of a mesh'));
+  return rng.chance(0.5) ? MOST_PEERS : LEAST_PEERS + rng.int(MOST_PEERS - LEAST_PEERS);
 }
 
 /** The seed's decisions, by name. */

@@ -2,7 +2,7 @@
  * Makes a failing seed smaller, so that what is left is what matters: leaves out classes of faults, then
  * hosts, then time, as long as the same rule is still broken. A minute at most.
  */
-import { DEFAULT_PEERS, DEFAULT_SECONDS, type SimOptions, type SimResult } from './plan.ts';
+import { DEFAULT_SECONDS, MOST_PEERS, hostsOf, kindOf, type SimOptions, type SimResult } from './plan.ts';
 import { simulate } from './simulate.ts';
 
 const LIMIT_MS = 60_000;
@@ -42,7 +42,8 @@ export function shrink(start: SimOptions): Shrunk | undefined {
     for (let at = 0; at < candidates.length; at += size)
       still({ ...options, without: [...(options.without ?? []), ...candidates.slice(at, at + size)] });
   }
-  for (let peers = (options.peers ?? DEFAULT_PEERS) - 1; peers >= 2; peers--) if (!still({ ...options, peers })) break;
+  const hosts = kindOf(options.seed) === 'mesh' ? hostsOf(options) : MOST_PEERS;
+  for (let peers = hosts - 1; peers >= 2; peers--) if (!still({ ...options, peers })) break;
   let [fails, passes] = [options.seconds ?? DEFAULT_SECONDS, 4];
   while (fails - passes > 1) {
     const middle = Math.round((fails + passes) / 2);
