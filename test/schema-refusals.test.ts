@@ -4,8 +4,8 @@
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, message, s } from 'lanista';
 import type { LanError, Room } from 'lanista';
-import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
-import { createLan } from '../sdk/room/lan.ts';
+import type { MemoryHub } from '../sdk/port/memory.ts';
+import { openRooms } from './open-rooms.ts';
 
 const game = defineGame({
   id: 'refusals',
@@ -37,14 +37,7 @@ const game = defineGame({
 type G = typeof game;
 
 async function room(): Promise<{ readonly hub: MemoryHub; readonly room: Room<G>; readonly other: Room<G> }> {
-  const hub = new MemoryHub({ latencyMs: 2 });
-  const rooms: Room<G>[] = [];
-  for (let i = 0; i < 2; i++) {
-    void createLan(game, createMemoryLan(hub, game), { presence: {} })
-      .joinOrCreate({ name: 'den' })
-      .then((opened) => rooms.push(opened));
-    for (let k = 0; k < 500 && rooms.length <= i; k++) await hub.play(5);
-  }
+  const { hub, rooms } = await openRooms(game, 2);
   return { hub, room: rooms[0]!, other: rooms[1]! };
 }
 

@@ -32,7 +32,7 @@ interface EntityBase<G extends AnyGame, K extends Kind<G>> {
   readonly view: Readonly<EntityValues<G, K>>;
   /** Room time (ms) that `view` shows. */
   readonly viewTime: number;
-  /** Values at room time `time` (ms) from this replica's history of about 2 s; undefined outside it. */
+  /** Values at room time `time` (ms) from this replica's history of about 2 s; undefined outside it. Texts, lists and refs are the newest ones. */
   at(time: number): Readonly<EntityValues<G, K>> | undefined;
   /** Calls back after each change of one field, own or received. */
   onChange<P extends keyof EntityValues<G, K> & string>(field: P, fn: (value: EntityValues<G, K>[P], old: EntityValues<G, K>[P]) => void): Disposable;
@@ -42,7 +42,7 @@ export type MineEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> 
   readonly mine: true;
   /** Removes it everywhere. Throws `closed` when it is gone already. */
   despawn(): void;
-  /** What was assigned since the last tick is a jump, not a movement: nobody interpolates over it. */
+  /** What was assigned since the last tick is a jump, not a movement: nobody interpolates over it. Throws `closed` when it is gone. */
   teleport(): void;
   requestAuthority(options?: AuthorityOptions): Promise<MineEntity<G, K> | undefined>;
 } & EntityValues<G, K>;

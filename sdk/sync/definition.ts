@@ -33,7 +33,7 @@ export interface EntityOptions<F extends Fields, A extends Authority> {
   readonly transfer?: Transfer;
   /** Default `despawn` for `spawner`, `host` for `host`, `redistribute` for `distributed`. */
   readonly onOwnerLeave?: OnOwnerLeave;
-  /** Snapshots per second, 1 to 60; default 30. */
+  /** Snapshots per second, 1 to 60; default 30. What is used is the fastest kind's rate divided by the nearest whole number. */
   readonly rate?: number;
 }
 

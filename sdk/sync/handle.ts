@@ -105,6 +105,7 @@ class HandleBase implements Handled {
   }
   teleport(): void {
     const core = this[CORE];
+    if (!core.alive) throw new LanError('closed', `${core.kind.name}.teleport: this entity was despawned.`);
     if (!core.mine) throw new LanError('not-owner', `${core.kind.name}.teleport: ${core.owner} has authority over this entity.`);
     core.mark(1 << core.kind.count);
   }

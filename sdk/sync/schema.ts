@@ -441,7 +441,10 @@ function list<T>(of: Field<T, boolean>, max: number): Field<readonly T[]> {
         const y = b as readonly unknown[];
         return x.length === y.length && x.every((item, i) => equal(item, y[i]));
       },
-      keep: (value) => Object.freeze((value as readonly unknown[]).map((item) => (codec.storage === 'boxed' ? codec.keep(item) : item))),
+      keep: (value) =>
+        Object.freeze(
+          (value as readonly unknown[]).map((item) => (codec.storage === 'boxed' ? codec.keep(item) : codec.fromLive(codec.toLive(item)))),
+        ),
     },
   });
 }
