@@ -6,6 +6,7 @@
  *   -> one list -> equal replicas, one owner per entity, every request ended, every reliable message there
  */
 import { createRng, type Rng } from '../../sdk/base/rng.ts';
+import type { PortEvent } from '../../sdk/port/port.ts';
 import { GameRoom } from '../../sdk/room/room.ts';
 import { coreOf } from '../../sdk/sync/handle.ts';
 import { holdings, Ledger, type Replica } from './game-ledger.ts';
@@ -101,6 +102,7 @@ class Play {
     const life = ++this.#lives;
     const tap: Tap = new Tap(port, (event) => {
       if (event.type === 'reset') this.talk.allowGap(player, event.peer);
+      if (event.type !== 'message') this.ledger.trace?.(`${Math.round(this.stage.now)} ${index} told ${told(event)}`);
     });
     const room = new GameRoom(simGame, tap, { time, session: this.#rng.u32(), presence: {} }) as unknown as SimRoom;
     const player: Player = { index, life, room, tap, rng: createRng(this.#rng.u32()) };
@@ -228,6 +230,14 @@ class Play {
     }
     return undefined;
   }
+}
+
+/** What a port said, for the trace. */
+function told(event: PortEvent): string {
+  if (event.type === 'reset') return `reset ${event.peer.slice(0, 4)}`;
+  if (event.type !== 'roster') return event.type;
+  const { term, epoch, host, peers } = event.roster;
+  return `list ${term}/${epoch} of ${host.slice(0, 4)}: ${peers.map(({ id, status }) => `${id.slice(0, 4)}${status === 'away' ? '?' : ''}`).join(' ')}`;
 }
 
 /** Runs one seed. Exceptions inside are violations (S11), not crashes of the runner. */
