@@ -43,6 +43,21 @@ describe('people', () => {
     expect(told).toEqual(['Bob']);
   });
 
+  it('[RO19] a greeting that arrives late on the other lane takes nothing back', async () => {
+    const { party, ann, bob } = await pair({ jitterMs: 60 });
+    const den = only(party.hub.rooms.values());
+    for (let round = 0; round < 30; round++) {
+      den.setAway(bob.self.id, true);
+      await party.play(200);
+      den.setAway(bob.self.id, false);
+      // Greeted at once, and it changes while the greeting is under way.
+      await party.play(5);
+      bob.setPresence({ ready: round % 2 === 0 });
+      await party.play(400);
+      expect(ann.peers.get(bob.self.id)?.presence.ready).toBe(round % 2 === 0);
+    }
+  });
+
   it('[RO2] leaving tells the others why, resolves, and closes the room', async () => {
     const { party, ann, bob } = await pair();
     const left: string[] = [];

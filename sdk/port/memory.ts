@@ -285,6 +285,8 @@ export class MemoryRoomPort implements RoomPort {
   readonly #room: MemoryRoom;
   readonly #events: PortEvent[] = [];
   readonly #newest = new Map<string, number>();
+  /** By receiver and lane: when the last reliable message arrives. */
+  readonly #newestAt = new Map<string, number>();
   readonly #traffic = new Map<PeerId, { bytesOut: number; bytesIn: number; packetsOut: number; packetsIn: number }>();
   #roster: PortRoster;
   #gone = false;
@@ -316,9 +318,15 @@ export class MemoryRoomPort implements RoomPort {
     const copy = bytes.slice();
     const sequence = this.#sequence++;
     if (channel !== 'reliable' && hub.rng.chance(hub.lossRatio)) return true;
-    const delay = hub.latencyMs + (channel === 'reliable' ? 0 : hub.rng.float() * hub.jitterMs);
     const { port } = seat;
-    hub.post(delay, () => port.receive(this.self, channel, lane, copy, sequence));
+    let at = hub.now() + hub.latencyMs + (hub.jitterMs > 0 ? hub.rng.float() * hub.jitterMs : 0);
+    if (channel === 'reliable') {
+      // In order within its lane; lanes overtake each other, as they do over a real link.
+      const key = `${to} ${lane}`;
+      at = Math.max(at, this.#newestAt.get(key) ?? at);
+      this.#newestAt.set(key, at);
+    }
+    hub.post(at - hub.now(), () => port.receive(this.self, channel, lane, copy, sequence));
     return true;
   }
 

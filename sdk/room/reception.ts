@@ -117,14 +117,14 @@ export class Reception<G extends AnyGame> {
     }
   }
 
-  receive(from: PeerId, bytes: Uint8Array): void {
+  receive(from: PeerId, bytes: Uint8Array, lane: number): void {
     const seat = this.#room.seats.get(from);
     if (seat === undefined || from === this.#room.port.self) return this.#room.drop('stranger');
     const input = new PackReader(bytes);
     const count = input.array(0xffff);
     const type = input.int();
     if (!input.ok) return this.#room.drop('sync-malformed');
-    if (type === HELLO) return this.#handleHello(seat, count, input);
+    if (type === HELLO) return this.#handleHello(seat, lane, count, input);
     const stream = this.#room.replication.inbound.get(from);
     if (seat.session === undefined || stream === undefined) return this.#room.drop('before-hello');
     switch (type) {
@@ -160,7 +160,7 @@ export class Reception<G extends AnyGame> {
     }
   }
 
-  #handleHello(seat: SeatView<G>, count: number, input: PackReader): void {
+  #handleHello(seat: SeatView<G>, lane: number, count: number, input: PackReader): void {
     const session = input.count(0xffff_ffff);
     const schemaHash = input.count(0xffff_ffff);
     const ready = input.bool();
@@ -174,7 +174,8 @@ export class Reception<G extends AnyGame> {
     if (begun) this.begun = true;
     seat.ready ||= ready;
     const before = seat.presence;
-    seat.presence = Object.freeze(presence.body) as Presence<G>;
+    // Later words about presence come on one lane: what the other one brings of a known session may be older.
+    if (seat.session !== session || lane !== CONTROL_LANE) seat.presence = Object.freeze(presence.body) as Presence<G>;
     if (seat.session === session) {
       // Greeted anew: what it changed meanwhile may have been lost with the link.
       if (!equal(before, seat.presence)) this.#room.events.emit('presence', seat);

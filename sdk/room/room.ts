@@ -374,7 +374,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       case 'roster':
         return this.#applyRoster(event.roster, event.left);
       case 'message':
-        return this.#reception.receive(event.from, event.bytes);
+        return this.#reception.receive(event.from, event.bytes, event.lane);
       case 'reset':
         this.#requests.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
