@@ -21,7 +21,7 @@ export class MeshFaults {
   readonly #draw: Draw;
   readonly #trace: (line: string) => void;
   /** The room each host belongs to; all the same unless the seed has two. */
-  readonly #rooms: readonly RoomId[];
+  readonly #rooms: RoomId[];
   readonly #members: readonly WorldPeer[];
   #calm = false;
 
@@ -51,6 +51,11 @@ export class MeshFaults {
 
   roomOf(index: number): RoomId {
     return this.#rooms[index]!;
+  }
+
+  /** From now on this host's processes ask for that room. */
+  assign(index: number, room: RoomId): void {
+    this.#rooms[index] = room;
   }
 
   /** Live members of one host's room, itself included. */

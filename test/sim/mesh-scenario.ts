@@ -205,6 +205,8 @@ class MeshScenario {
 
   #join(room: WorldPeer[]): void {
     const newcomer = this.world.peers.at(-1)!;
+    // Of two rooms it asks for this one: in the other nobody here would see it.
+    this.#faults.assign(newcomer.index, room[0]!.roomId);
     this.#faults.start(newcomer.index, false);
     const joined = this.world.runUntil(() => newcomer.mesh?.joinState.type === 'joined', JOIN_LIMIT_MS);
     if (joined === undefined) this.violations.push(`L4: a newcomer has no seat after ${JOIN_LIMIT_MS} ms`);
