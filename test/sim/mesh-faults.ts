@@ -15,6 +15,8 @@ export class MeshFaults {
   readonly byzantine = new Map<WorldPeer, Byzantine>();
   /** Somebody was thrown out: that identity never comes back. */
   readonly kicked = new Set<number>();
+  /** Whoever is whole again after healing: nobody else can be asked for a seat. Undefined while faults last. */
+  core: ReadonlySet<WorldPeer> | undefined;
   /** Processes told to leave. */
   readonly #left = new Set<WorldPeer['mesh']>();
   readonly #world: World;
@@ -90,13 +92,25 @@ export class MeshFaults {
     this.hosts.calm();
   }
 
+  /** Somebody in this host's room has a seat, so that there is a room to join. */
+  #isRoomThere(index: number): boolean {
+    return this.companions(index).some((one) => one.mesh?.joinState.type === 'joined' && this.core?.has(one) !== false);
+  }
+
+  /**
+   * Where everybody only asks for a seat and nobody has one, no network makes a room: their joins fail, and
+   * the first to start again founds it. That wait is over now.
+   */
+  endVainJoins(): void {
+    for (const peer of this.core ?? []) if (peer.mesh?.joinState.type === 'joining' && !this.#isRoomThere(peer.index)) this.#world.crash(peer.index);
+  }
+
   /** Starts a process on the host; it founds the room when nobody has a seat there. */
   start(index: number, newIdentity: boolean, founds = false): void {
     const world = this.#world;
     const peer = world.peer(index);
     if (peer.isLive()) return;
-    const seated = this.companions(index).some((one) => one.mesh?.joinState.type === 'joined');
-    const entry = founds || !seated ? 'found' : 'join';
+    const entry = founds || !this.#isRoomThere(index) ? 'found' : 'join';
     const anew = newIdentity || this.kicked.delete(index);
     this.#trace(`${Math.round(world.now)} start ${index} ${entry}${anew ? ' as somebody new' : ''}`);
     const liar = this.byzantine.get(peer);

@@ -8,6 +8,7 @@
  */
 import type { Rng } from '../../sdk/base/rng.ts';
 import type { PortEvent } from '../../sdk/port/port.ts';
+import { MAX_PEERS } from '../../sdk/wire/limits.ts';
 import { Agreement, World, type WorldPeer } from '../../sdk/testing/index.ts';
 import { drawNetwork } from './host-faults.ts';
 import { MeshFaults } from './mesh-faults.ts';
@@ -35,6 +36,7 @@ class MeshScenario {
   hostChangesPerMinute: number | undefined;
   readonly #faults: MeshFaults;
   readonly #seconds: number;
+  readonly #graceMs: number;
   readonly #trace: (line: string) => void;
   readonly #members: readonly WorldPeer[];
   #talking = true;
@@ -47,13 +49,14 @@ class MeshScenario {
     const real = draw.has('real-crypto', 0.1);
     const peers = Math.min(hostsOf(options), real ? REAL_CRYPTO_PEERS : Infinity);
     const network = drawNetwork(draw);
+    this.#graceMs = draw.has('short-grace', 0.3) ? 3_000 : 20_000;
     this.world = new World({
       seed: draw.rng('world').u32(),
       // One host more: the newcomer at the end.
       peers: peers + 1,
       network,
       driftPpm: draw.has('drift') ? 500 : 0,
-      graceMs: draw.has('short-grace', 0.3) ? 3_000 : 20_000,
+      graceMs: this.#graceMs,
       ...(draw.has('code', 0.2) ? { code: 'k7q2mx' } : {}),
       ...(draw.has('small-socket', 0.2) ? { socketHolds: 92 } : {}),
       ...(real ? { crypto: createRealCrypto } : {}),
@@ -127,8 +130,10 @@ class MeshScenario {
       world.crash(liar.index);
     }
     for (const peer of rest) this.#breakForEver(peer, rng, core);
+    this.#faults.core = core;
+    for (const peer of core) if (this.#faults.isGoing(peer)) world.crash(peer.index);
+    this.#faults.endVainJoins();
     for (const peer of core) {
-      if (this.#faults.isGoing(peer)) world.crash(peer.index);
       world.tellAddress(peer.index);
       this.#faults.start(peer.index, false);
     }
@@ -205,6 +210,8 @@ class MeshScenario {
 
   #join(room: WorldPeer[]): void {
     const newcomer = this.world.peers.at(-1)!;
+    // A full room may refuse it, and seats of those who are away are kept for the grace period.
+    this.world.runUntil(() => room[0]!.mesh!.roster().peers.length < MAX_PEERS, this.#graceMs + 1_000, 100);
     // Of two rooms it asks for this one: in the other nobody here would see it.
     this.#faults.assign(newcomer.index, room[0]!.roomId);
     this.#faults.start(newcomer.index, false);
