@@ -117,6 +117,16 @@ describe('joining', () => {
     expect(made.world.peer(0).mesh!.joinState).toEqual({ type: 'failed', reason: 'unreachable' });
   });
 
+  it('[ME37] who asks for a seat finds the one that has a list among many that ask as well', () => {
+    const made = room({ peers: 9 });
+    for (let i = 1; i < 9; i++) made.world.start(i, 'join');
+    made.world.run(3_000);
+    made.world.start(0, 'found');
+    expect(agree(made, 5_000)).toBeLessThan(2_000);
+    expect(rosterOf(made.world, 0).peers).toHaveLength(9);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME5] sixteen founders of one room at the same instant end in one room', () => {
     const made = room({ peers: 16 });
     for (const peer of made.world.peers) made.world.at(peer.index * 3, () => void made.world.start(peer.index, 'found'));
@@ -171,6 +181,14 @@ describe('the host', () => {
     expect(hostIndex(made.world, host)).not.toBe(host);
   });
 
+  it('[ME38] the last of a room takes it over at once when somebody is there to ask for a seat', () => {
+    const made = together({ peers: 4 });
+    for (const index of [0, 1, 3]) made.world.crash(index);
+    made.world.start(3, 'join', { newIdentity: true });
+    expect(agree(made, 5_000)).toBeLessThan(2_000);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME9] a permanent one-way block makes no more than three host changes a minute', () => {
     for (const shape of ['pair', 'mute', 'deaf'] as const) {
       const made = together({ peers: 5 });
@@ -202,6 +220,19 @@ describe('away, back, leave', () => {
     expect(made.events.some(({ event }) => event.type === 'roster' && event.left.some((one) => one.id === id && one.reason === 'timeout'))).toBe(
       true,
     );
+  });
+
+  it('[ME39] the grace period goes on when the host changes', () => {
+    const made = together({ peers: 6, graceMs: 5_000 });
+    const id = made.world.peer(5).mesh!.self;
+    made.world.crash(5);
+    for (const host of [0, 1]) {
+      made.world.run(2_000);
+      made.world.crash(host);
+    }
+    made.world.run(2_500);
+    expect(rosterOf(made.world, 3).peers.some((peer) => peer.id === id)).toBe(false);
+    expect(made.agreement.violations).toEqual([]);
   });
 
   it('[ME11] a restarted process gets its seat back by its key, also as host and as founder', () => {

@@ -26,6 +26,8 @@ export type Step =
 export interface ElectionView {
   readonly self: PeerId;
   readonly eligible: boolean;
+  /** Somebody linked asks us for a seat: alone in the room we may be, but not cut off. */
+  readonly asked: boolean;
   readonly roster: Roster;
   readonly linkState: LinkState;
 }
@@ -116,6 +118,6 @@ export function nextStep(view: ElectionView): Step {
   let alone = true;
   for (const id of linkState.reachable()) if (seatOf(roster, id) !== undefined) alone = false;
   const others = roster.seats.filter((one) => one.status === 'present' && one.id !== self && one.id !== roster.host).length;
-  const hold = alone && others > 0 ? LONE_CLAIM_MS : place * CLAIM_RANK_MS;
+  const hold = alone && others > 0 && !view.asked ? LONE_CLAIM_MS : place * CLAIM_RANK_MS;
   return { type: 'claim', holdMs: hold };
 }

@@ -5,7 +5,7 @@
  *   seat   present --out of reach AWAY_HOLD_MS--> away --in reach, follows--> present
  *          away --grace over--> left (timeout)      any --goodbye--> left (bye)      any --kick--> left (kicked)
  *
- * The object lives from the moment this peer writes a term to the moment it follows another's.
+ * Every member watches how long a seat has been away, so that the grace period goes on under the next host.
  */
 import type { PeerId } from '../base/brand.ts';
 import { DEFAULT_GRACE_MS, AWAY_HOLD_MS, SEAT_SETTLE_MS } from '../wire/limits.ts';
@@ -29,6 +29,12 @@ export class HostDuty {
   excuse(lateMs: number): void {
     this.#lostAt.clear();
     for (const [id, at] of this.#awayAt) this.#awayAt.set(id, at + lateMs);
+  }
+
+  /** As a member: remembers since when seats are away, should we be host one day. */
+  follow(now: number, roster: Roster): void {
+    for (const id of this.#awayAt.keys()) if (seatOf(roster, id)?.status !== 'away') this.#awayAt.delete(id);
+    for (const seat of roster.seats) if (seat.status === 'away' && !this.#awayAt.has(seat.id)) this.#awayAt.set(seat.id, now);
   }
 
   /** The roster with what this tick saw; the same object when nothing changed. */
@@ -96,7 +102,7 @@ export class HostDuty {
 
   /** True when the other part should take us in rather than we it. */
   yields(roster: Roster, theirs: Roster, eligible: boolean): boolean {
-    const view = { self: this.#party.self, eligible, roster, linkState: this.#party.linkState };
+    const view = { self: this.#party.self, eligible, asked: false, roster, linkState: this.#party.linkState };
     const ours = followers(view, roster.term);
     const others = Math.max(1, followers(view, theirs.term));
     if (ours !== others) return others > ours;

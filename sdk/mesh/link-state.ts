@@ -84,6 +84,12 @@ export class LinkState {
     return this.#known.get(id)?.word;
   }
 
+  /** True when a peer has lately said that it is in the room. */
+  speaks(now: number, id: PeerId): boolean {
+    const known = this.#known.get(id);
+    return known !== undefined && !known.word.left && now - known.at < BEAT_STALE_MS;
+  }
+
   /** True when `id` says it hears us. */
   hearsUs(id: PeerId): boolean {
     return this.#known.get(id)?.heard.has(this.self.slice(0, KEY_CHARS)) ?? false;

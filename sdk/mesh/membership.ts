@@ -14,6 +14,7 @@ import type { PeerId } from '../base/brand.ts';
 import type { Address, ConnectFailure } from '../link/endpoint-types.ts';
 import type { LeaveReason } from '../port/port.ts';
 import {
+  BEAT_MS,
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MS,
   JOIN_TIMEOUT_MS,
@@ -45,6 +46,16 @@ import {
 const REFUSED_LINGER_MS = 300;
 /** A neighbour that says it holds an older list gets ours, at most this often (ms). */
 const RESEND_MS = 250;
+/** So many linked peers are asked for a seat at once. */
+const JOIN_FANOUT = 3;
+/** Somebody asks for a seat as long as the last time was no longer ago (ms). */
+const ASKED_MS = JOIN_RETRY_MAX_MS + BEAT_MS;
+
+/** The same list, begun elsewhere each turn. */
+function turned<T>(list: readonly T[], turn: number): T[] {
+  const at = list.length === 0 ? 0 : turn % list.length;
+  return [...list.slice(at), ...list.slice(0, at)];
+}
 
 export class Membership {
   readonly #party: Party;
@@ -64,6 +75,9 @@ export class Membership {
   #actedAt = -Infinity;
   #joinAt = 0;
   #joinWaitMs = JOIN_RETRY_MS;
+  #joinTurn = 0;
+  /** When somebody last asked us for a seat. */
+  #askedAt = -Infinity;
   #askedHost: PeerId | undefined;
   /** The last term whose host we have had in reach. */
   #metTerm = 0;
@@ -104,8 +118,9 @@ export class Membership {
     return this.#leaveAt !== undefined;
   }
 
-  #view(roster: Roster): ElectionView {
-    return { self: this.#party.self, eligible: this.eligible && !this.isLeaving, roster, linkState: this.#party.linkState };
+  #view(now: number, roster: Roster): ElectionView {
+    const { self, linkState } = this.#party;
+    return { self, eligible: this.eligible && !this.isLeaving, asked: now - this.#askedAt < ASKED_MS, roster, linkState };
   }
 
   // ── time ──────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +137,8 @@ export class Membership {
     if (this.#leaveAt !== undefined) return this.#tickLeave(now, this.#leaveAt);
     if (this.roster === undefined) return this.#tickJoin(now);
     this.#tickElection(now, this.roster);
-    if (this.isHost && !this.isOver) this.#write(now, this.#duty.tick(now, this.roster));
+    if (!this.isHost) this.#duty.follow(now, this.roster);
+    else if (!this.isOver) this.#write(now, this.#duty.tick(now, this.roster));
     this.#publish(now);
     this.#spread(now, this.roster);
   }
@@ -132,12 +148,18 @@ export class Membership {
     if (refused) return this.#fail('wrong-code');
     if (now - this.#startedAt > JOIN_TIMEOUT_MS) return this.#fail('unreachable');
     if (now < this.#joinAt) return;
+    const { links, linkState } = this.#party;
+    const peers = [...links.all()].filter((link) => !link.silent).map((link) => link.peer);
+    // Only who has a list says words; the others may ask for a seat as we do, or have not come to speak yet.
+    const speakers = peers.filter((peer) => linkState.speaks(now, peer));
+    const others = peers.filter((peer) => !speakers.includes(peer));
     let asked = 0;
-    for (const link of this.#party.links.all()) {
-      if (asked >= 3 || link.silent) continue;
-      if (this.#party.send(now, link.peer, { type: 'join', join: this.#request(now) })) asked++;
+    for (const peer of [...turned(speakers, this.#joinTurn), ...turned(others, this.#joinTurn)]) {
+      if (asked >= JOIN_FANOUT) break;
+      if (this.#party.send(now, peer, { type: 'join', join: this.#request(now) })) asked++;
     }
     if (asked === 0) return;
+    this.#joinTurn++;
     this.#joinAt = now + this.#joinWaitMs;
     this.#joinWaitMs = Math.min(JOIN_RETRY_MAX_MS, 2 * this.#joinWaitMs);
   }
@@ -156,12 +178,12 @@ export class Membership {
   }
 
   #tickElection(now: number, roster: Roster): void {
-    const step = nextStep(this.#view(roster));
+    const step = nextStep(this.#view(now, roster));
     const target = 'host' in step ? step.host : undefined;
     const before = 'host' in this.#step ? this.#step.host : undefined;
     if (step.type !== this.#step.type || target !== before) this.#stepAt = now;
     this.#step = step;
-    if (isHostAlive(this.#view(roster))) this.#metTerm = roster.term;
+    if (isHostAlive(this.#view(now, roster))) this.#metTerm = roster.term;
     // A host we were told of but have not reached yet is not gone: the link is still being made.
     const unmet = step.type === 'claim' && this.#metTerm !== roster.term;
     if (step.type === 'none' || now - this.#stepAt < (unmet ? Math.max(step.holdMs, MEET_HOST_MS) : step.holdMs)) return;
@@ -306,7 +328,8 @@ export class Membership {
     if (word !== undefined && word.instance !== join.instance) this.#party.linkState.forget(from);
     if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) return this.#party.hurry(now);
     if (this.isHost) return this.#seat(now, from, request, undefined);
-    if (!isHostAlive(this.#view(roster))) return;
+    this.#askedAt = now;
+    if (!isHostAlive(this.#view(now, roster))) return;
     if (this.#vouched.size < 64 && this.#party.send(now, roster.host, { type: 'forward', peer: from, join: request })) this.#vouched.add(from);
   }
 
