@@ -1,0 +1,97 @@
+/**
+ * Asking for a seat: who answers, who refuses, who founds. Every scenario runs in a world of its own.
+ */
+import { describe, expect, it } from 'vitest';
+import { agree, room, rosterOf } from './mesh-rig.ts';
+
+describe('joining', () => {
+  it('[ME1] one reachable member is enough: the newcomer gets a slot and links to all', () => {
+    const made = room({ peers: 5, discovery: false });
+    made.world.start(0, 'found');
+    for (let i = 1; i < 5; i++) {
+      const peer = made.world.start(i, 'join');
+      peer.mesh!.addCandidate(peer.clock(made.world.now), made.world.peer(i - 1).address);
+      made.world.drain(peer);
+      expect(agree(made, 3_000)).toBeLessThan(1_000);
+    }
+    made.world.run(1_000);
+    expect(rosterOf(made.world, 4).peers.map((peer) => peer.slot)).toEqual([0, 1, 2, 3, 4]);
+    for (const peer of made.world.peers) expect(peer.mesh!.stats(0).peers.size).toBe(4);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME2] a full room refuses, spectators come on top', () => {
+    const made = room({ peers: 4, max: 2 });
+    made.world.start(0, 'found');
+    made.world.start(1, 'join');
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    made.world.start(2, 'join');
+    made.world.start(3, 'join', { spectate: true });
+    made.world.run(2_000);
+    expect(made.world.peer(2).mesh!.joinState).toEqual({ type: 'failed', reason: 'room-full' });
+    expect(made.world.peer(3).mesh!.joinState.type).toBe('joined');
+    expect(rosterOf(made.world, 0).peers.map((peer) => peer.spectator)).toEqual([false, false, true]);
+  });
+
+  it('[ME3] a locked room admits by its code, and links members by the room key', () => {
+    const made = room({ peers: 5, code: 'k7q2mx' });
+    made.world.start(0, 'found');
+    for (let i = 1; i < 4; i++) made.world.start(i, 'join');
+    made.world.start(4, 'join', { code: 'wrong1' });
+    made.world.run(6_000);
+    expect(made.world.peer(4).mesh!.joinState).toEqual({ type: 'failed', reason: 'wrong-code' });
+    expect(agree(made, 1_000)).toBe(0);
+    expect(rosterOf(made.world, 3).peers).toHaveLength(4);
+    expect(rosterOf(made.world, 3).locked).toBe(true);
+  });
+
+  it('[ME32] founders of one name with different codes are two rooms, and each code leads into its own', () => {
+    const codes = ['k7q2mx', 'p3w9dz'];
+    const made = room({ peers: 8 });
+    for (let i = 0; i < 2; i++) made.world.start(i, 'found', { code: codes[i]! });
+    made.world.run(1_000);
+    for (let i = 2; i < 8; i++) {
+      // The room of the other code answers first, so long that it has refused our code already.
+      for (let own = i % 2; own < i; own += 2) made.world.cut(own, i);
+      const peer = made.world.start(i, 'join', { code: codes[i % 2]! });
+      for (let other = 0; other < i; other++) peer.mesh!.addCandidate(peer.clock(made.world.now), made.world.peer(other).address);
+      made.world.drain(peer);
+      made.world.run(2_500);
+      made.world.mend();
+      made.world.run(20_000);
+    }
+    for (const rest of [0, 1]) {
+      const own = made.world.peers.filter((peer) => peer.index % 2 === rest);
+      for (const peer of own) expect(peer.mesh!.joinState.type).toBe('joined');
+      expect(agree(made, 1_000, own)).toBe(0);
+      expect(rosterOf(made.world, rest).peers).toHaveLength(4);
+    }
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME4] without anybody to answer, joining fails as unreachable', () => {
+    const made = room({ peers: 1 });
+    made.world.start(0, 'join');
+    made.world.run(11_000);
+    expect(made.world.peer(0).mesh!.joinState).toEqual({ type: 'failed', reason: 'unreachable' });
+  });
+
+  it('[ME37] who asks for a seat finds the one that has a list among many that ask as well', () => {
+    const made = room({ peers: 9 });
+    for (let i = 1; i < 9; i++) made.world.start(i, 'join');
+    made.world.run(3_000);
+    made.world.start(0, 'found');
+    expect(agree(made, 5_000)).toBeLessThan(2_000);
+    expect(rosterOf(made.world, 0).peers).toHaveLength(9);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME5] sixteen founders of one room at the same instant end in one room', () => {
+    const made = room({ peers: 16 });
+    for (const peer of made.world.peers) made.world.at(peer.index * 3, () => void made.world.start(peer.index, 'found'));
+    made.world.run(50);
+    expect(agree(made, 10_000)).toBeLessThan(2_500);
+    expect(rosterOf(made.world, 9).peers).toHaveLength(16);
+    expect(made.agreement.violations).toEqual([]);
+  });
+});
