@@ -58,6 +58,30 @@ describe('people', () => {
     }
   });
 
+  it('[RO20] who was lost to one side alone is greeted again when it is back in the list', async () => {
+    const { party, ann, bob } = await pair();
+    const den = only(party.hub.rooms.values());
+    bob.entities.spawn('blob', { x: 7, state: 'alive' });
+    await party.play(200);
+    expect([...ann.entities.all('blob')]).toHaveLength(1);
+    // Ann follows the list of a part that never heard of Bob; Bob is told nothing of it.
+    const port = den.seats.get(ann.self.id)!.port;
+    port.push({ type: 'roster', roster: { ...den.roster, peers: den.roster.peers.filter(({ id }) => id !== bob.self.id) }, left: [] });
+    await party.play(200);
+    expect(ann.peers.has(bob.self.id)).toBe(false);
+    expect([...ann.entities.all('blob')]).toHaveLength(0);
+    const heard: string[] = [];
+    ann.on('join', (peer) => heard.push(peer.presence.name));
+    ann.onMessage('chat', ({ text }) => heard.push(text));
+    port.push({ type: 'roster', roster: den.roster, left: [] });
+    await party.play(1_000);
+    expect(heard).toEqual(['Bob']);
+    expect([...ann.entities.all('blob')]).toHaveLength(1);
+    bob.send('chat', { text: 'still here' });
+    await party.play(50);
+    expect(heard).toEqual(['Bob', 'still here']);
+  });
+
   it('[RO2] leaving tells the others why, resolves, and closes the room', async () => {
     const { party, ann, bob } = await pair();
     const left: string[] = [];

@@ -2,7 +2,7 @@
  * What comes in and what is said first: hello, presence, and handing every message to the part of `sync/` it is for.
  *
  * Hello goes out on both lanes, so that neither can overtake it; until a peer's hello came, whatever else it sends is dropped. A new session
- * in a hello is a peer that started anew.
+ * in a hello is a peer that started anew. It also says whose hello its sender has: one who was lost to it, and knows nothing of that, says it again.
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Emitter } from '../base/emitter.ts';
@@ -101,12 +101,15 @@ export class Reception<G extends AnyGame> {
       const at = this.#greeted.get(peer);
       if (at === Number.POSITIVE_INFINITY || (at !== undefined && now - at < GREET_EVERY_MS)) continue;
       const out = new PackWriter(256);
-      out.array(6);
+      out.array(7);
       out.int(HELLO);
       out.int(this.#room.session);
       out.int(this.#room.game.schemaHash);
       out.bool(this.#room.isReady());
       out.bool(this.begun);
+      const known = this.#room.seats.get(peer)?.session;
+      if (known === undefined) out.nil();
+      else out.int(known);
       this.#codec.write(out, this.presence, 'presence');
       const taken =
         this.#room.port.send(now, peer, 'reliable', out.view(), 0) && this.#room.port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
@@ -165,8 +168,9 @@ export class Reception<G extends AnyGame> {
     const schemaHash = input.count(0xffff_ffff);
     const ready = input.bool();
     const begun = input.bool();
+    const heard = input.nil() ? undefined : input.count(0xffff_ffff);
     const presence = this.#codec.read(input);
-    if (count !== 6 || presence === undefined) return this.#room.drop('sync-malformed');
+    if (count !== 7 || presence === undefined) return this.#room.drop('sync-malformed');
     if (schemaHash !== this.#room.game.schemaHash) {
       this.#room.drop('schema');
       return this.#room.events.emit('warn', { code: 'schema', detail: `${seat.id} runs another build of this game` });
@@ -176,6 +180,10 @@ export class Reception<G extends AnyGame> {
     const before = seat.presence;
     // Later words about presence come on one lane: what the other one brings of a known session may be older.
     if (seat.session !== session || lane !== CONTROL_LANE) seat.presence = Object.freeze(presence.body) as Presence<G>;
+    // Both lanes bring each greeting: one of them counts.
+    const again = lane !== CONTROL_LANE && seat.greeting === session;
+    if (lane !== CONTROL_LANE) seat.greeting = session;
+    if (again && heard !== this.#room.session) this.#forgotten(seat.id);
     if (seat.session === session) {
       // Greeted anew: what it changed meanwhile may have been lost with the link.
       if (!equal(before, seat.presence)) this.#room.events.emit('presence', seat);
@@ -192,6 +200,14 @@ export class Reception<G extends AnyGame> {
       this.#room.authority.handleRestart(seat.id);
       this.#room.events.emit('presence', seat);
     } else this.#room.events.emit('join', seat);
+  }
+
+  /** `peer` has lost us and got us anew: it followed a list without us for a while, of which we heard nothing. */
+  #forgotten(peer: PeerId): void {
+    this.#room.requests.peerGone(peer, false);
+    this.#room.replication.outbound.get(peer)?.restart();
+    this.greetAgain(peer);
+    this.#room.sent();
   }
 
   #stream(peer: PeerId, session: number): Inbound {

@@ -18,6 +18,8 @@ export class SeatView<G extends AnyGame> implements Peer<G> {
   presence: Presence<G>;
   /** The other side's Room instance; undefined until it said hello. */
   session: number | undefined;
+  /** Of the last hello on the lane that decides. */
+  greeting: number | undefined;
   /** It had the whole room when it said hello: there is something to wait for. */
   ready = false;
 

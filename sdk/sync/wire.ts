@@ -1,7 +1,7 @@
 /**
  * The first number of everything the game half sends: what it is. Every message is one msgpack array.
  *
- *   HELLO     [1, session, schemaHash, ready, begun, presence]        reliable, first on lanes 0 and 1
+ *   HELLO     [1, session, schemaHash, ready, begun, known, presence] reliable, first on lanes 0 and 1
  *   MESSAGE   [2, index, stamp, time, body]                          any channel; stamp: tag << 16 | sequence, 0 when reliable
  *   FRAME     [3, tag, tick, ackAge, body]                           unreliable; `delta.ts`
  *   FULL      [4, tag, tick, ackAge, body]                           reliable, lane 1
