@@ -193,7 +193,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   send(name: string, body: unknown, options: SendOptions = {}): void {
     this.#assertOpen('send');
-    this.#messages.send(name, body, options.to ?? 'all');
+    this.#messages.send(name, body, options.to === undefined ? 'all' : options.to);
   }
 
   onMessage(name: string, fn: (body: never, meta: { readonly from: PeerId; readonly time: number }) => void): Disposable {

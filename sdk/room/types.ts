@@ -16,9 +16,15 @@ type FieldsOf<D> = D extends EntityDef<infer F, any> ? F : never;
 export type EntityFields<G extends AnyGame, K extends Kind<G>> = FieldsOf<G['entities'][K]>;
 export type EntityValues<G extends AnyGame, K extends Kind<G>> = Infer<EntityFields<G, K>>;
 export type EntityInit<G extends AnyGame, K extends Kind<G>> = Init<EntityFields<G, K>>;
-export type MessageBody<G extends AnyGame, K extends MessageName<G>> = G['messages'][K] extends MessageDef<infer T> ? T : never;
-export type RequestInput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<infer I, any> ? I : never;
-export type RequestOutput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, infer O> ? O : never;
+/** What arrives, and what `send` takes. */
+export type MessageBody<G extends AnyGame, K extends MessageName<G>> = G['messages'][K] extends MessageDef<infer T, any> ? T : never;
+export type MessageGiven<G extends AnyGame, K extends MessageName<G>> = G['messages'][K] extends MessageDef<any, infer T> ? T : never;
+/** What a handler gets, and what `call` takes. */
+export type RequestInput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<infer I, any, any, any> ? I : never;
+export type RequestGiven<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, any, infer I, any> ? I : never;
+/** What the caller gets, and what a handler returns. */
+export type RequestOutput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, infer O, any, any> ? O : never;
+export type RequestReply<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, any, any, infer O> ? O : never;
 export type Presence<G extends AnyGame> = Readonly<Infer<G['presence']>>;
 
 interface EntityBase<G extends AnyGame, K extends Kind<G>> {
@@ -186,21 +192,24 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   /** Aborted when the room is left or lost. */
   readonly signal: AbortSignal;
   setPresence(values: Partial<Infer<G['presence']>>): void;
-  /** Sends a message. Throws `bad-value`, `unknown-name`, `queue-full`, `too-large`, `closed`. */
-  send<K extends MessageName<G>>(name: K, body: MessageBody<G, K>, options?: SendOptions): void;
+  /**
+   * Sends a message. Throws `bad-value`, `bad-argument`, `unknown-name`, `queue-full`, `too-large`, `closed`. What arrives and does not validate is
+   * counted in `stats().drops['message-invalid']`, and no listener sees it.
+   */
+  send<K extends MessageName<G>>(name: K, body: MessageGiven<G, K>, options?: SendOptions): void;
   onMessage<K extends MessageName<G>>(name: K, fn: (body: MessageBody<G, K>, meta: MessageMeta) => void): Disposable;
   /** Asks one peer. Rejects with `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused`, `aborted`, `bad-value`. */
-  call<K extends RequestName<G>>(name: K, input: RequestInput<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
+  call<K extends RequestName<G>>(name: K, input: RequestGiven<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
   /** Asks every other present peer; resolves when all answered or failed, in order of their slots. */
   callAll<K extends RequestName<G>>(
     name: K,
-    input: RequestInput<G, K>,
+    input: RequestGiven<G, K>,
     options?: Omit<CallOptions, 'to'>,
   ): Promise<readonly Answer<RequestOutput<G, K>>[]>;
   /** Answers a request. An error thrown by `fn` travels: a `LanError` with its code, anything else as `handler-failed`. */
   handle<K extends RequestName<G>>(
     name: K,
-    fn: (input: RequestInput<G, K>, from: PeerId) => RequestOutput<G, K> | Promise<RequestOutput<G, K>>,
+    fn: (input: RequestInput<G, K>, from: PeerId) => RequestReply<G, K> | Promise<RequestReply<G, K>>,
   ): Disposable;
   /** Runs `fn` on whoever is host now, this peer included when its turn comes. */
   whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable;

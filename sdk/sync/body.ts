@@ -61,25 +61,46 @@ function fieldsCodec(fields: Fields): BodyCodec & { readonly names: readonly str
   };
 }
 
+/** What a foreign validator said. `async`: that it will say later, which no message can wait for. */
+type Verdict = { readonly value: unknown } | { readonly path: string; readonly words: string } | 'async';
+
+function judge(schema: StandardSchemaV1, value: unknown): Verdict {
+  let result: ReturnType<StandardSchemaV1['~standard']['validate']>;
+  try {
+    result = schema['~standard'].validate(value);
+  } catch (error) {
+    return { path: '', words: error instanceof Error ? error.message : String(error) };
+  }
+  if ('then' in result) {
+    result.then(undefined, () => undefined);
+    return 'async';
+  }
+  if (result.issues === undefined) return { value: result.value };
+  const path = (result.issues[0]?.path ?? [])
+    .map((part) => (typeof part === 'object' ? part.key : part))
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('');
+  return { path, words: result.issues.map((issue) => issue.message).join('; ') };
+}
+
+/**
+ * What travels is what was given, not what the sender's validation made of it: a schema that turns text into a number would refuse its own output at
+ * the other side.
+ */
 function foreignCodec(schema: StandardSchemaV1): BodyCodec {
-  const validate = (value: unknown): { readonly value: unknown } | { readonly words: string } => {
-    const result = schema['~standard'].validate(value);
-    if (result instanceof Promise)
-      throw new LanError('bad-definition', 'a message schema must validate synchronously.', { hint: 'Remove async refinements.' });
-    return result.issues === undefined ? { value: result.value } : { words: result.issues.map((issue) => issue.message).join('; ') };
-  };
   return {
     write(out, body, path) {
-      const checked = validate(body);
-      if ('words' in checked) throw new LanError('bad-value', `${path}: ${checked.words}.`);
-      out.raw(encodePayload(checked.value as PayloadValue));
+      const verdict = judge(schema, body);
+      if (verdict === 'async')
+        throw new LanError('bad-definition', `${path}: a message schema must validate synchronously.`, { hint: 'Remove async refinements.' });
+      if ('words' in verdict) throw new LanError('bad-value', `${path}${verdict.path}: ${verdict.words}.`);
+      out.raw(encodePayload(body as PayloadValue));
     },
     read(input) {
-      const bytes = input.rest();
-      const value = decodePayload(bytes);
+      const value = decodePayload(input.rest());
       if (value === undefined) return undefined;
-      const checked = validate(value);
-      return 'words' in checked ? undefined : { body: checked.value };
+      const verdict = judge(schema, value);
+      return verdict !== 'async' && 'value' in verdict ? { body: verdict.value } : undefined;
     },
   };
 }

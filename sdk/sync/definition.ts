@@ -5,9 +5,9 @@
 import { LanError } from '../base/errors.ts';
 import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS } from '../wire/limits.ts';
 import { hashText } from './hash.ts';
-import type { Field, Fields, Flaw, Infer } from './field.ts';
+import type { Field, Fields, Flaw, Infer, Init } from './field.ts';
 import { specOf } from './field.ts';
-import type { OutputOf, StandardSchemaV1 } from './standard-schema.ts';
+import type { InputOf, OutputOf, StandardSchemaV1 } from './standard-schema.ts';
 import { isStandardSchema } from './standard-schema.ts';
 
 /** Whose word decides an entity: its creator's, the current host's, or whoever holds it now. */
@@ -44,32 +44,41 @@ export interface MessageOptions {
   readonly redundancy?: number;
 }
 
-export interface MessageDef<T> {
+/** `Given` is what `send` takes, `T` what arrives: they differ by defaults, and by what a foreign schema makes of its input. */
+export interface MessageDef<T, Given = T> {
   readonly body: Fields | StandardSchemaV1<unknown, T>;
   readonly delivery: Delivery;
   readonly redundancy: number;
   /** Type only. */
   readonly '~body'?: T;
+  /** Type only. */
+  readonly '~given'?: Given;
 }
 
 export type RequestTarget = 'host' | 'peer' | 'owner';
 
-export interface RequestDef<I, O> {
+/** As for messages: what `call` takes and what the handler gets of it, what the handler returns and what the caller gets of it. */
+export interface RequestDef<I, O, GivenI = I, GivenO = O> {
   readonly input: Fields | StandardSchemaV1<unknown, I>;
   readonly output: Fields | StandardSchemaV1<unknown, O>;
   readonly to: RequestTarget;
   /** Type only. */
   readonly '~input'?: I;
   readonly '~output'?: O;
+  /** Type only. */
+  readonly '~given'?: readonly [GivenI, GivenO];
 }
 
-/** The body a `Fields` record or a Standard Schema describes. */
+/** The body a `Fields` record or a Standard Schema describes, as it arrives. */
 export type BodyOf<B> = B extends StandardSchemaV1 ? OutputOf<B> : B extends Fields ? Readonly<Infer<B>> : never;
+
+/** The same body as it is given: fields with a default may be left out. */
+export type GivenOf<B> = B extends StandardSchemaV1 ? InputOf<B> : B extends Fields ? Readonly<Init<B>> : never;
 
 export type AnyEntityDef = EntityDef<any, any>;
 type EntityDefs = Readonly<Record<string, AnyEntityDef>>;
-type MessageDefs = Readonly<Record<string, MessageDef<any>>>;
-type RequestDefs = Readonly<Record<string, RequestDef<any, any>>>;
+type MessageDefs = Readonly<Record<string, MessageDef<any, any>>>;
+type RequestDefs = Readonly<Record<string, RequestDef<any, any, any, any>>>;
 
 export interface Game<
   P extends Fields = Fields,
@@ -137,8 +146,11 @@ export function entity<F extends Fields, const A extends Authority>(options: Ent
   return Object.freeze({ fields, authority, transfer, onOwnerLeave, rate });
 }
 
-/** Declares a message by fields, or by any Standard Schema whose validation is synchronous. Throws `bad-definition`. */
-export function message<const B extends Fields | StandardSchemaV1>(body: B, options: MessageOptions = {}): MessageDef<BodyOf<B>> {
+/**
+ * Declares a message by fields, or by any Standard Schema whose validation is synchronous. What is given to `send` is what travels; it is validated on
+ * both sides, and the receiver's game gets the output of its validation. Throws `bad-definition`.
+ */
+export function message<const B extends Fields | StandardSchemaV1>(body: B, options: MessageOptions = {}): MessageDef<BodyOf<B>, GivenOf<B>> {
   const delivery = options.delivery ?? 'reliable';
   const redundancy = options.redundancy ?? 1;
   if (!isStandardSchema(body)) checkFields(body as Fields, 'message');
@@ -153,7 +165,7 @@ export function request<const I extends Fields | StandardSchemaV1, const O exten
   input: I,
   output: O,
   options: { readonly to?: RequestTarget } = {},
-): RequestDef<BodyOf<I>, BodyOf<O>> {
+): RequestDef<BodyOf<I>, BodyOf<O>, GivenOf<I>, GivenOf<O>> {
   if (!isStandardSchema(input)) checkFields(input as Fields, 'request');
   if (!isStandardSchema(output)) checkFields(output as Fields, 'answer');
   return Object.freeze({

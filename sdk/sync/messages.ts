@@ -15,6 +15,7 @@ import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
 import type { AnyGame, MessageDef } from './definition.ts';
+import { show } from './definition.ts';
 import { MESSAGE } from './wire.ts';
 
 export type MessageDrop = 'message-malformed' | 'message-unknown' | 'message-invalid' | 'message-old' | 'request-busy';
@@ -126,7 +127,11 @@ export class Messages {
   #targets(to: PeerId | 'host' | 'all' | readonly PeerId[]): readonly PeerId[] {
     if (to === 'all') return this.#world.present();
     if (to === 'host') return [this.#world.host()];
-    return typeof to === 'string' ? [to] : to;
+    if (typeof to === 'string') return [to];
+    if (!Array.isArray(to) || to.some((peer) => typeof peer !== 'string'))
+      throw new LanError('bad-argument', `to: expected a peer, a list of peers, 'host' or 'all', got ${show(to)}.`);
+    // Named twice is not meant twice.
+    return [...new Set(to)];
   }
 
   /** Sends again what is to be sent more than once; called every tick. */

@@ -18,6 +18,10 @@ export interface StandardIssue {
 
 export type StandardResult<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly StandardIssue[] };
 
+/** What is given to be validated. */
+export type InputOf<S> = S extends StandardSchemaV1<infer I, infer _O> ? I : never;
+
+/** What comes out of a validation that succeeds. */
 export type OutputOf<S> = S extends StandardSchemaV1<infer _I, infer O> ? O : never;
 
 /** True when `value` carries a version 1 validator. */
