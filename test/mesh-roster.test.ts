@@ -68,6 +68,9 @@ describe('the roster', () => {
     const banned = removeSeat(rosterOf(1, 2, 3), id(2), 'kicked', true);
     expect(seatPeer(banned, peer(2))).toBe('kicked');
     expect(seatOf(mergeRosters(rosterOf(7, 2), banned, 0), id(2))).toBeUndefined();
+    expect(departures(rosterOf(7, 2), mergeRosters(rosterOf(7, 2), banned, 0))).toMatchObject([{ id: id(2), reason: 'kicked' }]);
+    // The host that takes the other part in keeps its seat, whatever that part thinks of it.
+    expect(seatOf(mergeRosters(rosterOf(2, 7), banned, 0), id(2))).toBeDefined();
     expect(departures(rosterOf(1, 2, 3), banned)).toEqual([{ id: id(2), slot: 1, reason: 'kicked' }]);
     const gone = removeSeat(rosterOf(1, 2), id(2), 'bye');
     expect(departures(rosterOf(1, 2), gone)[0]?.reason).toBe('bye');

@@ -277,6 +277,31 @@ describe('partition and merge', () => {
     }
   });
 
+  it('[ME40] a host thrown out by the other part does not lead both: it is told, and the rest is one room', () => {
+    for (const mutual of [false, true]) {
+      const made = together({ peers: 5 });
+      made.world.partition([0, 1, 4], [2, 3]);
+      made.world.run(3_000);
+      const kick = (by: number, whom: number): void => {
+        const host = made.world.peer(by);
+        expect(host.mesh!.kick(host.clock(made.world.now), made.world.peer(whom).mesh!.self)).toBe(true);
+        made.world.drain(host);
+      };
+      kick(2, 0);
+      if (mutual) kick(0, 2);
+      made.world.run(200);
+      made.world.mend();
+      const out = mutual ? 2 : 0;
+      const rest = made.world.peers.filter((peer) => peer.index !== out);
+      expect(agree(made, 5_000, rest)).toBeLessThan(3_000);
+      made.world.run(2_000);
+      expect(made.events.filter(({ peer, event }) => peer === out && event.type === 'closed').map(({ event }) => event)).toMatchObject([
+        { reason: 'kicked' },
+      ]);
+      expect(made.agreement.violations).toEqual([]);
+    }
+  });
+
   it('[ME16] both sides of a merge are told, one of them that its host state gives way; slots stay apart', () => {
     const made = together({ peers: 6, graceMs: 2_000 });
     made.world.partition([0, 1, 2, 3], [4, 5]);

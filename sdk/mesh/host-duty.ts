@@ -100,8 +100,10 @@ export class HostDuty {
     return { ...next, term: own, lineage: [...next.lineage, own].slice(-32), merged: [] };
   }
 
-  /** True when the other part should take us in rather than we it. */
+  /** True when the other part should take us in rather than we it. Who is thrown out of the other part cannot lead both. */
   yields(roster: Roster, theirs: Roster, eligible: boolean): boolean {
+    const banned = theirs.banned.includes(this.#party.self);
+    if (banned !== roster.banned.includes(theirs.host)) return banned;
     const view = { self: this.#party.self, eligible, asked: false, roster, linkState: this.#party.linkState };
     const ours = followers(view, roster.term);
     const others = Math.max(1, followers(view, theirs.term));

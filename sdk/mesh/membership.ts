@@ -191,7 +191,7 @@ export class Membership {
     if (now - this.#actedAt < MERGE_RETRY_MS) return;
     const message: MeshMessage =
       step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };
-    if (step.type === 'join') this.#askedHost = step.host;
+    this.#askedHost = step.host;
     if (this.#party.send(now, step.host, message)) this.#actedAt = now;
   }
 
@@ -373,9 +373,10 @@ export class Membership {
       return;
     if (this.#duty.hasAbsorbed(theirs.term)) return this.#sendRoster(now, from, mine);
     const ownTime = this.#party.time.time(now);
-    if (this.#duty.yields(mine, theirs, this.eligible))
+    if (this.#duty.yields(mine, theirs, this.eligible)) {
+      this.#askedHost = from;
       this.#party.send(now, from, { type: 'decide', roster: mine, time: ownTime, term: theirs.term });
-    else this.#absorb(now, theirs, time);
+    } else this.#absorb(now, theirs, time);
   }
 
   #handleDecision(now: number, from: PeerId, theirs: Roster, time: number, term: number): void {

@@ -164,10 +164,11 @@ export function claimRoster(roster: Roster, host: PeerId, after: number, isPrese
 
 /**
  * Two parts become one: `winner` keeps its slots, seats of `loser` whose slot is taken get the lowest
- * free one. Who is present in either part is present. Seats beyond `MAX_PEERS` stay out.
+ * free one. Who is present in either part is present. Seats beyond `MAX_PEERS` stay out. Bans of both
+ * hold, but none of the winner's host: a list without its host is none.
  */
 export function mergeRosters(winner: Roster, loser: Roster, after: number): Roster {
-  const banned = [...new Set([...winner.banned, ...loser.banned])].slice(-MAX_BANNED);
+  const banned = [...new Set([...winner.banned, ...loser.banned])].filter((id) => id !== winner.host).slice(-MAX_BANNED);
   const seats: Seat[] = winner.seats.filter((seat) => !banned.includes(seat.id));
   const merged: PeerId[] = [];
   for (const seat of loser.seats) {
