@@ -16,6 +16,7 @@ import { PackWriter } from '../wire/pack.ts';
 import type { WholeValues } from './delta.ts';
 import { decodeWhole, encodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
+import { Heirs, secondHeir } from './heirs.ts';
 import type { EntityHome } from './entity.ts';
 import type { KindSpec } from './kind.ts';
 import type { Claim } from './inbound.ts';
@@ -25,7 +26,9 @@ import { isBetterClaim } from './store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 
 const DEFAULT_ASK_MS = 1_000;
-/** An entity whose owner is gone and whose heir does not know it is dropped after this, ms. */
+/** An entity whose owner is gone and whose heir has not claimed it falls to its second heir after this, ms. */
+const SECOND_HEIR_MS = 1_000;
+/** One that its second heir has not claimed either, which then does not know it, is dropped after this, ms. */
 const ORPHAN_MS = 4_000;
 
 interface Ask {
@@ -50,7 +53,9 @@ export class AuthorityRules {
   readonly #out = new PackWriter(512);
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
   #lastAsk = 0;
+  readonly #heirs = new Heirs();
   #orphansSince = Number.POSITIVE_INFINITY;
+  #secondHeirsAsked = false;
 
   constructor(world: AuthorityWorld, store: EntityStore, replication: Replication, home: EntityHome) {
     this.#world = world;
@@ -115,8 +120,8 @@ export class AuthorityRules {
   applyRoster(): void {
     const { self } = this.#world;
     const roster = this.#world.roster();
-    const present = roster.peers.filter((peer) => peer.status === 'present' && !peer.spectator);
-    let orphans = false;
+    const present = this.#present();
+    const orphans: EntityCore[] = [];
     for (const core of [...this.#store.all()]) {
       if (core.kind.def.authority === 'host') {
         if (roster.host === self) this.#acquire(core);
@@ -128,41 +133,54 @@ export class AuthorityRules {
       const seat = roster.peers.find((peer) => peer.id === core.owner);
       if (seat?.status === 'present') continue;
       if (seat !== undefined && core.kind.def.authority !== 'distributed') continue;
-      if (
-        !this.#inherit(
-          core,
-          present.map((peer) => peer.id),
-        )
-      )
-        orphans = true;
+      orphans.push(core);
     }
-    this.#orphansSince = orphans ? this.#world.now() : Number.POSITIVE_INFINITY;
+    this.#heirs.share(
+      orphans.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
+      present,
+    );
+    let left = false;
+    for (const core of orphans) if (!this.#inherit(core)) left = true;
+    this.#orphansSince = left ? this.#world.now() : Number.POSITIVE_INFINITY;
+    this.#secondHeirsAsked = false;
+  }
+
+  /** Who may inherit, by slot. */
+  #present(): readonly PeerId[] {
+    return this.#world
+      .roster()
+      .peers.filter((peer) => peer.status === 'present' && !peer.spectator)
+      .map((peer) => peer.id);
   }
 
   /** `peer` started anew: what its former self owned is left behind. */
   handleRestart(peer: PeerId): void {
     const { self } = this.#world;
     const roster = this.#world.roster();
-    const others = roster.peers.filter((seat) => seat.status === 'present' && seat.id !== peer && !seat.spectator).map((seat) => seat.id);
-    for (const core of [...this.#store.all()]) {
-      if (core.owner !== peer || core.mine) continue;
+    const others = this.#present().filter((id) => id !== peer);
+    const left = [...this.#store.all()].filter((core) => core.owner === peer && !core.mine);
+    this.#heirs.share(
+      left.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
+      others,
+    );
+    for (const core of left) {
       const hostOwned = core.kind.def.authority === 'host' || core.kind.def.onOwnerLeave === 'host';
       if (hostOwned && roster.host === peer) {
         // It is still host but has forgotten everything: the lowest other seat tells it.
         if (others[0] === self) this.#adopt(peer, core);
-      } else this.#inherit(core, others);
+      } else this.#inherit(core);
     }
   }
 
   /** Gives an ownerless entity to its heir. False when the heir is another peer, whose claim has to come yet. */
-  #inherit(core: EntityCore, heirs: readonly PeerId[]): boolean {
+  #inherit(core: EntityCore): boolean {
     const rule = core.kind.def.onOwnerLeave;
     const roster = this.#world.roster();
     if (rule === 'despawn') {
       this.#store.remove(core, undefined);
       return true;
     }
-    const heir = rule === 'host' ? roster.host : heirs[core.counter % Math.max(1, heirs.length)];
+    const heir = rule === 'host' ? roster.host : this.#heirs.of(core);
     if (heir !== this.#world.self) return false;
     this.#acquire(core);
     return true;
@@ -176,6 +194,8 @@ export class AuthorityRules {
     core.epoch++;
     this.#replication.own(core);
     if (previous !== core.owner) this.#store.authorityChanged(core, previous);
+    // However it came here, whoever asked for it has it.
+    for (const ask of [...this.#asks.values()]) if (ask.core === core) ask.settle(core.handle);
   }
 
   #give(core: EntityCore, to: PeerId): void {
@@ -211,28 +231,37 @@ export class AuthorityRules {
     const message = this.#message(ASK, id, core);
     if (!this.#world.control(core.owner, message)) return Promise.resolve(undefined);
     return new Promise((resolve) => {
+      const abort = (): void => settle(undefined);
       const settle = (handle: object | undefined): void => {
         this.#asks.delete(id);
+        options.signal?.removeEventListener('abort', abort);
         resolve(handle);
       };
       this.#asks.set(id, { core, deadline: this.#world.now() + (options.timeoutMs ?? DEFAULT_ASK_MS), settle });
-      options.signal?.addEventListener('abort', () => settle(undefined), { once: true });
+      options.signal?.addEventListener('abort', abort, { once: true });
     });
   }
 
   deadline(): number {
-    let earliest = this.#orphansSince + ORPHAN_MS;
+    let earliest = this.#orphansSince + (this.#secondHeirsAsked ? ORPHAN_MS : SECOND_HEIR_MS);
     for (const ask of this.#asks.values()) earliest = Math.min(earliest, ask.deadline);
     return earliest;
   }
 
   handleTimeout(now: number): void {
     for (const ask of [...this.#asks.values()]) if (ask.deadline <= now) ask.settle(undefined);
-    if (now < this.#orphansSince + ORPHAN_MS) return;
-    this.#orphansSince = Number.POSITIVE_INFINITY;
+    if (now < this.#orphansSince + SECOND_HEIR_MS) return;
     const roster = this.#world.roster();
-    for (const core of [...this.#store.all()])
-      if (!core.mine && !roster.peers.some((peer) => peer.id === core.owner)) this.#store.remove(core, undefined);
+    const orphans = [...this.#store.all()].filter((core) => !core.mine && !roster.peers.some((peer) => peer.id === core.owner));
+    if (!this.#secondHeirsAsked) {
+      this.#secondHeirsAsked = true;
+      const present = this.#present();
+      for (const core of orphans)
+        if (core.kind.def.onOwnerLeave === 'redistribute' && secondHeir(core, present) === this.#world.self) this.#acquire(core);
+    } else if (now >= this.#orphansSince + ORPHAN_MS) {
+      this.#orphansSince = Number.POSITIVE_INFINITY;
+      for (const core of orphans) this.#store.remove(core, undefined);
+    }
   }
 
   /** One control message about authority, past its type. False when it is malformed. */

@@ -139,6 +139,13 @@ export function entity<F extends Fields, const A extends Authority>(options: Ent
   }
   if (!['spawner', 'host', 'distributed'].includes(authority))
     throw bad(`authority: expected 'spawner', 'host' or 'distributed', got ${show(authority)}`, '');
+  const { transfer: asked, onOwnerLeave: left } = options;
+  if (asked !== undefined && !['never', 'request', 'take'].includes(asked))
+    throw bad(`transfer: expected 'never', 'request' or 'take', got ${show(asked)}`, '');
+  if (left !== undefined && !['despawn', 'host', 'redistribute'].includes(left))
+    throw bad(`onOwnerLeave: expected 'despawn', 'host' or 'redistribute', got ${show(left)}`, '');
+  if (authority === 'host' && ((asked ?? 'never') !== 'never' || (left ?? 'host') !== 'host'))
+    throw bad("authority 'host': such an entity is always the host's, and moves with its duties", "Use 'distributed' for what others may have.");
   const rate = options.rate ?? 30;
   if (!(rate >= 1 && rate <= 60)) throw bad(`rate: expected 1 to 60 per second, got ${show(rate)}`, '');
   const onOwnerLeave = options.onOwnerLeave ?? (authority === 'spawner' ? 'despawn' : authority === 'host' ? 'host' : 'redistribute');
