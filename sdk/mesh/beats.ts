@@ -30,6 +30,9 @@ export class Beats {
   #sentAt = -Infinity;
   #spokeAt = -Infinity;
   #said: Word | undefined;
+  /** `heard` of our word, and the list it was made of. */
+  #heardOf: readonly PeerId[] = [];
+  #heard = LinkState.encodeHeard(this.#heardOf);
   #echoes = 0;
   #hasNews = false;
   #waits = false;
@@ -87,6 +90,11 @@ export class Beats {
 
   #word(roster: Roster): Word {
     const { self, instance, links } = this.#party;
+    const heard = links.heardDirectly();
+    if (heard !== this.#heardOf) {
+      this.#heardOf = heard;
+      this.#heard = LinkState.encodeHeard(heard);
+    }
     return {
       id: self,
       instance,
@@ -96,7 +104,7 @@ export class Beats {
       left: this.#membership.isLeaving || this.#membership.isOver,
       term: roster.term,
       epoch: roster.epoch,
-      heard: LinkState.encodeHeard(links.heardDirectly()),
+      heard: this.#heard,
     };
   }
 

@@ -47,6 +47,9 @@ export class Dialer {
   readonly #seats = new Map<PeerId, Target>();
   readonly #candidates = new Map<string, Target>();
   readonly #attempts = new Map<AttemptId, Target>();
+  /** Addresses of all seats, and the roster they were read from. */
+  readonly #known = new Set<string>();
+  #knownOf: Roster | undefined;
   /** Set once a room key is known, so that `member` can be used. */
   hasRoomKey = false;
 
@@ -112,23 +115,25 @@ export class Dialer {
 
   /** Starts what is due. `newcomer`: we hold this roster for the first time. */
   tick(now: number, roster: Roster | undefined, newcomer: boolean): void {
-    const known = new Set<string>();
+    if (roster !== this.#knownOf) this.#readAddresses(roster);
     if (roster !== undefined) {
-      for (const seat of roster.seats) {
-        if (seat.id === this.#endpoint.self) for (const address of seat.addresses) known.add(keyOf(address));
-        else this.#tickSeat(now, seat, newcomer, known);
-      }
-      this.#forgetSeats(roster);
+      for (const seat of roster.seats) if (seat.id !== this.#endpoint.self) this.#tickSeat(now, seat, newcomer);
+      if (this.#seats.size > 0) this.#forgetSeats(roster);
     }
     for (const [key, target] of this.#candidates) {
-      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET || known.has(key)) continue;
+      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET || this.#known.has(key)) continue;
       if (target.peer !== undefined && this.#links.get(target.peer)?.silent === false) continue;
       this.#dial(now, target, target.address!, CANDIDATE_RETRY_MAX_MS);
     }
   }
 
-  #tickSeat(now: number, seat: Seat, newcomer: boolean, known: Set<string>): void {
-    for (const address of seat.addresses) known.add(keyOf(address));
+  #readAddresses(roster: Roster | undefined): void {
+    this.#knownOf = roster;
+    this.#known.clear();
+    for (const seat of roster?.seats ?? []) for (const address of seat.addresses) this.#known.add(keyOf(address));
+  }
+
+  #tickSeat(now: number, seat: Seat, newcomer: boolean): void {
     const link = this.#links.get(seat.id);
     let target = this.#seats.get(seat.id);
     const wanted = link === undefined || this.#wantsAnother(now, link);

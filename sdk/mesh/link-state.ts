@@ -11,12 +11,19 @@ import type { PeerId } from '../base/brand.ts';
 import { toBase32 } from '../base/bytes.ts';
 import { BEAT_MS, BEAT_STALE_MS, MAX_PEERS } from '../wire/limits.ts';
 import type { Word } from './messages.ts';
-import { encodeId } from './roster-codec.ts';
+import { encodeId } from './ids.ts';
 
 /** Characters of an id that name it inside `heard`: 40 bits. */
 const KEY_CHARS = 8;
+/** What a peer said is forgotten so long after it fell silent (ms). */
+const FORGET_MS = 60_000;
+
+const keyOf = (id: PeerId): string => id.slice(0, KEY_CHARS);
 
 interface Known {
+  readonly id: PeerId;
+  /** What stands for the id in `heard`. */
+  readonly key: string;
   word: Word;
   /** When the newest word came (ms). */
   at: number;
@@ -31,11 +38,13 @@ export interface Route {
 
 export class LinkState {
   readonly self: PeerId;
+  readonly #selfKey: string;
   readonly #known = new Map<PeerId, Known>();
   #routes = new Map<PeerId, Route>();
 
   constructor(self: PeerId) {
     this.self = self;
+    this.#selfKey = keyOf(self);
   }
 
   /** Bytes of `heard` for the given members. */
@@ -51,7 +60,7 @@ export class LinkState {
     const old = this.#known.get(word.id);
     if (old === undefined) {
       if (this.#known.size >= 2 * MAX_PEERS) return false;
-      this.#known.set(word.id, { word, at: now, heard: heardKeys(word.heard) });
+      this.#known.set(word.id, { id: word.id, key: keyOf(word.id), word, at: now, heard: heardKeys(word.heard) });
       return true;
     }
     const same = old.word.instance === word.instance;
@@ -92,7 +101,7 @@ export class LinkState {
 
   /** True when `id` says it hears us. */
   hearsUs(id: PeerId): boolean {
-    return this.#known.get(id)?.heard.has(this.self.slice(0, KEY_CHARS)) ?? false;
+    return this.#known.get(id)?.heard.has(this.#selfKey) ?? false;
   }
 
   /** After we slept, what others said is not old: we did not listen. */
@@ -103,31 +112,34 @@ export class LinkState {
   /** Recomputes the component from the members we are connected to directly. */
   refresh(now: number, neighbours: readonly PeerId[]): void {
     const routes = new Map<PeerId, Route>();
-    let ring: PeerId[] = [];
+    let ring: Known[] = [];
     for (const id of neighbours) {
       const known = this.#known.get(id);
       // Without a word a linked peer has no roster yet, so it is nobody's neighbour. An old word may be
       // of a process that died, while its successor on the same key has not said anything.
       if (known === undefined || known.word.left || now - known.at > 2 * BEAT_STALE_MS) continue;
-      routes.set(id, { next: id, hops: 1 });
-      ring.push(id);
+      const old = this.#routes.get(id);
+      routes.set(id, old?.hops === 1 ? old : { next: id, hops: 1 });
+      ring.push(known);
     }
-    for (let hops = 2; ring.length > 0; hops++) {
-      const outer: PeerId[] = [];
+    // As a rule everybody is a neighbour, and nobody is left to look for.
+    const others: Known[] = [];
+    for (const known of this.#known.values()) {
+      if (now - known.at > FORGET_MS) this.#known.delete(known.id);
+      else if (!known.word.left && now - known.at <= BEAT_STALE_MS && !routes.has(known.id)) others.push(known);
+    }
+    for (let hops = 2; ring.length > 0 && others.length > 0; hops++) {
+      const outer: Known[] = [];
       for (const near of ring) {
-        const heard = this.#known.get(near)!.heard;
-        const nearKey = near.slice(0, KEY_CHARS);
-        for (const [id, known] of this.#known) {
-          if (routes.has(id) || known.word.left || now - known.at > BEAT_STALE_MS) continue;
-          if (!heard.has(id.slice(0, KEY_CHARS)) || !known.heard.has(nearKey)) continue;
-          routes.set(id, { next: routes.get(near)!.next, hops });
-          outer.push(id);
+        for (const known of others) {
+          if (routes.has(known.id) || !near.heard.has(known.key) || !known.heard.has(near.key)) continue;
+          routes.set(known.id, { next: routes.get(near.id)!.next, hops });
+          outer.push(known);
         }
       }
       ring = outer;
     }
     this.#routes = routes;
-    for (const [id, known] of this.#known) if (now - known.at > 60_000) this.#known.delete(id);
   }
 
   /** Undefined when out of reach. */
@@ -144,9 +156,9 @@ export class LinkState {
   newsFor(now: number, neighbour: PeerId): Word[] {
     const heard = this.#known.get(neighbour)?.heard;
     const news: Word[] = [];
-    for (const [id, known] of this.#known) {
-      if (id === neighbour || now - known.at > 2.5 * BEAT_MS) continue;
-      if (heard?.has(id.slice(0, KEY_CHARS))) continue;
+    for (const known of this.#known.values()) {
+      if (known.id === neighbour || now - known.at > 2.5 * BEAT_MS) continue;
+      if (heard?.has(known.key) === true) continue;
       news.push(known.word);
     }
     return news;
@@ -170,6 +182,7 @@ export function equalWords(a: Word, b: Word): boolean {
     a.heard.length !== b.heard.length
   )
     return false;
+  if (a.heard === b.heard) return true;
   for (let i = 0; i < a.heard.length; i++) if (a.heard[i] !== b.heard[i]) return false;
   return true;
 }

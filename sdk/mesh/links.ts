@@ -33,6 +33,8 @@ export class Links {
   readonly #endpoint: EndpointLike;
   readonly #linkState: LinkState;
   readonly #links = new Map<PeerId, PeerLink>();
+  /** Of `heardDirectly`, until a link changes. */
+  #heard: readonly PeerId[] | undefined;
 
   constructor(endpoint: EndpointLike, linkState: LinkState) {
     this.#endpoint = endpoint;
@@ -53,6 +55,7 @@ export class Links {
 
   add(now: number, event: Linked): void {
     const direct = isDetour(event.address) ? undefined : event.address;
+    this.#heard = undefined;
     this.#links.set(event.peer, {
       id: event.link,
       peer: event.peer,
@@ -73,10 +76,12 @@ export class Links {
 
   remove(peer: PeerId): void {
     this.#links.delete(peer);
+    this.#heard = undefined;
   }
 
   moved(now: number, link: PeerLink, address: Address): void {
     link.address = address;
+    this.#heard = undefined;
     if (isDetour(address)) return;
     link.direct = address;
     link.since = now;
@@ -84,19 +89,22 @@ export class Links {
 
   fellSilent(now: number, link: PeerLink): void {
     link.silent = true;
+    this.#heard = undefined;
     link.silentAt = now;
   }
 
   heard(now: number, link: PeerLink): void {
     link.silent = false;
     link.since = now;
+    this.#heard = undefined;
   }
 
-  /** Peers whose packets reach us without a detour. */
-  heardDirectly(): PeerId[] {
+  /** Peers whose packets reach us without a detour, sorted; the same list until that changes. */
+  heardDirectly(): readonly PeerId[] {
+    if (this.#heard !== undefined) return this.#heard;
     const ids: PeerId[] = [];
     for (const link of this.#links.values()) if (!link.silent && !isDetour(link.address)) ids.push(link.peer);
-    return ids.sort();
+    return (this.#heard = ids.sort());
   }
 
   /** Peers connected both ways without a detour, as far as we can know. */
@@ -129,6 +137,7 @@ export class Links {
 
   #set(now: number, link: PeerLink, address: Address): void {
     link.address = address;
+    this.#heard = undefined;
     this.#endpoint.setAddress(now, link.id, address);
   }
 

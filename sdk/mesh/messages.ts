@@ -21,9 +21,10 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Address, SocketKind } from '../link/endpoint-types.ts';
-import { MAX_DATAGRAM_BYTES, MAX_PEERS, MAX_RELAY_HOPS } from '../wire/limits.ts';
 import { decodePayload, encodePayload, type PayloadValue } from '../wire/payload.ts';
-import { decodeAddresses, decodeId, decodeRoster, decodeTerm, encodeAddresses, encodeId, encodeRoster, isItems, isUint } from './roster-codec.ts';
+import { encodeBeat, encodeRelay, BEAT, RELAY, readBeat, readRelay } from './fast-codec.ts';
+import { encodeId } from './ids.ts';
+import { decodeAddresses, decodeId, decodeRoster, decodeTerm, encodeAddresses, encodeRoster, isItems, isUint } from './roster-codec.ts';
 import type { Roster } from './roster.ts';
 
 export type Refusal = 'room-full' | 'kicked';
@@ -86,11 +87,8 @@ const LEAVE = 6;
 const PROPOSE = 7;
 const DECIDE = 8;
 const MOVE = 9;
-const BEAT = 16;
-const RELAY = 17;
 
 const REFUSALS: readonly Refusal[] = ['room-full', 'kicked'];
-const SOCKETS: readonly SocketKind[] = ['join', 'session'];
 const U32 = 0xffff_ffff;
 
 const joinItems = (join: JoinRequest): PayloadValue[] => [
@@ -100,16 +98,6 @@ const joinItems = (join: JoinRequest): PayloadValue[] => [
   encodeAddresses(join.addresses),
   join.term,
   join.time,
-];
-
-const wordItems = (word: Word): PayloadValue => [
-  encodeId(word.id),
-  word.instance,
-  word.seq,
-  (word.host ? 1 : 0) | (word.eligible ? 2 : 0) | (word.left ? 4 : 0),
-  word.term,
-  word.epoch,
-  word.heard,
 ];
 
 /** Encodes one message; a view that stays valid until the next encode is never returned, always a copy. */
@@ -134,11 +122,9 @@ export function encodeMessage(message: MeshMessage): Uint8Array {
     case 'move':
       return encodePayload([MOVE, encodeAddresses(message.addresses)]);
     case 'beat':
-      return encodePayload([BEAT, message.time, message.words.map(wordItems)]);
-    case 'relay': {
-      const r = message.relay;
-      return encodePayload([RELAY, r.hops, encodeId(r.from), encodeId(r.to), SOCKETS.indexOf(r.socket), r.id, r.part, r.parts, r.bytes]);
-    }
+      return encodeBeat(message.time, message.words);
+    case 'relay':
+      return encodeRelay(message.relay);
   }
 }
 
@@ -162,48 +148,6 @@ function decodeJoin(items: readonly PayloadValue[], at: number): JoinRequest | u
   )
     return undefined;
   return { instance, spectate, joinPort, addresses, term, time };
-}
-
-function decodeWord(value: PayloadValue): Word | undefined {
-  if (!isItems(value) || value.length !== 7) return undefined;
-  const id = decodeId(value[0]);
-  const [, instance, seq, flags, , epoch, heard] = value;
-  const term = decodeTerm(value[4]);
-  if (id === undefined || term === undefined || !isUint(instance, U32) || !isUint(seq, U32) || !isUint(flags, 7) || !isUint(epoch, U32))
-    return undefined;
-  if (!(heard instanceof Uint8Array) || heard.length % 5 !== 0 || heard.length > 5 * MAX_PEERS) return undefined;
-  return { id, instance, seq, host: (flags & 1) !== 0, eligible: (flags & 2) !== 0, left: (flags & 4) !== 0, term, epoch, heard };
-}
-
-function decodeBeat(items: readonly PayloadValue[]): MeshMessage | undefined {
-  const [, time, list] = items;
-  if (items.length !== 3 || !isTime(time) || !isItems(list) || list.length > MAX_PEERS) return undefined;
-  const words: Word[] = [];
-  for (const item of list) {
-    const word = decodeWord(item);
-    if (word === undefined) return undefined;
-    words.push(word);
-  }
-  return { type: 'beat', time, words };
-}
-
-function decodeRelay(items: readonly PayloadValue[]): MeshMessage | undefined {
-  if (items.length !== 9) return undefined;
-  const from = decodeId(items[2]);
-  const to = decodeId(items[3]);
-  const [, hops, , , kind, id, part, parts, bytes] = items;
-  const socket = isUint(kind, 1) ? SOCKETS[kind] : undefined;
-  if (from === undefined || to === undefined || socket === undefined || !isUint(hops, MAX_RELAY_HOPS) || !isUint(id, 0xffff)) return undefined;
-  if (
-    !isUint(parts, 2) ||
-    !isUint(part, 1) ||
-    part >= parts ||
-    !(bytes instanceof Uint8Array) ||
-    bytes.length === 0 ||
-    bytes.length > MAX_DATAGRAM_BYTES
-  )
-    return undefined;
-  return { type: 'relay', relay: { hops, from, to, socket, id, part, parts, bytes } };
 }
 
 function decodeSmall(items: readonly PayloadValue[]): MeshMessage | undefined {
@@ -246,15 +190,28 @@ function decodeWithRoster(items: readonly PayloadValue[]): MeshMessage | undefin
   return items.length === 4 && term !== undefined ? { type: 'decide', roster, time: second, term } : undefined;
 }
 
+/** A BEAT or RELAY in other bytes than ours, such as a float where we write an integer: written as we do, it is read as ours. */
+function decodeOften(items: readonly PayloadValue[]): MeshMessage | undefined {
+  try {
+    const bytes = encodePayload(items);
+    return readBeat(bytes) ?? readRelay(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Undefined when malformed in any way. Never throws. */
 export function decodeMessage(bytes: Uint8Array): MeshMessage | undefined {
+  return readBeat(bytes) ?? readRelay(bytes) ?? decodeAny(bytes);
+}
+
+function decodeAny(bytes: Uint8Array): MeshMessage | undefined {
   const items = decodePayload(bytes);
   if (!isItems(items)) return undefined;
   switch (items[0]) {
     case BEAT:
-      return decodeBeat(items);
     case RELAY:
-      return decodeRelay(items);
+      return decodeOften(items);
     case ROSTER:
     case PROPOSE:
     case DECIDE:

@@ -7,12 +7,13 @@
  *   departed [id bin10, slot, reason 0 bye, 1 timeout, 2 kicked]
  */
 import type { PeerId, RoomId, Slot } from '../base/brand.ts';
-import { fromBase32, fromHex, toBase32, toHex } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import type { Address } from '../link/endpoint-types.ts';
 import type { LeaveReason, PortDeparture } from '../port/port.ts';
 import { MAX_BANNED, MAX_DEPARTED, MAX_ENDPOINTS_PER_PEER, MAX_LINEAGE, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { utf8Length } from '../wire/pack.ts';
 import type { PayloadValue } from '../wire/payload.ts';
+import { ID_BYTES, encodeId, idAt } from './ids.ts';
 import type { Roster, Seat } from './roster.ts';
 
 type Items = readonly PayloadValue[];
@@ -26,21 +27,8 @@ export const isItems = (value: PayloadValue | undefined): value is Items => Arra
 export const isUint = (value: PayloadValue | undefined, max: number): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
 
-/** Ids travel as their ten bytes; the texts are remembered, as there are few and they come often. */
-const idBytes = new Map<PeerId, Uint8Array>();
-
-export function encodeId(id: PeerId): Uint8Array {
-  let bytes = idBytes.get(id);
-  if (bytes === undefined) {
-    bytes = fromBase32(id) ?? new Uint8Array(10);
-    if (idBytes.size >= 1_024) idBytes.clear();
-    idBytes.set(id, bytes);
-  }
-  return bytes;
-}
-
 export function decodeId(value: PayloadValue | undefined): PeerId | undefined {
-  return value instanceof Uint8Array && value.length === 10 ? (toBase32(value) as PeerId) : undefined;
+  return value instanceof Uint8Array && value.length === ID_BYTES ? idAt(value, 0) : undefined;
 }
 
 export function encodeAddresses(addresses: readonly Address[]): PayloadValue {

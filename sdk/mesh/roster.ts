@@ -134,13 +134,14 @@ export function seatPeer(roster: Roster, newcomer: Newcomer): Roster | 'kicked' 
 export function updateSeat(roster: Roster, id: PeerId, change: Partial<Pick<Seat, 'status' | 'eligible' | 'addresses'>>): Roster {
   const old = seatOf(roster, id);
   if (old === undefined) return roster;
-  const seat: Seat = { ...old, ...change };
-  if (seat.status === old.status && seat.eligible === old.eligible && sameAddresses(seat.addresses, old.addresses)) return roster;
+  const { status = old.status, eligible = old.eligible, addresses = old.addresses } = change;
+  if (status === old.status && eligible === old.eligible && sameAddresses(addresses, old.addresses)) return roster;
+  const seat: Seat = { ...old, status, eligible, addresses };
   return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
 }
 
 function sameAddresses(a: readonly Address[], b: readonly Address[]): boolean {
-  return a.length === b.length && a.every((address, i) => address.host === b[i]!.host && address.port === b[i]!.port);
+  return a === b || (a.length === b.length && a.every((address, i) => address.host === b[i]!.host && address.port === b[i]!.port));
 }
 
 /** Takes a seat away; `ban` keeps the key out for the room's life. */

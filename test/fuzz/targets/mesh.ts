@@ -193,13 +193,12 @@ export const members: TargetFile = {
   decoders: {
     'sdk/mesh/messages.ts': [
       'function decodeJoin',
-      'function decodeWord',
-      'function decodeBeat',
-      'function decodeRelay',
+      'function decodeOften',
       'function decodeSmall',
       'function decodeWithRoster',
       'function decodeMessage',
     ],
+    'sdk/mesh/fast-codec.ts': ['function readBeat', 'function readRelay', 'function readId'],
     'sdk/mesh/roster-codec.ts': [
       'function decodeId',
       'function decodeAddresses',
