@@ -220,7 +220,8 @@ export class Reception<G extends AnyGame> {
       bury: (core, grave) => this.#room.authority.bury(core, grave),
       abandoned: (core) => this.#room.authority.abandoned(core),
       yielded: (core, previous) => this.#room.authority.yielded(core, previous),
-      diverged: (from) => this.#resync(from),
+      settled: (from) => this.#room.authority.mergeSettled(from),
+      diverged: (from) => this.#diverged(from),
       hash: (from) => this.#room.replication.hash(from),
     });
   }
@@ -238,20 +239,30 @@ export class Reception<G extends AnyGame> {
     if (input.nil()) return;
     const reason = stream.handleBody(this.#room.port.time(this.#room.time.now()), tick, full, input);
     if (reason !== undefined) this.#room.drop(reason);
-    else if (full && stream.synced) this.#room.authority.mergeSettled(seat.id);
   }
 
-  #resync(from: PeerId): void {
+  /** This replica is not what `from` says it should be. */
+  #diverged(from: PeerId): void {
+    if (this.askWhole(from)) this.#room.drop('state-diverged');
+  }
+
+  /** Another part's host has the word from now on: what it has is asked for at once. */
+  askHost(host: PeerId): void {
+    this.#resyncs.delete(host);
+    this.askWhole(host);
+  }
+
+  /** Asks `from` for its whole state, once a second at most; false when it was not asked. */
+  askWhole(from: PeerId): boolean {
     const now = this.#room.time.now();
     const seat = this.#room.seats.get(from);
-    if (seat?.session === undefined || now - (this.#resyncs.get(from) ?? Number.NEGATIVE_INFINITY) < RESYNC_EVERY_MS) return;
+    if (seat?.session === undefined || now - (this.#resyncs.get(from) ?? Number.NEGATIVE_INFINITY) < RESYNC_EVERY_MS) return false;
     this.#resyncs.set(from, now);
-    this.#room.drop('state-diverged');
     const out = new PackWriter(16);
     out.array(2);
     out.int(RESYNC);
     out.int(seat.session & 0xffff);
-    this.#room.send(from, 'reliable', out.view(), CONTROL_LANE);
+    return this.#room.send(from, 'reliable', out.view(), CONTROL_LANE);
   }
 }
 

@@ -339,6 +339,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#requests.handleTimeout(now);
     this.#authority.handleTimeout(now);
     this.#reception.greet(now);
+    if (this.#authority.awaitsHost) this.#reception.askWhole(this.#roster.host);
     if (!this.#ready) this.#checkReady(now);
     this.#beats.run(time);
     if (this.#closed !== undefined) return;
@@ -381,7 +382,10 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         this.#reception.greetAgain(event.peer);
         return;
       case 'merge':
-        if (event.lost) this.#authority.mergeLost();
+        if (event.lost) {
+          this.#authority.mergeLost();
+          this.#reception.askHost(this.#roster.host);
+        }
         return this.#events.emit('merge', { lost: event.lost, joined: event.joined });
       case 'warn':
         return this.#events.emit('warn', { code: event.code, detail: event.detail });

@@ -53,6 +53,7 @@ export class AuthorityRules {
   readonly #out = new PackWriter(512);
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
   #lastAsk = 0;
+  #awaitsHost = false;
   readonly #heirs = new Heirs();
   #orphansSince = Number.POSITIVE_INFINITY;
   #secondHeirsAsked = false;
@@ -122,6 +123,7 @@ export class AuthorityRules {
     const roster = this.#world.roster();
     const present = this.#present();
     const orphans: EntityCore[] = [];
+    if (roster.host === self) this.#awaitsHost = false;
     for (const core of [...this.#store.all()]) {
       if (core.kind.def.authority === 'host') {
         if (roster.host === self) this.#acquire(core);
@@ -191,6 +193,7 @@ export class AuthorityRules {
     const previous = core.owner;
     core.owner = this.#world.self;
     core.given = false;
+    core.yielded = false;
     core.epoch++;
     this.#replication.own(core);
     if (previous !== core.owner) this.#store.authorityChanged(core, previous);
@@ -207,14 +210,21 @@ export class AuthorityRules {
     this.#store.authorityChanged(core, previous);
   }
 
+  /** What gave way in a merge waits for the host's whole state. */
+  get awaitsHost(): boolean {
+    return this.#awaitsHost && this.#world.roster().host !== this.#world.self;
+  }
+
   /** Host-owned state of this part of the room gives way to the other part's. */
   mergeLost(): void {
+    this.#awaitsHost = true;
     for (const core of this.#store.all()) if (core.kind.def.authority === 'host') core.yielded = true;
   }
 
   /** The host's full state has arrived: what was to give way and is not in it is gone. */
   mergeSettled(from: PeerId): void {
     if (from !== this.#world.roster().host) return;
+    this.#awaitsHost = false;
     for (const core of [...this.#store.all()]) if (core.yielded && !core.mine) this.#store.remove(core, undefined);
   }
 

@@ -51,6 +51,8 @@ export class EntityCore {
   /** Tick since which the present owner's stream has carried it. */
   bornTick = -1;
   lastChange = -1;
+  /** Tick of the first word of this reign here; what is told as a difference to earlier ones cannot be read. */
+  heardSince = -1;
   /** Tick at which it was last told anew though nothing had changed. */
   refreshTick = -1;
   source: SnapshotSource | undefined;

@@ -46,6 +46,8 @@ export interface InboundRules {
   abandoned(core: EntityCore): void;
   /** Authority over `core` moved to `from`. */
   yielded(core: EntityCore, previous: PeerId): void;
+  /** All of the peer's full state has been applied. */
+  settled(from: PeerId): void;
   /** This replica is not what the peer says it should be. */
   diverged(from: PeerId): void;
   hash(from: PeerId): number;
@@ -163,6 +165,7 @@ export class Inbound implements SnapshotSource {
         if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#rules.abandoned(core);
     if (head.tick > this.completeTick) this.completeTick = head.tick;
     this.synced = true;
+    this.#rules.settled(this.peer);
     return undefined;
   }
 
@@ -244,6 +247,7 @@ export class Inbound implements SnapshotSource {
       else core.live[i] = kind.dequantise(i, values.ints[i]!);
     }
     core.lastChange = head.tick;
+    core.heardSince = head.tick;
     core.track.push(head.tick, head.phase, core.ints, 0);
   }
 
@@ -275,7 +279,8 @@ export class Inbound implements SnapshotSource {
       input.skip(bitCount(mask));
       return input.ok ? undefined : 'state-malformed';
     }
-    const age = core.track.ageAtTick(head.baseline);
+    // What this owner said before its present reign began here is no baseline: the rows of that time may be another's.
+    const age = core.lastChange < 0 || head.baseline < core.heardSince ? -1 : core.track.ageAtTick(head.baseline);
     if (age < 0) {
       this.#held = true;
       this.#rules.diverged(this.peer);
@@ -326,6 +331,7 @@ export class Inbound implements SnapshotSource {
     }
     // The first word of this owner here, or all of it anew: what a former one assigned and did not say any more gives way to it, too.
     const anew = core.lastChange < 0;
+    if (anew) core.heardSince = head.tick;
     if (anew || given === (2 << count) - 1)
       for (let i = 0; i < count; i++) {
         if (way[i] === BOXED || (mask & (1 << i)) !== 0) continue;
