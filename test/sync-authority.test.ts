@@ -238,4 +238,20 @@ describe('claims that cross', () => {
     expect(den.count('post')).toEqual([3, 3]);
     den.expectEqual();
   });
+
+  it('[SY86] what the present host does not have is gone, also for who was away while hosts changed and it was despawned', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    for (let n = 1; n <= 2; n++) den.spawn(ann!, 'post', n);
+    await den.hub.play(300);
+    den.cut(eve!, true);
+    void ann!.leave();
+    await den.hub.play(300);
+    [...bob!.entities.mine('post')][0]!.despawn();
+    await den.hub.play(300);
+    den.cut(eve!, false);
+    await den.hub.play(6_000);
+    expect(den.count('post').slice(1)).toEqual([1, 1]);
+    expect(den.one(eve!, 'post').owner).toBe(bob!.self.id);
+  });
 });

@@ -28,7 +28,7 @@ import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 const DEFAULT_ASK_MS = 1_000;
 /** An entity whose owner is gone and whose heir has not claimed it falls to its second heir after this, ms. */
 const SECOND_HEIR_MS = 1_000;
-/** One that its second heir has not claimed either, which then does not know it, is dropped after this, ms. */
+/** One that its second heir has not claimed either, or of a host that is host no more, is dropped after this, ms. */
 const ORPHAN_MS = 4_000;
 
 interface Ask {
@@ -123,11 +123,13 @@ export class AuthorityRules {
     const roster = this.#world.roster();
     const present = this.#present();
     const orphans: EntityCore[] = [];
+    let left = false;
     if (roster.host === self) this.#awaitsHost = false;
     for (const core of [...this.#store.all()]) {
       if (core.kind.def.authority === 'host') {
         if (roster.host === self) this.#acquire(core);
         else if (core.mine) this.#give(core, roster.host);
+        else if (core.owner !== roster.host) left = true;
         continue;
       }
       // Whoever was cut off may read of itself that it is away: what it owns it still has, and says so again.
@@ -141,7 +143,6 @@ export class AuthorityRules {
       orphans.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
       present,
     );
-    let left = false;
     for (const core of orphans) if (!this.#inherit(core)) left = true;
     this.#orphansSince = left ? this.#world.now() : Number.POSITIVE_INFINITY;
     this.#secondHeirsAsked = false;
@@ -262,12 +263,16 @@ export class AuthorityRules {
     for (const ask of [...this.#asks.values()]) if (ask.deadline <= now) ask.settle(undefined);
     if (now < this.#orphansSince + SECOND_HEIR_MS) return;
     const roster = this.#world.roster();
-    const orphans = [...this.#store.all()].filter((core) => !core.mine && !roster.peers.some((peer) => peer.id === core.owner));
+    const orphans = [...this.#store.all()].filter(
+      (core) =>
+        !core.mine && (core.kind.def.authority === 'host' ? core.owner !== roster.host : !roster.peers.some((peer) => peer.id === core.owner)),
+    );
     if (!this.#secondHeirsAsked) {
       this.#secondHeirsAsked = true;
       const present = this.#present();
       for (const core of orphans)
-        if (core.kind.def.onOwnerLeave === 'redistribute' && secondHeir(core, present) === this.#world.self) this.#acquire(core);
+        if (core.kind.def.authority !== 'host' && core.kind.def.onOwnerLeave === 'redistribute' && secondHeir(core, present) === this.#world.self)
+          this.#acquire(core);
     } else if (now >= this.#orphansSince + ORPHAN_MS) {
       this.#orphansSince = Number.POSITIVE_INFINITY;
       for (const core of orphans) this.#store.remove(core, undefined);
