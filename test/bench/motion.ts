@@ -97,6 +97,7 @@ export class Viewer {
       bury: () => undefined,
       abandoned: () => undefined,
       yielded: () => undefined,
+      settled: () => undefined,
       diverged: () => undefined,
       hash: () => 0,
     });

@@ -50,6 +50,7 @@ export function rulesOf(hash: () => number): InboundRules {
     bury: () => undefined,
     abandoned: () => undefined,
     yielded: () => undefined,
+    settled: () => undefined,
     diverged: () => {
       throw new Error('the replica diverged');
     },
