@@ -156,16 +156,16 @@ describe('control messages', () => {
 describe('room time', () => {
   it('[ME19] steps forward when far behind, else slews by at most half a percent, and never goes back', () => {
     const time = new RoomTime(1_000, 5_000);
-    time.follow(1_000, 4_000, { offsetMs: 10, errorMs: 1 });
+    time.follow(1_000, 4_000, { offsetMs: 10, errorMs: 1, at: 1_000 });
     expect(time.time(1_000)).toBe(5_010);
-    time.follow(2_000, 3_900, { offsetMs: 10, errorMs: 1 });
+    time.follow(2_000, 3_900, { offsetMs: 10, errorMs: 1, at: 2_000 });
     expect(time.time(2_000)).toBeCloseTo(6_005, 6);
-    time.follow(2_100, 9_000, { offsetMs: 10, errorMs: 1 });
+    time.follow(2_100, 9_000, { offsetMs: 10, errorMs: 1, at: 2_100 });
     expect(time.time(2_100)).toBe(11_110);
     time.advanceTo(2_100, 2 ** 33);
     time.advanceTo(2_100, 20_000);
     expect(time.time(2_100)).toBe(20_000);
-    time.follow(2_200, 0, { offsetMs: 0, errorMs: 1 });
+    time.follow(2_200, 0, { offsetMs: 0, errorMs: 1, at: 2_200 });
     expect(time.time(2_200)).toBeGreaterThanOrEqual(20_000);
   });
 });

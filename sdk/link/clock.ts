@@ -1,9 +1,9 @@
 /**
  * The peer's clock, seen through pings. Each exchange carries four times (sent, received, answered,
- * returned), as in NTP (RFC 5905 §8). The sample with the least round trip of the last sixteen is the
- * one to believe: delay is never negative, so the shortest trip has the least error.
+ * returned), as in NTP (RFC 5905 §8). Delay is never negative, so a sample is off by half its round trip at
+ * most, and by what both clocks have drifted apart since; the one of the last sixteen for which that sum is least is the one to believe.
  */
-import { CLOCK_SAMPLES, CLOCK_SAMPLE_MS } from '../wire/limits.ts';
+import { CLOCK_DRIFT_RATIO, CLOCK_SAMPLES, CLOCK_SAMPLE_MS } from '../wire/limits.ts';
 import type { LinkClock } from './endpoint-types.ts';
 
 export class ClockFilter implements LinkClock {
@@ -13,6 +13,7 @@ export class ClockFilter implements LinkClock {
   #next = 0;
   offsetMs: number | undefined;
   errorMs = Infinity;
+  at = -Infinity;
 
   /** All four in ms: `t1`, `t4` by our clock, `t2`, `t3` by the peer's. */
   sample(t1: number, t2: number, t3: number, t4: number): void {
@@ -23,11 +24,14 @@ export class ClockFilter implements LinkClock {
     this.#at[slot] = t4;
     this.#rtt[slot] = rtt;
     this.#offset[slot] = (t2 - t1 + (t3 - t4)) / 2;
-    let best = slot;
+    this.at = t4;
+    this.errorMs = Infinity;
     for (let i = 0; i < CLOCK_SAMPLES; i++) {
-      if (t4 - this.#at[i]! <= CLOCK_SAMPLE_MS && this.#rtt[i]! < this.#rtt[best]!) best = i;
+      const age = t4 - this.#at[i]!;
+      const error = this.#rtt[i]! / 2 + age * CLOCK_DRIFT_RATIO;
+      if (age > CLOCK_SAMPLE_MS || error >= this.errorMs) continue;
+      this.offsetMs = this.#offset[i]!;
+      this.errorMs = error;
     }
-    this.offsetMs = this.#offset[best]!;
-    this.errorMs = this.#rtt[best]! / 2;
   }
 }

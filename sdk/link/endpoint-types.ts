@@ -96,10 +96,12 @@ export type EndpointEvent =
   | { readonly type: 'failed'; readonly attempt: AttemptId; readonly reason: ConnectFailure };
 
 export interface LinkClock {
-  /** Peer's monotonic clock minus ours, ms, by the sample with the least RTT; undefined before the first. */
+  /** Peer's monotonic clock minus ours, ms, by the best sample; undefined before the first. */
   readonly offsetMs: number | undefined;
-  /** Half the RTT of that sample, ms. */
+  /** Bound of its error, ms: half that sample's round trip, and what clocks may have drifted between it and the newest one. */
   readonly errorMs: number;
+  /** When the newest sample was taken, ms of our clock: since then the error has grown by `CLOCK_DRIFT_RATIO`. */
+  readonly at: number;
 }
 
 /**

@@ -46,7 +46,7 @@ import { HeldBudget } from './held-budget.ts';
 import { LinkTable, type Entry, type OutgoingDatagram } from './link-table.ts';
 import { Premises, sessionAddress } from './premises.ts';
 
-const NO_CLOCK: LinkClock = { offsetMs: undefined, errorMs: Infinity };
+const NO_CLOCK: LinkClock = { offsetMs: undefined, errorMs: Infinity, at: -Infinity };
 
 export class Endpoint implements EndpointLike {
   readonly self: PeerId;

@@ -130,8 +130,8 @@ export class Mesh implements MeshLike {
     return this.#time.time(now);
   }
 
-  timeErrorMs(_now: number): number {
-    return this.#time.errorMs();
+  timeErrorMs(now: number): number {
+    return this.#time.errorMs(now);
   }
 
   stats(now: number): PortStats {

@@ -9,7 +9,7 @@
  * room that lives 37 days still fits 32 bits. A new host goes on with its own estimate.
  */
 import type { LinkClock } from '../link/endpoint-types.ts';
-import { TIME_SLEW_RATIO, TIME_STEP_MS } from '../wire/limits.ts';
+import { CLOCK_DRIFT_RATIO, TIME_SLEW_RATIO, TIME_STEP_MS } from '../wire/limits.ts';
 
 const SEED_SPAN_MS = 2 ** 30;
 /** A room time beyond this would not fit 32 bits for long; nobody honest says it. */
@@ -20,7 +20,10 @@ export class RoomTime {
   #synced = false;
   #lastAt: number;
   #last = 0;
+  /** How far off room time may have been at `#measuredAt`. */
   #errorMs = Infinity;
+  #measuredAt = 0;
+  #leads = false;
 
   constructor(now: number, wallClockMs: number) {
     this.#offset = (((Math.floor(wallClockMs) % SEED_SPAN_MS) + SEED_SPAN_MS) % SEED_SPAN_MS) - now;
@@ -37,15 +40,18 @@ export class RoomTime {
     return this.#last;
   }
 
-  errorMs(): number {
-    return this.#errorMs;
+  /** Bound of the distance from the host's room time, ms; Infinity before the first measurement. It grows while nothing is measured. */
+  errorMs(now: number): number {
+    return this.#leads ? 0 : this.#errorMs + Math.max(0, now - this.#measuredAt) * CLOCK_DRIFT_RATIO;
   }
 
   /** As host our word is the time. */
   lead(now: number): void {
     this.#synced = true;
+    this.#leads = true;
     this.#errorMs = 0;
     this.#lastAt = now;
+    this.#measuredAt = now;
   }
 
   /** Steps forward to a time somebody else already showed its game. */
@@ -59,9 +65,11 @@ export class RoomTime {
     this.#lastAt = now;
     if (clock.offsetMs === undefined) return;
     const target = hostOffset + clock.offsetMs;
-    if (target + now >= LIMIT_MS || target + now < 0) return;
+    if (!(target + now < LIMIT_MS && target + now >= 0)) return;
+    this.#measuredAt = now;
+    this.#leads = false;
     const behind = target - this.#offset;
-    this.#errorMs = clock.errorMs + Math.abs(behind);
+    this.#errorMs = clock.errorMs + (now - clock.at) * CLOCK_DRIFT_RATIO + Math.abs(behind);
     if (!this.#synced) {
       this.#synced = true;
       // Before the first agreement nobody has seen our time, so it may jump either way.

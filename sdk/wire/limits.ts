@@ -251,9 +251,12 @@ export const PING_MS = 1_000;
 export const PING_FAST_MS = 100;
 export const PING_FAST_COUNT = 8;
 
-/** Clock samples kept, and for how long (ms): crystals drift 50 ppm, so 30 s cost 1.5 ms at worst. */
+/** Clock samples kept, and for how long (ms). */
 export const CLOCK_SAMPLES = 16;
 export const CLOCK_SAMPLE_MS = 30_000;
+
+/** How far two monotonic clocks run apart (ratio): the worst crystals sold are off by 100 ppm each. Less, and a stated error of a clock is not one. */
+export const CLOCK_DRIFT_RATIO = 0.0002;
 
 /** Rows of an entity's past: a receiver may lag two seconds at 30 Hz before it needs everything anew. */
 export const HISTORY_ROWS = 64;
