@@ -66,6 +66,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #again = false;
   #unsent = false;
   #ready = false;
+  /** When the room opened without everybody's state; told a tick later, when whoever awaited the room can have subscribed. */
+  #incompleteAt = Number.POSITIVE_INFINITY;
   #closed: LeaveReason | 'bridge' | undefined;
   readonly #openedAt: number;
   readonly #opening: (() => void)[] = [];
@@ -341,6 +343,10 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#reception.greet(now);
     if (this.#authority.awaitsHost) this.#reception.askWhole(this.#roster.host);
     if (!this.#ready) this.#checkReady(now);
+    if (this.#incompleteAt < now) {
+      this.#incompleteAt = Number.POSITIVE_INFINITY;
+      this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
+    }
     this.#beats.run(time);
     if (this.#closed !== undefined) return;
     const tick = this.#replication.tickAt(time);
@@ -464,7 +470,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         const seat = this.#seats.get(peer)!;
         if (seat.session === undefined || (seat.ready && this.#replication.inbound.get(peer)?.synced !== true)) return;
       }
-    } else this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
+    } else this.#incompleteAt = now;
     this.#ready = true;
     this.#authority.applyRoster();
     this.#updateDuty();

@@ -1,0 +1,161 @@
+/**
+ * Ticks and the first state, at the room (`docs/spec.md`, Sync): what happens after a stall, and when `join` resolves.
+ */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { defineGame, entity, s } from 'lanista';
+import type { Room } from 'lanista';
+import type { LanPort, LocalTime } from '../sdk/port/lan-port.ts';
+import { createMemoryLan, MemoryRoomPort } from '../sdk/port/memory.ts';
+import { createLan } from '../sdk/room/lan.ts';
+import { Metronome } from '../sdk/sync/clock.ts';
+import { FULL_FRAME } from '../sdk/sync/delta.ts';
+import { openRooms } from './open-rooms.ts';
+
+const game = defineGame({
+  id: 'time',
+  version: 1,
+  entities: { rock: entity({ authority: 'spawner', fields: { n: s.u16(), text: s.text(200).default('') } }) },
+});
+type G = typeof game;
+
+/** A port on whose loop nothing runs while `stalled()`. */
+function stallable(port: LanPort): { readonly port: LanPort; stall(on: boolean): void } {
+  let stalled = false;
+  let held: (() => void) | undefined;
+  const time: LocalTime = {
+    now: () => port.time.now(),
+    schedule: (at, tick) => {
+      held = undefined;
+      port.time.schedule(at, () => {
+        if (stalled) held = tick;
+        else tick();
+      });
+    },
+    cancel: () => port.time.cancel(),
+  };
+  return {
+    port: Object.create(port, { time: { value: time } }) as LanPort,
+    stall: (on) => {
+      stalled = on;
+      const tick = held;
+      held = undefined;
+      if (!on) tick?.();
+    },
+  };
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('ticks', () => {
+  it('[SY51] after a stall of any length a quarter of a second is caught up, oldest first, and the rest is skipped', () => {
+    for (const hz of [5, 30, 60, 120])
+      for (const stallMs of [100, 240, 1_000, 60_000, 3_600_000]) {
+        const beats = new Metronome(() => undefined);
+        const ran: number[] = [];
+        beats.every(0, hz, (tick, time) => {
+          expect(time).toBeCloseTo((tick * 1_000) / hz, 6);
+          ran.push(tick);
+        });
+        for (let time = 0; time <= 1_000; time += 5) beats.run(time);
+        expect(ran).toEqual(Array.from({ length: hz }, (_, i) => i + 1));
+        ran.length = 0;
+        const back = 1_000 + stallMs;
+        beats.run(back);
+        const newest = Math.floor((back * hz) / 1_000);
+        expect(ran.length, `${hz} Hz, ${stallMs} ms`).toBe(Math.min(newest - hz, newest - Math.ceil(((back - 250) * hz) / 1_000) + 1));
+        expect(ran).toEqual(ran.map((_, i) => newest - ran.length + 1 + i));
+        // And goes on where it is now.
+        ran.length = 0;
+        beats.run(back + 1_000 / hz);
+        expect(ran).toEqual([newest + 1]);
+      }
+  });
+
+  it('[SY51] a page that stood still for ten seconds shows the present at once: its ticks are the others’ again, and what it owns goes on', async () => {
+    const { hub, rooms } = await openRooms(game, 1);
+    const { port, stall } = stallable(createMemoryLan(hub, game));
+    let sleepy: Room<G> | undefined;
+    void createLan(game, port, { presence: {} })
+      .joinOrCreate({ name: 'den' })
+      .then((room) => (sleepy = room));
+    await hub.play(1_000);
+    const [awake, asleep] = [rooms[0]!, sleepy!];
+    const rock = asleep.entities.spawn('rock', { n: 0 });
+    const ticks: Record<'awake' | 'asleep', number[]> = { awake: [], asleep: [] };
+    using a = awake.clock.every(20, (tick) => ticks.awake.push(tick));
+    using b = asleep.clock.every(20, (tick) => {
+      ticks.asleep.push(tick);
+      rock.n++;
+    });
+    void [a, b];
+    await hub.play(1_000);
+    stall(true);
+    await hub.play(10_000);
+    const before = ticks.asleep.length;
+    stall(false);
+    await hub.play(20, 1);
+    expect(ticks.asleep.length - before).toBeLessThanOrEqual(6);
+    await hub.play(1_000);
+    expect(ticks.asleep.at(-1)).toBe(ticks.awake.at(-1));
+    expect(ticks.asleep).toEqual([...new Set(ticks.asleep)].sort((x, y) => x - y));
+    expect([...awake.entities.all('rock')].map(({ n }) => n)).toEqual([rock.n]);
+  });
+});
+
+describe('joining', () => {
+  it('[SY4] the states of all owners come in parallel: many owners take no longer than one', async () => {
+    const took: number[] = [];
+    for (const count of [1, 6]) {
+      const { hub, rooms } = await openRooms(game, count, { latencyMs: 100 });
+      rooms.forEach((room, i) => {
+        for (let n = 0; n < 300; n++) room.entities.spawn('rock', { n: i * 1_000 + n, text: 'x'.repeat(150) });
+      });
+      await hub.play(4_000);
+      const began = hub.now();
+      let late: Room<G> | undefined;
+      void createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() })
+        .join(rooms[0]!.id)
+        .then((room) => {
+          took.push(hub.now() - began);
+          late = room;
+          // At this very moment it has everything of everybody.
+          expect([...room.entities.all('rock')].map(({ n }) => n).sort((x, y) => x - y)).toEqual(
+            rooms.flatMap((_, i) => Array.from({ length: 300 }, (_n, n) => i * 1_000 + n)),
+          );
+        });
+      for (let k = 0; k < 5_000 && late === undefined; k++) await hub.play(1, 1);
+      expect(late).toBeDefined();
+    }
+    expect(took[1]! - took[0]!).toBeLessThanOrEqual(40);
+  });
+
+  it('[SY52] a member whose state does not come holds nobody up for more than three seconds, and a warning says so', async () => {
+    const { hub, rooms } = await openRooms(game, 3);
+    rooms.forEach((room, i) => room.entities.spawn('rock', { n: i }));
+    await hub.play(500);
+    const { receive } = MemoryRoomPort.prototype;
+    vi.spyOn(MemoryRoomPort.prototype, 'receive').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof receive>) {
+      if (!(args[0] === rooms[1]!.self.id && args[3][1] === FULL_FRAME)) receive.apply(this, args);
+    });
+    const began = hub.now();
+    let late: Room<G> | undefined;
+    let opened = 0;
+    const warned: string[] = [];
+    void createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() })
+      .join(rooms[0]!.id)
+      .then((room) => {
+        opened = hub.now() - began;
+        late = room;
+        room.on('warn', ({ code }) => warned.push(code));
+      });
+    await hub.play(5_000, 1);
+    expect(opened).toBeGreaterThan(2_900);
+    expect(opened).toBeLessThan(3_200);
+    expect(warned).toEqual(['stall']);
+    expect([...late!.entities.all('rock')].map(({ n }) => n).sort()).toEqual([0, 2]);
+    // What was late comes all the same.
+    vi.restoreAllMocks();
+    await hub.play(4_000);
+    expect([...late!.entities.all('rock')].map(({ n }) => n).sort()).toEqual([0, 1, 2]);
+  });
+});
