@@ -254,4 +254,29 @@ describe('claims that cross', () => {
     expect(den.count('post').slice(1)).toEqual([1, 1]);
     expect(den.one(eve!, 'post').owner).toBe(bob!.self.id);
   });
+
+  it('[SY87] what a peer despawned and has again by the word of another part is seen again by those who heard of the despawn', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    const world = [...den.hub.rooms.values()][0]!;
+    const ports = [bob!, eve!].map((room) => world.seats.get(room.self.id)!.port);
+    den.spawn(ann!, 'post', 5);
+    await den.hub.play(300);
+    // Bob and Eve are a part of their own, and Bob despawns it there.
+    for (const port of ports) port.push({ type: 'roster', roster: { ...world.roster, term: world.roster.term + 1, host: bob!.self.id }, left: [] });
+    await den.hub.play(200);
+    [...bob!.entities.mine('post')][0]!.despawn();
+    await den.hub.play(200);
+    expect(den.count('post')).toEqual([1, 0, 0]);
+    // Bob is back in Ann's part and takes over from her; then Eve comes.
+    ports[0]!.push({ type: 'roster', roster: { ...world.roster, term: world.roster.term + 2 }, left: [] });
+    ports[0]!.push({ type: 'merge', lost: true, joined: [] });
+    await den.hub.play(1_000);
+    expect(den.count('post')).toEqual([1, 1, 0]);
+    void ann!.leave();
+    await den.hub.play(2_000);
+    expect(den.one(bob!, 'post').mine).toBe(true);
+    expect(den.count('post').slice(1)).toEqual([1, 1]);
+    expect(holdings(eve!)).toEqual(holdings(bob!));
+  });
 });

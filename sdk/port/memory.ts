@@ -173,6 +173,8 @@ export class MemoryRoom {
   readonly code: string | undefined;
   readonly facts: GameFacts;
   readonly seats = new Map<PeerId, Seat>();
+  /** By sender, receiver and lane: when the last reliable message arrives; a page that is reloaded goes on where it was. */
+  readonly newestAt = new Map<string, number>();
   readonly #banned = new Set<PeerId>();
   #epoch = 0;
   #term = 1;
@@ -285,8 +287,6 @@ export class MemoryRoomPort implements RoomPort {
   readonly #room: MemoryRoom;
   readonly #events: PortEvent[] = [];
   readonly #newest = new Map<string, number>();
-  /** By receiver and lane: when the last reliable message arrives. */
-  readonly #newestAt = new Map<string, number>();
   readonly #traffic = new Map<PeerId, { bytesOut: number; bytesIn: number; packetsOut: number; packetsIn: number }>();
   #roster: PortRoster;
   #gone = false;
@@ -305,7 +305,7 @@ export class MemoryRoomPort implements RoomPort {
   }
 
   send(_now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane = 0): boolean {
-    const { hub, seats } = this.#room;
+    const { hub, seats, newestAt } = this.#room;
     const mine = seats.get(this.self);
     const seat = seats.get(to);
     const limit = channel === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES;
@@ -322,9 +322,9 @@ export class MemoryRoomPort implements RoomPort {
     let at = hub.now() + hub.latencyMs + (hub.jitterMs > 0 ? hub.rng.float() * hub.jitterMs : 0);
     if (channel === 'reliable') {
       // In order within its lane; lanes overtake each other, as they do over a real link.
-      const key = `${to} ${lane}`;
-      at = Math.max(at, this.#newestAt.get(key) ?? at);
-      this.#newestAt.set(key, at);
+      const key = `${this.self} ${to} ${lane}`;
+      at = Math.max(at, newestAt.get(key) ?? at);
+      newestAt.set(key, at);
     }
     hub.post(at - hub.now(), () => port.receive(this.self, channel, lane, copy, sequence));
     return true;

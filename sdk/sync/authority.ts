@@ -67,13 +67,9 @@ export class AuthorityRules {
 
   /** What a claim of `from`, made by streaming the entity, is worth. */
   judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number): Claim {
-    if (kind.def.authority === 'host') {
-      // What was under way when its sender despawned it.
-      if (grave?.owner === from && epoch <= grave.epoch) return 'refuse';
-      return from === this.#world.roster().host ? 'accept' : 'later';
-    }
+    if (kind.def.authority === 'host') return from === this.#world.roster().host ? 'accept' : 'later';
     if (core !== undefined) return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
-    return grave === undefined || isBetterClaim(epoch, from, grave) ? 'accept' : grave.owner === from ? 'refuse' : 'buried';
+    return grave === undefined || isBetterClaim(epoch, from, grave) ? 'accept' : 'buried';
   }
 
   /** What it means that the reign of `from` in `epoch` ended with a despawn. */

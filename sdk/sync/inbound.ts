@@ -190,7 +190,7 @@ export class Inbound implements SnapshotSource {
         mask === 0
           ? this.#whole(head, origin, counter, input, listed)
           : mask === -1
-            ? this.#gone(origin, counter, input.count(0x7fff_ffff))
+            ? this.#gone(head, origin, counter, input.count(0x7fff_ffff))
             : this.#changed(head, counter, mask, input);
       if (drop !== undefined) return drop;
     }
@@ -204,6 +204,8 @@ export class Inbound implements SnapshotSource {
     if (core !== undefined && core.kind !== values.kind) return 'state-value';
     if (core === undefined || core.owner !== this.peer) {
       const grave = core === undefined ? this.#store.grave(origin, counter) : undefined;
+      // What was under way when its sender despawned it.
+      if (grave?.owner === this.peer && grave.session === this.session && head.tick <= grave.tick!) return undefined;
       const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch);
       if (claim === 'later' || (claim === 'buried' && !this.#tell(head.now, origin, counter, grave!))) this.#held = true;
       if (claim !== 'accept') return undefined;
@@ -251,9 +253,9 @@ export class Inbound implements SnapshotSource {
     core.track.push(head.tick, head.phase, core.ints, 0);
   }
 
-  #gone(origin: number, counter: number, epoch: number): undefined {
+  #gone(head: FrameHead, origin: number, counter: number, epoch: number): undefined {
     const core = this.#store.find(origin, counter);
-    const grave = { epoch, owner: this.peer };
+    const grave: Grave = { epoch, owner: this.peer, session: this.session, tick: head.tick };
     const claim = core === undefined ? 'refuse' : this.#rules.judgeEnd(this.peer, core, epoch);
     if (claim === 'later') this.#held = true;
     if (core === undefined) this.#store.deepen(origin, counter, grave);

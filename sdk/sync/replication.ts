@@ -105,6 +105,10 @@ export class Replication {
     core.bornTick = Number.POSITIVE_INFINITY;
     this.#owned.push(core);
     this.#unsorted = true;
+    // It was despawned here before, and is back by the word of another part.
+    const again = (one: Tombstone | EntityCore): boolean => one.origin === core.origin && one.counter === core.counter;
+    if (this.#tombs.some(again)) this.#tombs = this.#tombs.filter((tomb) => !again(tomb));
+    if (this.#dying.some(again)) this.#dying = this.#dying.filter((one) => !again(one));
   }
 
   /** `core` is somebody else's from now on. */

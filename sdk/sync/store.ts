@@ -22,6 +22,9 @@ export interface Watcher {
 export interface Grave {
   readonly epoch: number;
   readonly owner: PeerId;
+  /** In which session of the owner and at which tick of it the despawn was heard; undefined when others told of it. */
+  readonly session?: number;
+  readonly tick?: number;
 }
 
 /** Graves that are remembered; the oldest are forgotten. */
