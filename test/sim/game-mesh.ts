@@ -10,7 +10,7 @@ import { Agreement, World, type NetemOptions, type WorldPeer } from '../../sdk/t
 import { Mortal, turns, type Stage, type StageEvents } from './game-stage.ts';
 
 /** One peer's appointment with the world's clock; a stalled process misses it until it wakes. */
-class WorldTime implements LocalTime {
+export class WorldTime implements LocalTime {
   readonly #world: World;
   readonly #peer: WorldPeer;
   #at = Number.POSITIVE_INFINITY;
@@ -59,7 +59,7 @@ class WorldTime implements LocalTime {
 }
 
 /** A mesh as a room's port: after every command the world takes out what the mesh has to say. */
-class MeshPort implements RoomPort {
+export class MeshPort implements RoomPort {
   readonly self: PeerId;
   onWake: (() => void) | undefined;
   readonly events: PortEvent[] = [];

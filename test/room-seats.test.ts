@@ -1,0 +1,124 @@
+/**
+ * What a game hears of people who drop out (`docs/spec.md`, Room): over the in-memory port, and over the whole network half in a simulated world.
+ */
+import { describe, expect, it } from 'vitest';
+import { defineGame, entity, message, request, s } from 'lanista';
+import type { Peer, Room } from 'lanista';
+import { GameRoom } from '../sdk/room/room.ts';
+import { World } from '../sdk/testing/index.ts';
+import { openRooms } from './open-rooms.ts';
+import { only } from './room-party.ts';
+import { MeshPort, WorldTime } from './sim/game-mesh.ts';
+import { turns } from './sim/game-stage.ts';
+
+const game = defineGame({
+  id: 'seats',
+  version: 1,
+  presence: { n: s.u8().default(0) },
+  entities: { blob: entity({ authority: 'spawner', fields: { n: s.u16().default(0) } }) },
+  messages: { say: message({ n: s.u16() }) },
+  requests: { ask: request({}, { n: s.u8() }) },
+});
+type G = typeof game;
+
+/** What `room` hears of others, with the status of the seat as it hears it. */
+function listen(room: Room<G>, now: () => number): string[] {
+  const log: string[] = [];
+  const note = (what: string, peer: Peer<G>): void =>
+    void log.push(`${what} ${peer.slot} ${peer.status}${room.peers.has(peer.id) ? '' : ' no seat'} @${Math.round(now())}`);
+  room.on('join', (peer) => note('join', peer));
+  room.on('away', (peer) => note('away', peer));
+  room.on('back', (peer) => note('back', peer));
+  room.on('leave', ({ peer, reason }) => note(`leave:${reason}`, peer));
+  return log;
+}
+const names = (log: readonly string[]): string[] => log.map((line) => line.replace(/ @.*/, ''));
+
+describe('away, back and leave', () => {
+  it('[RO25] are three moments: the seat and its entities stay while away, are the same when back, and are gone after leave', async () => {
+    const { hub, rooms } = await openRooms(game, 3);
+    const [ann, bob, eve] = [rooms[0]!, rooms[1]!, rooms[2]!];
+    const den = only(hub.rooms.values());
+    const log = listen(ann, () => hub.now());
+    eve.entities.spawn('blob', { n: 7 });
+    eve.setPresence({ n: 9 });
+    await hub.play(200);
+    const seat = ann.peers.get(eve.self.id)!;
+    den.setAway(eve.self.id, true);
+    await hub.play(3_000);
+    expect(names(log)).toEqual(['away 2 away']);
+    expect(ann.peers.get(eve.self.id)).toBe(seat);
+    expect([seat.status, seat.presence.n, only(ann.entities.all('blob')).n]).toEqual(['away', 9, 7]);
+    // Nothing reaches who is away, and nobody waits for an answer.
+    ann.send('say', { n: 1 });
+    await expect(ann.call('ask', {}, { to: eve.self.id })).rejects.toMatchObject({ code: 'peer-gone' });
+    den.setAway(eve.self.id, false);
+    await hub.play(1_000);
+    expect(names(log)).toEqual(['away 2 away', 'back 2 present']);
+    expect([ann.peers.get(eve.self.id), seat.status]).toEqual([seat, 'present']);
+    only(eve.entities.mine('blob')).n = 8;
+    await hub.play(200);
+    expect(only(ann.entities.all('blob')).n).toBe(8);
+    den.setAway(eve.self.id, true);
+    await hub.play(500);
+    den.remove(eve.self.id, 'timeout');
+    await hub.play(500);
+    expect(names(log).slice(2)).toEqual(['away 2 away', 'leave:timeout 2 away no seat']);
+    expect([...ann.peers.keys()]).toEqual([ann.self.id, bob.self.id]);
+    expect([...ann.entities.all('blob')]).toEqual([]);
+    // Who leaves by itself is never away.
+    void bob.leave();
+    await hub.play(500);
+    expect(names(log).slice(4)).toEqual(['leave:bye 1 present no seat']);
+  });
+
+  it('[RO25] come from the whole network half at their times: silence, the word again, the end of the grace period', async () => {
+    const graceMs = 6_000;
+    const world = new World({ seed: 5, peers: 4, graceMs, network: { delayMs: 2, jitterMs: 3, lossRatio: 0.02 } });
+    const ports = new Map<number, MeshPort>();
+    world.watchers.push({
+      onEvent: (_now, peer, event) => {
+        const port = ports.get(peer.index);
+        port?.events.push(event);
+        port?.onWake?.();
+      },
+    });
+    const play = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 5) {
+        world.run(5);
+        await turns();
+      }
+    };
+    const rooms: Room<G>[] = [];
+    for (let i = 0; i < 4; i++) {
+      const peer = world.start(i, i === 0 ? 'found' : 'join');
+      for (let k = 0; k < 1_000 && peer.mesh!.joinState.type !== 'joined'; k++) await play(5);
+      const port = new MeshPort(world, peer);
+      ports.set(i, port);
+      rooms.push(new GameRoom<G>(game, port, { time: new WorldTime(world, peer), session: 100 + i, presence: {} }));
+      await play(200);
+    }
+    await play(1_000);
+    const eve = rooms[3]!;
+    eve.entities.spawn('blob', { n: 7 });
+    await play(300);
+    const logs = rooms.slice(0, 3).map((room) => listen(room, () => world.now));
+    const began = world.now;
+    const at = (line: string): number => Number(line.split('@')[1]) - began;
+    world.partition([0, 1, 2], [3]);
+    await play(3_000);
+    world.mend();
+    await play(3_000);
+    world.crash(3);
+    await play(graceMs + 4_000);
+    for (const log of logs) {
+      expect(names(log)).toEqual(['away 3 away', 'back 3 present', 'away 3 away', 'leave:timeout 3 away no seat']);
+      expect(at(log[0]!)).toBeLessThan(1_200);
+      expect(at(log[1]!)).toBeGreaterThanOrEqual(2_900);
+      expect(at(log[1]!)).toBeLessThan(5_000);
+      expect(at(log[2]!) - 6_000).toBeLessThan(1_200);
+      expect(at(log[3]!) - at(log[2]!)).toBeGreaterThan(graceMs - 1_500);
+    }
+    for (const room of rooms.slice(0, 3)) expect([...room.entities.all('blob')]).toEqual([]);
+  });
+});
