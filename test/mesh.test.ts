@@ -302,6 +302,19 @@ describe('partition and merge', () => {
     }
   });
 
+  it('[ME41] who died while a host slept is away soon after that host is back with its old list', () => {
+    const made = together({ peers: 6 });
+    const host = hostIndex(made.world, 1);
+    const victim = made.world.peers.findLast((peer) => peer.index !== host)!;
+    made.world.suspend(host, 10_000);
+    made.world.run(2_000);
+    made.world.crash(victim.index);
+    made.world.run(8_010);
+    expect(agree(made, 5_000)).toBeLessThan(2_000);
+    expect(rosterOf(made.world, host).peers).toHaveLength(6);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME16] both sides of a merge are told, one of them that its host state gives way; slots stay apart', () => {
     const made = together({ peers: 6, graceMs: 2_000 });
     made.world.partition([0, 1, 2, 3], [4, 5]);

@@ -8,14 +8,15 @@
  * Every member watches how long a seat has been away, so that the grace period goes on under the next host.
  */
 import type { PeerId } from '../base/brand.ts';
-import { DEFAULT_GRACE_MS, AWAY_HOLD_MS, SEAT_SETTLE_MS } from '../wire/limits.ts';
+import { DEFAULT_GRACE_MS, AWAY_HOLD_MS, MERGE_SETTLE_MS, SEAT_SETTLE_MS } from '../wire/limits.ts';
 import { followers } from './election.ts';
 import type { Party } from './party.ts';
 import { mergeRosters, nextTerm, removeSeat, seatOf, seatPeer, updateSeat, type Newcomer, type Roster, type Seat } from './roster.ts';
 
 export class HostDuty {
   readonly #party: Party;
-  readonly #seatedAt = new Map<PeerId, number>();
+  /** Until when nobody just seated is called away. */
+  readonly #settledAt = new Map<PeerId, number>();
   readonly #lostAt = new Map<PeerId, number>();
   readonly #awayAt = new Map<PeerId, number>();
   /** Terms taken in, so that a proposal that comes twice is absorbed once. */
@@ -54,10 +55,10 @@ export class HostDuty {
     if (word?.left === true && word.instance === seat.instance) return removeSeat(roster, seat.id, 'bye');
     if (linkState.route(seat.id) !== undefined && word?.instance === seat.instance) {
       this.#lostAt.delete(seat.id);
-      this.#seatedAt.delete(seat.id);
+      this.#settledAt.delete(seat.id);
       return updateSeat(roster, seat.id, { eligible: word.eligible });
     }
-    if (now - (this.#seatedAt.get(seat.id) ?? -Infinity) < SEAT_SETTLE_MS) return roster;
+    if (now < (this.#settledAt.get(seat.id) ?? -Infinity)) return roster;
     const lostAt = this.#lostAt.get(seat.id);
     if (lostAt === undefined) this.#lostAt.set(seat.id, now);
     else if (now - lostAt >= AWAY_HOLD_MS) {
@@ -93,7 +94,7 @@ export class HostDuty {
     if (seated?.status === 'present' && seated.instance === newcomer.instance && !later) return roster;
     const next = seatPeer(roster, newcomer);
     if (typeof next === 'string') return next;
-    this.#seatedAt.set(newcomer.id, now);
+    this.#settledAt.set(newcomer.id, now + SEAT_SETTLE_MS);
     this.#lostAt.delete(newcomer.id);
     if (!later) return next;
     const own = nextTerm(term, this.#party.self);
@@ -120,7 +121,7 @@ export class HostDuty {
     if (this.#absorbed.size >= 256) this.#absorbed.clear();
     this.#absorbed.add(theirs.term);
     const next = mergeRosters(roster, theirs, 0);
-    for (const id of next.merged) this.#seatedAt.set(id, now);
+    for (const id of next.merged) this.#settledAt.set(id, now + MERGE_SETTLE_MS);
     return next;
   }
 }

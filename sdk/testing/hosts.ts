@@ -131,7 +131,7 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     const peer = this.peer(index);
     if (!peer.suspended) return;
     peer.suspended = false;
-    peer.stalledUntil = this.now;
+    if (peer.stalledUntil !== Infinity) peer.stalledUntil = this.now;
     peer.resumeClock(this.now);
     // The deadline was computed by a clock that stood meanwhile.
     if (peer.process !== undefined) this.#rearm(peer, peer.process);

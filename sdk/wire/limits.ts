@@ -297,6 +297,9 @@ export const AWAY_HOLD_MS = 150;
 /** A peer just seated is not called away before this (ms): it has to learn the roster and link first. */
 export const SEAT_SETTLE_MS = 2_500;
 
+/** The same for those who came with another part of the room: they are linked to one of us already. */
+export const MERGE_SETTLE_MS = 1_000;
+
 /** Wait before the next in line claims the host's duties when the one before does not (ms). */
 export const CLAIM_RANK_MS = 300;
 

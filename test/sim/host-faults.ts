@@ -35,6 +35,8 @@ export interface HostFaultHooks {
   restart(index: number, afterMs: number, amnesia: boolean): void;
   /** The host's address has changed. */
   moved(index: number): void;
+  /** The host is broken for good: what ends of a fault does not mend it. */
+  isBroken?(index: number): boolean;
 }
 
 /** Classes of `HostFaults` and the chance of each. */
@@ -171,6 +173,10 @@ export class HostFaults<P extends HostProcess, H extends Host<P>> {
     this.#hooks.moved(index);
   }
 
+  #mend(from: number, to: number): void {
+    if (this.#hooks.isBroken?.(from) !== true && this.#hooks.isBroken?.(to) !== true) this.#hosts.mendOneWay(from, to);
+  }
+
   #storm(rng: Rng): void {
     const { net } = this.#hosts;
     net.configure({ lossRatio: rng.float() * 0.95 });
@@ -211,7 +217,7 @@ export class HostFaults<P extends HostProcess, H extends Host<P>> {
     }
     for (const [from, to] of cuts) hosts.cutOneWay(from, to);
     this.#later(lasts, () => {
-      for (const [from, to] of cuts) hosts.mendOneWay(from, to);
+      for (const [from, to] of cuts) this.#mend(from, to);
     });
   }
 
@@ -224,8 +230,8 @@ export class HostFaults<P extends HostProcess, H extends Host<P>> {
       this.#later(rng.float() * lasts, () => {
         hosts.cut(a, b);
         this.#later(rng.float() * lasts, () => {
-          hosts.mendOneWay(a, b);
-          hosts.mendOneWay(b, a);
+          this.#mend(a, b);
+          this.#mend(b, a);
         });
       });
     }

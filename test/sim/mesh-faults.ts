@@ -9,6 +9,10 @@ import { logUniform, pick, sample, type Draw } from './plan.ts';
 
 type Network = ReturnType<typeof drawNetwork>;
 
+/** How a member may stay broken for ever. */
+export const FATES = ['dead', 'cut', 'deaf', 'mute', 'stalled'] as const;
+type Fate = (typeof FATES)[number];
+
 export class MeshFaults {
   readonly hosts: HostFaults<NonNullable<WorldPeer['mesh']>, WorldPeer>;
   /** Members that cheat, and how. */
@@ -17,6 +21,8 @@ export class MeshFaults {
   readonly kicked = new Set<number>();
   /** Whoever is whole again after healing: nobody else can be asked for a seat. Undefined while faults last. */
   core: ReadonlySet<WorldPeer> | undefined;
+  /** Whoever stays broken, and how; nothing else happens to it. */
+  readonly #broken = new Map<WorldPeer, { readonly fate: Fate; readonly core: ReadonlySet<WorldPeer> }>();
   /** Processes told to leave. */
   readonly #left = new Set<WorldPeer['mesh']>();
   readonly #world: World;
@@ -41,7 +47,11 @@ export class MeshFaults {
       {
         victims: () => this.#victims().map((peer) => peer.index),
         restart: (index, afterMs, amnesia) => this.#later(afterMs, () => this.start(index, amnesia)),
-        moved: (index) => this.#later(200 + draw.rng('notice').float() * 2_000, () => world.tellAddress(index)),
+        moved: (index) => {
+          this.breakAgain();
+          this.#later(200 + draw.rng('notice').float() * 2_000, () => world.tellAddress(index));
+        },
+        isBroken: (index) => this.#broken.has(world.peer(index)),
       },
       trace,
     );
@@ -78,7 +88,41 @@ export class MeshFaults {
   /** Nobody is struck when only two are left. */
   #victims(): readonly WorldPeer[] {
     const live = this.#world.live();
-    return live.length <= 2 ? [] : live.filter((peer) => this.#members.includes(peer));
+    return live.length <= 2 ? [] : live.filter((peer) => this.#members.includes(peer) && !this.#broken.has(peer));
+  }
+
+  // ── broken for good ───────────────────────────────────────────────────────────────────────────────
+
+  breakForEver(peer: WorldPeer, fate: Fate, core: ReadonlySet<WorldPeer>): void {
+    this.#trace(`${Math.round(this.#world.now)} ${peer.index} is ${fate} for ever`);
+    this.#broken.set(peer, { fate, core });
+    this.#breakNow(peer, fate, core);
+  }
+
+  /** Breaks anew what a healed network or another address has mended. */
+  breakAgain(): void {
+    for (const [peer, { fate, core }] of this.#broken) this.#breakNow(peer, fate, core);
+  }
+
+  #breakNow(peer: WorldPeer, fate: Fate, core: ReadonlySet<WorldPeer>): void {
+    const world = this.#world;
+    const others = world.peers.filter((other) => other !== peer);
+    // The newcomer at the end would be a bridge to those who are cut off, so it counts as one of the core.
+    const heals = (other: WorldPeer): boolean => core.has(other) || !this.#members.includes(other);
+    switch (fate) {
+      case 'dead':
+        return world.crash(peer.index);
+      case 'stalled':
+        return world.stall(peer.index, Infinity);
+      case 'cut':
+        for (const other of others) world.cut(peer.index, other.index);
+        return;
+      case 'deaf':
+        for (const other of others) if (heals(other)) world.cutOneWay(other.index, peer.index);
+        return;
+      case 'mute':
+        for (const other of others) if (heals(other)) world.cutOneWay(peer.index, other.index);
+    }
   }
 
   #later(ms: number, run: () => void): void {
@@ -109,7 +153,7 @@ export class MeshFaults {
   start(index: number, newIdentity: boolean, founds = false): void {
     const world = this.#world;
     const peer = world.peer(index);
-    if (peer.isLive()) return;
+    if (peer.isLive() || this.#broken.has(peer)) return;
     const entry = founds || !this.#isRoomThere(index) ? 'found' : 'join';
     const anew = newIdentity || this.kicked.delete(index);
     this.#trace(`${Math.round(world.now)} start ${index} ${entry}${anew ? ' as somebody new' : ''}`);
