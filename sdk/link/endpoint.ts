@@ -212,8 +212,8 @@ export class Endpoint implements EndpointLike {
     return true;
   }
 
-  flush(_now: number): void {
-    this.#links.flush();
+  flush(now: number): void {
+    this.#links.flush(now);
   }
 
   setAddress(now: number, link: LinkId, address: Address): void {

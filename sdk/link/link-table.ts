@@ -168,11 +168,11 @@ export class LinkTable implements LinkSink {
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
 
-  flush(): void {
+  /** Opens the gates of all links; only those with something to say are asked at the next poll. */
+  flush(now: number): void {
     for (let i = 0; i < this.#all.length; i++) {
       const entry = this.#all[i]!;
-      entry.link.flush();
-      this.touch(entry);
+      if (entry.link.flush() || entry.wakeAt <= now) this.touch(entry);
     }
   }
 

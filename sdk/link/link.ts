@@ -195,9 +195,9 @@ export class Link {
     return this.#out.send(now, channel, bytes, lane);
   }
 
-  /** Opens the gates: what is queued leaves now, as far as the window allows. */
-  flush(): void {
-    this.#out.flush();
+  /** Opens the gates: what is queued leaves now, as far as the window allows. False when nothing is. */
+  flush(): boolean {
+    return this.#out.flush();
   }
 
   setAddress(now: number, address: Address): void {

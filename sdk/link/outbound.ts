@@ -248,11 +248,12 @@ export class Outbound {
     return taken;
   }
 
-  /** Opens the gates: what is queued leaves now, as far as the window allows. */
-  flush(): void {
+  /** Opens the gates: what is queued leaves now, as far as the window allows. False when nothing is. */
+  flush(): boolean {
     this.#realtimeOpen = this.#realtime.waiting;
     this.#reliableOpen = this.#reliable.waiting;
     this.#timers.stop(TIMER.flush);
+    return this.#realtimeOpen || this.#reliableOpen;
   }
 
   // ── out ───────────────────────────────────────────────────────────────────────────────────────────

@@ -17,22 +17,45 @@ const HASH_BLOCK_BYTES = 128;
 
 const mod = (x: bigint): bigint => ((x % P) + P) % P;
 
-function power(base: bigint, exponent: bigint): bigint {
-  let result = 1n;
-  let b = mod(base);
-  for (let e = exponent; e > 0n; e >>= 1n) {
-    if (e & 1n) result = (result * b) % P;
-    b = (b * b) % P;
-  }
-  return result;
+function squared(x: bigint, times: number): bigint {
+  let out = x;
+  for (let i = 0; i < times; i++) out = (out * out) % P;
+  return out;
+}
+
+/** x^(2^250 - 1): the long run of ones that both exponents below begin with, in 11 multiplications where bit by bit takes 249. */
+function longPower(x: bigint): { readonly ones250: bigint; readonly x11: bigint } {
+  const x2 = squared(x, 1);
+  const x9 = (squared(x2, 2) * x) % P;
+  const x11 = (x9 * x2) % P;
+  const ones5 = (squared(x11, 1) * x9) % P;
+  const ones10 = (squared(ones5, 5) * ones5) % P;
+  const ones20 = (squared(ones10, 10) * ones10) % P;
+  const ones40 = (squared(ones20, 20) * ones20) % P;
+  const ones50 = (squared(ones40, 10) * ones10) % P;
+  const ones100 = (squared(ones50, 50) * ones50) % P;
+  const ones200 = (squared(ones100, 100) * ones100) % P;
+  return { ones250: (squared(ones200, 50) * ones50) % P, x11 };
+}
+
+/** x^(P - 2); zero for zero. */
+function inverse(x: bigint): bigint {
+  const { ones250, x11 } = longPower(x);
+  return (squared(ones250, 5) * x11) % P;
+}
+
+/** Euler's criterion, x^((P - 1) / 2): zero counts as a square. */
+function isSquare(x: bigint): boolean {
+  const { ones250 } = longPower(x);
+  const x2 = squared(x, 1);
+  return (squared(ones250, 4) * ((squared(x2, 1) * x2) % P)) % P !== P - 1n;
 }
 
 /** RFC 9380 §6.7.1 on curve25519, u-coordinate only. */
 function elligator2(r: bigint): bigint {
   const d = mod(1n + 2n * r * r);
-  const v = mod(-A * power(d === 0n ? 1n : d, P - 2n));
-  const isSquare = power(v * v * v + A * v * v + v, (P - 1n) / 2n) !== P - 1n;
-  return isSquare ? v : mod(-v - A);
+  const v = mod(-A * inverse(d === 0n ? 1n : d));
+  return isSquare(mod(v * v * v + A * v * v + v)) ? v : mod(-v - A);
 }
 
 function leb128(size: number): Uint8Array {
