@@ -128,8 +128,8 @@ export interface EndpointLike {
   setDoor(door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined }): void;
   /** False when not taken (closed, over a bound, queue full). Copies `bytes`. */
   send(now: number, link: LinkId, channel: Channel, bytes: Uint8Array, lane?: number): boolean;
-  /** Lets queued data leave as soon as pacing allows instead of waiting for company. */
-  flush(now: number): void;
+  /** Lets queued data leave as soon as pacing allows instead of waiting for company: on all links, or on one. */
+  flush(now: number, only?: LinkId): void;
   /** Moves a live link to another address without waiting for a packet from there (relay on/off). */
   setAddress(now: number, link: LinkId, address: Address): void;
   close(now: number, link: LinkId, reason: CloseReason): void;

@@ -212,8 +212,9 @@ export class Endpoint implements EndpointLike {
     return true;
   }
 
-  flush(now: number): void {
-    this.#links.flush(now);
+  flush(now: number, only?: LinkId): void {
+    const entry = only === undefined ? undefined : this.#links.byId(only);
+    if (only === undefined || entry !== undefined) this.#links.flush(now, entry);
   }
 
   setAddress(now: number, link: LinkId, address: Address): void {

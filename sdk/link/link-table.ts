@@ -168,8 +168,12 @@ export class LinkTable implements LinkSink {
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Opens the gates of all links; only those with something to say are asked at the next poll. */
-  flush(now: number): void {
+  /** Opens the gates of all links, or of one; only those with something to say are asked at the next poll. */
+  flush(now: number, only: Entry | undefined): void {
+    if (only !== undefined) {
+      if (only.link.flush()) this.touch(only);
+      return;
+    }
     for (let i = 0; i < this.#all.length; i++) {
       const entry = this.#all[i]!;
       if (entry.link.flush() || entry.wakeAt <= now) this.touch(entry);

@@ -379,7 +379,7 @@ export class Mesh implements MeshLike {
     const next = this.#linkState.route(to)?.next;
     const link = next === undefined || next === from ? undefined : this.#links.get(next);
     if (link === undefined || isDetour(link.address) || !this.#endpoint.send(now, link.id, 'unreliable', bytes, MESH_LANE)) this.#drop('relay');
-    else this.#endpoint.flush(now);
+    else this.#endpoint.flush(now, link.id);
   }
 
   // ── what the game half sees ───────────────────────────────────────────────────────────────────────
