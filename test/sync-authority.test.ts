@@ -279,4 +279,26 @@ describe('claims that cross', () => {
     expect(den.count('post').slice(1)).toEqual([1, 1]);
     expect(holdings(eve!)).toEqual(holdings(bob!));
   });
+
+  it('[SY7] who is given what it already has, in an older reign, has it in the newer one', async () => {
+    let again = 0;
+    for (let offset = 0; offset < 40; offset += 4) {
+      const den = new Den(40);
+      const [ann, bob] = await den.open(2);
+      den.spawn(ann!, 'ball', 5);
+      await den.hub.play(300 + offset);
+      den.cut(bob!, true);
+      await den.hub.play(100);
+      den.cut(bob!, false);
+      // Bob asks, says on the same lane what it has, and asks again: Ann gives it, takes it back since Bob does not have it, and gives it again.
+      const ball = [...bob!.entities.all('ball')][0]!;
+      void ball.requestAuthority();
+      await den.hub.play(offset, 1);
+      void ball.requestAuthority();
+      await den.hub.play(3_000);
+      if (coreOf(ball)!.epoch === 3) again++;
+      expect(holdings(bob!)).toEqual(holdings(ann!));
+    }
+    expect(again).toBeGreaterThan(0);
+  });
 });

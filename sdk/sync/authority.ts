@@ -334,6 +334,8 @@ export class AuthorityRules {
     } else {
       const old = core.watched ? kind.fields.map((_, i) => core!.value(i)) : undefined;
       fill(core, values.ints, values.boxed);
+      // It may be ours already, by an older reign: the newer one begins with what was given.
+      if (core.mine) this.#replication.disown(core);
       core.epoch = epoch - 1;
       this.#acquire(core);
       if (old !== undefined) for (let i = 0; i < kind.count; i++) if (core.value(i) !== old[i]) core.changedValue(i, old[i]);
