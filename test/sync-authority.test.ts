@@ -3,6 +3,7 @@
  * has a kind for every way authority can lie and move.
  */
 import { describe, expect, it } from 'vitest';
+import type { PeerId } from 'lanista';
 import { coreOf } from '../sdk/sync/handle.ts';
 import { MemoryHub } from '../sdk/port/memory.ts';
 import { createMemoryLan } from '../sdk/port/memory.ts';
@@ -19,15 +20,23 @@ class Den {
   }
 
   /** Opens `count` more rooms, and lets everybody hear of everybody. */
-  async open(count: number): Promise<SimRoom[]> {
+  async open(count: number, id?: PeerId): Promise<SimRoom[]> {
     for (let i = 0; i < count; i++) {
-      const lan = createLan(simGame, createMemoryLan(this.hub, simGame), { presence: {}, randomU32: () => this.hub.rng.u32() });
+      const lan = createLan(simGame, createMemoryLan(this.hub, simGame, id === undefined ? {} : { id }), {
+        presence: {},
+        randomU32: () => this.hub.rng.u32(),
+      });
       const before = this.rooms.length;
       void lan.joinOrCreate({ name: 'den' }).then((room) => this.rooms.push(room));
       for (let k = 0; k < 1_000 && this.rooms.length === before; k++) await this.hub.play(5);
     }
     await this.hub.play(300);
     return this.rooms;
+  }
+
+  /** The page of `room` is reloaded. */
+  async reload(room: SimRoom): Promise<SimRoom> {
+    return (await this.open(1, room.self.id)).at(-1)!;
   }
 
   cut(room: SimRoom, away: boolean): void {
@@ -300,5 +309,24 @@ describe('claims that cross', () => {
       expect(holdings(bob!)).toEqual(holdings(ann!));
     }
     expect(again).toBeGreaterThan(0);
+  });
+
+  it('[SY81] a host that started anew is not told of what it has despawned since by who was away', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    for (const kind of ['sign', 'post'] as const) den.spawn(ann!, kind, 5);
+    await den.hub.play(300);
+    den.cut(bob!, true);
+    const anew = await den.reload(ann!);
+    await den.hub.play(500);
+    // Eve told it of both.
+    for (const kind of ['sign', 'post'] as const) [...anew.entities.mine(kind)][0]!.despawn();
+    await den.hub.play(500);
+    let seen = 0;
+    for (const kind of ['sign', 'post'] as const) anew.entities.on(kind, { spawn: () => seen++ });
+    den.cut(bob!, false);
+    await den.hub.play(3_000);
+    expect(seen).toBe(0);
+    for (const room of [bob!, eve!, anew]) expect(holdings(room)).toEqual([]);
   });
 });

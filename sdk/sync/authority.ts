@@ -310,7 +310,7 @@ export class AuthorityRules {
     if (input.int() !== 0) return false;
     const values = decodeWhole(input, this.#store.kinds, this.#scratch);
     if (values === undefined) return false;
-    if (type === ADOPT) return this.#adopted(values.kind, origin, counter, values.epoch, values.ints, values.boxed);
+    if (type === ADOPT) return this.#adopted(from, origin, counter, values);
     return this.#granted(from, id, origin, counter, core, values);
   }
 
@@ -363,9 +363,17 @@ export class AuthorityRules {
     this.#world.control(peer, this.#message(ADOPT, 0, core, undefined, undefined, true));
   }
 
-  #adopted(kind: KindSpec, origin: number, counter: number, epoch: number, ints: Int32Array, boxed: readonly unknown[]): boolean {
-    if (this.#world.roster().host !== this.#world.self || this.#store.find(origin, counter) !== undefined || this.#store.full) return true;
-    const core = new EntityCore(this.#home, kind, origin, counter, this.#world.self);
+  /** As a host that started anew: `from` tells of what we owned before. */
+  #adopted(from: PeerId, origin: number, counter: number, { kind, epoch, ints, boxed }: WholeValues): boolean {
+    const { self } = this.#world;
+    if (this.#world.roster().host !== self || this.#store.find(origin, counter) !== undefined || this.#store.full) return true;
+    // Despawned since, and who tells was away: for what is the host's, the host's own word is the last.
+    const grave = this.#store.grave(origin, counter);
+    if (grave !== undefined && (kind.def.authority === 'host' || !isBetterClaim(epoch, self, grave))) {
+      this.tellBuried(from, origin, counter, grave);
+      return true;
+    }
+    const core = new EntityCore(this.#home, kind, origin, counter, self);
     core.epoch = epoch + 1;
     fill(core, ints, boxed);
     this.#replication.own(core);
