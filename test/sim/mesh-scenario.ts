@@ -29,6 +29,8 @@ const JOIN_LIMIT_MS = 2_000;
 const MAX_IDLE_STEPS_PER_SECOND = 1_000;
 const MINUTE_MS = 60_000;
 const MAX_HOST_CHANGES_PER_MINUTE = 3;
+/** More than three changes a minute come closer together than this (ms), so a room that stood so long stands. */
+const STOOD_MS = 20_000;
 /** What follows the healing takes about this long (s). */
 const AFTER_SECONDS = 8;
 
@@ -225,14 +227,16 @@ class MeshScenario {
 
   /** One direction between two members is blocked for good: nobody may take that for a reason to elect for ever. */
   #permanent(room: readonly WorldPeer[]): void {
-    if (room.length < 2 || !this.draw.has('one-way-for-ever', 0.06)) return;
+    if (room.length < 2 || !this.draw.has('one-way-for-ever', 0.2)) return;
     const rng = this.draw.rng('one-way-for-ever');
     const [from, to] = sample(rng, room, 2);
     const mute = rng.chance(0.4);
     for (const other of room) if (other !== from && (mute || other === to)) this.world.cutOneWay(from!.index, other.index);
-    const before = this.agreement.hostChanges.length;
-    this.world.run(MINUTE_MS);
-    this.hostChangesPerMinute = this.agreement.hostChanges.length - before;
+    const { hostChanges } = this.agreement;
+    const before = hostChanges.length;
+    const start = this.world.now;
+    while (this.world.now - start < MINUTE_MS && this.world.now - Math.max(start, hostChanges.at(-1)?.at ?? 0) < STOOD_MS) this.world.run(1_000);
+    this.hostChangesPerMinute = hostChanges.length - before;
     if (this.hostChangesPerMinute > MAX_HOST_CHANGES_PER_MINUTE)
       this.violations.push(`L5: ${this.hostChangesPerMinute} host changes in a minute of a one-way block`);
   }
