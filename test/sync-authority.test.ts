@@ -329,4 +329,29 @@ describe('claims that cross', () => {
     expect(seen).toBe(0);
     for (const room of [bob!, eve!, anew]) expect(holdings(room)).toEqual([]);
   });
+
+  it('[SY88] a host that started anew goes on from the newest reign anybody knows of, and nobody goes back to an older one', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    den.spawn(ann!, 'egg', 5);
+    await den.hub.play(300);
+    // Bob misses that Eve took it and Ann took it back.
+    den.cut(bob!, true);
+    await [...eve!.entities.all('egg')][0]!.requestAuthority();
+    await den.hub.play(300);
+    await [...ann!.entities.all('egg')][0]!.requestAuthority();
+    await den.hub.play(300);
+    [...ann!.entities.mine('egg')][0]!.a = 9;
+    await den.hub.play(300);
+    const seen: unknown[] = [];
+    [...eve!.entities.all('egg')][0]!.onChange('a', (value) => seen.push(value));
+    // He is back as Ann starts anew, and is the one to tell her.
+    den.cut(bob!, false);
+    const anew = await den.reload(ann!);
+    await den.hub.play(3_000);
+    expect([bob!, eve!, anew].map((room) => den.one(room, 'egg').a)).toEqual([9, 9, 9]);
+    expect(seen).toEqual([]);
+    expect(den.one(anew, 'egg').mine).toBe(true);
+    for (const room of [bob!, eve!]) expect(holdings(room)).toEqual(holdings(anew));
+  });
 });

@@ -217,6 +217,7 @@ export class Reception<G extends AnyGame> {
       judge: (from, kind, core, grave, epoch) => this.#room.authority.judge(from, kind, core, grave, epoch),
       judgeEnd: (from, core, epoch) => this.#room.authority.judgeEnd(from, core, epoch),
       tellBuried: (to, origin, counter, grave) => this.#room.authority.tellBuried(to, origin, counter, grave),
+      tellNewer: (to, core) => this.#room.authority.tellNewer(to, core),
       bury: (core, grave) => this.#room.authority.bury(core, grave),
       abandoned: (core) => this.#room.authority.abandoned(core),
       yielded: (core, previous) => this.#room.authority.yielded(core, previous),

@@ -166,7 +166,7 @@ export class AuthorityRules {
       const hostOwned = core.kind.def.authority === 'host' || core.kind.def.onOwnerLeave === 'host';
       if (hostOwned && roster.host === peer) {
         // It is still host but has forgotten everything: the lowest other seat tells it.
-        if (others[0] === self) this.#adopt(peer, core);
+        if (others[0] === self) this.tellNewer(peer, core);
       } else this.#inherit(core);
     }
   }
@@ -331,17 +331,19 @@ export class AuthorityRules {
       fill(core, values.ints, values.boxed);
       this.#replication.own(core);
       this.#store.add(core);
-    } else {
-      const old = core.watched ? kind.fields.map((_, i) => core!.value(i)) : undefined;
-      fill(core, values.ints, values.boxed);
-      // It may be ours already, by an older reign: the newer one begins with what was given.
-      if (core.mine) this.#replication.disown(core);
-      core.epoch = epoch - 1;
-      this.#acquire(core);
-      if (old !== undefined) for (let i = 0; i < kind.count; i++) if (core.value(i) !== old[i]) core.changedValue(i, old[i]);
-    }
+    } else this.#reign(core, epoch, values);
     this.#asks.get(id)?.settle(core.handle);
     return true;
+  }
+
+  /** A reign of ours that begins with `values`; `core` may be ours already, by an older one. */
+  #reign(core: EntityCore, epoch: number, values: WholeValues): void {
+    const old = core.watched ? core.kind.fields.map((_, i) => core.value(i)) : undefined;
+    fill(core, values.ints, values.boxed);
+    if (core.mine) this.#replication.disown(core);
+    core.epoch = epoch - 1;
+    this.#acquire(core);
+    if (old !== undefined) for (let i = 0; i < core.kind.count; i++) if (core.value(i) !== old[i]) core.changedValue(i, old[i]);
   }
 
   #grant(core: EntityCore, to: PeerId, id: number): void {
@@ -359,14 +361,23 @@ export class AuthorityRules {
     this.#give(core, to);
   }
 
-  #adopt(peer: PeerId, core: EntityCore): void {
+  /** Tells `peer`, who started anew, of `core`, which it owned before. */
+  tellNewer(peer: PeerId, core: EntityCore): void {
     this.#world.control(peer, this.#message(ADOPT, 0, core, undefined, undefined, true));
   }
 
   /** As a host that started anew: `from` tells of what we owned before. */
-  #adopted(from: PeerId, origin: number, counter: number, { kind, epoch, ints, boxed }: WholeValues): boolean {
+  #adopted(from: PeerId, origin: number, counter: number, values: WholeValues): boolean {
     const { self } = this.#world;
-    if (this.#world.roster().host !== self || this.#store.find(origin, counter) !== undefined || this.#store.full) return true;
+    const { kind, epoch } = values;
+    if (this.#world.roster().host !== self) return true;
+    const known = this.#store.find(origin, counter);
+    if (known !== undefined) {
+      // Somebody else had told of an older reign.
+      if (known.mine && known.kind === kind && kind.def.authority !== 'host' && epoch >= known.epoch) this.#reign(known, epoch + 1, values);
+      return true;
+    }
+    if (this.#store.full) return true;
     // Despawned since, and who tells was away: for what is the host's, the host's own word is the last.
     const grave = this.#store.grave(origin, counter);
     if (grave !== undefined && (kind.def.authority === 'host' || !isBetterClaim(epoch, self, grave))) {
@@ -375,7 +386,7 @@ export class AuthorityRules {
     }
     const core = new EntityCore(this.#home, kind, origin, counter, self);
     core.epoch = epoch + 1;
-    fill(core, ints, boxed);
+    fill(core, values.ints, values.boxed);
     this.#replication.own(core);
     this.#store.add(core);
     return true;

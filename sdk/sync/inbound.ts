@@ -40,6 +40,8 @@ export interface InboundRules {
   judgeEnd(from: PeerId, core: EntityCore, epoch: number): Claim;
   /** Tells `to` that the entity was despawned. */
   tellBuried(to: PeerId, origin: number, counter: number, grave: Grave): void;
+  /** Tells `to`, who started anew, of a reign of its own that is newer than what it says. */
+  tellNewer(to: PeerId, core: EntityCore): void;
   /** `core` is despawned by the word of another peer. */
   bury(core: EntityCore, grave: Grave): void;
   /** The peer turned out not to have `core`. */
@@ -202,12 +204,22 @@ export class Inbound implements SnapshotSource {
     if (values === undefined) return 'state-value';
     let core = this.#store.find(origin, counter);
     if (core !== undefined && core.kind !== values.kind) return 'state-value';
+    if (core?.owner === this.peer && values.epoch <= core.epoch && core.kind.def.authority !== 'host') {
+      // The peer started anew, and what it was told of it is older than what is known here.
+      const outdated = core.source !== this && core.lastChange >= 0;
+      if (outdated || values.epoch < core.epoch) {
+        listed?.add(core.id);
+        if (outdated && !this.#tell(head.now, () => this.#rules.tellNewer(this.peer, core!))) this.#held = true;
+        return undefined;
+      }
+    }
     if (core === undefined || core.owner !== this.peer) {
       const grave = core === undefined ? this.#store.grave(origin, counter) : undefined;
       // What was under way when its sender despawned it.
       if (grave?.owner === this.peer && grave.session === this.session && head.tick <= grave.tick!) return undefined;
       const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch);
-      if (claim === 'later' || (claim === 'buried' && !this.#tell(head.now, origin, counter, grave!))) this.#held = true;
+      if (claim === 'later' || (claim === 'buried' && !this.#tell(head.now, () => this.#rules.tellBuried(this.peer, origin, counter, grave!))))
+        this.#held = true;
       if (claim !== 'accept') return undefined;
     }
     listed?.add(origin * 0x10_0000 + counter);
@@ -264,13 +276,13 @@ export class Inbound implements SnapshotSource {
   }
 
   /** False when the peer may not be told now, and has to say it again. */
-  #tell(now: number, origin: number, counter: number, grave: Grave): boolean {
+  #tell(now: number, say: () => void): boolean {
     if (now - this.#toldAt >= TELL_EVERY_MS) {
       this.#toldAt = now;
       this.#told = 0;
     }
     if (++this.#told > MAX_TOLD) return false;
-    this.#rules.tellBuried(this.peer, origin, counter, grave);
+    say();
     return true;
   }
 
@@ -282,7 +294,7 @@ export class Inbound implements SnapshotSource {
       return input.ok ? undefined : 'state-malformed';
     }
     // What this owner said before its present reign began here is no baseline: the rows of that time may be another's.
-    const age = core.lastChange < 0 || head.baseline < core.heardSince ? -1 : core.track.ageAtTick(head.baseline);
+    const age = core.source !== this || core.lastChange < 0 || head.baseline < core.heardSince ? -1 : core.track.ageAtTick(head.baseline);
     if (age < 0) {
       this.#held = true;
       this.#rules.diverged(this.peer);
