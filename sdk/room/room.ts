@@ -26,11 +26,12 @@ import { Messages } from '../sync/messages.ts';
 import { CONTROL_LANE, Replication } from '../sync/replication.ts';
 import { Requests } from '../sync/requests.ts';
 import { EntityStore } from '../sync/store.ts';
+import { budgetRule } from './budget.ts';
 import { HostDuties } from './duty.ts';
 import { RoomEntities } from './entities.ts';
 import { Reception } from './reception.ts';
 import { SeatView } from './seats.ts';
-import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions } from './types.ts';
+import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions, StateBudget } from './types.ts';
 
 /** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
 const OPENING_MS = 3_000;
@@ -238,6 +239,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   setEligible(eligible: boolean): void {
     if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible);
+  }
+
+  setStateBudget(budget: StateBudget<G> | undefined): void {
+    this.#assertOpen('setStateBudget');
+    this.#replication.budget = budget === undefined ? undefined : budgetRule(budget, (cause) => this.#failed('setStateBudget: priority', cause));
   }
 
   kick(peer: PeerId): void {

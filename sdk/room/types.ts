@@ -164,6 +164,19 @@ export interface HostDuty {
   readonly first: boolean;
 }
 
+export interface StateBudget<G extends AnyGame> {
+  /**
+   * Bytes of state to each other peer per tick, 64 to 100,000; there are as many ticks a second as the fastest kind's rate. What a newcomer gets at
+   * first is not counted, and one entity may be over it.
+   */
+  readonly bytesPerTick: number;
+  /**
+   * What an own entity gains each tick for one peer until it is told, 0.01 to 1,000 (others are moved there); default the priority of its kind. Called
+   * for every entity with something to say, for every peer, at every tick: keep it short.
+   */
+  readonly priority?: (entity: Entity<G>, to: PeerId) => number;
+}
+
 export interface RoomStats {
   readonly peers: ReadonlyMap<PeerId, PeerStats & { readonly interpolationDelayMs: number }>;
   /** Bytes of entity state sent and received since the start, by kind of traffic. */
@@ -214,6 +227,11 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   /** Runs `fn` on whoever is host now, this peer included when its turn comes. */
   whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable;
   on<E extends keyof RoomEvents<G>>(event: E, fn: (value: RoomEvents<G>[E]) => void): Disposable;
+  /**
+   * Bounds what this peer sends of its own entities; undefined (as at the start) for no bound. When not all that changed fits, what has waited longest,
+   * weighed by priority, goes first; everything arrives in the end. Others draw what waits a little coarser. Throws `bad-argument`.
+   */
+  setStateBudget(budget: StateBudget<G> | undefined): void;
   /** Tells the others not to make this peer host (a hidden page). */
   setEligible(eligible: boolean): void;
   /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere. */

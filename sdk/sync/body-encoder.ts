@@ -21,7 +21,7 @@ export interface BodyHead {
   tick: number;
   /** Where in the tick the sample was taken, in 128ths. */
   phase: number;
-  /** Ticks since anything changed before this tick, at most 127. */
+  /** Ticks since anything changed before this tick, at most 127; `PARTIAL` when something was left out. */
   quiet: number;
   /** Hash over all of the sender's entities, or 0 for none. */
   hash: number;
@@ -59,6 +59,11 @@ export class BodyEncoder {
 
   constructor(out: PackWriter) {
     this.#out = out;
+  }
+
+  /** Of all parts, the heads of their frames included. */
+  get bytes(): number {
+    return this.parts === 0 ? 0 : this.ends[this.parts - 1]! - this.starts[0]! + FRAME_HEAD_BYTES;
   }
 
   /**

@@ -3,7 +3,7 @@
  * declaration gives every name its number on the wire, so minifiers are harmless.
  */
 import { LanError } from '../base/errors.ts';
-import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS } from '../wire/limits.ts';
+import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS, MAX_PRIORITY, MIN_PRIORITY } from '../wire/limits.ts';
 import { hashText } from './hash.ts';
 import type { Field, Fields, Flaw, Infer, Init } from './field.ts';
 import { specOf } from './field.ts';
@@ -24,6 +24,8 @@ export interface EntityDef<F extends Fields = Fields, A extends Authority = Auth
   readonly onOwnerLeave: OnOwnerLeave;
   /** Snapshots per second, 1 to 60. */
   readonly rate: number;
+  /** Under a state budget: how fast its turn comes. */
+  readonly priority: number;
 }
 
 export interface EntityOptions<F extends Fields, A extends Authority> {
@@ -35,6 +37,11 @@ export interface EntityOptions<F extends Fields, A extends Authority> {
   readonly onOwnerLeave?: OnOwnerLeave;
   /** Snapshots per second, 1 to 60; default 30. What is used is the fastest kind's rate divided by the nearest whole number. */
   readonly rate?: number;
+  /**
+   * Under `room.setStateBudget`: what an entity of this kind gains each tick until it is told, 0.01 to 1,000; default 1. Of two kinds that change all the
+   * time, one with four times the priority is told about four times as often. Without a budget it means nothing.
+   */
+  readonly priority?: number;
 }
 
 export interface MessageOptions {
@@ -148,9 +155,12 @@ export function entity<F extends Fields, const A extends Authority>(options: Ent
     throw bad("authority 'host': such an entity is always the host's, and moves with its duties", "Use 'distributed' for what others may have.");
   const rate = options.rate ?? 30;
   if (!(rate >= 1 && rate <= 60)) throw bad(`rate: expected 1 to 60 per second, got ${show(rate)}`, '');
+  const priority = options.priority ?? 1;
+  if (!(priority >= MIN_PRIORITY && priority <= MAX_PRIORITY))
+    throw bad(`priority: expected ${MIN_PRIORITY} to ${MAX_PRIORITY}, got ${show(priority)}`, '');
   const onOwnerLeave = options.onOwnerLeave ?? (authority === 'spawner' ? 'despawn' : authority === 'host' ? 'host' : 'redistribute');
   const transfer = options.transfer ?? (authority === 'distributed' ? 'request' : 'never');
-  return Object.freeze({ fields, authority, transfer, onOwnerLeave, rate });
+  return Object.freeze({ fields, authority, transfer, onOwnerLeave, rate, priority });
 }
 
 /**

@@ -12,6 +12,9 @@
  *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
  *
+ * `quiet` is how many ticks before this one anything changed last, so that a receiver knows what it missed; -1 says that a budget (`budget.ts`) left something
+ * out, and that nothing follows from what is not in the body.
+ *
  * `gap` is the distance of the entity's counter from the entry before. A body that is too large is cut into parts, each of
  * which applies alone.
  */
@@ -29,6 +32,9 @@ export const FULL_FRAME = 4;
 
 /** Bytes a frame's head may take before its body: array, kind, tag, tick, ack. */
 export const FRAME_HEAD_BYTES = 16;
+
+/** In place of `quiet`: what is not in this body may have changed (a budget left something out), so its silence tells nothing. */
+export const PARTIAL = -1;
 
 /** Moves the one-byte range of differences from -32..127 to -80..79: movement has no preferred sign. */
 export const BIAS = 48;

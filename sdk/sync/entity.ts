@@ -26,8 +26,8 @@ export interface EntityHome {
 /** Where a remote entity's snapshots come from. */
 export interface SnapshotSource {
   readonly playout: Playout;
-  /** Newest tick of which everything arrived; what is not in it has not changed. */
-  completeTick: number;
+  /** Newest tick of which everything arrived and from which nothing was left out: what is not in it has not changed. */
+  soundTick: number;
 }
 
 export class EntityCore {
@@ -187,8 +187,8 @@ export class EntityCore {
   }
 
   get restTick(): number {
-    const complete = this.source?.completeTick ?? -1;
-    return complete - (complete % this.kind.every);
+    const sound = this.source?.soundTick ?? -1;
+    return sound - (sound % this.kind.every);
   }
 
   viewValue(field: number): unknown {

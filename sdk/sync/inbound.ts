@@ -7,7 +7,7 @@
 import type { PeerId } from '../base/brand.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { MAX_STATE_PARTS } from '../wire/limits.ts';
-import { bitCount, decodeChanged, decodeWhole } from './delta.ts';
+import { PARTIAL, bitCount, decodeChanged, decodeWhole } from './delta.ts';
 import type { WholeValues } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
@@ -69,6 +69,7 @@ export class Inbound implements SnapshotSource {
   readonly session: number;
   readonly playout: Playout;
   completeTick = -1;
+  soundTick = -1;
   /** The full state has arrived at least once. */
   synced = false;
   readonly #hz: number;
@@ -108,9 +109,17 @@ export class Inbound implements SnapshotSource {
     const part = input.count(0xffff);
     const parts = input.count(0xffff);
     const phase = input.count(127);
-    const quiet = input.count(127);
+    const quiet = input.int();
     const hash = input.int();
-    if (!input.ok || count < 6 || part >= parts || full !== baseAge < 0 || (!full && (parts > MAX_STATE_PARTS || baseAge > tick)))
+    if (
+      !input.ok ||
+      count < 6 ||
+      quiet < PARTIAL ||
+      quiet > 127 ||
+      part >= parts ||
+      full !== baseAge < 0 ||
+      (!full && (parts > MAX_STATE_PARTS || baseAge > tick))
+    )
       return 'state-malformed';
     const head: FrameHead = { tick, phase, time: ((tick + phase / 128) * 1_000) / this.#hz, baseline: full ? -1 : tick - baseAge, quiet, now };
     if (full) return this.#handleFull(head, part, parts, input);
@@ -124,6 +133,7 @@ export class Inbound implements SnapshotSource {
     this.#seenCount++;
     if (this.#seenCount === parts && !this.#held) {
       this.completeTick = tick;
+      if (quiet !== PARTIAL) this.soundTick = tick;
       if (hash !== 0 && hash !== this.#rules.hash(this.peer)) this.#rules.diverged(this.peer);
     }
     return undefined;
@@ -131,7 +141,8 @@ export class Inbound implements SnapshotSource {
 
   #begin(head: FrameHead): void {
     // Nothing is lost when the sender had nothing to say since the last that came.
-    const missed = this.#newestTick < 0 || this.#newestTick >= head.tick - head.quiet ? 0 : head.tick - this.#newestTick - 1;
+    const missed =
+      this.#newestTick < 0 || head.quiet === PARTIAL || this.#newestTick >= head.tick - head.quiet ? 0 : head.tick - this.#newestTick - 1;
     this.#newestTick = head.tick;
     this.#newestTime = head.time;
     this.#seen.fill(0);
@@ -165,7 +176,7 @@ export class Inbound implements SnapshotSource {
       // What the owner did not list, it no longer has.
       for (const core of [...this.#store.all()])
         if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#rules.abandoned(core);
-    if (head.tick > this.completeTick) this.completeTick = head.tick;
+    if (head.tick > this.completeTick) this.completeTick = this.soundTick = head.tick;
     this.synced = true;
     this.#rules.settled(this.peer);
     return undefined;
@@ -393,8 +404,8 @@ export class Inbound implements SnapshotSource {
     const { track, kind } = core;
     if (track.size === 0) return;
     const { every } = kind;
-    const nothingMissed = this.completeTick >= head.tick - head.quiet;
-    const known = nothingMissed ? head.tick - every : this.completeTick;
+    const nothingMissed = this.soundTick >= head.tick - head.quiet;
+    const known = nothingMissed ? head.tick - every : this.soundTick;
     const tick = every === 1 ? known : known - (((known % every) + every) % every);
     if (tick <= track.tick(0) || tick >= head.tick) return;
     track.rest(tick, head.phase);

@@ -13,8 +13,10 @@ import { HISTORY_ROWS, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
 import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
+import type { BudgetRule } from './budget.ts';
+import { Debts, tellWhole } from './budget.ts';
 import type { Tombstone } from './delta.ts';
-import { FRAME, FULL_FRAME, encodeWhole, hashEntity } from './delta.ts';
+import { FRAME, FULL_FRAME, PARTIAL, encodeWhole, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import { BOXED } from './kind.ts';
 import type { Inbound } from './inbound.ts';
@@ -29,6 +31,8 @@ const FULL_EVERY_MS = 500;
 const FULL_AGAIN_MS = 3_000;
 /** Seconds between hashes of the whole state. */
 const HASH_EVERY_S = 2;
+/** What is owed when there is no budget any more goes at once. */
+const NO_BUDGET: BudgetRule = { bytesPerTick: Number.POSITIVE_INFINITY, priority: () => 1 };
 
 export class Outbound {
   readonly peer: PeerId;
@@ -38,6 +42,8 @@ export class Outbound {
   fullAt = Number.NEGATIVE_INFINITY;
   /** The tick we told it we have; to know when an ack has news. */
   ackSent = -1;
+  /** What a budget left out; undefined until there was one. */
+  debts: Debts | undefined;
 
   constructor(peer: PeerId) {
     this.peer = peer;
@@ -47,12 +53,14 @@ export class Outbound {
     this.acked = -1;
     this.fullTick = -1;
     this.fullAt = Number.NEGATIVE_INFINITY;
+    this.debts?.clear();
   }
 
   /** As `restart`, on the peer's word: it does not get past the limit on whole states. */
   restartSlowly(): void {
     this.acked = -1;
     this.fullTick = -1;
+    this.debts?.clear();
   }
 }
 
@@ -79,12 +87,16 @@ export class Replication {
   /** The bodies of this tick, one per baseline: peers with the same ack share one. */
   readonly #encoders: BodyEncoder[] = [];
   #encoded = 0;
+  /** For bodies that are one peer's alone. */
+  #within: BodyEncoder | undefined;
   /** Of the slow refresh: whose turn it is, bytes it may spend, and whether it is spending them. */
   #turn = 0;
   #allowance = 0;
   #refreshing = false;
   bytesOut = 0;
   bytesIn = 0;
+  /** Of the state for each peer, per tick; undefined for none. */
+  budget: BudgetRule | undefined;
 
   constructor(port: RoomPort, store: EntityStore, hz: number, session: number) {
     this.#port = port;
@@ -198,8 +210,11 @@ export class Replication {
       if (out.acked >= 0 && this.tick - out.acked >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
       if (out.acked < 0) this.#sendFull(now, out, ack);
       // One body more than the last change needs: it tells that things came to rest.
-      if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed || refreshed)) this.#sendBody(now, out, ack, hash);
-      else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
+      const owing = out.debts !== undefined && out.debts.size > 0;
+      if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed || refreshed || owing)) {
+        if (this.budget === undefined && !owing) this.#sendBody(now, out, ack, hash);
+        else this.#sendWithin(this.budget ?? NO_BUDGET, now, out, ack, hash);
+      } else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       out.ackSent = ack;
     }
     this.#forgetTombs();
@@ -261,14 +276,42 @@ export class Replication {
     for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FRAME, ack, body.starts[i]!, body.ends[i]!);
   }
 
-  #encode(baseline: number, hash: number): BodyEncoder {
-    for (let i = 0; i < this.#encoded; i++) if (this.#encoders[i]!.baseline === baseline) return this.#encoders[i]!;
-    const body = (this.#encoders[this.#encoded++] ??= new BodyEncoder(this.#body));
+  /** As `#sendBody`, within a budget. */
+  #sendWithin(budget: BudgetRule, now: number, out: Outbound, ack: number, hash: number): void {
+    const debts = (out.debts ??= new Debts());
+    if (debts.size === 0) {
+      const body = this.#encode(out.acked, hash);
+      if (!body.short && body.bytes <= budget.bytesPerTick) return this.#sendBody(now, out, ack, hash);
+    }
+    this.#setHead(0);
+    const { cores, whole, tombs, partial } = debts.choose(this.#head, out.acked, out.peer, this.#owned, this.#tombs, budget);
+    if (cores.length === 0 && tombs.length === 0) {
+      if (ack !== out.ackSent) this.#sendAck(now, out, ack);
+      return;
+    }
+    if (partial) this.#head.quiet = PARTIAL;
+    else this.#head.hash = hash;
+    const from = this.#body.offset;
+    const body = (this.#within ??= new BodyEncoder(this.#body));
+    tellWhole(whole, this.tick, () => body.encode(this.#head, out.acked, cores, tombs));
+    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FRAME, ack, body.starts[i]!, body.ends[i]!);
+    this.#body.offset = from;
+    // It cannot be told in parts of which one is left out: see `#sendBody`.
+    if (body.short) out.restartSlowly();
+  }
+
+  #setHead(hash: number): void {
     const head = this.#head;
     head.tick = this.tick;
     head.quiet = this.tick === this.#changeTick ? this.#quiet : Math.min(127, this.tick - this.#changeTick);
     head.hash = hash;
-    body.encode(head, baseline, this.#owned, this.#tombs);
+  }
+
+  #encode(baseline: number, hash: number): BodyEncoder {
+    for (let i = 0; i < this.#encoded; i++) if (this.#encoders[i]!.baseline === baseline) return this.#encoders[i]!;
+    const body = (this.#encoders[this.#encoded++] ??= new BodyEncoder(this.#body));
+    this.#setHead(hash);
+    body.encode(this.#head, baseline, this.#owned, this.#tombs);
     return body;
   }
 
@@ -307,7 +350,9 @@ export class Replication {
     const out = this.outbound.get(peer);
     // Only ticks sent since the last full state count: an older ack speaks of a baseline that is gone.
     if (out === undefined || out.fullTick < 0 || tick < out.fullTick || tick > this.tick) return;
-    if (tick > out.acked) out.acked = tick;
+    if (tick <= out.acked) return;
+    out.acked = tick;
+    out.debts?.acked(tick);
   }
 
   /** Hash over what `peer` owns here, or what we own. */

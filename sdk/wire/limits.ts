@@ -255,6 +255,14 @@ export const PING_FAST_COUNT = 8;
 export const CLOCK_SAMPLES = 16;
 export const CLOCK_SAMPLE_MS = 30_000;
 
+/** A budget of state, bytes per tick and peer: below it not even a head and one entity fit, above it a tick holds more parts than may be sent. */
+export const MIN_STATE_BUDGET_BYTES = 64;
+export const MAX_STATE_BUDGET_BYTES = 100_000;
+
+/** Priorities of entities: a range wide enough for any game, and so narrow that what has the least is told within some hundred ticks all the same. */
+export const MIN_PRIORITY = 0.01;
+export const MAX_PRIORITY = 1_000;
+
 /** How far two monotonic clocks run apart (ratio): the worst crystals sold are off by 100 ppm each. Less, and a stated error of a clock is not one. */
 export const CLOCK_DRIFT_RATIO = 0.0002;
 

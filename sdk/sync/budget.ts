@@ -1,0 +1,203 @@
+/**
+ * A budget of bytes for the state that goes to one peer in one tick, and who gets it: the priority accumulator (Glenn Fiedler, "State Synchronization",
+ * gafferongames.com). Whatever has something to say gains its priority each tick, the highest go first until the bytes are spent, and what
+ * was told begins at nothing again. So everything is told in the end, and what matters more is told more often.
+ *
+ * Acks are of ticks, not of entities: an ack of tick A says that the peer has what the body of A held. What was left out of it is not covered by the
+ * ack, so of everything that was ever left out a `Debt` is kept until a body that held it is acked:
+ *
+ *   no debt ──left out──► owed ──ack of a body without it──► owed, stale: the baseline does not hold for it, it is told whole
+ *      ▲                    └──ack of a body with it, nothing left out or changed since──► no debt
+ *
+ * While a peer has no debts and all fits, its bodies are those everybody gets. Without a budget nothing here runs.
+ */
+import type { PeerId } from '../base/brand.ts';
+import type { BodyHead } from './body-encoder.ts';
+import { BodyEncoder } from './body-encoder.ts';
+import type { Tombstone } from './delta.ts';
+import type { EntityCore } from './entity.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES } from '../wire/limits.ts';
+import { PackWriter } from '../wire/pack.ts';
+
+/** How a peer's share of this peer's state is limited. */
+export interface BudgetRule {
+  readonly bytesPerTick: number;
+  /** What an entity gains each tick for one peer. */
+  priority(core: EntityCore, to: PeerId): number;
+}
+
+/** A despawn matters more than any movement: it is small, and what is gone must not stand about. */
+const TOMB_PRIORITY = 1_000;
+/** Bytes a despawn takes at most: the name of its origin, the gap, the mark and the epoch. */
+const TOMB_BYTES = 17;
+/** Ticks after which what was told and neither acked nor overtaken by an ack is told again. */
+const PATIENCE_TICKS = 15;
+
+interface Debt {
+  /** What it has gained since it was told. */
+  score: number;
+  /** Newest tick whose body held it, -1 for none. */
+  told: number;
+  /** First and newest tick whose body left it out. */
+  readonly since: number;
+  missed: number;
+  /** The acked tick's body did not hold it: what the peer has of it is not what it was at that tick. */
+  stale: boolean;
+}
+
+interface Candidate {
+  /** What it is about; one of the two. */
+  readonly core: EntityCore | undefined;
+  readonly tomb: Tombstone | undefined;
+  /** Place in the list of owned entities. */
+  readonly index: number;
+  readonly score: number;
+  readonly whole: boolean;
+}
+
+/** What `choose` decided. */
+export interface Choice {
+  /** In order of the owned list. */
+  readonly cores: EntityCore[];
+  /** Those of `cores` that are to be told whole. */
+  readonly whole: EntityCore[];
+  readonly tombs: Tombstone[];
+  /** Something that the peer may not have was left out. */
+  partial: boolean;
+}
+
+/** What one peer is owed. */
+export class Debts {
+  readonly #debts = new Map<EntityCore | Tombstone, Debt>();
+  readonly #candidates: Candidate[] = [];
+  /** What has something to say and is not to be told at this tick: told already and not acked, or of a kind that is not sampled now. */
+  readonly #waiting: (EntityCore | Tombstone)[] = [];
+  readonly #scratch = new PackWriter(2_048);
+  readonly #measure = new BodyEncoder(this.#scratch);
+
+  get size(): number {
+    return this.#debts.size;
+  }
+
+  clear(): void {
+    this.#debts.clear();
+  }
+
+  /** The peer has all of the body of `tick`, which is newer than any it acked before. */
+  acked(tick: number): void {
+    for (const [item, debt] of this.#debts) {
+      if (tick < debt.since) continue;
+      // Where it came to rest with that very tick, that it rests has to be told yet: a body that is not everything does not say so by silence.
+      debt.stale = (tick !== debt.told && tick <= debt.missed) || ('kind' in item && item.kind.moves && item.lastChange === tick);
+      if (!debt.stale && (debt.missed < tick || changedAt(item) <= tick)) this.#debts.delete(item);
+    }
+  }
+
+  /** Decides what goes into the body of `head.tick`, and takes note of what does not. Nothing chosen: no body is to be sent. */
+  choose(head: BodyHead, baseline: number, to: PeerId, owned: readonly EntityCore[], tombs: readonly Tombstone[], budget: BudgetRule): Choice {
+    const choice: Choice = { cores: [], whole: [], tombs: [], partial: false };
+    this.#gather(head.tick, baseline, to, owned, tombs, budget);
+    const empty = this.#bytes(head, baseline, []);
+    let left = budget.bytesPerTick - empty;
+    let part = empty;
+    const chosen: Candidate[] = [];
+    for (const candidate of this.#candidates.sort((a, b) => b.score - a.score || a.index - b.index)) {
+      const { core, tomb, whole } = candidate;
+      if (left <= 0) {
+        this.#waiting.push(core ?? tomb!);
+        continue;
+      }
+      const bytes = core === undefined ? TOMB_BYTES : tellWhole(whole ? [core] : [], head.tick, () => this.#bytes(head, baseline, [core])) - empty;
+      chosen.push(candidate);
+      part += bytes;
+      left -= bytes;
+      if (part < MAX_DATAGRAM_MESSAGE_BYTES) continue;
+      // It begins another part, which has a head of its own.
+      part = empty + bytes;
+      left -= empty;
+    }
+    if (chosen.length === 0) return choice;
+    for (const item of this.#waiting) this.#leaveOut(item, head.tick, baseline);
+    choice.partial = this.#waiting.length > 0;
+    for (const { core, tomb, whole } of chosen.sort((a, b) => a.index - b.index)) {
+      if (core === undefined) choice.tombs.push({ ...tomb!, tick: head.tick });
+      else choice.cores.push(core);
+      if (whole) choice.whole.push(core!);
+      const debt = this.#debts.get(core ?? tomb!);
+      if (debt === undefined) continue;
+      debt.told = head.tick;
+      debt.score = 0;
+    }
+    return choice;
+  }
+
+  #gather(tick: number, baseline: number, to: PeerId, owned: readonly EntityCore[], tombs: readonly Tombstone[], budget: BudgetRule): void {
+    this.#candidates.length = this.#waiting.length = 0;
+    for (const item of this.#debts.keys()) if ('kind' in item && !item.mine) this.#debts.delete(item);
+    owned.forEach((core, index) => {
+      const changed = isChanged(core, baseline);
+      const debt = this.#debts.get(core);
+      if (debt !== undefined && !debt.stale && !changed) this.#debts.delete(core);
+      const owed = changed || debt?.stale === true;
+      if (!owed && !(core.kind.moves && core.lastChange === baseline)) return;
+      const sampled = tick % core.kind.every === 0 || core.bornTick === tick;
+      if (!sampled || (debt !== undefined && isUnderWay(core, debt, tick, baseline))) return void this.#waiting.push(core);
+      this.#candidates.push({ core, tomb: undefined, index, score: gain(debt, budget.priority(core, to)), whole: debt?.stale === true || !owed });
+    });
+    for (const tomb of tombs) if (tomb.tick > baseline && !this.#debts.has(tomb)) this.#candidates.push(tombCandidate(tomb, TOMB_PRIORITY));
+    for (const [item, debt] of this.#debts) {
+      if ('kind' in item) continue;
+      if (isUnderWay(item, debt, tick, baseline)) this.#waiting.push(item);
+      else this.#candidates.push(tombCandidate(item, gain(debt, TOMB_PRIORITY)));
+    }
+  }
+
+  #leaveOut(item: EntityCore | Tombstone, tick: number, baseline: number): void {
+    const debt = this.#debts.get(item);
+    if (debt !== undefined) debt.missed = tick;
+    else this.#debts.set(item, { score: 0, told: -1, since: tick, missed: tick, stale: 'kind' in item && !isChanged(item, baseline) });
+  }
+
+  /** Bytes of a body of `cores`, with the head of its frame. */
+  #bytes(head: BodyHead, baseline: number, cores: readonly EntityCore[]): number {
+    this.#scratch.reset();
+    this.#measure.encode(head, baseline, cores, []);
+    return this.#scratch.offset;
+  }
+}
+
+/** Its body entry is a difference to the baseline, or it is new: what the encoder tells by itself. */
+function isChanged(core: EntityCore, baseline: number): boolean {
+  return core.lastChange > baseline || core.bornTick > baseline;
+}
+
+function changedAt(item: EntityCore | Tombstone): number {
+  return 'kind' in item ? item.lastChange : item.tick;
+}
+
+/** Told as it is now, and no ack has said yet what became of that. */
+function isUnderWay(item: EntityCore | Tombstone, debt: Debt, tick: number, baseline: number): boolean {
+  return debt.told > baseline && changedAt(item) <= debt.told && tick - debt.told < PATIENCE_TICKS;
+}
+
+function gain(debt: Debt | undefined, priority: number): number {
+  if (debt === undefined) return priority;
+  debt.score += priority;
+  return debt.score;
+}
+
+/** Despawns come after all entities in a body. */
+function tombCandidate(tomb: Tombstone, score: number): Candidate {
+  return { core: undefined, tomb, index: Number.MAX_SAFE_INTEGER, score, whole: false };
+}
+
+/** Runs `encode` with `cores` told whole, as at their turn of the slow refresh. */
+export function tellWhole<T>(cores: readonly EntityCore[], tick: number, encode: () => T): T {
+  const turns = cores.map((core) => core.refreshTick);
+  for (const core of cores) core.refreshTick = tick;
+  try {
+    return encode();
+  } finally {
+    cores.forEach((core, i) => (core.refreshTick = turns[i]!));
+  }
+}
