@@ -94,6 +94,7 @@ export class Viewer {
       judge: () => 'accept',
       judgeEnd: () => 'accept',
       tellBuried: () => undefined,
+      tellNewer: () => undefined,
       bury: () => undefined,
       abandoned: () => undefined,
       yielded: () => undefined,

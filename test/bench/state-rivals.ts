@@ -47,6 +47,7 @@ export function rulesOf(hash: () => number): InboundRules {
     judge: () => 'accept',
     judgeEnd: () => 'accept',
     tellBuried: () => undefined,
+    tellNewer: () => undefined,
     bury: () => undefined,
     abandoned: () => undefined,
     yielded: () => undefined,
