@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { avahiUnavailable } from './lab/avahi.ts';
 import { labUnavailable } from './lab/netns.ts';
 import { findChromium } from './lab/page.ts';
 import { repositoryRoot, sourceFlags } from './lab/process.ts';
@@ -44,6 +45,9 @@ await command('sim smoke', [process.execPath, ...sourceFlags, 'test/sim/run.ts',
 if (noChromium === undefined) await vitest('e2e', ['--config', 'test/e2e/vitest.config.ts']);
 else skip('e2e two-players', noChromium);
 for (const [lab, reason] of [
+  ['avahi', noLab ?? avahiUnavailable()],
+  ['no-multicast', noLab],
+  ['doctor', noLab],
   ['eight', noLab],
   ['party', noLab ?? noChromium],
 ] as const) {

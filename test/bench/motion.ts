@@ -12,6 +12,7 @@ import { Inbound } from '../../sdk/sync/inbound.ts';
 import { Replication } from '../../sdk/sync/replication.ts';
 import { EntityStore } from '../../sdk/sync/store.ts';
 import { PackReader, PackWriter } from '../../sdk/wire/pack.ts';
+import { soleOwnerRules } from './parts/rules.ts';
 
 export const motionGame = defineGame({
   id: 'motion',
@@ -87,21 +88,8 @@ export class Viewer {
 
   constructor(hz: number) {
     this.#store = new EntityStore({ ...motionGame, stateHz: hz });
-    const home = homeAt(() => this.now);
-    this.inbound = new Inbound('owner' as PeerId, SESSION, hz, this.#store, {
-      home,
-      self: 'viewer' as PeerId,
-      judge: () => 'accept',
-      judgeEnd: () => 'accept',
-      tellBuried: () => undefined,
-      tellNewer: () => undefined,
-      bury: () => undefined,
-      abandoned: () => undefined,
-      yielded: () => undefined,
-      settled: () => undefined,
-      diverged: () => undefined,
-      hash: () => 0,
-    });
+    const rules = soleOwnerRules({ self: 'viewer', home: homeAt(() => this.now), hash: () => 0, diverged: () => undefined });
+    this.inbound = new Inbound('owner' as PeerId, SESSION, hz, this.#store, rules);
   }
 
   /** A snapshot arrives at room time `now`. */

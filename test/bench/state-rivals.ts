@@ -15,6 +15,7 @@ import { Inbound } from '../../sdk/sync/inbound.ts';
 import { Outbound, Replication } from '../../sdk/sync/replication.ts';
 import { EntityStore } from '../../sdk/sync/store.ts';
 import { PackReader } from '../../sdk/wire/pack.ts';
+import { soleOwnerRules } from './parts/rules.ts';
 
 export const SHIPS = 256;
 export const PEERS = 8;
@@ -41,22 +42,10 @@ export const home: EntityHome = { roomTime: () => 0, despawn: () => undefined, r
 
 /** Rules of a room with one owner and nothing to decide; a replica that diverges ends the benchmark. */
 export function rulesOf(hash: () => number): InboundRules {
-  return {
-    home,
-    self: 'b' as PeerId,
-    judge: () => 'accept',
-    judgeEnd: () => 'accept',
-    tellBuried: () => undefined,
-    tellNewer: () => undefined,
-    bury: () => undefined,
-    abandoned: () => undefined,
-    yielded: () => undefined,
-    settled: () => undefined,
-    diverged: () => {
-      throw new Error('the replica diverged');
-    },
-    hash,
+  const diverged = (): never => {
+    throw new Error('the replica diverged');
   };
+  return soleOwnerRules({ self: 'b', home, hash, diverged });
 }
 
 /** Frames as they leave `send`, each peer's copied into its own buffer, as a port does. Acks come back one tick late. */

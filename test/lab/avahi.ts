@@ -17,10 +17,17 @@ const serviceType = '_lanista._udp';
 const txtKeys = ['txtvers', 'v', 'id', 'g', 's'];
 const gameId = 'lab-discovery';
 
+/** Why this lab cannot run here, beyond what every lab needs. */
+export function avahiUnavailable(): string | undefined {
+  const missing = ['avahi-daemon', 'avahi-browse', 'avahi-publish', 'dbus-daemon'].filter(
+    (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined,
+  );
+  return missing.length === 0 ? undefined : `no ${missing.join(', ')} on this machine`;
+}
+
 export async function lab(): Promise<LabResult> {
-  for (const tool of ['avahi-daemon', 'avahi-browse', 'avahi-publish', 'dbus-daemon']) {
-    if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined) throw new Error(`this lab needs the command ${tool}`);
-  }
+  const reason = avahiUnavailable();
+  if (reason !== undefined) throw new Error(reason);
   using bundle = await bundleScript('test/lab/discovery-peer.ts');
   using network = new Lab(2);
   await using held = new ProcessGroup();
