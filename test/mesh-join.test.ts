@@ -2,7 +2,7 @@
  * Asking for a seat: who answers, who refuses, who founds. Every scenario runs in a world of its own.
  */
 import { describe, expect, it } from 'vitest';
-import { agree, room, rosterOf } from './mesh-rig.ts';
+import { agree, room, rosterOf, together } from './mesh-rig.ts';
 
 describe('joining', () => {
   it('[ME1] one reachable member is enough: the newcomer gets a slot and links to all', () => {
@@ -83,6 +83,22 @@ describe('joining', () => {
     made.world.start(0, 'found');
     expect(agree(made, 5_000)).toBeLessThan(2_000);
     expect(rosterOf(made.world, 0).peers).toHaveLength(9);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME42] parts whose members all came anew at addresses the other part knows of others still meet', () => {
+    const made = together({ peers: 4 });
+    made.world.partition([0, 1], [2, 3]);
+    made.world.run(3_000);
+    for (const index of [0, 2, 1, 3]) {
+      made.world.crash(index);
+      made.world.run(2_000);
+      made.world.start(index, 'join', { newIdentity: true });
+      made.world.run(1_000);
+    }
+    made.world.mend();
+    expect(agree(made, 5_000)).toBeLessThan(3_000);
+    expect(rosterOf(made.world, 0).peers.filter((peer) => peer.status === 'present')).toHaveLength(4);
     expect(made.agreement.violations).toEqual([]);
   });
 

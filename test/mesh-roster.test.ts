@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { toBase32, toHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
-import { decodeMessage, encodeMessage, type MeshMessage } from '../sdk/mesh/messages.ts';
+import { LinkState } from '../sdk/mesh/link-state.ts';
+import { decodeMessage, encodeMessage, type MeshMessage, type Word } from '../sdk/mesh/messages.ts';
 import { decodeRoster, encodeRoster } from '../sdk/mesh/roster-codec.ts';
 import {
   claimRoster,
@@ -22,6 +23,7 @@ import {
 } from '../sdk/mesh/roster.ts';
 import { Relay } from '../sdk/mesh/relay.ts';
 import { RoomTime } from '../sdk/mesh/room-time.ts';
+import { BEAT_STALE_MS } from '../sdk/wire/limits.ts';
 import { expectSame } from './same.ts';
 
 const id = (n: number): PeerId => toBase32(Uint8Array.from({ length: 10 }, (_, i) => (n * 37 + i * 11) & 0xff)) as PeerId;
@@ -83,6 +85,33 @@ describe('the roster', () => {
     expect(after.seats.map((seat) => seat.status)).toEqual(['away', 'present', 'present', 'away']);
     expect(after.lineage).toEqual([before.term, after.term]);
     expect(updateSeat(after, id(3), { status: 'present' })).toBe(after);
+  });
+});
+
+describe('words', () => {
+  const word = (n: number): Word => ({
+    id: id(n),
+    instance: 1,
+    seq: 1,
+    host: false,
+    eligible: true,
+    left: false,
+    term: 5,
+    epoch: 1,
+    heard: LinkState.encodeHeard([id(0)]),
+  });
+
+  it('[ME43] members that are invented keep nobody out that speaks for itself', () => {
+    const state = new LinkState(id(0));
+    state.update(0, word(1), true);
+    for (let n = 100; n < 200; n++) state.update(1, word(n), false);
+    expect(state.update(2, word(2), true)).toBe(true);
+    state.refresh(2, [id(1), id(2)]);
+    expect([...state.reachable()]).toEqual([id(1), id(2)]);
+    // Those that nobody repeats make room for what is passed on, too.
+    expect(state.update(3, word(3), false)).toBe(false);
+    expect(state.update(BEAT_STALE_MS + 3, word(3), false)).toBe(true);
+    expect(state.word(id(3))).toBeDefined();
   });
 });
 

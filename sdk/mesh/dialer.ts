@@ -46,9 +46,11 @@ export class Dialer {
   readonly #code: string | undefined;
   readonly #seats = new Map<PeerId, Target>();
   readonly #candidates = new Map<string, Target>();
-  readonly #attempts = new Map<AttemptId, Target>();
+  readonly #attempts = new Map<AttemptId, { readonly target: Target; readonly key: string }>();
   /** Addresses of all seats, and the roster they were read from. */
   readonly #known = new Set<string>();
+  /** Those of them where somebody else answers than the seat's peer: whoever it is, it is called like any candidate. */
+  readonly #foreign = new Set<string>();
   #knownOf: Roster | undefined;
   /** Set once a room key is known, so that `member` can be used. */
   hasRoomKey = false;
@@ -82,7 +84,7 @@ export class Dialer {
   }
 
   onLinked(attempt: AttemptId | undefined, peer: PeerId): void {
-    const target = attempt === undefined ? undefined : this.#end(attempt);
+    const target = attempt === undefined ? undefined : this.#end(attempt)?.target;
     if (target === undefined) return;
     target.peer = peer;
     target.tries = 0;
@@ -90,8 +92,10 @@ export class Dialer {
   }
 
   onFailed(now: number, attempt: AttemptId, reason: ConnectFailure): void {
-    const target = this.#end(attempt);
-    if (target === undefined) return;
+    const ended = this.#end(attempt);
+    if (ended === undefined) return;
+    const { target, key } = ended;
+    if (reason === 'incompatible' && target.expect !== undefined && this.#known.has(key)) this.#foreign.add(key);
     if (reason === 'self') target.dead = true;
     if (reason !== 'wrong-code' || target.expect !== undefined) return;
     // Another room of this name, with a code of its own: asking it often would lock its door for its own members.
@@ -105,12 +109,12 @@ export class Dialer {
     return false;
   }
 
-  #end(attempt: AttemptId): Target | undefined {
-    const target = this.#attempts.get(attempt);
-    if (target === undefined) return undefined;
+  #end(attempt: AttemptId): { readonly target: Target; readonly key: string } | undefined {
+    const ended = this.#attempts.get(attempt);
+    if (ended === undefined) return undefined;
     this.#attempts.delete(attempt);
-    target.open--;
-    return target;
+    ended.target.open--;
+    return ended;
   }
 
   /** Starts what is due. `newcomer`: we hold this roster for the first time. */
@@ -121,7 +125,8 @@ export class Dialer {
       if (this.#seats.size > 0) this.#forgetSeats(roster);
     }
     for (const [key, target] of this.#candidates) {
-      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET || this.#known.has(key)) continue;
+      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) continue;
+      if (this.#known.has(key) && !this.#foreign.has(key)) continue;
       if (target.peer !== undefined && this.#links.get(target.peer)?.silent === false) continue;
       this.#dial(now, target, target.address!, CANDIDATE_RETRY_MAX_MS);
     }
@@ -131,6 +136,7 @@ export class Dialer {
     this.#knownOf = roster;
     this.#known.clear();
     for (const seat of roster?.seats ?? []) for (const address of seat.addresses) this.#known.add(keyOf(address));
+    for (const key of this.#foreign) if (!this.#known.has(key)) this.#foreign.delete(key);
   }
 
   #tickSeat(now: number, seat: Seat, newcomer: boolean): void {
@@ -174,7 +180,7 @@ export class Dialer {
   #dial(now: number, target: Target, address: Address, maxWaitMs: number): void {
     const door = this.#door(target);
     const attempt = this.#endpoint.connect(now, address, door, target.expect);
-    this.#attempts.set(attempt, target);
+    this.#attempts.set(attempt, { target, key: keyOf(address) });
     target.open++;
     target.nextAt = now + Math.min(maxWaitMs, DIAL_RETRY_MS * 2 ** Math.min(target.tries, 8));
     target.tries++;

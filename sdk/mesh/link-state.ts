@@ -25,8 +25,9 @@ interface Known {
   /** What stands for the id in `heard`. */
   readonly key: string;
   word: Word;
-  /** When the newest word came (ms). */
+  /** When the newest word came (ms), and whether from the peer itself. */
   at: number;
+  direct: boolean;
   heard: ReadonlySet<string>;
 }
 
@@ -59,8 +60,8 @@ export class LinkState {
     if (word.id === this.self) return false;
     const old = this.#known.get(word.id);
     if (old === undefined) {
-      if (this.#known.size >= 2 * MAX_PEERS) return false;
-      this.#known.set(word.id, { id: word.id, key: keyOf(word.id), word, at: now, heard: heardKeys(word.heard) });
+      if (this.#known.size >= 2 * MAX_PEERS && !this.#makeRoom(now, direct)) return false;
+      this.#known.set(word.id, { id: word.id, key: keyOf(word.id), word, at: now, direct, heard: heardKeys(word.heard) });
       return true;
     }
     const same = old.word.instance === word.instance;
@@ -69,7 +70,19 @@ export class LinkState {
     if (changed) old.heard = heardKeys(word.heard);
     old.word = word;
     old.at = now;
+    old.direct = direct;
     return changed;
+  }
+
+  /** Forgets the oldest stale word, or for one that a peer says itself the oldest of those only passed on: a member may invent any number. */
+  #makeRoom(now: number, direct: boolean): boolean {
+    let oldest: Known | undefined;
+    for (const known of this.#known.values()) {
+      if (now - known.at < BEAT_STALE_MS && (!direct || known.direct)) continue;
+      if (oldest === undefined || known.at < oldest.at) oldest = known;
+    }
+    if (oldest !== undefined) this.forget(oldest.id);
+    return oldest !== undefined;
   }
 
   /** Forgets what a peer said: it left, or was started again. */
