@@ -10,7 +10,7 @@ import type { Tombstone } from './delta.ts';
 import { BIAS, FRAME_HEAD_BYTES, encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
-import { BOXED } from './kind.ts';
+import { BOXED, WRAP } from './kind.ts';
 import { ROW_HEAD } from './track.ts';
 
 /** Bytes of one part of a full state on the reliable channel: large, yet no part blocks its lane for long. */
@@ -116,7 +116,7 @@ export class BodyEncoder {
       return;
     }
     const out = this.#out;
-    const { count, wraps, way } = kind;
+    const { count, bounds, way } = kind;
     out.int(mask);
     out.reserve(5 * stride);
     let { bytes, offset } = out;
@@ -136,7 +136,7 @@ export class BodyEncoder {
         continue;
       } else {
         delta = (rows[now + i]! - rows[was + i]!) | 0;
-        const wrap = wraps[i]!;
+        const wrap = bounds[4 * i + WRAP]!;
         // An angle turns the short way.
         if (wrap > 0) delta = (delta << (32 - wrap)) >> (32 - wrap);
         delta = (delta + BIAS) | 0;

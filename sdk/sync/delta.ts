@@ -23,7 +23,7 @@ import { finish, mix } from './hash.ts';
 import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import type { KindSpec } from './kind.ts';
-import { BOXED } from './kind.ts';
+import { BOXED, HIGH, LOW, WRAP } from './kind.ts';
 import { ROW_HEAD } from './track.ts';
 import { PackWriter as Writer } from '../wire/pack.ts';
 
@@ -100,7 +100,7 @@ export function decodeWhole(
  */
 export function decodeChanged(input: PackReader, core: EntityCore, mask: number, at: number, ints: Int32Array, boxed: unknown[]): boolean {
   const { kind, track } = core;
-  const { count, way, low, high, wraps } = kind;
+  const { count, way, bounds } = kind;
   const { rows } = track;
   const base = at + ROW_HEAD;
   const { bytes, end } = input;
@@ -118,9 +118,9 @@ export function decodeChanged(input: PackReader, core: EntityCore, mask: number,
         input.offset = offset + 1;
       } else delta = input.int();
       let value = (rows[base + i]! + ((delta - BIAS) | 0)) | 0;
-      const wrap = wraps[i]!;
+      const wrap = bounds[4 * i + WRAP]!;
       if (wrap > 0) value &= (1 << wrap) - 1;
-      if (value < low[i]! || value > high[i]!) return false;
+      if (value < bounds[4 * i + LOW]! || value > bounds[4 * i + HIGH]!) return false;
       ints[i] = value;
     }
   }

@@ -60,6 +60,8 @@ export class EntityCore {
   given = false;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */
   yielded = false;
+  /** Nobody watches it, and nobody drew it since a snapshot last came: what arrives has nobody to be told to. */
+  unseen = true;
   #view: object | undefined;
   #listeners: (Listener[] | undefined)[] | undefined;
   /** Errors of what was drawn last, still to be smoothed away, and when they were measured. */
@@ -166,6 +168,7 @@ export class EntityCore {
     const field = this.kind.names.indexOf(name);
     if (field < 0) throw new LanError('unknown-name', `${this.kind.name} has no field '${name}'.`, { hint: `It has ${this.kind.names.join(', ')}.` });
     this.#listeners ??= [];
+    this.unseen = false;
     this.#settle();
     const list = (this.#listeners[field] ??= []);
     list.push(listener);
@@ -197,6 +200,7 @@ export class EntityCore {
     if (this.mine || this.source === undefined) return codec.fromLive(this.live[field]!);
     const now = this.home.roomTime();
     this.#viewedAt = now;
+    this.unseen = false;
     return codec.fromLive(this.#shown(field, now));
   }
 
@@ -210,6 +214,7 @@ export class EntityCore {
   drawnAt(now: number): boolean {
     if (this.kind.moves && now - this.#viewedAt <= 250) return true;
     this.#offsets = undefined;
+    this.unseen = this.#listeners === undefined;
     return false;
   }
 

@@ -7,6 +7,8 @@
 import type { PeerId } from '../base/brand.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { MAX_STATE_PARTS } from '../wire/limits.ts';
+import type { RunHead } from './changed-run.ts';
+import { applyChangedRun } from './changed-run.ts';
 import { PARTIAL, bitCount, decodeChanged, decodeWhole } from './delta.ts';
 import type { WholeValues } from './delta.ts';
 import { EntityCore } from './entity.ts';
@@ -55,12 +57,8 @@ export interface InboundRules {
   hash(from: PeerId): number;
 }
 
-interface FrameHead {
-  readonly tick: number;
-  readonly phase: number;
+interface FrameHead extends RunHead {
   readonly time: number;
-  readonly baseline: number;
-  readonly quiet: number;
   readonly now: number;
 }
 
@@ -187,6 +185,8 @@ export class Inbound implements SnapshotSource {
     let counter = -1;
     this.#known = this.#store.ofOrigin(origin);
     while (input.more) {
+      if (head.baseline >= 0) counter = applyChangedRun(input, this, this.#known, head, counter);
+      if (!input.more) break;
       const gap = input.count(0xf_ffff);
       if (gap === 0) {
         origin = input.count(0xffff_ffff);
@@ -401,14 +401,19 @@ export class Inbound implements SnapshotSource {
    * to move would seem to have crept since it last did.
    */
   #rest(core: EntityCore, head: FrameHead): void {
-    const { track, kind } = core;
+    const { track } = core;
     if (track.size === 0) return;
+    const tick = this.restTick(core.kind, head);
+    if (tick > track.tick(0)) track.rest(tick, head.phase);
+  }
+
+  /** The newest tick before that of `head` for which all of that kind's changes are known; -1 for none. */
+  restTick(kind: KindSpec, head: RunHead): number {
     const { every } = kind;
     const nothingMissed = this.soundTick >= head.tick - head.quiet;
     const known = nothingMissed ? head.tick - every : this.soundTick;
     const tick = every === 1 ? known : known - (((known % every) + every) % every);
-    if (tick <= track.tick(0) || tick >= head.tick) return;
-    track.rest(tick, head.phase);
+    return tick < head.tick ? tick : -1;
   }
 
   get newestTime(): number {

@@ -10,10 +10,20 @@ import { buildHandle, buildView } from './handle.ts';
 
 /** Ways of a field: no integer, by its codec, a whole number as it is, on a grid, an angle. */
 export const BOXED = 0;
-const CALL = 1;
+export const CALL = 1;
 const WHOLE = 2;
 const GRID = 3;
 const ANGLE = 4;
+
+/** Places in the four numbers of a field in `scale`: what its live number is reckoned from, and the live number of its highest integer. */
+export const BASE = 0;
+export const STEP = 1;
+export const RATE = 2;
+export const TOP = 3;
+/** Places in the four integers of a field in `bounds`; `WRAP` is the bits after which it wraps, 0 for none. */
+export const LOW = 0;
+export const HIGH = 1;
+export const WRAP = 2;
 
 export class KindSpec {
   readonly index: number;
@@ -33,16 +43,12 @@ export class KindSpec {
   readonly way: Uint8Array;
   /** A bit per field that is no integer. */
   readonly boxedMask: number;
-  /** Of a `GRID` or `ANGLE` field: step and steps per unit; of a `GRID` field: lowest and highest value. */
-  readonly step: Float64Array;
-  readonly rate: Float64Array;
-  readonly base: Float64Array;
-  readonly top: Float64Array;
-  /** Inclusive bounds of the integer on the wire; what is received outside them is refused. */
-  readonly low: Int32Array;
-  readonly high: Int32Array;
-  /** Per field the bits after which its integer wraps, 0 for none. */
-  readonly wraps: Uint8Array;
+  /** A bit per field that is an integer. */
+  readonly integerMask: number;
+  /** Four numbers per field that is neither `BOXED` nor `CALL`: its live number is `base + int * step`, or `top` at its highest integer. */
+  readonly scale: Float64Array;
+  /** Four integers per field: inclusive bounds on the wire, outside which what is received is refused, and the bits after which it wraps. */
+  readonly bounds: Int32Array;
   readonly Handle: new (core: EntityCore) => object;
   readonly View: new (core: EntityCore) => object;
 
@@ -58,44 +64,40 @@ export class KindSpec {
     this.tickMs = 1_000 / stateHz;
     this.moves = this.fields.some((field) => field.lerpMode !== 'step');
     this.way = new Uint8Array(this.count).fill(BOXED);
-    this.step = new Float64Array(this.count);
-    this.rate = new Float64Array(this.count);
-    this.base = new Float64Array(this.count);
-    this.top = new Float64Array(this.count);
-    this.low = new Int32Array(this.count);
-    this.high = new Int32Array(this.count);
-    this.wraps = new Uint8Array(this.count);
+    this.scale = new Float64Array(4 * this.count);
+    this.bounds = new Int32Array(4 * this.count);
     this.fields.forEach(({ codec }, i) => {
       if (codec.storage !== 'number') return;
-      this.low[i] = codec.low;
-      this.high[i] = codec.high;
-      this.wraps[i] = codec.wrapBits;
+      this.bounds.set([codec.low, codec.high, codec.wrapBits], 4 * i);
       if (codec.grid !== undefined) {
         this.way[i] = GRID;
-        this.step[i] = codec.grid;
-        this.rate[i] = 1 / codec.grid;
-        this.base[i] = codec.min;
-        this.top[i] = codec.max;
+        this.scale.set([codec.min, codec.grid, 1 / codec.grid, codec.max], 4 * i);
       } else if (codec.wrapBits > 0) {
+        const units = 2 ** codec.wrapBits;
         this.way[i] = ANGLE;
-        this.step[i] = TAU / 2 ** codec.wrapBits;
-        this.rate[i] = 2 ** codec.wrapBits / TAU;
-      } else this.way[i] = codec.whole && codec.max <= 0x7fff_ffff ? WHOLE : CALL;
+        this.scale.set([0, TAU / units, units / TAU, codec.high * (TAU / units)], 4 * i);
+      } else {
+        this.way[i] = codec.whole && codec.max <= 0x7fff_ffff ? WHOLE : CALL;
+        this.scale.set([0, 1, 1, codec.high], 4 * i);
+      }
     });
     this.boxedMask = this.fields.reduce((mask, { codec }, i) => (codec.storage === 'boxed' ? mask | (1 << i) : mask), 0);
+    this.integerMask = ((1 << this.count) - 1) & ~this.boxedMask;
     this.Handle = buildHandle(this);
     this.View = buildView(this);
   }
 
   /** The integer of a live number; the commonest kinds without a call. */
   quantise(field: number, live: number): number {
+    const { scale } = this;
+    const at = 4 * field;
     switch (this.way[field]) {
       case GRID:
-        return Math.floor((live - this.base[field]!) * this.rate[field]! + 0.5);
+        return Math.floor((live - scale[at + BASE]!) * scale[at + RATE]! + 0.5);
       case WHOLE:
         return live | 0;
       case ANGLE:
-        return Math.floor(live * this.rate[field]! + 0.5) & this.high[field]!;
+        return Math.floor(live * scale[at + RATE]! + 0.5) & this.bounds[at + HIGH]!;
       default:
         return (this.fields[field]!.codec as NumberCodec).quantise(live);
     }
@@ -103,15 +105,9 @@ export class KindSpec {
 
   /** The live number of an integer, which is within its bounds. */
   dequantise(field: number, int: number): number {
-    switch (this.way[field]) {
-      case GRID:
-        return int >= this.high[field]! ? this.top[field]! : this.base[field]! + int * this.step[field]!;
-      case WHOLE:
-        return int;
-      case ANGLE:
-        return int * this.step[field]!;
-      default:
-        return (this.fields[field]!.codec as NumberCodec).dequantise(int);
-    }
+    if (this.way[field] === CALL) return (this.fields[field]!.codec as NumberCodec).dequantise(int);
+    const { scale, bounds } = this;
+    const at = 4 * field;
+    return int === bounds[at + HIGH] ? scale[at + TOP]! : scale[at + BASE]! + int * scale[at + STEP]!;
   }
 }

@@ -18,8 +18,8 @@ export class Track {
   readonly #tickMs: number;
   /** The rows one after the other; for the inner loops of encoder and decoder. */
   rows: Int32Array;
-  /** A power of two. */
-  #capacity = 4;
+  /** Slots less one; their count is a power of two, so this is the mask that wraps a slot. */
+  wrap = 3;
   /** Slot of the newest row. */
   head = -1;
   size = 0;
@@ -28,7 +28,7 @@ export class Track {
   constructor(width: number, tickMs: number) {
     this.stride = width + ROW_HEAD;
     this.#tickMs = tickMs;
-    this.rows = new Int32Array(this.#capacity * this.stride);
+    this.rows = new Int32Array((this.wrap + 1) * this.stride);
   }
 
   clear(): void {
@@ -38,7 +38,7 @@ export class Track {
 
   /** Where the row `age` rows before the newest begins in `rows`; 0 is the newest. */
   at(age: number): number {
-    return ((this.head - age) & (this.#capacity - 1)) * this.stride;
+    return ((this.head - age) & this.wrap) * this.stride;
   }
 
   tick(age: number): number {
@@ -92,20 +92,20 @@ export class Track {
   }
 
   #advance(): void {
-    if (this.size === this.#capacity && this.#capacity < HISTORY_ROWS) this.#grow();
-    this.head = (this.head + 1) & (this.#capacity - 1);
-    if (this.size < this.#capacity) this.size++;
+    if (this.size === this.wrap + 1 && this.size < HISTORY_ROWS) this.#grow();
+    this.head = (this.head + 1) & this.wrap;
+    if (this.size <= this.wrap) this.size++;
   }
 
   #grow(): void {
     const { stride } = this;
-    const rows = new Int32Array(this.#capacity * 2 * stride);
+    const rows = new Int32Array((this.wrap + 1) * 2 * stride);
     for (let i = 0; i < this.size; i++) {
       const from = this.at(this.size - 1 - i);
       rows.set(this.rows.subarray(from, from + stride), i * stride);
     }
     this.rows = rows;
-    this.#capacity *= 2;
+    this.wrap = this.wrap * 2 + 1;
     this.head = this.size - 1;
   }
 }
