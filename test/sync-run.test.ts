@@ -27,22 +27,29 @@ const game = defineGame({
       authority: 'spawner',
       fields: { x: s.num({ min: -50, max: 50.3, step: 0.3 }), turn: s.angle(12), i: s.i32(), u: s.u32(), f: s.f32(), on: s.bool(), hp: s.u8() },
     }),
-    sign: entity({ authority: 'spawner', rate: 10, fields: { n: s.i16(), text: s.text(8), a: s.u8(), b: s.u8(), c: s.u8(), d: s.u8(), e: s.u8(), f: s.u8() } }),
+    sign: entity({
+      authority: 'spawner',
+      rate: 10,
+      fields: { n: s.i16(), text: s.text(8), a: s.u8(), b: s.u8(), c: s.u8(), d: s.u8(), e: s.u8(), f: s.u8() },
+    }),
   },
 });
 
 class Replica {
   readonly store = new EntityStore(game);
   readonly stream: Inbound;
+  readonly watched: boolean;
   diverged = 0;
 
-  constructor(readonly watched: boolean) {
+  constructor(watched: boolean) {
+    this.watched = watched;
     this.stream = new Inbound(OWNER, SESSION, 30, this.store, {
       home,
       self: 'viewer' as PeerId,
       judge: () => 'accept',
       judgeEnd: () => 'accept',
       tellBuried: () => undefined,
+      tellNewer: () => undefined,
       bury: (core, grave) => this.store.remove(core, grave),
       abandoned: () => undefined,
       yielded: () => undefined,
@@ -79,7 +86,16 @@ const ship = fc.record({
   hp: fc.nat(255),
 });
 const small = fc.nat(255);
-const sign = fc.record({ n: fc.integer({ min: -0x8000, max: 0x7fff }), text: fc.string({ maxLength: 2 }), a: small, b: small, c: small, d: small, e: small, f: small });
+const sign = fc.record({
+  n: fc.integer({ min: -0x8000, max: 0x7fff }),
+  text: fc.string({ maxLength: 2 }),
+  a: small,
+  b: small,
+  c: small,
+  d: small,
+  e: small,
+  f: small,
+});
 
 const step = fc.record({
   assign: fc.array(fc.record({ entity: fc.nat(11), ship, sign, fields: fc.nat(255) }), { maxLength: 8 }),
