@@ -52,8 +52,12 @@ export class Mesh implements MeshLike {
   readonly #unlinked = new EarlyMessages();
   readonly #unseated = new EarlyMessages();
   readonly #events: PortEvent[] = [];
+  /** Linked peers without a seat of whom something reliable was lost: the rest of it may not follow. */
+  readonly #broken = new Set<PeerId>();
   /** Peers whose seat has had a link: another one is a new start. */
   readonly #linkedSeats = new Set<PeerId>();
+  /** The process that has each seat. */
+  readonly #instances = new Map<PeerId, number>();
   readonly #drops: Record<string, number> = {};
   #roster: PortRoster | undefined;
   #tickAt: number;
@@ -251,6 +255,7 @@ export class Mesh implements MeshLike {
     this.#tickAt = now + MESH_TICK_MS;
     this.#linkState.refresh(now, this.#links.neighbours(now));
     this.#membership.tick(now);
+    if (this.#broken.size > 0) this.#closeBroken(now);
     const roster = this.#membership.roster;
     if (this.#links.route(now)) this.#onRoster([]);
     if (!this.#membership.isOver && !this.#membership.isLeaving) {
@@ -259,7 +264,7 @@ export class Mesh implements MeshLike {
     }
     this.#followTime(now);
     this.#beats.tick(now);
-    this.#unseated.expire(now, SEAT_SETTLE_MS);
+    for (const peer of this.#unseated.expire(now, SEAT_SETTLE_MS)) this.#broken.add(peer);
     this.#drain(now);
     if (this.#membership.isOver) return;
     this.#tickAt = Math.max(Math.min(this.#tickAt, this.#beats.nextAt), now + 1);
@@ -308,6 +313,7 @@ export class Mesh implements MeshLike {
     this.#dialer.onLinked(event.attempt, peer);
     this.#links.add(now, event);
     this.#unseated.take(peer);
+    this.#broken.delete(peer);
     if (this.#isSeated(peer)) {
       if (this.#linkedSeats.has(peer)) this.#emit({ type: 'reset', peer });
       this.#linkedSeats.add(peer);
@@ -333,6 +339,7 @@ export class Mesh implements MeshLike {
         break;
       case 'closed':
         this.#links.remove(event.peer);
+        this.#broken.delete(event.peer);
         if (event.reason === 'bye' && event.byPeer) this.#membership.onGoodbye(now, event.peer);
         break;
     }
@@ -342,8 +349,21 @@ export class Mesh implements MeshLike {
   #handleMessage(now: number, event: Extract<EndpointEvent, { type: 'message' }>): void {
     const { peer, channel, lane, bytes } = event;
     if (channel === 'reliable' ? lane >= FIRST_MESH_LANE : lane === MESH_LANE) return this.#handleControl(now, peer, bytes);
-    if (this.#isSeated(peer)) this.#emit({ type: 'message', from: peer, channel, lane, bytes });
-    else if (channel !== 'reliable' || !this.#unseated.hold(now, peer, { channel, lane, bytes })) this.#drop('no-seat');
+    const isReliable = channel === 'reliable';
+    if (isReliable && this.#broken.has(peer)) return this.#drop('no-seat');
+    if (this.#isSeated(peer)) return this.#emit({ type: 'message', from: peer, channel, lane, bytes });
+    if (isReliable && this.#unseated.hold(now, peer, { channel, lane, bytes })) return;
+    this.#drop('no-seat');
+    if (isReliable) this.#broken.add(peer);
+  }
+
+  /** Something of these was lost before they had a seat. Now that they have one, another link tells both sides so. */
+  #closeBroken(now: number): void {
+    for (const peer of this.#broken) {
+      const link = this.#links.get(peer);
+      if (link === undefined) this.#broken.delete(peer);
+      else if (this.#isSeated(peer)) this.#endpoint.close(now, link.id, 'exhausted');
+    }
   }
 
   #handleControl(now: number, peer: PeerId, bytes: Uint8Array): void {
@@ -402,10 +422,17 @@ export class Mesh implements MeshLike {
     this.#emit({ type: 'roster', roster: this.#roster, left });
     for (const peer of left) {
       this.#linkedSeats.delete(peer.id);
+      this.#instances.delete(peer.id);
       this.#unlinked.take(peer.id);
     }
     for (const seat of roster.seats) {
       if (this.#links.get(seat.id) !== undefined) this.#linkedSeats.add(seat.id);
+      else if (this.#unlinked.has(seat.id) && (seat.status !== 'present' || this.#instances.get(seat.id) !== seat.instance)) {
+        // What waits for a link was said to the process that had the seat; whoever links from there is told of as a new start.
+        this.#unlinked.take(seat.id);
+        this.#linkedSeats.add(seat.id);
+      }
+      this.#instances.set(seat.id, seat.instance);
       for (const early of this.#unseated.take(seat.id)) this.#emit({ type: 'message', from: seat.id, ...early });
     }
   }

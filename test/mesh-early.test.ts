@@ -1,0 +1,100 @@
+/**
+ * Reliable messages that are early: to a seat whose link is still to be made, or from a linked peer whose seat is not known yet. Everything arrives
+ * in order, or a `reset` says that it did not.
+ */
+import { describe, expect, it } from 'vitest';
+import type { World } from '../sdk/testing/index.ts';
+import { MAX_EARLY_MESSAGES } from '../sdk/wire/limits.ts';
+import { room, rosterOf, type Room } from './mesh-rig.ts';
+
+function seats(world: World, at: number, who: number, id = world.peer(who).mesh!.self): boolean {
+  return rosterOf(world, at).peers.some((peer) => peer.id === id && peer.status === 'present');
+}
+
+/** Sends `n` in four bytes. */
+function say({ world }: Room, from: number, to: number, n: number): boolean {
+  const peer = world.peer(from);
+  const taken = peer.mesh!.send(peer.clock(world.now), world.peer(to).mesh!.self, 'reliable', new Uint8Array([n >> 8, n & 255, 0, 0]));
+  world.drain(peer);
+  return taken;
+}
+
+/** What `at` was told by and of `from`, in order: numbers, and 'reset'. */
+function told({ world, events }: Room, at: number, from: number): (number | 'reset')[] {
+  const id = world.peer(from).mesh!.self;
+  return events.flatMap(({ peer, event }) => {
+    if (peer !== at) return [];
+    if (event.type === 'reset' && event.peer === id) return ['reset' as const];
+    return event.type === 'message' && event.from === id ? [(event.bytes[0]! << 8) | event.bytes[1]!] : [];
+  });
+}
+
+describe('early messages', () => {
+  it('[ME45] what waits for a link is for the process that had the seat, not for the next one, and its sender is told', () => {
+    const made = room({ peers: 3, discovery: false, network: { delayMs: 20 } });
+    const { world } = made;
+    const know = (who: number): void => {
+      const peer = world.peer(who);
+      peer.mesh!.addCandidate(peer.clock(world.now), world.peer(0).address);
+      world.drain(peer);
+    };
+    world.start(0, 'found');
+    world.start(1, 'join');
+    know(1);
+    world.run(1_000);
+    const id = world.start(2, 'join').mesh!.self;
+    know(2);
+    // Peer 1 knows of its seat, and is not linked to it yet.
+    expect(world.runUntil(() => seats(world, 1, 2) && !world.peer(1).mesh!.stats(0).peers.has(id), 3_000, 1)).toBeDefined();
+    expect(say(made, 1, 2, 1)).toBe(true);
+    world.crash(2);
+    world.run(5_000);
+    expect(seats(world, 1, 2, id)).toBe(false);
+    world.start(2, 'join');
+    know(2);
+    world.run(3_000);
+    expect(seats(world, 1, 2)).toBe(true);
+    expect(say(made, 1, 2, 2)).toBe(true);
+    world.run(1_000);
+    expect(told(made, 2, 1).filter((one) => one !== 'reset')).toEqual([2]);
+    expect(told(made, 1, 2)).toContain('reset');
+  });
+
+  it('[ME46] more than is kept of a peer without a seat ends in a reset for its sender, and nothing comes out of order', () => {
+    const [talker, late] = [2, 1];
+    let lost = 0;
+    for (const seed of [1, 3, 5]) {
+      const made = room({ peers: 4, seed, graceMs: 300, network: { delayMs: 20 } });
+      const { world } = made;
+      world.start(0, 'found');
+      for (let i = 1; i < 4; i++) world.start(i, 'join');
+      world.run(3_000);
+      world.partition([0, 1], [2, 3]);
+      world.run(2_500);
+      expect(seats(world, late, talker) || seats(world, talker, late)).toBe(false);
+      world.mend();
+      // It hears of the merge last, and from the one who talks to it.
+      for (const other of [0, 3]) world.cutOneWay(other, late);
+      if (world.runUntil(() => seats(world, talker, late) && !seats(world, late, talker), 2_000, 1) === undefined) continue;
+      const before = told(made, talker, late).length;
+      let said = MAX_EARLY_MESSAGES + 100;
+      for (let n = 1; n <= said; n++) expect(say(made, talker, late, n)).toBe(true);
+      world.run(50);
+      world.mend();
+      for (let i = 0; i < 100; i++) {
+        if (say(made, talker, late, said + 1)) said++;
+        world.run(20);
+      }
+      world.run(500);
+      const heard = told(made, late, talker);
+      expect(heard.at(-1)).toBe(said);
+      // Without a gap, but where a reset says so.
+      const gaps = heard.filter((one, i) => typeof one === 'number' && i > 0 && heard[i - 1] !== 'reset' && one !== Number(heard[i - 1]) + 1);
+      expect(gaps).toEqual([]);
+      if (heard.filter((one) => one !== 'reset').length === said) continue;
+      lost++;
+      expect(told(made, talker, late).slice(before)).toContain('reset');
+    }
+    expect(lost).toBeGreaterThan(0);
+  });
+});
