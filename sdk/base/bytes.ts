@@ -184,13 +184,16 @@ export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint
   else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!;
 }
 
-/** The same between views of whole buffers, four bytes at a time: the fastest way for a few hundred bytes. */
+/** The same between views of whole buffers, four bytes at a time: the fastest way up to `WORDS_BYTES`. */
 export function copyWords(from: DataView, start: number, end: number, to: DataView, at: number): void {
   let i = start;
   let j = at;
   for (; i + 4 <= end; i += 4, j += 4) to.setUint32(j, from.getUint32(i));
   for (; i < end; i++, j++) to.setUint8(j, from.getUint8(i));
 }
+
+/** Up to here `copyWords` is faster than making a view and calling `set`; at 1,448 bytes it takes twelve times as long. */
+export const WORDS_BYTES = 160;
 
 /** A `DataView` of the same bytes. */
 export function viewOf(bytes: Uint8Array): DataView {
@@ -218,14 +221,19 @@ export class Sheets {
       this.#to = new DataView(this.#sheet);
       this.#used = 0;
     }
+    const at = this.#used;
+    this.#used = at + size;
+    const copy = new Uint8Array(this.#sheet, at, size);
+    if (size > WORDS_BYTES) {
+      copy.set(from.subarray(start, end));
+      return copy;
+    }
     if (this.#source !== from) {
       this.#source = from;
       this.#from = viewOf(from);
     }
-    const at = this.#used;
-    this.#used = at + size;
     copyWords(this.#from, start, end, this.#to, at);
-    return new Uint8Array(this.#sheet, at, size);
+    return copy;
   }
 }
 

@@ -106,7 +106,11 @@ export class SentPackets {
   readonly #state = new Uint8Array(SENT_WINDOW_PACKETS);
   readonly #eliciting = new Uint8Array(SENT_WINDOW_PACKETS);
   readonly #bytes = new Uint32Array(SENT_WINDOW_PACKETS);
-  /** The pieces in each packet; lists are made when a slot first holds one, since most links never fill them all. */
+  /**
+   * The pieces in each packet, and how many: the lists are made when a slot first holds one, since most links never fill
+   * them all, and never shortened, since that would give their memory back with every packet.
+   */
+  readonly #pieces = new Uint16Array(SENT_WINDOW_PACKETS);
   readonly #messages: OutMessage[][] = new Array<OutMessage[]>(SENT_WINDOW_PACKETS).fill(NO_MESSAGES);
   readonly #indexes: number[][] = new Array<number[]>(SENT_WINDOW_PACKETS).fill(NO_INDEXES);
 
@@ -151,9 +155,11 @@ export class SentPackets {
       this.#messages[slot] = [];
       this.#indexes[slot] = [];
     }
-    if (this.#messages[slot]!.length === 0) this.flightPackets++;
-    this.#messages[slot]!.push(message);
-    this.#indexes[slot]!.push(index);
+    const at = this.#pieces[slot]!;
+    this.#pieces[slot] = at + 1;
+    if (at === 0) this.flightPackets++;
+    this.#messages[slot]![at] = message;
+    this.#indexes[slot]![at] = index;
     this.#bytes[slot]! += bytes;
     this.flightBytes += bytes;
   }
@@ -168,11 +174,10 @@ export class SentPackets {
   }
 
   #release(slot: number): void {
-    if (this.#messages[slot]!.length === 0) return;
+    if (this.#pieces[slot] === 0) return;
     this.flightPackets--;
     this.flightBytes -= this.#bytes[slot]!;
-    this.#messages[slot]!.length = 0;
-    this.#indexes[slot]!.length = 0;
+    this.#pieces[slot] = 0;
     this.#bytes[slot] = 0;
   }
 
@@ -181,7 +186,8 @@ export class SentPackets {
     this.newlyLostPackets++;
     const messages = this.#messages[slot]!;
     const indexes = this.#indexes[slot]!;
-    for (let i = 0; i < messages.length; i++) fate.onPieceLost(messages[i]!, indexes[i]!);
+    const count = this.#pieces[slot]!;
+    for (let i = 0; i < count; i++) fate.onPieceLost(messages[i]!, indexes[i]!);
     this.#release(slot);
   }
 
@@ -200,7 +206,8 @@ export class SentPackets {
       this.newlyAckedBytes += this.#bytes[slot]!;
       const messages = this.#messages[slot]!;
       const indexes = this.#indexes[slot]!;
-      for (let i = 0; i < messages.length; i++) fate.onPieceAcked(messages[i]!, indexes[i]!);
+      const count = this.#pieces[slot]!;
+      for (let i = 0; i < count; i++) fate.onPieceAcked(messages[i]!, indexes[i]!);
       this.#release(slot);
     }
     this.#state[slot] = ACKED;
@@ -257,7 +264,7 @@ export class SentPackets {
     this.newlyLostPackets = 0;
     for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
       const slot = seq % SENT_WINDOW_PACKETS;
-      if (this.#state[slot] === IN_FLIGHT && this.#messages[slot]!.length > 0 && this.#at[slot]! <= before) this.#lose(slot, fate);
+      if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0 && this.#at[slot]! <= before) this.#lose(slot, fate);
     }
   }
 
@@ -266,7 +273,7 @@ export class SentPackets {
     if (this.flightPackets === 0) return Infinity;
     for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
       const slot = seq % SENT_WINDOW_PACKETS;
-      if (this.#state[slot] === IN_FLIGHT && this.#messages[slot]!.length > 0) return this.#at[slot]!;
+      if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0) return this.#at[slot]!;
     }
     return Infinity;
   }

@@ -167,6 +167,7 @@ export class ReliableSend implements SentFate {
 
   #fillAgain(writer: FrameWriter, packets: SentPackets, seq: number): boolean {
     const again = this.#again;
+    if (again.length === 0) return false;
     let kept = 0;
     let wrote = false;
     let full = false;

@@ -24,7 +24,7 @@
  * its packet or not there, and no frame below 0x40 comes twice in one: whatever a peer fills a packet with,
  * the work it makes is that of one honest packet.
  */
-import { copyBytes, copyWords, viewOf } from '../base/bytes.ts';
+import { WORDS_BYTES, copyBytes, copyWords, viewOf } from '../base/bytes.ts';
 import { FRAGMENT_BYTES, MAX_FRAGMENTS, MAX_MESSAGE_BYTES, MAX_WHOLE_BYTES } from './limits.ts';
 
 export const FRAME_ACK = 0x01;
@@ -284,7 +284,8 @@ export class FrameWriter {
 
   /** Copies frames that were encoded earlier (the realtime queue keeps them so). */
   raw(source: FrameWriter, start: number, end: number): void {
-    copyWords(source.#view, start, end, this.#view, this.at);
+    if (end - start > WORDS_BYTES) this.bytes.set(source.bytes.subarray(start, end), this.at);
+    else copyWords(source.#view, start, end, this.#view, this.at);
     this.at += end - start;
   }
 
