@@ -81,6 +81,23 @@ describe('messages', () => {
     expect(await party.wait(ann.call('roll', {}))).toEqual({ n: 6 });
   });
 
+  it('[SY14] an answer to what a page asked before it was reloaded is not taken for an answer to the page that came after', async () => {
+    const { party, ann, bob } = await pair({ latencyMs: 20 });
+    const answers: (() => void)[] = [];
+    bob.handle('double', async ({ n }) => {
+      await new Promise<void>((resolve) => answers.push(resolve));
+      return { n: n * 2 };
+    });
+    for (const n of [1, 2, 3]) void ann.call('double', { n }, { to: bob.self.id }).catch(() => undefined);
+    await party.play(100);
+    const again = await party.add('Ann', ann.self.id);
+    await party.play(500);
+    const asked = [10, 20, 30].map((n) => again.call('double', { n }, { to: bob.self.id }));
+    await party.play(100);
+    for (const answer of answers) answer();
+    expect(await party.wait(Promise.all(asked))).toEqual([{ n: 20 }, { n: 40 }, { n: 60 }]);
+  });
+
   it('[SY60] what is asked of the host is handled by the host alone, also when it changes under way', async () => {
     const party = new Party({ latencyMs: 20 });
     const rooms = [await party.add('Ann'), await party.add('Bob'), await party.add('Eve')];

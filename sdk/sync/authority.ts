@@ -332,7 +332,8 @@ export class AuthorityRules {
       this.#replication.own(core);
       this.#store.add(core);
     } else this.#reign(core, epoch, values);
-    this.#asks.get(id)?.settle(core.handle);
+    const ask = this.#asks.get(id);
+    if (ask?.core.id === core.id) ask.settle(core.handle);
     return true;
   }
 

@@ -71,13 +71,15 @@ export class Requests {
   readonly #byIndex: readonly RequestSpec[];
   readonly #pending = new Map<number, Pending>();
   readonly #serving = new Map<PeerId, number>();
-  #lastCall = 0;
+  /** Begins at the session: an answer to what this peer's former page asked names none of our calls. */
+  #lastCall: number;
   readonly #out = new PackWriter(1_024);
   bytesOut = 0;
   bytesIn = 0;
 
   constructor(game: AnyGame, world: MessageWorld) {
     this.#world = world;
+    this.#lastCall = world.session;
     this.#byIndex = Object.entries<RequestDef<unknown, unknown>>(game.requests).map(([name, def], index) => ({
       index,
       name,
