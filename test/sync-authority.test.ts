@@ -354,4 +354,22 @@ describe('claims that cross', () => {
     expect(den.one(anew, 'egg').mine).toBe(true);
     for (const room of [bob!, eve!]) expect(holdings(room)).toEqual(holdings(anew));
   });
+
+  it('[RO20] what kept its owner while that was lost to one side alone goes on with it', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    const world = [...den.hub.rooms.values()][0]!;
+    const port = world.seats.get(eve!.self.id)!.port;
+    den.spawn(bob!, 'sign', 5);
+    await den.hub.play(500);
+    // Its heir would be Ann, who never lost Bob.
+    port.push({ type: 'roster', roster: { ...world.roster, peers: world.roster.peers.filter(({ id }) => id !== bob!.self.id) }, left: [] });
+    await den.hub.play(500);
+    den.one(bob!, 'sign').a = 6;
+    port.push({ type: 'roster', roster: world.roster, left: [] });
+    await den.hub.play(1_000);
+    den.one(bob!, 'sign').a = 7;
+    await den.hub.play(300);
+    expect([ann!, bob!, eve!].map((room) => den.one(room, 'sign').a)).toEqual([7, 7, 7]);
+  });
 });

@@ -25,6 +25,8 @@ export interface EntityHome {
 
 /** Where a remote entity's snapshots come from. */
 export interface SnapshotSource {
+  /** The Room instance that speaks. */
+  readonly session: number;
   readonly playout: Playout;
   /** Newest tick of which everything arrived and from which nothing was left out: what is not in it has not changed. */
   soundTick: number;

@@ -217,7 +217,7 @@ export class Inbound implements SnapshotSource {
     if (core !== undefined && core.kind !== values.kind) return 'state-value';
     if (core?.owner === this.peer && values.epoch <= core.epoch && core.kind.def.authority !== 'host') {
       // The peer started anew, and what it was told of it is older than what is known here.
-      const outdated = core.source !== this && core.lastChange >= 0;
+      const outdated = core.source !== undefined && core.source.session !== this.session && core.lastChange >= 0;
       if (outdated || values.epoch < core.epoch) {
         listed?.add(core.id);
         if (outdated && !this.#tell(head.now, () => this.#rules.tellNewer(this.peer, core!))) this.#held = true;

@@ -7,6 +7,7 @@ import type { Rng } from '../../sdk/base/rng.ts';
 import type { LocalTime } from '../../sdk/port/lan-port.ts';
 import type { Channel, PortEvent, PortRoster, PortStats, RoomPort } from '../../sdk/port/port.ts';
 import { Agreement, World, type NetemOptions, type WorldPeer } from '../../sdk/testing/index.ts';
+import { DEFAULT_GRACE_MS } from '../../sdk/wire/limits.ts';
 import { Mortal, turns, type Stage, type StageEvents } from './game-stage.ts';
 
 /** One peer's appointment with the world's clock; a stalled process misses it until it wakes. */
@@ -138,6 +139,7 @@ function network(rng: Rng): Omit<NetemOptions, 'seed'> {
 }
 
 export class MeshStage implements Stage {
+  readonly graceMs: number;
   readonly #world: World;
   readonly #agreement: Agreement;
   readonly #events: StageEvents;
@@ -147,13 +149,14 @@ export class MeshStage implements Stage {
 
   constructor(rng: Rng, members: number, events: StageEvents) {
     this.#events = events;
+    // Who crashed and stays away holds a seat, and what it owned, for so long; the last is what a room has if its game says nothing.
+    this.graceMs = rng.chance(0.45) ? 2_000 : rng.chance(0.8) ? 8_000 : DEFAULT_GRACE_MS;
     this.#world = new World({
       seed: rng.u32(),
       peers: members,
       network: network(rng),
       driftPpm: rng.chance(0.5) ? 300 : 0,
-      // Shorter than the quiet at the end: who crashed and stays away holds a seat, and what it owned, for so long.
-      graceMs: rng.chance(0.5) ? 2_000 : 8_000,
+      graceMs: this.graceMs,
     });
     this.#agreement = new Agreement(this.#world);
     // Only asked whether the lists agree: its own numbered messages are not sent here, and ours are not its.

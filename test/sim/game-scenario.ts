@@ -43,9 +43,10 @@ export interface GameSimResult {
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
-/** The lists of members become one within this (10 s), then the grace of who is gone (8 s), the orphans' time (4 s) and a round of hashes (2 s) may pass. */
+/** The lists of members become one within this. */
 const LIST_LIMIT_MS = 12_000;
-const STATE_LIMIT_MS = 14_000;
+/** Then the grace of who is gone may pass, and after it the orphans' time (4 s) and a round of hashes (2 s). */
+const STATE_LIMIT_MS = 6_500;
 /** Replicas that are equal have to stay so for this long. */
 const STABLE_MS = 1_500;
 const MOST_OWN = 10;
@@ -198,13 +199,14 @@ class Play {
     let since = start;
     let listed = start;
     let amiss: string | undefined = 'never looked';
-    while (this.stage.now - start < LIST_LIMIT_MS + STATE_LIMIT_MS) {
+    const stateLimit = this.stage.graceMs + STATE_LIMIT_MS;
+    while (this.stage.now - start < LIST_LIMIT_MS + stateLimit) {
       const list = this.stage.disagreement();
       if (list !== undefined) listed = this.stage.now;
       amiss = list ?? this.#difference();
       if (amiss !== undefined) since = this.stage.now + 50;
       else if (this.stage.now - since >= STABLE_MS) return since - start;
-      if (listed - start > LIST_LIMIT_MS || this.stage.now - listed > STATE_LIMIT_MS) break;
+      if (listed - start > LIST_LIMIT_MS || this.stage.now - listed > stateLimit) break;
       await this.stage.play(50);
     }
     return amiss ?? 'did not stay equal';

@@ -26,6 +26,8 @@ export interface StageEvents {
 
 export interface Stage {
   readonly now: number;
+  /** How long who is gone without a word keeps the seat, ms. */
+  readonly graceMs: number;
   /** Members with a seat now. */
   readonly seated: readonly number[];
   /** Lets time pass; promises get their turns. */
@@ -133,6 +135,8 @@ const BLOWS = ['leave', 'crash', 'reload', 'cut', 'hide', 'kick'] as const;
 
 /** Members over the in-memory port: loss and jitter of datagrams, pages that go, reload, crash, are cut off, hidden or kicked. */
 export class MemoryStage implements Stage {
+  /** Whoever is gone when the faults end is given up there and then. */
+  readonly graceMs = 0;
   readonly #hub: MemoryHub;
   readonly #members: MemoryMember[] = [];
   readonly #events: StageEvents;

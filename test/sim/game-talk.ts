@@ -2,7 +2,7 @@
  * What must never happen to a message or a request (SY11 to SY14):
  *
  *  - `reliable` arrives once and in order, and all of it while both sides stay (a reset, an absence or a new life of either side may
- *    leave a gap, never a copy);
+ *    leave one gap each, never a copy);
  *  - a message sent with redundancy arrives at most once; a sequenced one never after a newer one;
  *  - a request ends exactly once: in its answer, and then its handler ran exactly once, or in an error, and then it ran at most once;
  *  - what is for the host is handled by nobody but the host.
@@ -15,8 +15,20 @@ interface Stream {
   readonly sent: number[];
   /** How many of `sent` came or can never come. */
   next: number;
-  /** What is before this in `sent` may be missing: a reset, an absence or a refusal came after it was sent. */
-  gapUntil: number;
+  /** How many had been sent at each reset, absence or refusal: each explains one gap in what was sent before it. */
+  readonly breaks: number[];
+}
+
+/** Takes a gap that ends at `at` from the breaks; false when none explains it. */
+function explain(stream: Stream, at: number): boolean {
+  const found = stream.breaks.findIndex((sent) => sent >= at);
+  if (found >= 0) stream.breaks.splice(found, 1);
+  return found >= 0;
+}
+
+function breakHere(stream: Stream): void {
+  const sent = stream.sent.length;
+  if (sent > stream.next && stream.breaks.at(-1) !== sent) stream.breaks.push(sent);
 }
 
 interface Call {
@@ -53,7 +65,7 @@ export class Talk {
       const [life, id] = key.split(' ');
       if (id !== room.self.id) continue;
       this.#waiting.delete(key);
-      this.#streams.set(`${life} ${replica.life}`, { from: this.#lives.get(Number(life))!, sent, next: 0, gapUntil: sent.length });
+      this.#streams.set(`${life} ${replica.life}`, { from: this.#lives.get(Number(life))!, sent, next: 0, breaks: [sent.length] });
     }
     room.onMessage('say', ({ n }, { from }) => this.#heard(replica, from, n));
     room.onMessage('shot', ({ n }) => {
@@ -92,13 +104,13 @@ export class Talk {
   allowGap(one: Replica, other: PeerId): void {
     const peer = this.#living.get(other);
     if (peer === undefined) return;
-    for (const stream of [this.#stream(one, peer), this.#stream(peer, one)]) stream.gapUntil = stream.sent.length;
+    for (const stream of [this.#stream(one, peer), this.#stream(peer, one)]) breakHere(stream);
   }
 
   #stream(from: Replica, to: Replica): Stream {
     const key = `${from.life} ${to.life}`;
     let stream = this.#streams.get(key);
-    if (stream === undefined) this.#streams.set(key, (stream = { from: from.room.self.id, sent: [], next: 0, gapUntil: 0 }));
+    if (stream === undefined) this.#streams.set(key, (stream = { from: from.room.self.id, sent: [], next: 0, breaks: [] }));
     return stream;
   }
 
@@ -143,8 +155,8 @@ export class Talk {
       if (stream.from !== from || !key.endsWith(` ${replica.life}`)) continue;
       const at = stream.sent.indexOf(n, stream.next);
       if (at < 0) continue;
-      const due = Math.max(stream.next, stream.gapUntil);
-      if (at > due) this.#ledger.violate('SY11', replica, `say ${n} of ${from.slice(0, 4)} came where ${stream.sent[due]} was due`);
+      if (at > stream.next && !explain(stream, at))
+        this.#ledger.violate('SY11', replica, `say ${n} of ${from.slice(0, 4)} came where ${stream.sent[stream.next]} was due`);
       stream.next = at + 1;
       return;
     }
@@ -183,8 +195,9 @@ export class Talk {
       for (const to of living) {
         const stream = this.#streams.get(`${from.life} ${to.life}`);
         if (stream === undefined) continue;
-        const due = Math.max(stream.next, stream.gapUntil);
-        if (due < stream.sent.length) this.#ledger.violate('SY11', to, `say ${stream.sent[due]} of member ${from.index} never came`);
+        const due = stream.next;
+        if (due < stream.sent.length && !explain(stream, stream.sent.length))
+          this.#ledger.violate('SY11', to, `say ${stream.sent[due]} of member ${from.index} never came`);
       }
   }
 }
