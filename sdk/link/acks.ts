@@ -85,6 +85,9 @@ class NamedPackets {
 const NO_MESSAGES: OutMessage[] = [];
 const NO_INDEXES: number[] = [];
 
+/** Slots of a new ring; it doubles, up to the window, while it would overwrite what it remembers. */
+const FIRST_SLOTS = 64;
+
 const FREE = 0;
 const IN_FLIGHT = 1;
 const ACKED = 2;
@@ -101,18 +104,20 @@ export interface SentFate {
 
 /** What we have sent, the last 1,024 packets: when, how much, and which reliable pieces were in it. */
 export class SentPackets {
-  readonly #seq = new Float64Array(SENT_WINDOW_PACKETS).fill(-1);
-  readonly #at = new Float64Array(SENT_WINDOW_PACKETS);
-  readonly #state = new Uint8Array(SENT_WINDOW_PACKETS);
-  readonly #eliciting = new Uint8Array(SENT_WINDOW_PACKETS);
-  readonly #bytes = new Uint32Array(SENT_WINDOW_PACKETS);
+  /** Slots in the ring: a link that sends little needs little. */
+  #slots = FIRST_SLOTS;
+  #seq = new Float64Array(FIRST_SLOTS).fill(-1);
+  #at = new Float64Array(FIRST_SLOTS);
+  #state = new Uint8Array(FIRST_SLOTS);
+  #eliciting = new Uint8Array(FIRST_SLOTS);
+  #bytes = new Uint32Array(FIRST_SLOTS);
   /**
    * The pieces in each packet, and how many: the lists are made when a slot first holds one, since most links never fill
    * them all, and never shortened, since that would give their memory back with every packet.
    */
-  readonly #pieces = new Uint16Array(SENT_WINDOW_PACKETS);
-  readonly #messages: OutMessage[][] = new Array<OutMessage[]>(SENT_WINDOW_PACKETS).fill(NO_MESSAGES);
-  readonly #indexes: number[][] = new Array<number[]>(SENT_WINDOW_PACKETS).fill(NO_INDEXES);
+  #pieces = new Uint16Array(FIRST_SLOTS);
+  readonly #messages: OutMessage[][] = new Array<OutMessage[]>(FIRST_SLOTS).fill(NO_MESSAGES);
+  readonly #indexes: number[][] = new Array<number[]>(FIRST_SLOTS).fill(NO_INDEXES);
 
   /** Sequence number of the newest packet (or skipped number). */
   last = -1;
@@ -136,7 +141,7 @@ export class SentPackets {
   /** A number that is never sent: whoever acknowledges it is guessing. */
   skip(seq: number, fate: SentFate): void {
     this.#claim(seq, fate);
-    this.#state[seq % SENT_WINDOW_PACKETS] = SKIPPED;
+    this.#state[seq % this.#slots] = SKIPPED;
     this.last = seq;
   }
 
@@ -150,7 +155,7 @@ export class SentPackets {
   }
 
   piece(seq: number, message: OutMessage, index: number, bytes: number): void {
-    const slot = seq % SENT_WINDOW_PACKETS;
+    const slot = seq % this.#slots;
     if (this.#messages[slot] === NO_MESSAGES) {
       this.#messages[slot] = [];
       this.#indexes[slot] = [];
@@ -165,12 +170,35 @@ export class SentPackets {
   }
 
   #claim(seq: number, fate: SentFate): number {
-    const slot = seq % SENT_WINDOW_PACKETS;
+    if (seq >= this.#slots && this.#slots < SENT_WINDOW_PACKETS) this.#grow(seq);
+    const slot = seq % this.#slots;
     // A packet that is overwritten while in flight will never be acknowledged.
     if (this.#state[slot] === IN_FLIGHT) this.#lose(slot, fate);
     this.#seq[slot] = seq;
     this.#bytes[slot] = 0;
     return slot;
+  }
+
+  /** Until the ring has its full size nothing was overwritten, so every number lies in the slot of its own. */
+  #grow(seq: number): void {
+    const before = this.#slots;
+    let slots = before;
+    while (slots <= seq && slots < SENT_WINDOW_PACKETS) slots *= 2;
+    const longer = <T extends Float64Array | Uint8Array | Uint16Array | Uint32Array>(from: T, to: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.#slots = slots;
+    this.#seq = longer(this.#seq, new Float64Array(slots).fill(-1, before));
+    this.#at = longer(this.#at, new Float64Array(slots));
+    this.#state = longer(this.#state, new Uint8Array(slots));
+    this.#eliciting = longer(this.#eliciting, new Uint8Array(slots));
+    this.#bytes = longer(this.#bytes, new Uint32Array(slots));
+    this.#pieces = longer(this.#pieces, new Uint16Array(slots));
+    for (let i = before; i < slots; i++) {
+      this.#messages.push(NO_MESSAGES);
+      this.#indexes.push(NO_INDEXES);
+    }
   }
 
   #release(slot: number): void {
@@ -193,7 +221,7 @@ export class SentPackets {
 
   #ack(seq: number, fate: SentFate): AckVerdict {
     if (seq < 0) return 'unsent';
-    const slot = seq % SENT_WINDOW_PACKETS;
+    const slot = seq % this.#slots;
     if (this.#seq[slot] !== seq) return 'ok'; // Older than we remember.
     const state = this.#state[slot];
     if (state === SKIPPED) return 'unsent';
@@ -250,7 +278,7 @@ export class SentPackets {
     if (this.#floor < upTo) this.#floor = upTo;
     let settled = true;
     for (let seq = this.#floor; seq <= this.acked - gap; seq++) {
-      const slot = seq % SENT_WINDOW_PACKETS;
+      const slot = seq % this.#slots;
       if (this.#state[slot] === IN_FLIGHT) {
         if (this.#at[slot]! <= before || seq < this.acked - ACK_BITS) this.#lose(slot, fate);
         else settled = false;
@@ -263,7 +291,7 @@ export class SentPackets {
   expire(before: number, fate: SentFate): void {
     this.newlyLostPackets = 0;
     for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
-      const slot = seq % SENT_WINDOW_PACKETS;
+      const slot = seq % this.#slots;
       if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0 && this.#at[slot]! <= before) this.#lose(slot, fate);
     }
   }
@@ -272,7 +300,7 @@ export class SentPackets {
   oldestReliableAt(): number {
     if (this.flightPackets === 0) return Infinity;
     for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
-      const slot = seq % SENT_WINDOW_PACKETS;
+      const slot = seq % this.#slots;
       if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0) return this.#at[slot]!;
     }
     return Infinity;

@@ -37,7 +37,7 @@ const NONE: Step = { type: 'none' };
 /** Members in reach that follow `term`, ourselves included. */
 export function followers(view: ElectionView, term: number): number {
   let count = view.roster.term === term ? 1 : 0;
-  for (const id of view.linkState.reachable()) if (view.linkState.word(id)?.term === term) count++;
+  for (const { word } of view.linkState.reachable()) if (word.term === term) count++;
   return count;
 }
 
@@ -45,9 +45,8 @@ export function followers(view: ElectionView, term: number): number {
 function bestOtherHost(view: ElectionView): Word | undefined {
   let best: Word | undefined;
   let bestCount = 0;
-  for (const id of view.linkState.reachable()) {
-    const word = view.linkState.word(id);
-    if (word === undefined || !word.host) continue;
+  for (const { word } of view.linkState.reachable()) {
+    if (!word.host) continue;
     const count = followers(view, word.term);
     if (best === undefined || count > bestCount || (count === bestCount && word.id < best.id)) {
       best = word;
@@ -116,7 +115,7 @@ export function nextStep(view: ElectionView): Step {
   const place = rank(view, roster.host);
   if (place === undefined) return NONE;
   let alone = true;
-  for (const id of linkState.reachable()) if (seatOf(roster, id) !== undefined) alone = false;
+  for (const { word } of linkState.reachable()) if (seatOf(roster, word.id) !== undefined) alone = false;
   const others = roster.seats.filter((one) => one.status === 'present' && one.id !== self && one.id !== roster.host).length;
   const hold = alone && others > 0 && !view.asked ? LONE_CLAIM_MS : place * CLAIM_RANK_MS;
   return { type: 'claim', holdMs: hold };

@@ -3,6 +3,7 @@
  * arrays in between: a member of a large room spends more time on these than on anything else of the mesh.
  */
 import type { PeerId } from '../base/brand.ts';
+import { Sheets } from '../base/bytes.ts';
 import type { SocketKind } from '../link/endpoint-types.ts';
 import { MAX_DATAGRAM_BYTES, MAX_PEERS, MAX_RELAY_HOPS } from '../wire/limits.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
@@ -22,6 +23,8 @@ const U32 = 0xffff_ffff;
 const SOCKETS: readonly SocketKind[] = ['join', 'session'];
 
 const writer = new PackWriter(2_048);
+const sheets = new Sheets();
+const copy = (): Uint8Array => sheets.copy(writer.bytes, 0, writer.offset);
 
 export function encodeBeat(time: number, words: readonly Word[]): Uint8Array {
   writer.reset();
@@ -39,7 +42,7 @@ export function encodeBeat(time: number, words: readonly Word[]): Uint8Array {
     writer.int(word.epoch);
     writer.binary(word.heard);
   }
-  return writer.copy();
+  return copy();
 }
 
 export function encodeRelay(relay: RelayPart): Uint8Array {
@@ -54,10 +57,10 @@ export function encodeRelay(relay: RelayPart): Uint8Array {
   writer.int(relay.part);
   writer.int(relay.parts);
   writer.binary(relay.bytes);
-  return writer.copy();
+  return copy();
 }
 
-/** Undefined for what is no BEAT as `encodeBeat` writes it. */
+/** Keeps views into `bytes`. Undefined for what is no BEAT as `encodeBeat` writes it. */
 export function readBeat(bytes: Uint8Array): { readonly type: 'beat'; readonly time: number; readonly words: readonly Word[] } | undefined {
   if (bytes[0] !== 0x93 || bytes[1] !== BEAT) return undefined;
   const reader = new PackReader(bytes, 2);
@@ -73,14 +76,14 @@ export function readBeat(bytes: Uint8Array): { readonly type: 'beat'; readonly t
     const flags = reader.count(ALL_FLAGS);
     const term = reader.number();
     const epoch = reader.count(U32);
-    const heard = reader.binary(HEARD_BYTES * MAX_PEERS);
+    const heard = reader.binaryView(HEARD_BYTES * MAX_PEERS);
     if (!reader.ok || id === undefined || !Number.isSafeInteger(term) || term < 0 || heard.length % HEARD_BYTES !== 0) return undefined;
     words.push({ id, instance, seq, host: (flags & HOST) !== 0, eligible: (flags & ELIGIBLE) !== 0, left: (flags & LEFT) !== 0, term, epoch, heard });
   }
   return reader.done ? { type: 'beat', time, words } : undefined;
 }
 
-/** Undefined for what is no RELAY as `encodeRelay` writes it. */
+/** Keeps a view into `bytes`. Undefined for what is no RELAY as `encodeRelay` writes it. */
 export function readRelay(bytes: Uint8Array): { readonly type: 'relay'; readonly relay: RelayPart } | undefined {
   if (bytes[0] !== 0x99 || bytes[1] !== RELAY) return undefined;
   const reader = new PackReader(bytes, 2);
@@ -91,7 +94,7 @@ export function readRelay(bytes: Uint8Array): { readonly type: 'relay'; readonly
   const id = reader.count(0xffff);
   const part = reader.count(1);
   const parts = reader.count(2);
-  const carried = reader.binary(MAX_DATAGRAM_BYTES);
+  const carried = reader.binaryView(MAX_DATAGRAM_BYTES);
   if (!reader.done || from === undefined || to === undefined || part >= parts || carried.length === 0) return undefined;
   return { type: 'relay', relay: { hops, from, to, socket, id, part, parts, bytes: carried } };
 }

@@ -42,6 +42,8 @@ export class LinkState {
   readonly #selfKey: string;
   readonly #known = new Map<PeerId, Known>();
   #routes = new Map<PeerId, Route>();
+  /** Everybody there is a route to. */
+  #reached: Known[] = [];
 
   constructor(self: PeerId) {
     this.self = self;
@@ -88,7 +90,11 @@ export class LinkState {
   /** Forgets what a peer said: it left, or was started again. */
   forget(id: PeerId): void {
     this.#known.delete(id);
-    this.#routes.delete(id);
+    this.#unreach(id);
+  }
+
+  #unreach(id: PeerId): void {
+    if (this.#routes.delete(id)) this.#reached = this.#reached.filter((known) => known.id !== id);
   }
 
   /** Writes down that a peer said goodbye; passed on like its own word. */
@@ -98,7 +104,7 @@ export class LinkState {
     // Far enough ahead that no word it said before, still under way, brings it back.
     known.word = { ...known.word, left: true, host: false, seq: Math.min(known.word.seq + 1_000, 0xffff_ffff) };
     known.at = now;
-    this.#routes.delete(id);
+    this.#unreach(id);
   }
 
   /** The last word of a peer, whatever its age. */
@@ -125,7 +131,7 @@ export class LinkState {
   /** Recomputes the component from the members we are connected to directly. */
   refresh(now: number, neighbours: readonly PeerId[]): void {
     const routes = new Map<PeerId, Route>();
-    let ring: Known[] = [];
+    const reached: Known[] = [];
     for (const id of neighbours) {
       const known = this.#known.get(id);
       // Without a word a linked peer has no roster yet, so it is nobody's neighbour. An old word may be
@@ -133,7 +139,7 @@ export class LinkState {
       if (known === undefined || known.word.left || now - known.at > 2 * BEAT_STALE_MS) continue;
       const old = this.#routes.get(id);
       routes.set(id, old?.hops === 1 ? old : { next: id, hops: 1 });
-      ring.push(known);
+      reached.push(known);
     }
     // As a rule everybody is a neighbour, and nobody is left to look for.
     const others: Known[] = [];
@@ -141,18 +147,20 @@ export class LinkState {
       if (now - known.at > FORGET_MS) this.#known.delete(known.id);
       else if (!known.word.left && now - known.at <= BEAT_STALE_MS && !routes.has(known.id)) others.push(known);
     }
-    for (let hops = 2; ring.length > 0 && others.length > 0; hops++) {
-      const outer: Known[] = [];
-      for (const near of ring) {
+    let from = 0;
+    for (let hops = 2; from < reached.length && others.length > 0; hops++) {
+      const end = reached.length;
+      for (; from < end; from++) {
+        const near = reached[from]!;
         for (const known of others) {
           if (routes.has(known.id) || !near.heard.has(known.key) || !known.heard.has(near.key)) continue;
           routes.set(known.id, { next: routes.get(near.id)!.next, hops });
-          outer.push(known);
+          reached.push(known);
         }
       }
-      ring = outer;
     }
     this.#routes = routes;
+    this.#reached = reached;
   }
 
   /** Undefined when out of reach. */
@@ -160,9 +168,9 @@ export class LinkState {
     return this.#routes.get(id);
   }
 
-  /** Everybody in reach, ourselves not included. */
-  reachable(): Iterable<PeerId> {
-    return this.#routes.keys();
+  /** The last words of everybody in reach, ourselves not included. */
+  reachable(): readonly { readonly word: Word }[] {
+    return this.#reached;
   }
 
   /** Fresh words that `neighbour` cannot have from their authors. */

@@ -49,8 +49,9 @@ export class Host<P extends HostProcess> {
   /** How far the wall clock is off (ms). */
   wallErrorMs = 0;
   wakeAt = Infinity;
-  /** Steps within the present instant. */
+  /** Steps within one instant, and which. */
   steps = 0;
+  stepsAt = -1;
   readonly held: HeldDatagram[] = [];
   readonly #drift: number;
   #rate: number;

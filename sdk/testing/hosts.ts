@@ -221,10 +221,7 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
       }
     }
     if (at > end) return false;
-    if (at > this.now) {
-      this.now = at;
-      for (const peer of this.peers) peer.steps = 0;
-    }
+    if (at > this.now) this.now = at;
     if (due !== undefined) this.#wake(due);
     else if ((this.#scheduled[0]?.at ?? Infinity) <= this.now) this.#scheduled.shift()!.run();
     else this.#deliver();
@@ -234,6 +231,10 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
   /** A run loop that wakes sees its timers first, then its sockets. */
   #wake(peer: H): void {
     const { process } = peer;
+    if (peer.stepsAt !== this.now) {
+      peer.stepsAt = this.now;
+      peer.steps = 0;
+    }
     if (++peer.steps > MAX_STEPS_PER_INSTANT) throw new Error(`peer ${peer.index} is in a busy loop at ${this.now} ms`);
     if (process === undefined || peer.suspended) {
       peer.held.length = 0;

@@ -106,7 +106,8 @@ export class Netem {
   #order = 0;
   /** Blocked receivers, per sender. */
   readonly #blocked = new Map<string, Set<string>>();
-  readonly #bursts = new Map<string, number>();
+  /** Datagrams of a burst that are still to be lost, per sender and receiver. */
+  readonly #bursts = new Map<string, Map<string, number>>();
   readonly #linkFreeAt = new Map<string, number>();
   readonly #past: Past[] = [];
   readonly #received = new Map<string, number>();
@@ -186,13 +187,15 @@ export class Netem {
     const o = this.#options;
     if (o.mtuBytes !== undefined && datagram.bytes.length > o.mtuBytes) return true;
     if (o.burstRatio !== undefined && o.burstRatio > 0) {
-      const pair = `${datagram.from.host} ${datagram.to.host}`;
-      const left = this.#bursts.get(pair) ?? 0;
+      const to = datagram.to.host;
+      let bursts = this.#bursts.get(datagram.from.host);
+      if (bursts === undefined) this.#bursts.set(datagram.from.host, (bursts = new Map()));
+      const left = bursts.get(to) ?? 0;
       if (left > 0) {
-        this.#bursts.set(pair, left - 1);
+        bursts.set(to, left - 1);
         return true;
       }
-      if (this.#chance(o.burstRatio)) this.#bursts.set(pair, this.#rng.int(2 * (o.burstLength ?? 10)));
+      if (this.#chance(o.burstRatio)) bursts.set(to, this.#rng.int(2 * (o.burstLength ?? 10)));
     }
     return this.#chance(o.lossRatio);
   }

@@ -8,9 +8,11 @@
  *   0xc4-c5 bytes    0xca/cb float              0xcc-ce u8-u32  0xd0-d2 i8-i32  0xd9-da text  0xdc array
  */
 import { assert } from '../base/assert.ts';
+import { copyBytes } from '../base/bytes.ts';
 
 const EMPTY = new Uint8Array(0);
 const scratch = new DataView(new ArrayBuffer(8));
+const scratchBytes = new Uint8Array(scratch.buffer);
 
 export class PackWriter {
   bytes: Uint8Array;
@@ -86,7 +88,7 @@ export class PackWriter {
     this.reserve(9);
     this.bytes[this.offset++] = 0xcb;
     scratch.setFloat64(0, value);
-    for (let i = 0; i < 8; i++) this.bytes[this.offset++] = scratch.getUint8(i);
+    for (let i = 0; i < 8; i++) this.bytes[this.offset++] = scratchBytes[i]!;
   }
 
   /** The head of an array of `count` values (at most 65,535). */
@@ -144,7 +146,7 @@ export class PackWriter {
       this.bytes[this.offset++] = size >>> 8;
       this.bytes[this.offset++] = size;
     }
-    this.bytes.set(value, this.offset);
+    copyBytes(value, 0, size, this.bytes, this.offset);
     this.offset += size;
   }
 
@@ -256,7 +258,7 @@ export class PackReader {
   number(): number {
     if (this.offset < this.end && this.bytes[this.offset] === 0xcb) {
       if (this.offset + 9 > this.end) return this.#refuse();
-      for (let i = 0; i < 8; i++) scratch.setUint8(i, this.bytes[this.offset + 1 + i]!);
+      for (let i = 0; i < 8; i++) scratchBytes[i] = this.bytes[this.offset + 1 + i]!;
       this.offset += 9;
       return scratch.getFloat64(0);
     }
@@ -299,6 +301,11 @@ export class PackReader {
 
   /** A copy of at most `maxBytes` bytes. */
   binary(maxBytes: number): Uint8Array {
+    return this.binaryView(maxBytes).slice();
+  }
+
+  /** At most `maxBytes` bytes as a view, for whoever owns the input. */
+  binaryView(maxBytes: number): Uint8Array {
     const head = this.#byte();
     let size = -1;
     if (head === 0xc4) size = this.#byte();
@@ -307,9 +314,9 @@ export class PackReader {
       this.fail();
       return EMPTY;
     }
-    const out = this.bytes.slice(this.offset, this.offset + size);
-    this.offset += size;
-    return out;
+    const at = this.offset;
+    this.offset = at + size;
+    return this.bytes.subarray(at, at + size);
   }
 
   /** Everything left, as a view; for a value in another codec's hands. */
