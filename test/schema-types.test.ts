@@ -40,6 +40,14 @@ export async function compiles(room: Room<typeof game>): Promise<void> {
   me.marks = new Set(['wet']);
   // @ts-expect-error not one of the names
   me.state = 'flying';
+  // @ts-expect-error there is no such field
+  me.typo = 3;
+  // @ts-expect-error a text is no number
+  me.hp = '3';
+  // @ts-expect-error every entity has an owner, and it is not assigned
+  me.owner = 'somebody';
+  // @ts-expect-error nothing but the declared fields
+  room.entities.spawn('blob', { x: 1, aim: 0, state: 'alive', typo: 3 });
   // @ts-expect-error a required field is missing
   room.entities.spawn('blob', { x: 1 });
   // @ts-expect-error no such kind

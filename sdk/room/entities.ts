@@ -42,11 +42,12 @@ export class RoomEntities implements EntityHome {
   facade<G extends AnyGame>(): Entities<G> {
     return {
       spawn: (kind: string, init: Readonly<Record<string, unknown>>) => this.#spawn(kind, init),
-      all: (kind: string) => this.#list(kind, false),
-      mine: (kind: string) => this.#list(kind, true),
+      all: (kind: string) => list(this.#store.ofKind(this.#store.kind(kind)), false),
+      mine: (kind: string) => list(this.#store.ofKind(this.#store.kind(kind)), true),
       get: (kind: string, id: EntityId) => {
+        const wanted = this.#store.kind(kind);
         const core = this.#store.byId(id);
-        return core === undefined || core.kind !== this.#store.kind(kind) ? undefined : core.handle;
+        return core?.kind === wanted ? core.handle : undefined;
       },
       on: (kind: string, watcher: Watcher) => this.#store.watch(this.#store.kind(kind), watcher),
     } as unknown as Entities<G>;
@@ -68,11 +69,6 @@ export class RoomEntities implements EntityHome {
     return core.handle;
   }
 
-  *#list(name: string, mine: boolean): Iterable<object> {
-    // Despawning what is being walked over is fine; what is spawned meanwhile may or may not be seen.
-    for (const core of this.#store.ofKind(this.#store.kind(name))) if (!mine || core.mine) yield core.handle;
-  }
-
   roomTime(): number {
     return this.#world.roomTime();
   }
@@ -87,4 +83,9 @@ export class RoomEntities implements EntityHome {
   requestAuthority(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined> {
     return this.#authority.request(core, options);
   }
+}
+
+/** Despawning what is being walked over is fine; what is spawned meanwhile may or may not be seen. */
+function* list(cores: ReadonlySet<EntityCore>, mine: boolean): Iterable<object> {
+  for (const core of cores) if (!mine || core.mine) yield core.handle;
 }

@@ -108,7 +108,7 @@ export interface RoomClock {
   now(): number;
   readonly errorMs: number;
   /**
-   * Calls `fn` at `hz` (1 to 120) on multiples of the period in shared time: tick `n` is at `n * 1000 / hz`.
+   * Calls `fn` at `hz` (0.1 to 120) on multiples of the period in shared time: tick `n` is at `n * 1000 / hz`.
    * After a stall at most a quarter of a second is caught up; the rest is skipped. Keeps going in a hidden tab.
    */
   every(hz: number, fn: (tick: number, time: number) => void): Disposable;
@@ -242,7 +242,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
 
 export interface CreateOptions {
   readonly name: string;
-  /** Players, 2 to 32; default 16. */
+  /** Players, 1 to 32; default 16. */
   readonly max?: number;
   /** Locks the room: only who knows it gets in. */
   readonly code?: string;

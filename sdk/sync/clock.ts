@@ -4,6 +4,7 @@
  */
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
+import { show } from './definition.ts';
 
 /** Most of the past that is caught up, ms. */
 const CATCH_UP_MS = 250;
@@ -25,7 +26,8 @@ export class Metronome {
   }
 
   every(time: number, hz: number, fn: (tick: number, time: number) => void): Disposable {
-    if (!(hz >= 0.1 && hz <= 120)) throw new LanError('bad-argument', `clock.every: expected 0.1 to 120 Hz, got ${hz}.`);
+    if (typeof hz !== 'number' || !(hz >= 0.1 && hz <= 120))
+      throw new LanError('bad-argument', `clock.every: expected 0.1 to 120 Hz, got ${show(hz)}.`);
     const beat: Beat = { hz, fn, next: Math.floor((time * hz) / 1_000) + 1, live: true };
     this.#beats.add(beat);
     this.#changed();

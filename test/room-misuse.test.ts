@@ -1,0 +1,192 @@
+/**
+ * Mistakes of whoever calls the API (`docs/spec.md`, Room): each is a `LanError` at once, with the code that the docstrings name, and nothing is
+ * sent or changed by it; and what a subscription hands out ends it.
+ */
+import { describe, expect, it } from 'vitest';
+import { defineGame, entity, message, request, s } from 'lanista';
+import type { LanError, LanErrorCode, Room } from 'lanista';
+import { createMemoryLan } from '../sdk/port/memory.ts';
+import { createLan } from '../sdk/room/lan.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_ENTITIES, MAX_MESSAGE_BYTES, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../sdk/wire/limits.ts';
+import { openRooms, settled } from './open-rooms.ts';
+
+const game = defineGame({
+  id: 'misuse',
+  version: 1,
+  presence: { ready: s.bool().default(false) },
+  entities: {
+    dot: entity({ authority: 'spawner', fields: { n: s.u8().default(0) } }),
+    score: entity({ authority: 'host', fields: { n: s.u8().default(0) } }),
+  },
+  messages: { long: message({ parts: s.list(s.text(900), 256) }), quick: message({ parts: s.list(s.text(900), 8) }, { delivery: 'unreliable' }) },
+  requests: { ask: request({ parts: s.list(s.text(900), 256).default([]) }, { n: s.u8() }, { to: 'host' }) },
+});
+type G = typeof game;
+
+const full = 'x'.repeat(900);
+const pages = (count: number): string[] => Array.from({ length: count }, () => full);
+
+/** Every way to be wrong, with the code it is told by. */
+function mistakes(room: Room<G>): readonly (readonly [code: LanErrorCode, run: () => unknown])[] {
+  const nobody = 'nobodynobodynobo' as never;
+  return [
+    ['unknown-name', () => room.entities.spawn('blub' as never, {} as never)],
+    [
+      'unknown-name',
+      () =>
+        room.entities
+          .all('blub' as never)
+          [Symbol.iterator]()
+          .next(),
+    ],
+    ['unknown-name', () => room.entities.mine('blub' as never)],
+    ['unknown-name', () => room.entities.get('blub' as never, 1 as never)],
+    ['unknown-name', () => room.entities.on('blub' as never, {})],
+    ['not-owner', () => room.entities.spawn('score', {})],
+    ['unknown-name', () => room.onMessage('blub' as never, () => undefined)],
+    ['unknown-name', () => room.handle('blub' as never, () => undefined as never)],
+    ['bad-value', () => room.setPresence({ ready: 1 } as never)],
+    ['bad-value', () => room.setPresence({ name: 'x' } as never)],
+    ['too-large', () => room.send('quick', { parts: pages(2) })],
+    ['bad-value', () => room.send('long', { parts: pages(257) })],
+    ['not-owner', () => room.kick(nobody)],
+    ...[0, -1, 0.05, 121, Number.NaN, '30' as never].map((hz) => ['bad-argument', () => room.clock.every(hz, () => undefined)] as const),
+  ];
+}
+
+function codeOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    return (error as LanError).code;
+  }
+  return 'nothing was thrown';
+}
+
+describe('a mistake', () => {
+  it('[RO28] is told at once by its code, and nothing came of it', async () => {
+    const { hub, rooms } = await openRooms(game, 2);
+    const [ann, bob] = [rooms[0]!, rooms[1]!];
+    const heard: string[] = [];
+    for (const name of ['long', 'quick'] as const) ann.onMessage(name, () => heard.push(name));
+    for (const [code, run] of mistakes(bob)) expect(codeOf(run), String(run)).toBe(code);
+    expect(codeOf(() => ann.kick('nobodynobodynobo' as never))).toBe('bad-argument');
+    expect(codeOf(() => ann.kick(ann.self.id))).toBe('bad-argument');
+    using first = ann.handle('ask', () => ({ n: 1 }));
+    void first;
+    expect(codeOf(() => ann.handle('ask', () => ({ n: 2 })))).toBe('bad-argument');
+    await expect(bob.call('blub' as never, {} as never)).rejects.toMatchObject({ code: 'unknown-name' });
+    await hub.play(200);
+    expect([heard, [...ann.entities.all('dot')].length, ann.peers.size, ann.peers.get(bob.self.id)!.presence.ready]).toEqual([[], 0, 2, false]);
+    // The largest that is allowed goes through.
+    bob.send('quick', { parts: ['x'.repeat(MAX_DATAGRAM_MESSAGE_BYTES - 500)] });
+    bob.send('long', { parts: pages(256) });
+    await hub.play(500);
+    expect(heard.sort()).toEqual(['long', 'quick']);
+    expect(MAX_MESSAGE_BYTES).toBeGreaterThan(256 * 900);
+  });
+
+  it('[RO28] after the room was left every call says so, and what waited is over', async () => {
+    const { hub, rooms } = await openRooms(game, 2);
+    const [ann, bob] = [rooms[0]!, rooms[1]!];
+    ann.handle('ask', () => new Promise(() => undefined));
+    const dot = bob.entities.spawn('dot', {});
+    const waiting = bob.call('ask', {});
+    waiting.catch(() => undefined);
+    await hub.play(50);
+    await settled(hub, bob.leave());
+    await expect(waiting).rejects.toMatchObject({ code: 'closed' });
+    const calls: readonly (() => unknown)[] = [
+      () => bob.entities.spawn('dot', {}),
+      () => bob.send('long', { parts: [] }),
+      () => bob.setPresence({}),
+      () => bob.kick(ann.self.id),
+      () => bob.whileHost(() => undefined),
+      () => bob.setStateBudget(undefined),
+    ];
+    for (const run of calls) expect(codeOf(run), String(run)).toBe('closed');
+    await expect(bob.call('ask', {})).rejects.toMatchObject({ code: 'closed' });
+    // Reading goes on, and leaving twice is leaving once.
+    expect([dot.n, bob.name, bob.signal.aborted]).toEqual([0, 'den', true]);
+    await bob.leave();
+  });
+
+  it('[RO28] more entities than a room holds are refused with what to do', async () => {
+    const { rooms } = await openRooms(game, 1);
+    const room = rooms[0]!;
+    const all = Array.from({ length: MAX_ENTITIES }, () => room.entities.spawn('dot', {}));
+    expect(codeOf(() => room.entities.spawn('dot', {}))).toBe('queue-full');
+    all[0]!.despawn();
+    expect(codeOf(() => all[0]!.despawn())).toBe('closed');
+    expect(room.entities.spawn('dot', {}).alive).toBe(true);
+  });
+
+  it('[RO28] names, sizes and codes of rooms are checked before anything is opened', async () => {
+    const { hub } = await openRooms(game, 1);
+    const lan = createLan(game, createMemoryLan(hub, game), { presence: {} });
+    const before = hub.rooms.size;
+    const wrong: readonly object[] = [
+      ...['', '  ', 'x'.repeat(MAX_ROOM_NAME_BYTES + 1), 7, undefined].map((name) => ({ name })),
+      ...[0, -1, 1.5, MAX_PEERS + 1, '4'].map((max) => ({ name: 'a', max })),
+      ...['', 7].map((code) => ({ name: 'a', code })),
+    ];
+    for (const init of wrong) {
+      await expect(lan.create(init as never), JSON.stringify(init)).rejects.toMatchObject({ code: 'bad-argument' });
+      await expect(lan.joinOrCreate(init as never), JSON.stringify(init)).rejects.toMatchObject({ code: 'bad-argument' });
+    }
+    for (const target of ['', '  ', {}, 7]) await expect(lan.join(target as never)).rejects.toMatchObject({ code: 'bad-argument' });
+    await expect(lan.create({ name: 'a', signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' });
+    expect(hub.rooms.size).toBe(before);
+    await lan.close();
+    await expect(lan.create({ name: 'a' })).rejects.toMatchObject({ code: 'closed' });
+  });
+});
+
+describe('a subscription', () => {
+  it('[RO29] ends when what it handed out is disposed, and only that one; disposing twice is disposing once', async () => {
+    const { hub, rooms } = await openRooms(game, 2);
+    const [ann, bob] = [rooms[0]!, rooms[1]!];
+    const mine = ann.entities.spawn('dot', {});
+    const counts: Record<string, [ended: number, kept: number]> = {};
+    const note = (what: string, which: 0 | 1) => (): void => void (counts[what] ??= [0, 0])[which]++;
+    const both = (what: string, subscribe: (fn: () => void) => Disposable): Disposable => {
+      subscribe(note(what, 1));
+      return subscribe(note(what, 0));
+    };
+    const offs = [
+      both('presence', (fn) => ann.on('presence', fn)),
+      both('message', (fn) => ann.onMessage('long', fn)),
+      both('tick', (fn) => ann.clock.every(20, fn)),
+      both('change', (fn) => mine.onChange('n', fn)),
+      both('spawn', (fn) => ann.entities.on('dot', { spawn: fn })),
+    ];
+    const cause = async (): Promise<void> => {
+      bob.setPresence({ ready: !bob.self.presence.ready });
+      bob.send('long', { parts: [] });
+      mine.n++;
+      bob.entities.spawn('dot', {});
+      await hub.play(300);
+    };
+    await cause();
+    const once = JSON.parse(JSON.stringify(counts)) as typeof counts;
+    for (const [what, [ended, kept]] of Object.entries(once)) expect(ended, what).toBe(kept);
+    for (const [, [ended]] of Object.entries(once)) expect(ended).toBeGreaterThan(0);
+    for (const off of offs) {
+      off[Symbol.dispose]();
+      off[Symbol.dispose]();
+    }
+    await cause();
+    for (const [what, [ended, kept]] of Object.entries(counts)) {
+      expect(ended, what).toBe(once[what]![0]);
+      expect(kept, what).toBeGreaterThan(once[what]![1]);
+    }
+    // A handler's place is free again, a duty's signal is aborted.
+    ann.handle('ask', () => ({ n: 1 }))[Symbol.dispose]();
+    ann.handle('ask', () => ({ n: 2 }))[Symbol.dispose]();
+    const seen: AbortSignal[] = [];
+    const duty = ann.whileHost(({ signal }) => void seen.push(signal));
+    await hub.play(50);
+    duty[Symbol.dispose]();
+    expect(seen.map(({ aborted }) => aborted)).toEqual([true]);
+  });
+});
