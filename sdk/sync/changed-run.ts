@@ -35,6 +35,17 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Readonl
   const { bytes, end } = input;
   const { tick, phase, baseline } = head;
   const { peer } = from;
+  // An import is looked up wherever it is used; a local is a register.
+  const bias = BIAS;
+  const rowHead = ROW_HEAD;
+  const call = CALL;
+  const low = LOW;
+  const high = HIGH;
+  const wraps = WRAP;
+  const zero = BASE;
+  const step = STEP;
+  const top = TOP;
+  const own = values;
   let kind: KindSpec | undefined;
   let quick = 0;
   let restTick = 0;
@@ -69,8 +80,8 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Readonl
         break;
       }
     if (slot < 0) break;
-    // All values, as differences to the row at the baseline.
-    const base = slot * stride + ROW_HEAD;
+    // All own, as differences to the row at the baseline.
+    const base = slot * stride + rowHead;
     let left = mask;
     for (; left !== 0; left &= left - 1) {
       if (at >= end) break;
@@ -89,12 +100,12 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Readonl
         at += 4;
       } else break;
       const i = 31 - Math.clz32(left & -left);
-      let value = (rows[base + i]! + ((delta - BIAS) | 0)) | 0;
+      let value = (rows[base + i]! + ((delta - bias) | 0)) | 0;
       const bound = i * 4;
-      const bits = bounds[bound + WRAP]!;
+      const bits = bounds[bound + wraps]!;
       if (bits > 0) value &= (1 << bits) - 1;
-      if (value < bounds[bound + LOW]! || value > bounds[bound + HIGH]!) break;
-      values[i] = value;
+      if (value < bounds[bound + low]! || value > bounds[bound + high]!) break;
+      own[i] = value;
     }
     if (left !== 0) break;
     // It is valid: from here on everything happens.
@@ -105,12 +116,12 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Readonl
     for (left = mask; left !== 0; left &= left - 1) {
       const bit = left & -left;
       const i = 31 - Math.clz32(bit);
-      const int = values[i]!;
+      const int = own[i]!;
       if (ints[i] === int) continue;
       ints[i] = int;
       changed |= bit;
-      if (way[i] === CALL) live[i] = kind.dequantise(i, int);
-      else live[i] = int === bounds[i * 4 + HIGH] ? scale[i * 4 + TOP]! : scale[i * 4 + BASE]! + int * scale[i * 4 + STEP]!;
+      if (way[i] === call) live[i] = kind.dequantise(i, int);
+      else live[i] = int === bounds[i * 4 + high] ? scale[i * 4 + top]! : scale[i * 4 + zero]! + int * scale[i * 4 + step]!;
     }
     core.lastChange = tick;
     if (changed !== 0) {

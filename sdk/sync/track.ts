@@ -65,7 +65,9 @@ export class Track {
     rows[at] = tick;
     rows[at + 1] = changed;
     rows[at + 2] = phase;
-    for (let i = ROW_HEAD; i < stride; i++) rows[at + i] = ints[i - ROW_HEAD]!;
+    const first = at + ROW_HEAD;
+    const count = stride - ROW_HEAD;
+    for (let i = 0; i < count; i++) rows[first + i] = ints[i]!;
   }
 
   /** Repeats the newest row at a later tick: the entity is known to have rested until then. */
