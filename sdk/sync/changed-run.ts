@@ -7,10 +7,11 @@
  */
 import type { PackReader } from '../wire/pack.ts';
 import { BIAS } from './delta.ts';
-import type { EntityCore } from './entity.ts';
 import type { Inbound } from './inbound.ts';
 import type { KindSpec } from './kind.ts';
 import { BASE, CALL, HIGH, LOW, STEP, TOP, WRAP } from './kind.ts';
+import type { Page, Siblings } from './siblings.ts';
+import { PAGE_MASK } from './siblings.ts';
 import { ROW_HEAD } from './track.ts';
 
 /** What the entries of one body have in common. */
@@ -31,7 +32,7 @@ const NO_WAY = new Uint8Array(0);
  * @param counter of the entry before.
  * @returns that of the last entry applied.
  */
-export function applyChangedRun(input: PackReader, from: Inbound, known: ReadonlyMap<number, EntityCore>, head: RunHead, counter: number): number {
+export function applyChangedRun(input: PackReader, from: Inbound, known: Siblings, head: RunHead, counter: number): number {
   const { bytes, end } = input;
   const { tick, phase, baseline } = head;
   const { peer } = from;
@@ -45,7 +46,9 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Readonl
   const zero = BASE;
   const step = STEP;
   const top = TOP;
+  const pageMask = PAGE_MASK;
   const own = values;
+  let page: Readonly<Page> = known.pageOf(counter);
   let kind: KindSpec | undefined;
   let quick = 0;
   let restTick = 0;
@@ -62,7 +65,9 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Readonl
       mask = bytes[at++]!;
     }
     if (gap === 0 || gap >= 0x80 || mask === 0) break;
-    const core = known.get(counter + gap);
+    // Most often the neighbour of the entity before.
+    if (((counter + gap) & pageMask) < gap) page = known.pageOf(counter + gap);
+    const core = page[(counter + gap) & pageMask];
     if (core === undefined || core.source !== from || core.owner !== peer || !core.unseen || core.lastChange < 0 || baseline < core.heardSince) break;
     if (core.kind !== kind) {
       ({ kind } = core);

@@ -32,38 +32,42 @@ export interface SnapshotSource {
   soundTick: number;
 }
 
+/** `bornTick` of what no tick has carried yet: later than any. A small integer, which is compared faster than an infinity. */
+export const UNBORN = 0x7fff_ffff;
+
 export class EntityCore {
-  readonly id: EntityId;
-  readonly origin: number;
-  readonly counter: number;
+  // First what is needed at every tick, in as few lines of the processor's cache as it fits into.
   readonly kind: KindSpec;
-  readonly home: EntityHome;
-  readonly handle: object;
   readonly #handled: Handled;
   readonly live: Float64Array;
   /** Quantised values as last sent or received; the last one counts teleports. */
   readonly ints: Int32Array;
-  readonly boxed: unknown[];
   readonly track: Track;
   owner: PeerId;
+  source: SnapshotSource | undefined;
+  lastChange = -1;
+  /** Tick of the first word of this reign here; what is told as a difference to earlier ones cannot be read. */
+  heardSince = -1;
+  /** Nobody watches it, and nobody drew it since a snapshot last came: what arrives has nobody to be told to. */
+  unseen = true;
+  /** Tick since which the present owner's stream has carried it; `UNBORN` until then. */
+  bornTick = -1;
+  /** Tick at which it was last told anew though nothing had changed. */
+  refreshTick = -1;
+  readonly origin: number;
+  readonly counter: number;
+  readonly id: EntityId;
+  readonly home: EntityHome;
+  readonly handle: object;
+  readonly boxed: unknown[];
   /** Grows with each change of authority; a higher one wins, ties go to the lower owner. */
   epoch = 0;
   #mine = false;
   #alive = true;
-  /** Tick since which the present owner's stream has carried it. */
-  bornTick = -1;
-  lastChange = -1;
-  /** Tick of the first word of this reign here; what is told as a difference to earlier ones cannot be read. */
-  heardSince = -1;
-  /** Tick at which it was last told anew though nothing had changed. */
-  refreshTick = -1;
-  source: SnapshotSource | undefined;
   /** Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. */
   given = false;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */
   yielded = false;
-  /** Nobody watches it, and nobody drew it since a snapshot last came: what arrives has nobody to be told to. */
-  unseen = true;
   #view: object | undefined;
   #listeners: (Listener[] | undefined)[] | undefined;
   /** Errors of what was drawn last, still to be smoothed away, and when they were measured. */

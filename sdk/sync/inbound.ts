@@ -17,6 +17,7 @@ import type { KindSpec } from './kind.ts';
 import { BOXED } from './kind.ts';
 import type { EntityHome, SnapshotSource } from './entity.ts';
 import { Playout } from './interpolation.ts';
+import { Siblings } from './siblings.ts';
 import type { EntityStore, Grave } from './store.ts';
 
 /** Why a state frame was refused. */
@@ -84,7 +85,7 @@ export class Inbound implements SnapshotSource {
   #toldAt = Number.NEGATIVE_INFINITY;
   #told = 0;
   /** Entities of the origin being read, by counter. */
-  #known: ReadonlyMap<number, EntityCore> = new Map();
+  #known = new Siblings();
   readonly #listed = new Set<number>();
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
 

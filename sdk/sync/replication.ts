@@ -18,6 +18,7 @@ import { Debts, tellWhole } from './budget.ts';
 import type { Tombstone } from './delta.ts';
 import { FRAME, FULL_FRAME, PARTIAL, encodeWhole, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
+import { UNBORN } from './entity.ts';
 import { BOXED } from './kind.ts';
 import type { Inbound } from './inbound.ts';
 import type { EntityStore } from './store.ts';
@@ -114,7 +115,7 @@ export class Replication {
   own(core: EntityCore): void {
     core.mine = true;
     core.source = undefined;
-    core.bornTick = Number.POSITIVE_INFINITY;
+    core.bornTick = UNBORN;
     this.#owned.push(core);
     this.#unsorted = true;
     // It was despawned here before, and is back by the word of another part.
@@ -157,7 +158,7 @@ export class Replication {
     let changed = false;
     for (const core of this.#owned) {
       // Nothing was assigned, or the kind is not sampled at this tick: the bits wait.
-      if (core.dirty === 0 && core.bornTick !== Number.POSITIVE_INFINITY) continue;
+      if (core.dirty === 0 && core.bornTick !== UNBORN) continue;
       if (core.bornTick < tick && tick % core.kind.every !== 0) continue;
       if (this.#collectOne(core, tick, phase)) changed = true;
     }
@@ -172,7 +173,7 @@ export class Replication {
   #collectOne(core: EntityCore, tick: number, phase: number): boolean {
     const { kind, ints, live, track } = core;
     const { count, way } = kind;
-    const born = core.bornTick === Number.POSITIVE_INFINITY;
+    const born = core.bornTick === UNBORN;
     const hop = 1 << count;
     const { dirty } = core;
     core.clean();

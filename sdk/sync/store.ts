@@ -10,6 +10,7 @@ import { MAX_ENTITIES } from '../wire/limits.ts';
 import type { AnyGame } from './definition.ts';
 import type { EntityCore } from './entity.ts';
 import { KindSpec } from './kind.ts';
+import { Siblings } from './siblings.ts';
 
 export interface Watcher {
   spawn?(handle: object): void;
@@ -30,7 +31,7 @@ export interface Grave {
 /** Graves that are remembered; the oldest are forgotten. */
 const MAX_GRAVES = 4_096;
 
-const NONE: ReadonlyMap<number, EntityCore> = new Map();
+const NONE = new Siblings();
 
 /** Whether claim (`epoch`, `owner`) beats the other: a higher epoch, at a tie the lower owner. */
 export function isBetterClaim(epoch: number, owner: PeerId, than: Grave): boolean {
@@ -42,7 +43,7 @@ export class EntityStore {
   readonly #byName = new Map<string, KindSpec>();
   readonly #byId = new Map<number, EntityCore>();
   /** By origin and counter: two small integers are found faster than their large sum. */
-  readonly #byOrigin = new Map<number, Map<number, EntityCore>>();
+  readonly #byOrigin = new Map<number, Siblings>();
   readonly #byKind: Set<EntityCore>[];
   readonly #graves = new Map<number, Grave>();
   readonly #watchers: Set<Watcher>[];
@@ -74,7 +75,7 @@ export class EntityStore {
   }
 
   /** What is known of one origin, by counter. */
-  ofOrigin(origin: number): ReadonlyMap<number, EntityCore> {
+  ofOrigin(origin: number): Siblings {
     return this.#byOrigin.get(origin) ?? NONE;
   }
 
@@ -106,7 +107,7 @@ export class EntityStore {
     this.#graves.delete(core.id);
     this.#byId.set(core.id, core);
     let siblings = this.#byOrigin.get(core.origin);
-    if (siblings === undefined) this.#byOrigin.set(core.origin, (siblings = new Map()));
+    if (siblings === undefined) this.#byOrigin.set(core.origin, (siblings = new Siblings()));
     siblings.set(core.counter, core);
     this.#byKind[core.kind.index]!.add(core);
     for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.spawn?.(core.handle);
@@ -118,7 +119,7 @@ export class EntityStore {
     core.alive = false;
     this.#byId.delete(core.id);
     const siblings = this.#byOrigin.get(core.origin);
-    if (siblings?.delete(core.counter) === true && siblings.size === 0) this.#byOrigin.delete(core.origin);
+    if (siblings?.delete(core.counter) === true) this.#byOrigin.delete(core.origin);
     this.#byKind[core.kind.index]!.delete(core);
     if (grave !== undefined) {
       this.#graves.set(core.id, grave);
