@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { createRng } from '../../sdk/base/rng.ts';
 import { Endpoint } from '../../sdk/link/endpoint.ts';
 import type { EndpointEvent, LinkId } from '../../sdk/link/endpoint-types.ts';
-import { loadCrypto } from '../../sdk/node/crypto.ts';
+import { loadCrypto, type CryptoChoice } from '../../sdk/node/crypto.ts';
 import { NodeTime } from '../../sdk/node/local-time.ts';
 import { openUdp } from '../../sdk/node/udp.ts';
 import { PROLOGUE, ROOM } from '../accept/parts/victim.ts';
@@ -48,7 +48,7 @@ const CHUNK_BYTES = 16_384;
 const STREAM_BYTES = 100;
 const STREAM_LANE = 0;
 
-const [address = '127.0.0.1'] = process.argv.slice(2);
+const [address = '127.0.0.1', sealedBy = 'wasm'] = process.argv.slice(2);
 setTimeout(() => process.exit(3), 400_000).unref();
 const say = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`);
 const clock = (): number => Number(process.hrtime.bigint() / 1_000n) / 1_000;
@@ -69,8 +69,7 @@ const udp = await openUdp({
     soon();
   },
 });
-// The provider of a machine without a native build: what most players have.
-const crypto = await loadCrypto('wasm');
+const crypto = await loadCrypto(sealedBy as CryptoChoice);
 const made = (endpoint = new Endpoint({
   crypto,
   rng: createRng(process.pid),

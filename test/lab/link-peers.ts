@@ -1,4 +1,5 @@
 /** The parent's side of `link-peer.ts`: starts one on a host of the lab, gives it orders, waits for its answers. */
+import type { CryptoChoice } from '../../sdk/node/crypto.ts';
 import type { Lab, LabHost } from './netns.ts';
 import { LabProcess, sourceFlags } from './process.ts';
 import type { Order, Told } from './link-peer.ts';
@@ -10,12 +11,13 @@ export class LinkPeer implements AsyncDisposable {
   readonly #answers: Answer[] = [];
   #wake: (() => void) | undefined;
 
-  constructor(lab: Lab, host: LabHost) {
+  /** @param sealedBy `wasm` is the provider of a machine without a native build: what most players have. */
+  constructor(lab: Lab, host: LabHost, sealedBy: CryptoChoice = 'wasm') {
     // Ahead of the machine's other work, so that what is measured is the link; TCP runs in the same processes. Not by a
     // realtime class: the kernel stops a busy one for 50 ms of every second where others wait. Where it shares time between
     // sessions first (autogroup), a nice value says nothing to the processes of another session: this one gets its own.
     const first = ['setsid', 'sh', '-c', 'echo -20 2>/dev/null >/proc/self/autogroup; exec nice -n -20 "$@"', 'sh'];
-    const argv = [...first, process.execPath, ...sourceFlags, 'test/lab/link-peer.ts', host.address];
+    const argv = [...first, process.execPath, ...sourceFlags, 'test/lab/link-peer.ts', host.address, sealedBy];
     this.process = new LabProcess(argv, { lab, host }, {}, undefined, 'pipe');
     this.process.onLine((line) => {
       if (!line.startsWith('{')) return;

@@ -8,7 +8,9 @@
  * The `unlimited` path is measured and shown, but compares how cheaply a process sends, not how well it
  * uses a network: a datagram costs one system call, 64 KiB of TCP do too.
  *
- *   npm run lab -- transfer [MiB] [rounds] [path…]        paths: 100mbit 1gbit unlimited
+ *   npm run lab -- transfer [MiB] [rounds] [path…] [native]        paths: 100mbit 1gbit unlimited
+ *
+ * With `native` both sides seal by `sodium-native` (where it is installed) and no longer by WebAssembly.
  */
 import { Lab, run } from './netns.ts';
 import { ProcessGroup, sleep } from './process.ts';
@@ -53,12 +55,14 @@ interface StreamFigures {
 export async function lab(args: readonly string[] = []): Promise<LabResult> {
   const mebibytes = Number(args[0] ?? 64);
   const rounds = Number(args[1] ?? 3);
-  const names = args.length > 2 ? args.slice(2) : Object.keys(PATHS);
+  const sealedBy = args.includes('native') ? 'native' : 'wasm';
+  const named = args.slice(2).filter((arg) => arg !== 'native');
+  const names = named.length > 0 ? named : Object.keys(PATHS);
   const bytes = mebibytes * 1_024 * 1_024;
   using network = new Lab(2);
   network.setLoss(LOSS);
   await using processes = new ProcessGroup();
-  const [from, to] = network.hosts.map((host) => processes.use(new LinkPeer(network, host))) as [LinkPeer, LinkPeer];
+  const [from, to] = network.hosts.map((host) => processes.use(new LinkPeer(network, host, sealedBy))) as [LinkPeer, LinkPeer];
   await from.answer('ready');
   const ready = await to.answer('ready');
   const there = network.host(1).address;
