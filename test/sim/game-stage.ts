@@ -265,6 +265,7 @@ export class MemoryStage implements Stage {
       if (member.time === undefined && rng.chance(0.6)) this.#enter(index);
     });
     this.#members.forEach((_, index) => this.#giveUp(index));
+    for (const { port } of this.#room?.seats.values() ?? []) port.setEligible(this.now, true);
     if (this.seated.length < 2) this.#members.forEach((_, index) => this.#enter(index));
   }
 
