@@ -372,4 +372,25 @@ describe('claims that cross', () => {
     await den.hub.play(300);
     expect([ann!, bob!, eve!].map((room) => den.one(room, 'sign').a)).toEqual([7, 7, 7]);
   });
+
+  it('[SY93] a replica that lost an entity takes it back by no worse claim than the one it had: the owner is told, and goes above', async () => {
+    const den = new Den();
+    const [ann, bob, eve] = await den.open(3);
+    const world = [...den.hub.rooms.values()][0]!;
+    const port = world.seats.get(eve!.self.id)!.port;
+    den.spawn(ann!, 'egg', 5);
+    await den.hub.play(500);
+    // Eve has heard of a reign of Bob's that nobody else knows, and Bob is gone from her part; Ann, the heir, knows nothing of it.
+    const core = coreOf([...eve!.entities.all('egg')][0]!)!;
+    core.owner = bob!.self.id;
+    core.epoch = 7;
+    port.push({ type: 'roster', roster: { ...world.roster, peers: world.roster.peers.filter(({ id }) => id !== bob!.self.id) }, left: [] });
+    const claims: string[] = [];
+    eve!.entities.on('egg', { spawn: (egg) => claims.push(`${coreOf(egg)!.epoch} ${egg.owner}`), despawn: () => claims.push('gone') });
+    await den.hub.play(6_000);
+    port.push({ type: 'roster', roster: world.roster, left: [] });
+    await den.hub.play(4_000);
+    expect(claims).toEqual([`7 ${bob!.self.id}`, 'gone', `8 ${ann!.self.id}`]);
+    den.expectEqual();
+  });
 });

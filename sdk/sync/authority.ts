@@ -69,7 +69,9 @@ export class AuthorityRules {
   judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number): Claim {
     if (kind.def.authority === 'host') return from === this.#world.roster().host ? 'accept' : 'later';
     if (core !== undefined) return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
-    return grave === undefined || isBetterClaim(epoch, from, grave) ? 'accept' : 'buried';
+    if (grave === undefined || isBetterClaim(epoch, from, grave)) return 'accept';
+    if (grave.lost !== true) return 'buried';
+    return grave.epoch === epoch && grave.owner === from ? 'accept' : 'outbid';
   }
 
   /** What it means that the reign of `from` in `epoch` ended with a despawn. */
@@ -91,7 +93,7 @@ export class AuthorityRules {
     out.array(7);
     out.int(BURIED);
     out.int(this.#replication.session & 0xffff);
-    out.int(0);
+    out.int(grave.lost === true ? 1 : 0);
     out.int(origin);
     out.int(counter);
     out.int(grave.epoch);
@@ -176,13 +178,18 @@ export class AuthorityRules {
     const rule = core.kind.def.onOwnerLeave;
     const roster = this.#world.roster();
     if (rule === 'despawn') {
-      this.#store.remove(core, undefined);
+      this.#lose(core);
       return true;
     }
     const heir = rule === 'host' ? roster.host : this.#heirs.of(core);
     if (heir !== this.#world.self) return false;
     this.#acquire(core);
     return true;
+  }
+
+  /** It is gone with its owner, and may come back with it, or by a better claim. */
+  #lose(core: EntityCore): void {
+    this.#store.remove(core, core.kind.def.authority === 'host' ? undefined : { epoch: core.epoch, owner: core.owner, lost: true });
   }
 
   #acquire(core: EntityCore): void {
@@ -271,7 +278,7 @@ export class AuthorityRules {
           this.#acquire(core);
     } else if (now >= this.#orphansSince + ORPHAN_MS) {
       this.#orphansSince = Number.POSITIVE_INFINITY;
-      for (const core of orphans) this.#store.remove(core, undefined);
+      for (const core of orphans) this.#lose(core);
     }
   }
 
@@ -302,8 +309,15 @@ export class AuthorityRules {
     if (type === BURIED) {
       const epoch = input.count(0x7fff_ffff);
       const grave: Grave = { epoch, owner: input.text(64) as PeerId };
-      if (!input.done) return false;
-      if (core === undefined) this.#store.deepen(origin, counter, grave);
+      if (!input.done || id > 1) return false;
+      if (id === 1) {
+        // Somebody had it by a better claim, and lost it: our reign goes on above that one.
+        if (core?.mine === true && core.kind.def.authority !== 'host' && isBetterClaim(epoch, grave.owner, core)) {
+          this.#replication.disown(core);
+          core.epoch = epoch + 1;
+          this.#replication.own(core);
+        }
+      } else if (core === undefined) this.#store.deepen(origin, counter, grave);
       else if (core.kind.def.authority !== 'host' && !isBetterClaim(core.epoch, core.owner, grave)) this.bury(core, grave);
       return true;
     }
@@ -322,16 +336,17 @@ export class AuthorityRules {
     const grave = known === undefined ? this.#store.grave(origin, counter) : undefined;
     const claim = this.judge(self, kind, known, grave, epoch);
     if (claim === 'buried') this.tellBuried(from, origin, counter, grave!);
-    if (claim !== 'accept') return true;
+    if (claim !== 'accept' && claim !== 'outbid') return true;
+    const above = claim === 'outbid' ? grave!.epoch + 1 : epoch;
     let core = known;
     if (core === undefined) {
       if (this.#store.full) return true;
       core = new EntityCore(this.#home, kind, origin, counter, self);
-      core.epoch = epoch;
+      core.epoch = above;
       fill(core, values.ints, values.boxed);
       this.#replication.own(core);
       this.#store.add(core);
-    } else this.#reign(core, epoch, values);
+    } else this.#reign(core, above, values);
     const ask = this.#asks.get(id);
     if (ask?.core.id === core.id) ask.settle(core.handle);
     return true;
@@ -381,12 +396,12 @@ export class AuthorityRules {
     if (this.#store.full) return true;
     // Despawned since, and who tells was away: for what is the host's, the host's own word is the last.
     const grave = this.#store.grave(origin, counter);
-    if (grave !== undefined && (kind.def.authority === 'host' || !isBetterClaim(epoch, self, grave))) {
+    if (grave !== undefined && grave.lost !== true && (kind.def.authority === 'host' || !isBetterClaim(epoch, self, grave))) {
       this.tellBuried(from, origin, counter, grave);
       return true;
     }
     const core = new EntityCore(this.#home, kind, origin, counter, self);
-    core.epoch = epoch + 1;
+    core.epoch = Math.max(epoch, grave?.epoch ?? 0) + 1;
     fill(core, values.ints, values.boxed);
     this.#replication.own(core);
     this.#store.add(core);

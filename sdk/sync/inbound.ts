@@ -25,9 +25,9 @@ export type StateDrop = 'state-malformed' | 'state-old' | 'state-baseline' | 'st
 
 /**
  * What the rules of authority say to a claim. `later`: not decidable yet, so the tick must not be acked. `buried`: the entity was despawned by
- * a claim at least as good, and the sender has to be told so.
+ * a claim at least as good, and the sender has to be told so. `outbid`: this replica had it by a better claim, which the sender has to go above.
  */
-export type Claim = 'accept' | 'refuse' | 'later' | 'buried';
+export type Claim = 'accept' | 'refuse' | 'later' | 'buried' | 'outbid';
 
 /** A peer that streams what is despawned is told so at most so often, ms; meanwhile its ticks wait for their ack. */
 const TELL_EVERY_MS = 100;
@@ -230,7 +230,10 @@ export class Inbound implements SnapshotSource {
       // What was under way when its sender despawned it.
       if (grave?.owner === this.peer && grave.session === this.session && head.tick <= grave.tick!) return undefined;
       const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch);
-      if (claim === 'later' || (claim === 'buried' && !this.#tell(head.now, () => this.#rules.tellBuried(this.peer, origin, counter, grave!))))
+      if (
+        claim === 'later' ||
+        ((claim === 'buried' || claim === 'outbid') && !this.#tell(head.now, () => this.#rules.tellBuried(this.peer, origin, counter, grave!)))
+      )
         this.#held = true;
       if (claim !== 'accept') return undefined;
     }

@@ -26,6 +26,8 @@ export interface Grave {
   /** In which session of the owner and at which tick of it the despawn was heard; undefined when others told of it. */
   readonly session?: number;
   readonly tick?: number;
+  /** It was not despawned: this replica lost it with its owner, and had it by this claim. */
+  readonly lost?: true;
 }
 
 /** Graves that are remembered; the oldest are forgotten. */
@@ -100,7 +102,9 @@ export class EntityStore {
   deepen(origin: number, counter: number, grave: Grave): void {
     const id = origin * 0x10_0000 + counter;
     const known = this.#graves.get(id);
-    if (known !== undefined && isBetterClaim(grave.epoch, grave.owner, known)) this.#graves.set(id, grave);
+    if (known === undefined) return;
+    const ends = known.lost === true && grave.epoch === known.epoch && grave.owner === known.owner;
+    if (ends || isBetterClaim(grave.epoch, grave.owner, known)) this.#graves.set(id, grave);
   }
 
   add(core: EntityCore): void {
@@ -113,7 +117,7 @@ export class EntityStore {
     for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.spawn?.(core.handle);
   }
 
-  /** @param grave remembered: it was despawned, not merely lost with its owner. */
+  /** @param grave what is remembered of it; undefined for nothing. */
   remove(core: EntityCore, grave: Grave | undefined): void {
     if (!core.alive) return;
     core.alive = false;

@@ -9,7 +9,7 @@
  *   PRESENCE  [8, presence]                   RESYNC [9, tag]
  *   ASK       [10, tag, id, origin, counter]  DENY the same with 12
  *   GRANT     [11, tag, id, origin, counter, whole entity]           ADOPT the same with 13
- *   BURIED    [14, tag, 0, origin, counter, epoch, owner]            despawned by that claim
+ *   BURIED    [14, tag, lost, origin, counter, epoch, owner]         despawned by that claim; lost 1: had by that claim, go above it
  */
 export const HELLO = 1;
 export const MESSAGE = 2;
