@@ -197,6 +197,22 @@ describe('inheriting', () => {
     expect(shares(owners(last, 'cone'), last)).toEqual([9, 9]);
   });
 
+  it('[SY9] what was given to somebody who left before its word came is its former owner’s again, at once', async () => {
+    const { hub, rooms, ann, bob, eve } = await open(3);
+    ann.entities.spawn('cone', { n: 5 });
+    await hub.play(500);
+    const gone = one(bob, 'cone')
+      .requestAuthority()
+      .then((ball) => {
+        expect(ball?.mine).toBe(true);
+        return bob.leave();
+      });
+    await settled(hub, gone);
+    await hub.play(300);
+    for (const room of [ann, eve]) expect([one(room, 'cone').owner, one(room, 'cone').n]).toEqual([ann.self.id, 5]);
+    expect(rooms[0]!.stats().drops['state-diverged'] ?? 0).toBe(0);
+  });
+
   it('[SY9] single entities of several kinds do not all fall to the same peer', async () => {
     const { hub, rooms, ann } = await open(3);
     ann.entities.spawn('ball', {});

@@ -182,7 +182,8 @@ export class AuthorityRules {
       return true;
     }
     const heir = rule === 'host' ? roster.host : this.#heirs.of(core);
-    if (heir !== this.#world.self) return false;
+    // Given to somebody whose own word about it never came: the others think that it is ours, and would wait for us.
+    if (heir !== this.#world.self && !core.given) return false;
     this.#acquire(core);
     return true;
   }
