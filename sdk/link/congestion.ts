@@ -14,18 +14,25 @@ import type { RttEstimator } from './rtt.ts';
 const HEAVY_LOSS = 1 / 6;
 
 /**
- * Datagrams that may leave back to back; at 100 Mbit/s they take 1.2 ms, and a process is busy with them
- * for a fraction of one. More at once would not be faster (acknowledgements let the next ones go), but a
- * tick that falls due meanwhile would wait behind them, here and in the receiver's queue.
+ * What may leave together: at 100 Mbit/s it takes 1.2 ms. More at once would not be faster (acknowledgements let the
+ * next ones go), but a tick that falls due meanwhile would wait behind it, here and in the receiver's queue.
  */
 const BURST_BYTES = 12 * MTU_FLOOR_BYTES;
 
 /**
- * On a path that is fast enough a burst is what leaves in this time instead (ms), up to the most: the process is then
- * busy for less than one, and its timers, which are no finer, do not hold the transfer up.
+ * On a path that is fast enough a burst is what the path carries in this time instead (ms): the timers of a process count
+ * whole milliseconds, and what they miss would hold the transfer up.
  */
-const BURST_MS = 0.35;
-const MAX_BURST_BYTES = 40 * MTU_FLOOR_BYTES;
+const BURST_MS = 0.8;
+
+/**
+ * A burst leaves in turns of at most this much: a process is busy with one for a fifth of a millisecond, and between
+ * two it hears acknowledgements and lets a tick go that fell due meanwhile.
+ */
+const TURN_BYTES = 8 * MTU_FLOOR_BYTES;
+
+/** From one turn to the next (ms): sooner than any timer, and later than now, so that time goes on. */
+const TURN_GAP_MS = 0.01;
 
 export class Congestion {
   windowBytes = 16 * MTU_FLOOR_BYTES;
@@ -38,6 +45,8 @@ export class Congestion {
   #roundBusy = false;
   #tokens = BURST_BYTES;
   #tokensAt = 0;
+  /** What is left of this turn, which is everything that happens at one time. */
+  #turn = TURN_BYTES;
 
   constructor(rtt: RttEstimator) {
     this.#rtt = rtt;
@@ -91,19 +100,22 @@ export class Congestion {
     if (flightBytes >= this.windowBytes) return false;
     const rate = this.#rate();
     if (now > this.#tokensAt) {
-      const burst = Math.min(MAX_BURST_BYTES, Math.max(BURST_BYTES, rate * BURST_MS));
+      // Before the first round trip nothing says that the path is fast.
+      const burst = this.#rtt.known ? Math.max(BURST_BYTES, rate * BURST_MS) : BURST_BYTES;
       this.#tokens = Math.min(burst, this.#tokens + rate * (now - this.#tokensAt));
       this.#tokensAt = now;
+      this.#turn = TURN_BYTES;
     }
-    return this.#tokens > 0;
+    return this.#tokens > 0 && this.#turn > 0;
   }
 
-  /** When the pacer will have tokens again. */
+  /** When more may leave: in the next turn, or once the path has carried what left. */
   paceAt(now: number): number {
-    return this.#tokens > 0 ? now : now + Math.max(0.5, (1 - this.#tokens) / this.#rate());
+    return now + (this.#tokens > 0 ? TURN_GAP_MS : Math.max(0.5, (1 - this.#tokens) / this.#rate()));
   }
 
   onSent(bytes: number): void {
     this.#tokens -= bytes;
+    this.#turn -= bytes;
   }
 }

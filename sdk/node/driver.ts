@@ -16,6 +16,9 @@ import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, PortEvent, PortRoster, PortStats, RoomPort } from '../port/port.ts';
 import type { Udp } from './udp.ts';
 
+/** What is due within this time (ms) is done in the next turn: no timer is as fine. */
+export const NEXT_TURN_MS = 0.05;
+
 export class Driver {
   readonly #udp: Pick<Udp, 'send'>;
   readonly #time: LocalTime;
@@ -58,6 +61,7 @@ export class Driver {
   /** Drains now; also the timer's callback. */
   drain(): void {
     let next = Number.POSITIVE_INFINITY;
+    let sentAt = 0;
     for (const room of [...this.#rooms]) {
       const { mesh } = room;
       const now = this.#time.now();
@@ -65,10 +69,13 @@ export class Driver {
       this.#transmit(mesh, now);
       room.wake();
       // The room above may have answered at once; its datagrams leave in the same turn.
-      this.#transmit(mesh, this.#time.now());
+      sentAt = this.#time.now();
+      this.#transmit(mesh, sentAt);
       if (this.#rooms.has(room)) next = Math.min(next, mesh.pollTimeout());
     }
-    this.#time.schedule(next, () => this.drain());
+    // A transfer that goes on: what came in meanwhile is heard first, and a tick that fell due goes first.
+    if (next - sentAt < NEXT_TURN_MS) this.soon();
+    else this.#time.schedule(next, () => this.drain());
   }
 
   #transmit(mesh: MeshLike, now: number): void {

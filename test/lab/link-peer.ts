@@ -13,6 +13,7 @@ import { createRng } from '../../sdk/base/rng.ts';
 import { Endpoint } from '../../sdk/link/endpoint.ts';
 import type { EndpointEvent, LinkId } from '../../sdk/link/endpoint-types.ts';
 import { loadCrypto, type CryptoChoice } from '../../sdk/node/crypto.ts';
+import { NEXT_TURN_MS } from '../../sdk/node/driver.ts';
 import { NodeTime } from '../../sdk/node/local-time.ts';
 import { openUdp } from '../../sdk/node/udp.ts';
 import { PROLOGUE, ROOM } from '../accept/parts/victim.ts';
@@ -92,8 +93,11 @@ function drain(): void {
   transmit(now);
   for (let event = made.pollEvent(); event !== undefined; event = made.pollEvent()) take(event);
   top?.();
-  transmit(time.now());
-  time.schedule(made.pollTimeout(), drain);
+  const sentAt = time.now();
+  transmit(sentAt);
+  const next = made.pollTimeout();
+  if (next - sentAt < NEXT_TURN_MS) soon();
+  else time.schedule(next, drain);
 }
 
 function transmit(now: number): void {
