@@ -357,6 +357,27 @@ describe('life of a link', () => {
     expect(clock.errorMs).toBeLessThan(6);
   });
 
+  it('[LK72] knows whether it hears the peer itself or only over a relay', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [a, b] = [rig.add('a'), rig.add('b')];
+    const [la, lb] = rig.pair(a, b);
+    rig.run(1_000);
+    expect([a.endpoint.hearsDirectly(la), b.endpoint.hearsDirectly(lb)]).toEqual([true, true]);
+    rig.net.block('a', 'b');
+    a.endpoint.setAddress(rig.now, la, { host: `~${b.endpoint.self}`, port: 0 });
+    rig.onSend = (_from, socket, host, _port, bytes) => {
+      if (!host.startsWith('~')) return true;
+      b.endpoint.handleDatagram(rig.now, socket, `~${a.endpoint.self}`, 0, bytes.slice());
+      return false;
+    };
+    rig.run(1_000);
+    expect(b.events.filter((event) => event.type === 'silent')).toEqual([]);
+    expect([a.endpoint.hearsDirectly(la), b.endpoint.hearsDirectly(lb)]).toEqual([true, false]);
+    rig.net.unblock('a', 'b');
+    rig.run(3_000);
+    expect(b.endpoint.hearsDirectly(lb)).toBe(true);
+  });
+
   it('[LK39] goes to a relay at once when told, and finds the way back by itself', () => {
     const rig = new Rig({ delayMs: 1 });
     const [a, b] = [rig.add('a'), rig.add('b')];

@@ -21,9 +21,11 @@ import {
   updateSeat,
   type Roster,
 } from '../sdk/mesh/roster.ts';
+import { HostDuty } from '../sdk/mesh/host-duty.ts';
+import type { Party } from '../sdk/mesh/party.ts';
 import { Relay } from '../sdk/mesh/relay.ts';
 import { RoomTime } from '../sdk/mesh/room-time.ts';
-import { BEAT_STALE_MS } from '../sdk/wire/limits.ts';
+import { BEAT_STALE_MS, SILENT_MS } from '../sdk/wire/limits.ts';
 import { expectSame } from './same.ts';
 
 const id = (n: number): PeerId => toBase32(Uint8Array.from({ length: 10 }, (_, i) => (n * 37 + i * 11) & 0xff)) as PeerId;
@@ -79,6 +81,17 @@ describe('the roster', () => {
     expect(seatPeer(gone, peer(9))).toMatchObject({ seats: [{ slot: 0 }, { slot: 1 }] });
   });
 
+  it('[ME48] a part that was taken in, did not hear of it and lost its seats is taken in again', () => {
+    const duty = new HostDuty({ self: id(1) } as unknown as Party);
+    const theirs = rosterOf(7, 8);
+    const merged = duty.absorb(0, rosterOf(1, 2), theirs);
+    expect(duty.hasAbsorbed(merged, theirs)).toBe(true);
+    const without = removeSeat(merged, id(7), 'timeout');
+    expect(duty.hasAbsorbed(without, theirs)).toBe(false);
+    expect(seatOf(duty.absorb(1, without, theirs), id(7))?.status).toBe('present');
+    expect(duty.hasAbsorbed(updateSeat(merged, id(7), { status: 'away' }), theirs)).toBe(false);
+  });
+
   it('[ME26] a claim keeps every seat and calls away whom the new host does not reach', () => {
     const before = rosterOf(1, 2, 3, 4);
     const after = claimRoster(before, id(2), 0, (seat) => seat.id === id(3));
@@ -99,6 +112,26 @@ describe('words', () => {
     term: 5,
     epoch: 1,
     heard: LinkState.encodeHeard([id(0)]),
+  });
+
+  it('[ME44] nobody speaks for a peer that speaks for itself, and no invented number silences it', () => {
+    const state = new LinkState(id(0));
+    expect(state.update(0, { ...word(1), seq: 5 }, true)).toBe(true);
+    const forged = { ...word(1), seq: 4_000_000_000, host: true };
+    state.update(100, forged, false);
+    expect(state.word(id(1))?.host).toBe(false);
+    state.update(SILENT_MS, forged, false);
+    expect(state.word(id(1))?.host).toBe(true);
+    expect(state.update(SILENT_MS + 1, { ...word(1), seq: 6 }, true)).toBe(true);
+    expect(state.word(id(1))).toMatchObject({ host: false, seq: 6 });
+    expect(state.update(SILENT_MS + 2, { ...word(1), seq: 5, eligible: false }, true)).toBe(false);
+    // Of a peer that we do not hear, too, the forged word lasts no longer than it would take to go stale.
+    state.update(0, word(2), false);
+    state.update(1, { ...word(2), seq: 4_000_000_000, host: true }, false);
+    state.update(BEAT_STALE_MS, { ...word(2), seq: 9 }, false);
+    expect(state.word(id(2))?.host).toBe(true);
+    state.update(BEAT_STALE_MS + 1, { ...word(2), seq: 10 }, false);
+    expect(state.word(id(2))?.host).toBe(false);
   });
 
   it('[ME43] members that are invented keep nobody out that speaks for itself', () => {

@@ -351,6 +351,23 @@ describe('detours', () => {
     expect(made.agreement.violations).toEqual([]);
   });
 
+  it('[ME47] what comes over a detour is not heard directly: of a path open one way only, both sides keep to the detour', () => {
+    const made = together({ peers: 3 });
+    made.world.cutOneWay(0, 1);
+    made.world.run(3_000);
+    const third = made.world.peer(2).mesh!.self;
+    const viaOf = (index: number, other: number) =>
+      rosterOf(made.world, index).peers.find((peer) => peer.id === made.world.peer(other).mesh!.self)?.via;
+    for (let i = 0; i < 100; i++) {
+      expect([viaOf(0, 1), viaOf(1, 0)]).toEqual([third, third]);
+      made.world.run(100);
+    }
+    made.world.mend();
+    made.world.run(3_000);
+    expect([viaOf(0, 1), viaOf(1, 0)]).toEqual([undefined, undefined]);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME18] a pair that never could reach each other links over a third', () => {
     const made = room({ peers: 3 });
     made.world.cut(1, 2);

@@ -115,6 +115,8 @@ export interface EndpointLike {
   stats(now: number, link: LinkId): PeerStats | undefined;
   clock(link: LinkId): LinkClock;
   address(link: LinkId): Address | undefined;
+  /** False while all that is heard of the peer comes over a relay. */
+  hearsDirectly(link: LinkId): boolean;
   readonly drops: Readonly<Record<string, number>>;
 
   // in

@@ -79,6 +79,10 @@ export class Endpoint implements EndpointLike {
     return this.#links.byId(link)?.link.stats();
   }
 
+  hearsDirectly(link: LinkId): boolean {
+    return this.#links.byId(link)?.link.hearsDirectly === true;
+  }
+
   clock(link: LinkId): LinkClock {
     return this.#links.byId(link)?.link.clock ?? NO_CLOCK;
   }

@@ -22,7 +22,7 @@ import { Farewell } from './farewell.ts';
 import type { HeldBudget } from './held-budget.ts';
 import { Inbound } from './inbound.ts';
 import { Outbound } from './outbound.ts';
-import { Path } from './path.ts';
+import { Path, isRelayed } from './path.ts';
 import { Silence } from './silence.ts';
 import { TIMER, Timers } from './timers.ts';
 import type { Traffic } from './traffic.ts';
@@ -82,6 +82,11 @@ export class Link {
     return this.#silence.heardAt;
   }
 
+  /** False while all that is heard comes over a relay. */
+  get hearsDirectly(): boolean {
+    return this.#silence.hearsDirectly;
+  }
+
   get traffic(): Traffic {
     return this.#out.traffic;
   }
@@ -118,7 +123,7 @@ export class Link {
     const { traffic, received } = this.#out;
     traffic.packetsIn++;
     traffic.bytesIn += datagramBytes;
-    if (this.#silence.hear(now) && this.#phase === 'live') {
+    if (this.#silence.hear(now, isRelayed({ host, port })) && this.#phase === 'live') {
       this.#timers.set(TIMER.silent, this.#silence.wakeAt);
       this.#out.onHeard(now);
       this.#sink.onSilent(this, false);
@@ -151,7 +156,7 @@ export class Link {
 
   /** We did not run for `stallMs`: what we did not hear in that time says nothing about the peer. */
   handleStall(stallMs: number): void {
-    this.#silence.heardAt += stallMs;
+    this.#silence.excuse(stallMs);
   }
 
   handleTimeout(now: number): void {

@@ -22,6 +22,8 @@ const LATE_MS = 25;
 
 export class Silence {
   heardAt: number;
+  /** When something last came that no other member carried. */
+  #heardDirectlyAt: number;
   silent = false;
   /** When `handleTimeout` is wanted; Infinity while silent. */
   wakeAt: number;
@@ -30,18 +32,32 @@ export class Silence {
 
   constructor(now: number, traffic: Traffic, rtt: RttEstimator) {
     this.heardAt = now;
+    this.#heardDirectlyAt = now;
     this.wakeAt = now + DOUBT_MS;
     this.#traffic = traffic;
     this.#rtt = rtt;
   }
 
   /** An authentic packet came. True when that ends a silence. */
-  hear(now: number): boolean {
+  hear(now: number, relayed: boolean): boolean {
     this.heardAt = now;
+    if (!relayed) this.#heardDirectlyAt = now;
     if (!this.silent) return false;
     this.silent = false;
     this.wakeAt = now + DOUBT_MS;
     return true;
+  }
+
+  /** False when so much came over a relay since the last direct packet that their absence would mean silence. */
+  get hearsDirectly(): boolean {
+    const behindMs = this.heardAt - this.#heardDirectlyAt;
+    return behindMs < SILENT_MS || behindMs < this.limitMs;
+  }
+
+  /** We did not run for so long (ms). */
+  excuse(stallMs: number): void {
+    this.heardAt += stallMs;
+    this.#heardDirectlyAt += stallMs;
   }
 
   /** `ask`: a ping should leave. `silent`: the silence begins to mean something. */

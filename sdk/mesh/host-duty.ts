@@ -113,8 +113,11 @@ export class HostDuty {
     return theirs.host < roster.host;
   }
 
-  hasAbsorbed(term: number): boolean {
-    return this.#absorbed.has(term);
+  /** True when the other part is in our list already and its host has a seat there, so that it follows once it has our list. */
+  hasAbsorbed(roster: Roster, theirs: Roster): boolean {
+    if (!this.#absorbed.has(theirs.term)) return false;
+    const seat = seatOf(roster, theirs.host);
+    return seat?.status === 'present' && seat.instance === seatOf(theirs, theirs.host)?.instance;
   }
 
   absorb(now: number, roster: Roster, theirs: Roster): Roster {

@@ -4,12 +4,12 @@
  * component (everybody we can reach, over members if need be) and the next hop to each.
  *
  * A pair counts as connected only when each says it hears the other: a one-way path carries no
- * conversation. A word is believed when it is newer than the last of the same instance; a new instance
- * (a process started again) is believed from the peer itself, or once the old one is stale.
+ * conversation. A peer is believed about itself, newest word first. What others pass on of it counts only
+ * while it does not speak to us: newer than the last of the same instance, or once the old one is stale.
  */
 import type { PeerId } from '../base/brand.ts';
 import { toBase32 } from '../base/bytes.ts';
-import { BEAT_MS, BEAT_STALE_MS, MAX_PEERS } from '../wire/limits.ts';
+import { BEAT_MS, BEAT_STALE_MS, MAX_PEERS, SILENT_MS } from '../wire/limits.ts';
 import type { Word } from './messages.ts';
 import { encodeId } from './ids.ts';
 
@@ -17,6 +17,9 @@ import { encodeId } from './ids.ts';
 const KEY_CHARS = 8;
 /** What a peer said is forgotten so long after it fell silent (ms). */
 const FORGET_MS = 60_000;
+
+/** So long after a peer's own word nobody else speaks for it (ms): as long as silence takes to mean something. */
+const HEARSAY_MS = SILENT_MS;
 
 const keyOf = (id: PeerId): string => id.slice(0, KEY_CHARS);
 
@@ -28,6 +31,9 @@ interface Known {
   /** When the newest word came (ms), and whether from the peer itself. */
   at: number;
   direct: boolean;
+  /** The newest that the peer said to us itself, and when (ms). */
+  said: Pick<Word, 'instance' | 'seq'> | undefined;
+  saidAt: number;
   heard: ReadonlySet<string>;
 }
 
@@ -63,17 +69,44 @@ export class LinkState {
     const old = this.#known.get(word.id);
     if (old === undefined) {
       if (this.#known.size >= 2 * MAX_PEERS && !this.#makeRoom(now, direct)) return false;
-      this.#known.set(word.id, { id: word.id, key: keyOf(word.id), word, at: now, direct, heard: heardKeys(word.heard) });
+      this.#known.set(word.id, {
+        id: word.id,
+        key: keyOf(word.id),
+        word,
+        at: now,
+        direct,
+        heard: heardKeys(word.heard),
+        said: undefined,
+        saidAt: -Infinity,
+      });
+      if (direct) this.#said(now, this.#known.get(word.id)!);
       return true;
     }
     const same = old.word.instance === word.instance;
-    if (same ? word.seq <= old.word.seq : !direct && now - old.at < BEAT_STALE_MS) return false;
+    if (direct ? this.#isOld(old, word) : this.#isHearsay(now, old, word)) return false;
     const changed = !same || !equalWords(old.word, word);
     if (changed) old.heard = heardKeys(word.heard);
     old.word = word;
     old.at = now;
     old.direct = direct;
+    if (direct) this.#said(now, old);
     return changed;
+  }
+
+  #said(now: number, known: Known): void {
+    known.said = known.word;
+    known.saidAt = now;
+  }
+
+  #isOld(old: Known, word: Word): boolean {
+    return old.said?.instance === word.instance && word.seq <= old.said.seq;
+  }
+
+  /** True when a word passed on is worth less than what we know: its peer speaks to us itself, or it is no newer. */
+  #isHearsay(now: number, old: Known, word: Word): boolean {
+    if (now - old.saidAt < HEARSAY_MS) return true;
+    if (now - old.at >= BEAT_STALE_MS) return false;
+    return old.word.instance !== word.instance || word.seq <= old.word.seq;
   }
 
   /** Forgets the oldest stale word, or for one that a peer says itself the oldest of those only passed on: a member may invent any number. */
@@ -104,6 +137,7 @@ export class LinkState {
     // Far enough ahead that no word it said before, still under way, brings it back.
     known.word = { ...known.word, left: true, host: false, seq: Math.min(known.word.seq + 1_000, 0xffff_ffff) };
     known.at = now;
+    this.#said(now, known);
     this.#unreach(id);
   }
 

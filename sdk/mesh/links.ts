@@ -20,6 +20,8 @@ export interface PeerLink {
   direct: Address | undefined;
   /** When it last became direct (ms): until then the far side cannot know. */
   since: number;
+  /** Not only over a detour of the far side's. */
+  heardDirectly: boolean;
   silent: boolean;
   /** When it last fell silent (ms). */
   silentAt: number;
@@ -63,6 +65,7 @@ export class Links {
       address: event.address,
       direct,
       since: now,
+      heardDirectly: true,
       silent: false,
       silentAt: now,
     });
@@ -103,12 +106,18 @@ export class Links {
   heardDirectly(): readonly PeerId[] {
     if (this.#heard !== undefined) return this.#heard;
     const ids: PeerId[] = [];
-    for (const link of this.#links.values()) if (!link.silent && !isDetour(link.address)) ids.push(link.peer);
+    for (const link of this.#links.values()) if (!link.silent && link.heardDirectly && !isDetour(link.address)) ids.push(link.peer);
     return (this.#heard = ids.sort());
   }
 
   /** Peers connected both ways without a detour, as far as we can know. */
   neighbours(now: number): PeerId[] {
+    for (const link of this.#links.values()) {
+      const directly = this.#endpoint.hearsDirectly(link.id);
+      if (directly === link.heardDirectly) continue;
+      link.heardDirectly = directly;
+      this.#heard = undefined;
+    }
     return this.heardDirectly().filter((id) => this.#isMutual(now, this.#links.get(id)!));
   }
 
@@ -122,7 +131,7 @@ export class Links {
     for (const link of this.#links.values()) {
       const route = this.#linkState.route(link.peer);
       if (!isDetour(link.address)) {
-        const broken = link.silent || !this.#isMutual(now, link);
+        const broken = link.silent || !link.heardDirectly || !this.#isMutual(now, link);
         if (!broken || route === undefined || route.hops < 2) continue;
         this.#set(now, link, { host: `~${link.peer}`, port: 0 });
         changed = true;

@@ -371,7 +371,7 @@ export class Membership {
     const mine = this.roster;
     if (mine === undefined || !this.isHost || this.isLeaving || theirs.host !== from || theirs.roomId !== mine.roomId || theirs.term === mine.term)
       return;
-    if (this.#duty.hasAbsorbed(theirs.term)) return this.#sendRoster(now, from, mine);
+    if (this.#duty.hasAbsorbed(mine, theirs)) return this.#sendRoster(now, from, mine);
     const ownTime = this.#party.time.time(now);
     if (this.#duty.yields(mine, theirs, this.eligible)) {
       this.#askedHost = from;
