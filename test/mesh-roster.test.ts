@@ -140,7 +140,7 @@ describe('words', () => {
     for (let n = 100; n < 200; n++) state.update(1, word(n), false);
     expect(state.update(2, word(2), true)).toBe(true);
     state.refresh(2, [id(1), id(2)]);
-    expect([...state.reachable()]).toEqual([id(1), id(2)]);
+    expect([state.route(id(1))?.hops, state.route(id(2))?.hops]).toEqual([1, 1]);
     // Those that nobody repeats make room for what is passed on, too.
     expect(state.update(3, word(3), false)).toBe(false);
     expect(state.update(BEAT_STALE_MS + 3, word(3), false)).toBe(true);
