@@ -23,7 +23,6 @@ export class RoomTime {
   /** How far off room time may have been at `#measuredAt`. */
   #errorMs = Infinity;
   #measuredAt = 0;
-  #leads = false;
 
   constructor(now: number, wallClockMs: number) {
     this.#offset = (((Math.floor(wallClockMs) % SEED_SPAN_MS) + SEED_SPAN_MS) % SEED_SPAN_MS) - now;
@@ -42,13 +41,12 @@ export class RoomTime {
 
   /** Bound of the distance from the host's room time, ms; Infinity before the first measurement. It grows while nothing is measured. */
   errorMs(now: number): number {
-    return this.#leads ? 0 : this.#errorMs + Math.max(0, now - this.#measuredAt) * CLOCK_DRIFT_RATIO;
+    return this.#errorMs + Math.max(0, now - this.#measuredAt) * CLOCK_DRIFT_RATIO;
   }
 
   /** As host our word is the time. */
   lead(now: number): void {
     this.#synced = true;
-    this.#leads = true;
     this.#errorMs = 0;
     this.#lastAt = now;
     this.#measuredAt = now;
@@ -67,7 +65,6 @@ export class RoomTime {
     const target = hostOffset + clock.offsetMs;
     if (!(target + now < LIMIT_MS && target + now >= 0)) return;
     this.#measuredAt = now;
-    this.#leads = false;
     const behind = target - this.#offset;
     this.#errorMs = clock.errorMs + (now - clock.at) * CLOCK_DRIFT_RATIO + Math.abs(behind);
     if (!this.#synced) {

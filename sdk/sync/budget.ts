@@ -9,6 +9,8 @@
  *   no debt ──left out──► owed ──ack of a body without it──► owed, stale: the baseline does not hold for it, it is told whole
  *      ▲                    └──ack of a body with it, nothing left out or changed since──► no debt
  *
+ * The slow refresh and the hash say nothing to a peer that is owed something: most of what it gets is whole then, and a hash would not fit it.
+ *
  * While a peer has no debts and all fits, its bodies are those everybody gets. Without a budget nothing here runs.
  */
 import type { PeerId } from '../base/brand.ts';
