@@ -188,7 +188,7 @@ export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint
 export function copyWords(from: DataView, start: number, end: number, to: DataView, at: number): void {
   let i = start;
   let j = at;
-  for (; i + 4 <= end; i += 4, j += 4) to.setUint32(j, from.getUint32(i));
+  for (; i + 4 <= end; i += 4, j += 4) to.setUint32(j, from.getUint32(i, true), true);
   for (; i < end; i++, j++) to.setUint8(j, from.getUint8(i));
 }
 

@@ -129,6 +129,8 @@ export class SentPackets {
   flightBytes = 0;
   /** Packets with reliable pieces in flight. */
   flightPackets = 0;
+  /** No packet below this has reliable pieces in flight. */
+  #oldestReliable = 0;
   /** What the newest ACK named already. */
   readonly #seen = new NamedPackets();
   /** Result of the last `handleAck`. */
@@ -162,7 +164,7 @@ export class SentPackets {
     }
     const at = this.#pieces[slot]!;
     this.#pieces[slot] = at + 1;
-    if (at === 0) this.flightPackets++;
+    if (at === 0 && this.flightPackets++ === 0) this.#oldestReliable = seq;
     this.#messages[slot]![at] = message;
     this.#indexes[slot]![at] = index;
     this.#bytes[slot]! += bytes;
@@ -290,7 +292,8 @@ export class SentPackets {
   /** Declares lost every packet with reliable pieces sent at or before `before`, acknowledged neighbours or not. */
   expire(before: number, fate: SentFate): void {
     this.newlyLostPackets = 0;
-    for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
+    if (this.flightPackets === 0) return;
+    for (let seq = this.#firstReliable(); seq <= this.last; seq++) {
       const slot = seq % this.#slots;
       if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0 && this.#at[slot]! <= before) this.#lose(slot, fate);
     }
@@ -299,10 +302,17 @@ export class SentPackets {
   /** When the oldest packet with reliable pieces in flight was sent; Infinity for none. */
   oldestReliableAt(): number {
     if (this.flightPackets === 0) return Infinity;
-    for (let seq = Math.max(this.#floor, this.last + 1 - SENT_WINDOW_PACKETS, 0); seq <= this.last; seq++) {
+    const seq = this.#firstReliable();
+    return seq > this.last ? Infinity : this.#at[seq % this.#slots]!;
+  }
+
+  /** The oldest packet with reliable pieces in flight; where the last search ended is where this one begins. */
+  #firstReliable(): number {
+    let seq = Math.max(this.#floor, this.#oldestReliable, this.last + 1 - SENT_WINDOW_PACKETS);
+    for (; seq <= this.last; seq++) {
       const slot = seq % this.#slots;
-      if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0) return this.#at[slot]!;
+      if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0) break;
     }
-    return Infinity;
+    return (this.#oldestReliable = seq);
   }
 }

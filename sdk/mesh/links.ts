@@ -29,7 +29,9 @@ export interface PeerLink {
 
 type Linked = Extract<EndpointEvent, { type: 'linked' }>;
 
-export const isDetour = (address: Address): boolean => address.host.startsWith('~');
+const TILDE = 0x7e;
+
+export const isDetour = (address: Address): boolean => address.host.charCodeAt(0) === TILDE;
 
 export class Links {
   readonly #endpoint: EndpointLike;
