@@ -201,16 +201,15 @@ class Play {
     this.stage.heal(this.#rng);
     const start = this.stage.now;
     let since = start;
-    let listed = start;
+    let agreed: number | undefined;
     let amiss: string | undefined = 'never looked';
     const stateLimit = this.stage.graceMs + STATE_LIMIT_MS;
-    while (this.stage.now - start < LIST_LIMIT_MS + stateLimit) {
+    while (agreed === undefined ? this.stage.now - start <= LIST_LIMIT_MS : this.stage.now - agreed <= stateLimit) {
       const list = this.stage.disagreement();
-      if (list !== undefined) listed = this.stage.now;
+      if (list === undefined) agreed ??= this.stage.now;
       amiss = list ?? this.#difference();
       if (amiss !== undefined) since = this.stage.now + 50;
       else if (this.stage.now - since >= STABLE_MS) return since - start;
-      if (listed - start > LIST_LIMIT_MS || this.stage.now - listed > stateLimit) break;
       await this.stage.play(50);
     }
     return amiss ?? 'did not stay equal';
