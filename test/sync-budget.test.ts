@@ -218,7 +218,7 @@ describe('a state budget', () => {
           }
         },
       ),
-      { numRuns: 16, seed: 7 },
+      { numRuns: 8, seed: 7 },
     );
   }, 60_000);
 
