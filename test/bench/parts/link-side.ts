@@ -2,6 +2,7 @@
 import { createRng } from '../../../sdk/base/rng.ts';
 import { Endpoint } from '../../../sdk/link/endpoint.ts';
 import type { LinkId } from '../../../sdk/link/endpoint-types.ts';
+import { NEXT_TURN_MS } from '../../../sdk/node/driver.ts';
 import { NodeTime } from '../../../sdk/node/local-time.ts';
 import { openUdp } from '../../../sdk/node/udp.ts';
 import type { Channel } from '../../../sdk/port/port.ts';
@@ -53,6 +54,8 @@ export async function openLinkSide(
   }));
   endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
   let turn: NodeJS.Immediate | undefined;
+  /** What is due at once, by a turn of its own: as the product's driver does it. */
+  let soon: NodeJS.Immediate | undefined;
   let draining = false;
 
   function drain(now: number): void {
@@ -67,12 +70,19 @@ export async function openLinkSide(
       udp.send(datagram.socket, datagram.host, datagram.port, datagram.bytes);
     }
     draining = false;
-    time.schedule(endpoint.pollTimeout(), onTimer);
+    const next = endpoint.pollTimeout();
+    if (next - now < NEXT_TURN_MS) soon ??= setImmediate(onNext);
+    else time.schedule(next, onTimer);
   }
 
   function onTurn(): void {
     turn = undefined;
     drain(time.now());
+  }
+
+  function onNext(): void {
+    soon = undefined;
+    onTimer();
   }
 
   function onTimer(): void {
