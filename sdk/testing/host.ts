@@ -53,6 +53,7 @@ export class Host<P extends HostProcess> {
   steps = 0;
   stepsAt = -1;
   readonly held: HeldDatagram[] = [];
+  readonly #sources: { join: Address | undefined; session: Address | undefined } = { join: undefined, session: undefined };
   readonly #drift: number;
   #rate: number;
   #worldBase = 0;
@@ -101,6 +102,14 @@ export class Host<P extends HostProcess> {
   socketAt(port: number): SocketKind | undefined {
     const local = port - this.portShift;
     return local === JOIN_PORT ? 'join' : local === SESSION_PORT ? 'session' : undefined;
+  }
+
+  /** Where the network sees our datagrams come from; the same object until that changes. */
+  sourceOf(socket: SocketKind): Address {
+    const port = this.portOf(socket);
+    const known = this.#sources[socket];
+    if (known !== undefined && known.port === port && known.host === this.host) return known;
+    return (this.#sources[socket] = { host: this.host, port });
   }
 
   portOf(socket: SocketKind): number {

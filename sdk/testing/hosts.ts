@@ -283,13 +283,14 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     do {
       for (let out = process.pollTransmit(now); out !== undefined; out = process.pollTransmit(now)) {
         const datagram: NetemDatagram = {
-          from: { host: peer.host, port: peer.portOf(out.socket) },
+          from: peer.sourceOf(out.socket),
           to: { host: out.host, port: out.port },
           socket: out.socket,
           bytes: out.bytes,
         };
         this.onTransmit?.(this.now, peer, datagram);
-        this.net.handleDatagram(this.now, datagram);
+        // Sealed packets are ours to keep; a handshake's bytes are not.
+        this.net.handleDatagram(this.now, datagram, out.socket === 'session');
       }
     } while (this.takeEvents(peer));
     this.onDrained(peer);

@@ -156,8 +156,8 @@ export class Netem {
     return this.#blocked.size > 0 && this.#blocked.get(from)?.has(to) === true;
   }
 
-  /** Takes a datagram in; `bytes` are copied. */
-  handleDatagram(now: number, datagram: NetemDatagram): void {
+  /** Takes a datagram in; `bytes` are copied, unless they are `given`: nobody writes to them again. */
+  handleDatagram(now: number, datagram: NetemDatagram, given = false): void {
     const o = this.#options;
     this.counts.sent++;
     if (this.#lost(datagram)) {
@@ -170,7 +170,7 @@ export class Netem {
       return;
     }
     const { from, to, socket } = datagram;
-    const copy: NetemDatagram = { from, to, socket, bytes: this.#arena.copy(datagram.bytes) };
+    const copy: NetemDatagram = given ? datagram : { from, to, socket, bytes: this.#arena.copy(datagram.bytes) };
     this.#schedule(leavesAt, this.#damage(copy));
     if (this.#chance(o.duplicateRatio)) {
       this.counts.duplicated++;
