@@ -102,6 +102,21 @@ describe('joining', () => {
     expect(made.agreement.violations).toEqual([]);
   });
 
+  it('[ME49] who lost its host asks another part’s over a member, where it has no link to that host', () => {
+    const made = room({ peers: 5 });
+    made.world.partition([0, 1, 2], [3, 4]);
+    for (const founder of [0, 4]) made.world.start(founder, 'found');
+    for (const index of [1, 2, 3]) made.world.start(index, 'join');
+    made.world.run(2_000);
+    made.world.crash(4);
+    made.world.mend();
+    made.world.cut(0, 3);
+    const live = made.world.live();
+    expect(agree(made, 5_000, live)).toBeLessThan(3_000);
+    expect(rosterOf(made.world, 3).host).toBe(made.world.peer(0).mesh!.self);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME5] sixteen founders of one room at the same instant end in one room', () => {
     const made = room({ peers: 16 });
     for (const peer of made.world.peers) made.world.at(peer.index * 3, () => void made.world.start(peer.index, 'found'));

@@ -192,7 +192,12 @@ export class Membership {
     const message: MeshMessage =
       step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };
     this.#askedHost = step.host;
-    if (this.#party.send(now, step.host, message)) this.#actedAt = now;
+    if (this.#party.send(now, step.type === 'join' ? this.#towards(step.host) : step.host, message)) this.#actedAt = now;
+  }
+
+  /** The host itself, or where no link to it stands, the member on the way there, which forwards a request for a seat. */
+  #towards(host: PeerId): PeerId {
+    return this.#party.links.get(host)?.silent === false ? host : (this.#party.linkState.route(host)?.next ?? host);
   }
 
   #claim(now: number, roster: Roster): void {
