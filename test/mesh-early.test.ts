@@ -3,8 +3,14 @@
  * in order, or a `reset` says that it did not.
  */
 import { describe, expect, it } from 'vitest';
+import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { createRng } from '../sdk/base/rng.ts';
+import type { AttemptId, EndpointEvent, EndpointLike, LinkClock, LinkId } from '../sdk/link/endpoint-types.ts';
+import { Mesh } from '../sdk/mesh/mesh.ts';
+import { encodeMessage } from '../sdk/mesh/messages.ts';
 import type { World } from '../sdk/testing/index.ts';
-import { MAX_EARLY_MESSAGES } from '../sdk/wire/limits.ts';
+import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
+import { MAX_EARLY_MESSAGES, MESH_LANE } from '../sdk/wire/limits.ts';
 import { room, rosterOf, type Room } from './mesh-rig.ts';
 
 function seats(world: World, at: number, who: number, id = world.peer(who).mesh!.self): boolean {
@@ -97,4 +103,86 @@ describe('early messages', () => {
     }
     expect(lost).toBeGreaterThan(0);
   });
+
+  it('[ME50] a link that was gone when its peer got a seat counts as one before the next', () => {
+    const crypto = createSimCrypto(createRng(1), new NonceRegistry());
+    const endpoint = new ScriptedEndpoint();
+    const game = { id: 'early', version: 1, schemaHash: 1 };
+    const roomId = '00112233445566778899aabbccddeeff' as RoomId;
+    const options = {
+      crypto,
+      rng: createRng(2),
+      identity: crypto.generateKeyPair(),
+      game,
+      roomId,
+      name: 'room',
+      max: 8,
+      code: undefined,
+      spectate: false,
+    };
+    const ports = { joinPort: 1, sessionPort: 2, addresses: [], wallClockMs: 0 };
+    const mesh = new Mesh(0, { ...options, ...ports, entry: 'found' }, () => endpoint);
+    const told: string[] = [];
+    const happens = (now: number, event: EndpointEvent): void => {
+      endpoint.events.push(event);
+      mesh.handleDatagram(now, 'session', '10.0.0.9', 2, new Uint8Array([1]));
+      mesh.handleTimeout(now);
+      for (let one = mesh.poll(); one !== undefined; one = mesh.poll()) {
+        if (one.type === 'message') told.push(`message ${one.bytes[0]}`);
+        else if (one.type === 'reset') told.push('reset');
+      }
+    };
+    const [early, member] = ['aaaaaaaaaaaaaaaa' as PeerId, 'bbbbbbbbbbbbbbbb' as PeerId];
+    const linked = (link: number, peer: PeerId): EndpointEvent => ({
+      type: 'linked',
+      link: link as LinkId,
+      peer,
+      publicKey: new Uint8Array(32),
+      mode: 'open',
+      address: { host: '10.0.0.9', port: 2 },
+      attempt: undefined,
+      replaces: undefined,
+    });
+    const says = (link: number, peer: PeerId, lane: number, bytes: Uint8Array): EndpointEvent => ({
+      type: 'message',
+      link: link as LinkId,
+      peer,
+      channel: 'reliable',
+      lane,
+      bytes,
+    });
+    const join = { instance: 7, spectate: false, joinPort: 1, addresses: [], term: 0, time: 0 };
+    happens(10, linked(1, early));
+    happens(20, linked(2, member));
+    happens(30, says(2, member, MESH_LANE, encodeMessage({ type: 'join', join })));
+    happens(40, says(1, early, 0, new Uint8Array([1])));
+    happens(50, { type: 'closed', link: 1 as LinkId, peer: early, reason: 'replaced', byPeer: true });
+    expect(told).toEqual([]);
+    happens(60, says(2, member, MESH_LANE, encodeMessage({ type: 'forward', peer: early, join })));
+    expect(told).toEqual(['message 1']);
+    happens(70, linked(3, early));
+    expect(told).toEqual(['message 1', 'reset']);
+  });
 });
+
+/** Whatever a test says that happens. */
+class ScriptedEndpoint implements EndpointLike {
+  readonly self = 'mmmmmmmmmmmmmmmm' as PeerId;
+  readonly events: EndpointEvent[] = [];
+  readonly drops = {};
+  stats = (): undefined => undefined;
+  clock = (): LinkClock => ({ offsetMs: undefined, errorMs: Infinity, at: 0 });
+  address = (): undefined => undefined;
+  hearsDirectly = (): boolean => true;
+  handleDatagram(): void {}
+  handleTimeout(): void {}
+  connect = (): AttemptId => 1 as AttemptId;
+  setDoor(): void {}
+  send = (): boolean => true;
+  flush(): void {}
+  setAddress(): void {}
+  close(): void {}
+  pollTransmit = (): undefined => undefined;
+  pollEvent = (): EndpointEvent | undefined => this.events.shift();
+  pollTimeout = (): number => Infinity;
+}

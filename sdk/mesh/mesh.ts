@@ -433,7 +433,10 @@ export class Mesh implements MeshLike {
         this.#linkedSeats.add(seat.id);
       }
       this.#instances.set(seat.id, seat.instance);
-      for (const early of this.#unseated.take(seat.id)) this.#emit({ type: 'message', from: seat.id, ...early });
+      const early = this.#unseated.take(seat.id);
+      for (const message of early) this.#emit({ type: 'message', from: seat.id, ...message });
+      // They came over a link, be it gone by now: with the next one there may be a gap.
+      if (early.length > 0) this.#linkedSeats.add(seat.id);
     }
   }
 
