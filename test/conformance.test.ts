@@ -54,7 +54,8 @@ describe('the page and the bytes', () => {
   });
 
   it('[PR2] every packet of a session under loss, doubling and reordering says what was sent, what arrived, and when', () => {
-    const rig = new Tapped({ seed: 5, delayMs: 4, jitterMs: 12, lossRatio: 0.15, duplicateRatio: 0.1, reorderRatio: 0.1 });
+    // A seed in which the listener, which says little, leaves a number out too: one comes in 64 to 512.
+    const rig = new Tapped({ seed: 6, delayMs: 4, jitterMs: 12, lossRatio: 0.15, duplicateRatio: 0.1, reorderRatio: 0.1 });
     const [a, b] = [rig.peer('a'), rig.peer('b')];
     const [out] = rig.pair(a, b);
     const told: string[] = [];
