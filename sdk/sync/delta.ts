@@ -103,21 +103,12 @@ export function decodeChanged(input: PackReader, core: EntityCore, mask: number,
   const { count, way, bounds } = kind;
   const { rows } = track;
   const base = at + ROW_HEAD;
-  const { bytes, end } = input;
   for (let left = mask & ((2 << count) - 1); left !== 0; left &= left - 1) {
     const i = 31 - Math.clz32(left & -left);
     if (i === count) ints[i] = input.count(0x7fff_ffff);
     else if (way[i] === BOXED) boxed[i] = (kind.fields[i]!.codec as BoxedCodec).read(input);
     else {
-      // Nearly all differences are one byte.
-      const { offset } = input;
-      const first = offset < end ? bytes[offset]! : 0x80;
-      let delta: number;
-      if (first < 0x80 || first >= 0xe0) {
-        delta = (first << 24) >> 24;
-        input.offset = offset + 1;
-      } else delta = input.int();
-      let value = (rows[base + i]! + ((delta - BIAS) | 0)) | 0;
+      let value = (rows[base + i]! + ((input.int() - BIAS) | 0)) | 0;
       const wrap = bounds[4 * i + WRAP]!;
       if (wrap > 0) value &= (1 << wrap) - 1;
       if (value < bounds[4 * i + LOW]! || value > bounds[4 * i + HIGH]!) return false;

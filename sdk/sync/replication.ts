@@ -15,11 +15,11 @@ import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
 import type { BudgetRule } from './budget.ts';
 import { Debts, tellWhole } from './budget.ts';
+import { collectChanges } from './collect.ts';
 import type { Tombstone } from './delta.ts';
 import { FRAME, FULL_FRAME, PARTIAL, encodeWhole, hashEntity } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import { UNBORN } from './entity.ts';
-import { BOXED } from './kind.ts';
 import type { Inbound } from './inbound.ts';
 import type { EntityStore } from './store.ts';
 
@@ -155,44 +155,13 @@ export class Replication {
   collect(tick: number, phase: number): void {
     this.tick = tick;
     this.#head.phase = phase;
-    let changed = false;
-    for (const core of this.#owned) {
-      // Nothing was assigned, or the kind is not sampled at this tick: the bits wait.
-      if (core.dirty === 0 && core.bornTick !== UNBORN) continue;
-      if (core.bornTick < tick && tick % core.kind.every !== 0) continue;
-      if (this.#collectOne(core, tick, phase)) changed = true;
-    }
+    const changed = collectChanges(this.#owned, tick, phase);
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
     if (changed || this.#dying.length > 0) {
       if (this.#dying.length > 0) this.#dying = [];
       this.#quiet = this.#changeTick < 0 ? 127 : Math.min(127, tick - this.#changeTick);
       this.#changeTick = tick;
     }
-  }
-
-  #collectOne(core: EntityCore, tick: number, phase: number): boolean {
-    const { kind, ints, live, track } = core;
-    const { count, way } = kind;
-    const born = core.bornTick === UNBORN;
-    const hop = 1 << count;
-    const { dirty } = core;
-    core.clean();
-    if ((dirty & hop) !== 0) ints[count] = ints[count]! + 1;
-    let mask = born ? (hop << 1) - 1 : dirty;
-    for (let left = mask & ~hop; left !== 0; left &= left - 1) {
-      const i = 31 - Math.clz32(left & -left);
-      if (way[i] === BOXED) continue;
-      const int = kind.quantise(i, live[i]!);
-      if (int !== ints[i]) ints[i] = int;
-      else if (!born) mask &= ~(1 << i);
-    }
-    if (mask === 0) return false;
-    if (born) core.bornTick = tick;
-    // At rest until now: without this row, whoever interpolates `at` would glide from the distant past.
-    if (track.size > 0 && track.tick(0) < tick - kind.every) track.rest(tick - kind.every, phase);
-    core.lastChange = tick;
-    track.push(tick, phase, ints, mask);
-    return true;
   }
 
   /** Says to every present peer what it does not know yet. */
