@@ -132,6 +132,7 @@ describe('a run of entries', () => {
             for (const [at, value] of damage ?? []) body[at % body.length] = value;
             const [run, general] = replicas.map((replica) => replica.take(tick, baseline < 0, body));
             expect(run).toBe(general);
+            if (!hostile) expect(run).toBeUndefined();
           }
         };
         // From here on a damaged body may have been believed.
