@@ -3,6 +3,7 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import { fromBase32, toBase32 } from '../base/bytes.ts';
+import { MAX_KNOWN_IDS } from '../wire/limits.ts';
 
 export const ID_BYTES = 10;
 
@@ -11,7 +12,6 @@ interface KnownId {
   readonly id: PeerId;
 }
 
-const MAX_KNOWN_IDS = 1_024;
 /** By their first six bytes: there are few ids and they come often, and one text for each compares fast. */
 const knownIds = new Map<number, KnownId>();
 

@@ -9,6 +9,9 @@ export const PROTOCOL_VERSION = 1;
 /** Seats in a room. Link state is carried as a 32-bit mask, so this cannot exceed 32. */
 export const MAX_PEERS = 32;
 
+/** Peer ids whose bytes and text are remembered; whoever names more makes us forget, never hold more. */
+export const MAX_KNOWN_IDS = 1_024;
+
 /** Default number of players of a room. */
 export const DEFAULT_PLAYERS = 16;
 
