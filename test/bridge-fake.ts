@@ -115,6 +115,8 @@ export class ScriptedLan implements LanPort {
   readonly watchers = new Set<(rooms: readonly RoomListing[]) => void>();
   listings: readonly RoomListing[] = [];
   aborts = 0;
+  /** What the next room's port has to say before anybody takes it. */
+  early: readonly PortEvent[] = [];
 
   async open(request: OpenRequest, signal?: AbortSignal): Promise<RoomPort> {
     this.requests.push(request);
@@ -130,6 +132,7 @@ export class ScriptedLan implements LanPort {
       throw new LanError('room-full', 'The room has no free seat.', { hint: 'Watch instead.' });
     const room = new ScriptedRoom(request.type === 'join' ? 'joined' : request.name);
     this.rooms.push(room);
+    room.say(...this.early);
     return room;
   }
   watchRooms(onChange: (rooms: readonly RoomListing[]) => void): Disposable {

@@ -7,7 +7,7 @@ import type { PageClock } from '../sdk/browser/tick-source.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
 import type { PortEvent } from '../sdk/port/port.ts';
 import { MAX_MESSAGE_BYTES } from '../sdk/wire/limits.ts';
-import { Bench, drain, GAME, join, ME, OTHER, until } from './bridge-fake.ts';
+import { Bench, drain, GAME, join, ME, OTHER, ScriptedRoom, until } from './bridge-fake.ts';
 
 const bytesOf = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
@@ -56,6 +56,22 @@ describe('bridge: a seat seen from the page', () => {
     await until(() => woken > 1);
     expect(drain(port)).toEqual([{ type: 'closed', reason: 'bye' }]);
     expect(port.send(0, OTHER, 'reliable', bytesOf(1))).toBe(false);
+  });
+
+  test('[BR28] what was said to a seat while it opened reaches its page, and lists older than the first one do not', async () => {
+    await using bench = new Bench();
+    const page = await bench.page(await bench.start());
+    const hello: PortEvent = { type: 'message', from: OTHER, channel: 'reliable', lane: 0, bytes: bytesOf(7) };
+    const { peers, ...facts } = new ScriptedRoom('Friday').roster();
+    const alone: PortEvent = { type: 'roster', roster: { ...facts, peers: peers.slice(0, 1) }, left: [] };
+    const whole: PortEvent = { type: 'roster', roster: { ...facts, peers }, left: [] };
+    bench.lan.early = [alone, hello, { type: 'reset', peer: OTHER }, { type: 'merge', lost: true, joined: [OTHER] }, whole];
+    const port = await page.open(join());
+    expect(port.roster()).toEqual(bench.lan.rooms[0]!.roster());
+    bench.lan.rooms[0]!.say({ type: 'warn', code: 'loss', detail: 'much' });
+    const got: PortEvent[] = [];
+    await until(() => got.push(...drain(port)) > 0 && got.at(-1)?.type === 'warn');
+    expect(got).toEqual([hello, { type: 'warn', code: 'loss', detail: 'much' }]);
   });
 
   test('[BR5] all that happens within one turn arrives as one WebSocket message, each way', async () => {

@@ -193,6 +193,7 @@ function startPhaser(): Game {
     parent: surface,
     backgroundColor: css(ink),
     scale: { mode: Scale.FIT, autoCenter: Scale.CENTER_BOTH, width, height: (width * 9) / 16 },
+    fps: { limit: options.fps ?? 0 },
     banner: false,
     audio: { noAudio: true },
     input: { keyboard: false, mouse: false, touch: false, gamepad: false },

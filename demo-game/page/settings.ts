@@ -22,6 +22,8 @@ export interface UrlOptions {
   readonly renderer: 'webgl' | 'canvas';
   /** False: no particles, shake, or shader noise. */
   readonly fx: boolean;
+  /** Pictures per second at most, 5 to 60, for a machine that has to paint them without a graphics chip; undefined draws as many as the screen shows. */
+  readonly fps: number | undefined;
   readonly matchSeconds: number | undefined;
   readonly lobbySeconds: number | undefined;
   readonly bots: number | undefined;
@@ -56,12 +58,14 @@ export function readUrl(search: string): UrlOptions {
   };
   const autoplay = query.get('autoplay');
   const bots = Number(query.get('bots'));
+  const fps = Number(query.get('fps'));
   return {
     name: query.get('name')?.slice(0, 20) || undefined,
     room: query.get('room')?.slice(0, 28) || undefined,
     autoplay: autoplay === 'bot' ? 'bot' : autoplay === null || autoplay === '0' ? 'no' : 'enter',
     renderer: query.get('renderer') === 'canvas' ? 'canvas' : 'webgl',
     fx: query.get('fx') !== '0',
+    fps: fps >= 5 && fps <= 60 ? Math.floor(fps) : undefined,
     matchSeconds: seconds('seconds'),
     lobbySeconds: seconds('lobby'),
     bots: query.has('bots') && bots >= 0 && bots <= 8 ? Math.floor(bots) : undefined,

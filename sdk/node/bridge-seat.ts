@@ -58,7 +58,10 @@ export class BridgeSeat {
     port.onWake = () => this.drain();
   }
 
-  /** From here on the page hears of this seat, starting with the roster as it is. */
+  /**
+   * From here on the page hears of this seat, starting with the roster as it is. What the port has to say from before goes with it, less
+   * what that roster says already: a peer greets a newcomer once, and may do so before the newcomer's page has its room.
+   */
   give(holder: SeatHolder): void {
     if (this.over) {
       holder.tell({ type: 'failed', room: holder.room, code: 'closed', message: 'The room was closed while it opened.', hint: undefined });
@@ -69,7 +72,9 @@ export class BridgeSeat {
     this.#timeTold = -Infinity;
     const roster = this.#roster(holder, this.port.roster());
     holder.tell({ type: 'opened', room: holder.room, roster });
-    this.drain();
+    for (let event = this.port.poll(); event !== undefined; event = this.port.poll()) {
+      if (event.type !== 'roster' && event.type !== 'reset' && event.type !== 'merge') this.#pass(event);
+    }
     this.tellStats();
   }
 

@@ -277,12 +277,13 @@ export class BridgeSession {
     this.#kept = undefined;
     clearTimeout(this.#keepTimer);
     seat.port.setEligible(this.#lan.time.now(), true);
+    // What was said to the page before this one is no business of the new one, which starts from nothing.
+    seat.drain();
     this.#hold(room, seat);
   }
 
   #hold(room: number, seat: BridgeSeat): void {
     this.#seats.set(room, seat);
-    seat.drain();
     seat.give({
       room,
       tell: (event) => this.#tell(event),
