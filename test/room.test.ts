@@ -82,6 +82,34 @@ describe('people', () => {
     expect(heard).toEqual(['Bob', 'still here']);
   });
 
+  it('[RO30] who hears a peer whose greeting it never got asks for it, until it comes', async () => {
+    const { party, ann, bob } = await pair();
+    const den = only(party.hub.rooms.values());
+    const port = den.seats.get(ann.self.id)!.port;
+    const others = { ...den.roster, peers: den.roster.peers.filter(({ id }) => id !== bob.self.id) };
+    port.push({ type: 'roster', roster: others, left: [] });
+    await party.play(50);
+    // Bob is greeted by Ann as a stranger and greets her; of that nothing comes.
+    const poll = port.poll.bind(port);
+    port.poll = () => {
+      for (let event = poll(); ; event = poll()) if (event?.type !== 'message' || event.channel !== 'reliable') return event;
+    };
+    port.push({ type: 'roster', roster: den.roster, left: [] });
+    await party.play(300);
+    port.poll = poll;
+    bob.entities.spawn('blob', { x: 7, state: 'alive' });
+    await party.play(300);
+    expect([...ann.entities.all('blob')]).toHaveLength(0);
+    const heard: string[] = [];
+    ann.on('join', (peer) => heard.push(peer.presence.name));
+    ann.onMessage('chat', ({ text }) => heard.push(text));
+    await party.play(8_000);
+    bob.send('chat', { text: 'still here' });
+    await party.play(100);
+    expect(heard).toEqual(['Bob', 'still here']);
+    expect([...ann.entities.all('blob')]).toHaveLength(1);
+  });
+
   it('[RO2] leaving tells the others why, resolves, and closes the room', async () => {
     const { party, ann, bob } = await pair();
     const left: string[] = [];

@@ -20,6 +20,7 @@ import {
   JOIN_TIMEOUT_MS,
   LEAVE_LINGER_MS,
   MEET_HOST_MS,
+  MERGE_HOLD_MS,
   MERGE_RETRY_MS,
   WRONG_CODE_PATIENCE_MS,
 } from '../wire/limits.ts';
@@ -72,6 +73,8 @@ export class Membership {
   #published: Roster | undefined;
   #step: Step = { type: 'none' };
   #stepAt = 0;
+  /** We were alone, and since `#stepAt` are not. */
+  #regained = false;
   #actedAt = -Infinity;
   #joinAt = 0;
   #joinWaitMs = JOIN_RETRY_MS;
@@ -181,12 +184,18 @@ export class Membership {
     const step = nextStep(this.#view(now, roster));
     const target = 'host' in step ? step.host : undefined;
     const before = 'host' in this.#step ? this.#step.host : undefined;
-    if (step.type !== this.#step.type || target !== before) this.#stepAt = now;
+    // Who was alone and hears a member again may hear of the host in the next word: what it was about to do alone does not count any more.
+    const heard = step.type === 'claim' && this.#step.type === 'claim' && this.#step.alone && !step.alone;
+    if (step.type !== this.#step.type || target !== before || heard) {
+      this.#stepAt = now;
+      this.#regained = heard;
+    }
     this.#step = step;
     if (isHostAlive(this.#view(now, roster))) this.#metTerm = roster.term;
     // A host we were told of but have not reached yet is not gone: the link is still being made.
     const unmet = step.type === 'claim' && this.#metTerm !== roster.term;
-    if (step.type === 'none' || now - this.#stepAt < (unmet ? Math.max(step.holdMs, MEET_HOST_MS) : step.holdMs)) return;
+    const leastMs = unmet ? MEET_HOST_MS : this.#regained ? MERGE_HOLD_MS : 0;
+    if (step.type === 'none' || now - this.#stepAt < Math.max(step.holdMs, leastMs)) return;
     if (step.type === 'claim') return this.#claim(now, roster);
     if (now - this.#actedAt < MERGE_RETRY_MS) return;
     const message: MeshMessage =

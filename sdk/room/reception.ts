@@ -3,6 +3,7 @@
  *
  * Hello goes out on both lanes, so that neither can overtake it; until a peer's hello came, whatever else it sends is dropped. A new session
  * in a hello is a peer that started anew. It also says whose hello its sender has: one who was lost to it, and knows nothing of that, says it again.
+ * So who hears a peer without having its hello greets it once more.
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Emitter } from '../base/emitter.ts';
@@ -27,7 +28,7 @@ import type { Presence, RoomEvents } from './types.ts';
 
 /** A greeting that a port did not take is repeated at this pace, ms. */
 const GREET_EVERY_MS = 250;
-/** A peer is asked for its whole state at most this often, ms. */
+/** A peer is asked for its whole state, or for its hello, at most this often, ms. */
 const RESYNC_EVERY_MS = 1_000;
 
 /** The parts of the room this one speaks to. */
@@ -57,6 +58,8 @@ export class Reception<G extends AnyGame> {
   readonly #codec: BodyCodec;
   readonly #greeted = new Map<PeerId, number>();
   readonly #resyncs = new Map<PeerId, number>();
+  /** Whoever speaks without a hello: since when, or when it was asked for one. */
+  readonly #strangers = new Map<PeerId, number>();
   presence: Readonly<Record<string, unknown>>;
   /** Somebody has done the host's duties of this room before. */
   begun = false;
@@ -86,6 +89,7 @@ export class Reception<G extends AnyGame> {
   forget(peer: PeerId): void {
     this.#greeted.delete(peer);
     this.#resyncs.delete(peer);
+    this.#strangers.delete(peer);
   }
 
   #checked(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
@@ -129,7 +133,7 @@ export class Reception<G extends AnyGame> {
     if (!input.ok) return this.#room.drop('sync-malformed');
     if (type === HELLO) return this.#handleHello(seat, lane, count, input);
     const stream = this.#room.replication.inbound.get(from);
-    if (seat.session === undefined || stream === undefined) return this.#room.drop('before-hello');
+    if (seat.session === undefined || stream === undefined) return this.#handleStranger(from);
     switch (type) {
       case MESSAGE:
         return this.#room.messages.handle(from, bytes);
@@ -163,6 +167,16 @@ export class Reception<G extends AnyGame> {
     }
   }
 
+  /** Its hello may only be late; after a second it is not on its way any more. */
+  #handleStranger(from: PeerId): void {
+    this.#room.drop('before-hello');
+    const now = this.#room.time.now();
+    const since = this.#strangers.get(from);
+    if (since !== undefined && now - since < RESYNC_EVERY_MS) return;
+    this.#strangers.set(from, now);
+    if (since !== undefined) this.greetAgain(from);
+  }
+
   #handleHello(seat: SeatView<G>, lane: number, count: number, input: PackReader): void {
     const session = input.count(0xffff_ffff);
     const schemaHash = input.count(0xffff_ffff);
@@ -176,6 +190,7 @@ export class Reception<G extends AnyGame> {
       return this.#room.events.emit('warn', { code: 'schema', detail: `${seat.id} runs another build of this game` });
     }
     if (begun) this.begun = true;
+    this.#strangers.delete(seat.id);
     seat.ready ||= ready;
     const before = seat.presence;
     // Later words about presence come on one lane: what the other one brings of a known session may be older.
