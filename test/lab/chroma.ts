@@ -31,12 +31,12 @@ export interface ChromaState {
 
 /**
  * The page's address with a short lobby, a long round, and nobody who paints by himself. `plain` draws
- * without WebGL and effects, and 20 pictures a second: several pages share one machine without a graphics
- * chip here, where 60 of each would leave the network half no processor.
+ * without WebGL and effects, and 10 pictures a second: several pages share one machine without a graphics
+ * chip here, where 60 of each would leave the network half no processor (one picture takes about 10 ms).
  */
 export function testUrl(url: string, look: 'plain' | 'full'): string {
   const parsed = new URL(url);
-  const plain = look === 'plain' ? { renderer: 'canvas', fx: '0', fps: '20' } : {};
+  const plain = look === 'plain' ? { renderer: 'canvas', fx: '0', fps: '10' } : {};
   for (const [key, value] of Object.entries({ bots: '0', lobby: '1', seconds: '300', sound: '0', ...plain })) parsed.searchParams.set(key, value);
   return parsed.href;
 }

@@ -30,7 +30,9 @@ export class LabBrowser implements AsyncDisposable {
 
   /** Opens `url` in a context of its own (own sessionStorage, own cookies). */
   async open(url: string, size = { width: 960, height: 540 }): Promise<Page> {
-    const context = await this.browser.newContext({ viewport: size });
+    // Who asks for no effects gets none from the style sheet either.
+    const reducedMotion = new URL(url).searchParams.get('fx') === '0' ? 'reduce' : 'no-preference';
+    const context = await this.browser.newContext({ viewport: size, reducedMotion });
     const page = await context.newPage();
     await page.goto(url, { waitUntil: 'domcontentloaded', timeout: 60_000 });
     return page;
