@@ -49,9 +49,10 @@ export function putInPlace(fresh: string, place: string): void {
   try {
     renameSync(fresh, place);
   } catch (error) {
-    // The other was quicker; its page is as good as ours.
     rmSync(fresh, { recursive: true, force: true });
-    if (!existsSync(join(place, 'index.html'))) throw error;
+    // The other was quicker, and its page is as good as ours; Windows says of a folder that is there that it may not.
+    const there = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '') || existsSync(join(place, 'index.html'));
+    if (!there) throw error;
   } finally {
     rmSync(old, { recursive: true, force: true });
   }

@@ -10,7 +10,7 @@
  *
  * Accepted: nil, booleans, integers up to 32 bits, float32/64, strings and binaries with 8- or 16-bit
  * lengths, arrays and maps with 4- or 16-bit counts, map keys that are short strings.
- * Refused, with the reason `PayloadFault` names: everything else.
+ * Refused, with the reason `PayloadFault` names: everything else. A whole number goes as an integer, so -0 arrives as 0.
  */
 import { Packr, Unpackr } from 'msgpackr/index-no-eval';
 import { LanError } from '../base/errors.ts';
