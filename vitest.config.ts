@@ -2,7 +2,14 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** Those with sockets, processes or modules put in place of others: each in a process of its own. */
-const edges = ['test/**/*.net.test.ts', 'test/bridge.*.test.ts', 'test/demo-process.test.ts', 'test/discovery.test.ts', 'test/node.test.ts', 'test/port-network.test.ts'];
+const edges = [
+  'test/**/*.net.test.ts',
+  'test/bridge.*.test.ts',
+  'test/demo-process.test.ts',
+  'test/discovery.test.ts',
+  'test/node.test.ts',
+  'test/port-network.test.ts',
+];
 
 export default defineConfig({
   ssr: { resolve: { conditions: ['@lanista/source', 'node', 'import', 'module', 'default'] } },

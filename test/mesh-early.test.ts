@@ -36,6 +36,31 @@ function told({ world, events }: Room, at: number, from: number): (number | 'res
 }
 
 describe('early messages', () => {
+  it('[ME59] where somebody called from is not called again when it is found there, so the link they speak over stays', () => {
+    const made = room({ peers: 2, discovery: false, network: { delayMs: 5 } });
+    const { world } = made;
+    const [ann, bob] = [world.start(0, 'found'), world.start(1, 'found')];
+    const calls: number[] = [];
+    for (const peer of [ann, bob]) {
+      const connect = peer.endpoint!.connect.bind(peer.endpoint);
+      peer.endpoint!.connect = (...how) => {
+        calls.push(peer.index);
+        return connect(...how);
+      };
+    }
+    const find = (who: typeof ann, whom: typeof ann): void => {
+      who.mesh!.addCandidate(who.clock(world.now), whom.address);
+      world.drain(who);
+    };
+    find(ann, bob);
+    expect(world.runUntil(() => bob.endpoint!.stats(0, 1 as LinkId) !== undefined, 1_000, 1)).toBeDefined();
+    find(bob, ann);
+    find(ann, bob);
+    world.run(3_000);
+    expect(seats(world, 0, 1) && seats(world, 1, 0)).toBe(true);
+    expect(calls).toEqual([0]);
+  });
+
   it('[ME45] what waits for a link is for the process that had the seat, not for the next one, and its sender is told', () => {
     const made = room({ peers: 3, discovery: false, network: { delayMs: 20 } });
     const { world } = made;
@@ -140,6 +165,7 @@ describe('early messages', () => {
       publicKey: new Uint8Array(32),
       mode: 'open',
       address: { host: '10.0.0.9', port: 2 },
+      door: { host: '10.0.0.9', port: 1 },
       attempt: undefined,
       replaces: undefined,
     });

@@ -66,7 +66,7 @@ export type ConnectFailure = 'timeout' | 'wrong-code' | 'incompatible' | 'self' 
 
 export type EndpointEvent =
   /**
-   * A peer proved its key. `attempt` is set on the side that called `connect`.
+   * A peer proved its key. `attempt` is set on the side that called `connect`. `door` is where its join socket was: called, or calling.
    * `mode` is what it proved with. If `replaces` is set, that link is closed with `replaced` first.
    */
   | {
@@ -76,6 +76,7 @@ export type EndpointEvent =
       readonly publicKey: Uint8Array;
       readonly mode: DoorMode;
       readonly address: Address;
+      readonly door: Address;
       readonly attempt: AttemptId | undefined;
       readonly replaces: LinkId | undefined;
     }

@@ -163,6 +163,7 @@ export class Endpoint implements EndpointLike {
       far,
       cid: half.cid,
       address: sessionAddress({ host, port }, far.sessionPort),
+      door: { host, port },
       initiator: far.peer,
       initiatorCid: half.remoteCid,
       attempt: this.#attempts.neededNoMore(far.peer, host, port),
@@ -195,7 +196,16 @@ export class Endpoint implements EndpointLike {
     if (typeof size !== 'number') return this.#premises.drops.count('seal');
     if (this.#links.full) return this.#attempts.fail(attempt, 'busy');
     const address = sessionAddress(attempt.address, far.sessionPort);
-    const made = this.#links.establish(now, { session, far, cid, address, initiator: this.self, initiatorCid: cid, attempt });
+    const made = this.#links.establish(now, {
+      session,
+      far,
+      cid,
+      address,
+      door: attempt.address,
+      initiator: this.self,
+      initiatorCid: cid,
+      attempt,
+    });
     made?.link.handlePacket(now, readDataSeq(bytes), this.#opened, size, bytes.length, host, port);
   }
 

@@ -41,6 +41,8 @@ export interface NewSession {
   readonly far: FarSide;
   readonly cid: number;
   readonly address: Address;
+  /** Its join socket, as this side knows it. */
+  readonly door: Address;
   readonly initiator: PeerId;
   readonly initiatorCid: number;
   /** Ours that led to it, or that it makes needless. */
@@ -120,7 +122,7 @@ export class LinkTable implements LinkSink {
 
   /** Undefined when an older twin of this session stays. */
   establish(now: number, made: NewSession): Entry | undefined {
-    const { session, far, cid, address, attempt, initiator, initiatorCid } = made;
+    const { session, far, cid, address, door, attempt, initiator, initiatorCid } = made;
     const { options } = this.#premises;
     const id = this.#nextId++ as LinkId;
     const link = new Link(now, {
@@ -159,6 +161,7 @@ export class LinkTable implements LinkSink {
       publicKey: far.publicKey,
       mode: far.mode,
       address,
+      door,
       attempt: attempt?.id,
       replaces: old?.link.id,
     });

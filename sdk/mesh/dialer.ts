@@ -47,6 +47,8 @@ export class Dialer {
   readonly #seats = new Map<PeerId, Target>();
   readonly #candidates = new Map<string, Target>();
   readonly #attempts = new Map<AttemptId, { readonly target: Target; readonly key: string }>();
+  /** Who was last linked from or at an address. */
+  readonly #doors = new Map<string, PeerId>();
   /** Addresses of all seats, and the roster they were read from. */
   readonly #known = new Set<string>();
   /** Those of them where somebody else answers than the seat's peer: whoever it is, it is called like any candidate. */
@@ -77,14 +79,25 @@ export class Dialer {
       nextAt: now,
       tries: 0,
       open: 0,
-      peer: undefined,
+      peer: this.#doors.get(key),
       dead: false,
       refusals: 0,
     });
   }
 
-  onLinked(attempt: AttemptId | undefined, peer: PeerId): void {
+  /** A candidate is not called where a peer we are linked to has called from: a second link would end the first, and what is on it. */
+  #remember(door: string, peer: PeerId): void {
+    this.#doors.delete(door);
+    if (this.#doors.size >= MAX_CANDIDATES) this.#doors.delete(this.#doors.keys().next().value!);
+    this.#doors.set(door, peer);
+    const candidate = this.#candidates.get(door);
+    if (candidate !== undefined) candidate.peer = peer;
+  }
+
+  /** `door`: where the peer's join socket is, whichever side called. */
+  onLinked(attempt: AttemptId | undefined, peer: PeerId, door: Address): void {
     const target = attempt === undefined ? undefined : this.#end(attempt)?.target;
+    if (!isDetour(door)) this.#remember(keyOf(door), peer);
     if (target === undefined) return;
     target.peer = peer;
     target.tries = 0;

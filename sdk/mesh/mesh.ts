@@ -310,7 +310,7 @@ export class Mesh implements MeshLike {
 
   #handleLinked(now: number, event: Extract<EndpointEvent, { type: 'linked' }>): void {
     const { peer } = event;
-    this.#dialer.onLinked(event.attempt, peer);
+    this.#dialer.onLinked(event.attempt, peer, event.door);
     this.#links.add(now, event);
     this.#unseated.take(peer);
     this.#broken.delete(peer);
