@@ -167,13 +167,16 @@ class MeshScenario {
 
   /**
    * When the list began to be one for good. A cut of the last moment may be noticed only after the healing,
-   * so agreement counts once it has stood for `STABLE_MS`.
+   * so agreement counts once it has stood for `STABLE_MS`. Who comes as somebody new to a full room has to wait for the
+   * end of a grace: seats are kept for those who are away.
    */
   #settle(rooms: readonly WorldPeer[][]): void {
     const { world } = this;
-    const start = world.now;
+    const healed = world.now;
+    let start = healed;
     let since = start;
     while (world.now - start < CONVERGE_LIMIT_MS + STABLE_MS) {
+      if (world.now - healed < this.#graceMs + 1_000 && rooms.some((room) => this.#isFullFor(room))) start = world.now + 20;
       if (this.#disagreement(rooms) !== undefined) since = world.now + 20;
       else if (world.now - since >= STABLE_MS) {
         if (since - start <= CONVERGE_LIMIT_MS) this.convergeMs = since - start;
@@ -185,6 +188,12 @@ class MeshScenario {
     if (this.convergeMs === Infinity)
       this.violations.push(`L1: ${this.#disagreement(rooms) ?? 'agreed too late'} ${CONVERGE_LIMIT_MS} ms after healing`);
     else this.#trace(`${Math.round(world.now)} converged after ${Math.round(this.convergeMs)} ms`);
+  }
+
+  /** Somebody of these has no seat, and the room has none to give. */
+  #isFullFor(room: readonly WorldPeer[]): boolean {
+    const seated = room.filter((peer) => peer.mesh?.joinState.type === 'joined');
+    return seated.length < room.length && seated.some((peer) => peer.mesh!.roster().peers.length === MAX_PEERS);
   }
 
   #deliver(room: readonly WorldPeer[]): void {
