@@ -68,6 +68,25 @@ describe('the roster', () => {
     );
   });
 
+  it('[ME60] where the seats of two parts are too many for one, who plays goes before who is away', () => {
+    const partOf = (first: number, playing: number): Roster => {
+      let roster = foundRoster({ ...facts, max: 32 }, peer(first), 5);
+      for (let n = 1; n < 32; n++) roster = seatPeer(roster, peer(first + n)) as Roster;
+      for (let n = playing; n < 32; n++) roster = updateSeat(roster, id(first + n), { status: 'away' });
+      return roster;
+    };
+    const [a, b] = [partOf(0, 3), partOf(100, 5)];
+    const merged = mergeRosters(a, b, 0);
+    expect(merged.seats).toHaveLength(32);
+    expect(new Set(merged.seats.map((seat) => seat.slot)).size).toBe(32);
+    const playing = merged.seats.filter((seat) => seat.status === 'present').map((seat) => seat.id);
+    expect(new Set(playing)).toEqual(new Set([0, 1, 2, 100, 101, 102, 103, 104].map(id)));
+    for (const n of [0, 1, 2]) expect(seatOf(merged, id(n))?.slot).toBe(n);
+    expect(merged.merged).toEqual([100, 101, 102, 103, 104].map(id));
+    // Of those who are away some lose their seat, and no more than had to.
+    expect(merged.seats.filter((seat) => seat.status === 'away')).toHaveLength(24);
+  });
+
   it('[ME25] bans hold through merges and seats; departures carry their reason', () => {
     const banned = removeSeat(rosterOf(1, 2, 3), id(2), 'kicked', true);
     expect(seatPeer(banned, peer(2))).toBe('kicked');

@@ -20,6 +20,7 @@ import { seatOf, type Roster } from './roster.ts';
 export type Step =
   | { readonly type: 'none' }
   | { readonly type: 'join'; readonly host: PeerId; readonly holdMs: number }
+  /** `alone`: no other member is in reach. */
   | { readonly type: 'claim'; readonly holdMs: number; readonly alone: boolean }
   | { readonly type: 'propose'; readonly host: PeerId; readonly holdMs: number };
 
@@ -111,12 +112,12 @@ export function nextStep(view: ElectionView): Step {
     return place === undefined ? NONE : { type: 'claim', holdMs: place * CLAIM_RANK_MS, alone: false };
   }
   if (other !== undefined) return { type: 'join', host: other.id, holdMs: MERGE_HOLD_MS };
-  if (seat === undefined) return { type: 'claim', holdMs: LONE_CLAIM_MS, alone: false };
+  if (seat === undefined) return { type: 'claim', holdMs: LONE_CLAIM_MS, alone: true };
   const place = rank(view, roster.host);
   if (place === undefined) return NONE;
   let alone = true;
   for (const { word } of linkState.reachable()) if (seatOf(roster, word.id) !== undefined) alone = false;
   const others = roster.seats.filter((one) => one.status === 'present' && one.id !== self && one.id !== roster.host).length;
   const cutOff = alone && others > 0 && !view.asked;
-  return { type: 'claim', holdMs: cutOff ? LONE_CLAIM_MS : place * CLAIM_RANK_MS, alone: cutOff };
+  return { type: 'claim', holdMs: cutOff ? LONE_CLAIM_MS : place * CLAIM_RANK_MS, alone };
 }

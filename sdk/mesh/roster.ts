@@ -165,14 +165,16 @@ export function claimRoster(roster: Roster, host: PeerId, after: number, isPrese
 
 /**
  * Two parts become one: `winner` keeps its slots, seats of `loser` whose slot is taken get the lowest
- * free one. Who is present in either part is present. Seats beyond `MAX_PEERS` stay out. Bans of both
- * hold, but none of the winner's host: a list without its host is none.
+ * free one. Who is present in either part is present. Seats beyond `MAX_PEERS` stay out, those of who is away first: a
+ * seat kept for nobody must not keep a player out. Bans of both hold, but none of the winner's host: a list without its
+ * host is none.
  */
 export function mergeRosters(winner: Roster, loser: Roster, after: number): Roster {
   const banned = [...new Set([...winner.banned, ...loser.banned])].filter((id) => id !== winner.host).slice(-MAX_BANNED);
   const seats: Seat[] = winner.seats.filter((seat) => !banned.includes(seat.id));
   const merged: PeerId[] = [];
-  for (const seat of loser.seats) {
+  const presentFirst = [...loser.seats].sort((a, b) => Number(a.status === 'away') - Number(b.status === 'away'));
+  for (const seat of presentFirst) {
     if (banned.includes(seat.id)) continue;
     const at = seats.findIndex((other) => other.id === seat.id);
     if (at >= 0) {
@@ -191,7 +193,13 @@ export function mergeRosters(winner: Roster, loser: Roster, after: number): Rost
       }
       continue;
     }
-    const slot = seats.some((other) => other.slot === seat.slot) ? (freeSlot([...seats, ...loser.seats]) ?? freeSlot(seats)) : seat.slot;
+    const isTaken = seats.some((other) => other.slot === seat.slot);
+    let slot = isTaken ? (freeSlot([...seats, ...loser.seats]) ?? freeSlot(seats)) : seat.slot;
+    if (slot === undefined && seat.status === 'present') {
+      const left = seats.findLastIndex((other) => other.status === 'away');
+      slot = seats[left]?.slot;
+      if (left >= 0) seats.splice(left, 1);
+    }
     if (slot === undefined) continue;
     seats.push({ ...seat, slot });
     if (seat.status === 'present') merged.push(seat.id);
