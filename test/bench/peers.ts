@@ -39,7 +39,10 @@ interface Row {
   readonly bytesPerLinkPerSecond: number;
 }
 
-async function run(peers: number): Promise<Row & { readonly cpuMsPerPeerPerSecond: number }> {
+/** What the table said when it was written last; `bench -- peers` compares all of it, `test/sync-golden.test.ts` the small rooms. */
+export const goldenRows = (): readonly Row[] => JSON.parse(readFileSync(GOLDEN, 'utf8')) as Row[];
+
+export async function measurePeers(peers: number): Promise<Row & { readonly cpuMsPerPeerPerSecond: number }> {
   const hub = new MemoryHub({ seed: 5, latencyMs: 2 });
   const rooms: Room<typeof game>[] = [];
   for (let i = 0; i < peers; i++) {
@@ -82,10 +85,10 @@ async function run(peers: number): Promise<Row & { readonly cpuMsPerPeerPerSecon
 }
 
 export async function bench(args: readonly string[]): Promise<object> {
-  const rows: Awaited<ReturnType<typeof run>>[] = [];
+  const rows: Awaited<ReturnType<typeof measurePeers>>[] = [];
   // The compiler's round.
-  await run(4);
-  for (const count of COUNTS) rows.push(await run(count));
+  await measurePeers(4);
+  for (const count of COUNTS) rows.push(await measurePeers(count));
   const table: Row[] = rows.map(({ cpuMsPerPeerPerSecond: _, ...bytes }) => bytes);
   const text = `${JSON.stringify(table, undefined, 2)}\n`;
   if (args.includes('--write')) writeFileSync(GOLDEN, text);
