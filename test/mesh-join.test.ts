@@ -2,6 +2,9 @@
  * Asking for a seat: who answers, who refuses, who founds. Every scenario runs in a world of its own.
  */
 import { describe, expect, it } from 'vitest';
+import type { LinkId } from '../sdk/link/endpoint-types.ts';
+import { encodeMessage } from '../sdk/mesh/messages.ts';
+import { MAX_LANES } from '../sdk/wire/limits.ts';
 import { agree, room, rosterOf, together } from './mesh-rig.ts';
 
 describe('joining', () => {
@@ -67,6 +70,24 @@ describe('joining', () => {
       expect(rosterOf(made.world, rest).peers).toHaveLength(4);
     }
     expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME61] what a member forwards late of a process that has been started anew since takes no seat from the new one', () => {
+    const made = room({ peers: 3 });
+    const { world } = made;
+    for (let i = 0; i < 3; i++) world.start(i, i === 0 ? 'found' : 'join');
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    world.run(1_000);
+    const [member, late] = [world.peer(1), world.peer(2).mesh!.self];
+    const join = { instance: 77, spectate: false, joinPort: 1, addresses: [], term: 0, time: 0 };
+    const forward = encodeMessage({ type: 'forward', peer: late, join });
+    for (let link = 1; link <= 4; link++) member.endpoint!.send(member.clock(world.now), link as LinkId, 'reliable', forward, MAX_LANES - 1);
+    member.endpoint!.flush(member.clock(world.now));
+    world.drain(member);
+    // A seat given to a process that is not there would be called away.
+    const away = world.runUntil(() => rosterOf(world, 0).peers.some((peer) => peer.status !== 'present'), 5_000, 10);
+    expect(away).toBeUndefined();
+    expect(agree(made, 1_000)).toBe(0);
   });
 
   it('[ME4] without anybody to answer, joining fails as unreachable', () => {

@@ -308,7 +308,7 @@ export class Membership {
       case 'join':
         return this.#handleJoin(now, from, message.join);
       case 'forward':
-        if (this.isHost) this.#seat(now, message.peer, message.join, from);
+        if (this.isHost && !this.#isOutlived(message.peer, message.join)) this.#seat(now, message.peer, message.join, from);
         return;
       case 'roster':
         return this.#offer(now, message.roster, message.key);
@@ -345,6 +345,14 @@ export class Membership {
     this.#askedAt = now;
     if (!isHostAlive(this.#view(now, roster))) return;
     if (this.#vouched.size < 64 && this.#party.send(now, roster.host, { type: 'forward', peer: from, join: request })) this.#vouched.add(from);
+  }
+
+  /** Another process of `peer` has the seat and is heard: what was forwarded has lain in a queue since before it started, or will be asked again. */
+  #isOutlived(peer: PeerId, join: JoinRequest): boolean {
+    const { linkState } = this.#party;
+    const seat = seatOf(this.roster!, peer);
+    if (seat?.status !== 'present' || seat.instance === join.instance) return false;
+    return linkState.route(peer) !== undefined && linkState.word(peer)?.instance === seat.instance;
   }
 
   #seat(now: number, peer: PeerId, join: JoinRequest, via: PeerId | undefined): void {
