@@ -4,9 +4,11 @@
  */
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, message, request, s } from 'lanista';
-import type { LanError, LanErrorCode, Room } from 'lanista';
+import type { LanError, LanErrorCode, PeerId, Room } from 'lanista';
 import { createMemoryLan } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
+import { EntityCore, initialise } from '../sdk/sync/entity.ts';
+import { EntityStore } from '../sdk/sync/store.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_ENTITIES, MAX_MESSAGE_BYTES, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../sdk/wire/limits.ts';
 import { openRooms, settled } from './open-rooms.ts';
 
@@ -143,6 +145,23 @@ describe('a mistake', () => {
 });
 
 describe('a subscription', () => {
+  it('[RO29] leaves an entity that nobody watches any more as it was before anybody did', () => {
+    const store = new EntityStore(game);
+    const home = { roomTime: () => 0, despawn: () => undefined, requestAuthority: async () => undefined };
+    const core = new EntityCore(home, store.kind('dot'), 1, 1, 'a' as PeerId);
+    initialise(core, {});
+    const offs = [core.onChange('n', () => undefined), core.onChange('n', () => undefined)];
+    offs[0]![Symbol.dispose]();
+    expect(core.watched).toBe(true);
+    offs[1]![Symbol.dispose]();
+    expect(core.watched).toBe(false);
+    const again = core.onChange('n', () => undefined);
+    offs[1]![Symbol.dispose]();
+    expect(core.watched).toBe(true);
+    again[Symbol.dispose]();
+    expect(core.watched).toBe(false);
+  });
+
   it('[RO29] ends when what it handed out is disposed, and only that one; disposing twice is disposing once', async () => {
     const { hub, rooms } = await openRooms(game, 2);
     const [ann, bob] = [rooms[0]!, rooms[1]!];

@@ -181,6 +181,10 @@ export class EntityCore {
     return disposable(() => {
       const at = list.indexOf(listener);
       if (at >= 0) list.splice(at, 1);
+      // Nobody left to tell: assigning to it and applying what comes take the short way again.
+      if (this.#listeners?.every((rest) => rest === undefined || rest.length === 0) !== true) return;
+      this.#listeners = undefined;
+      this.#settle();
     });
   }
 
