@@ -22,7 +22,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // Files of one worker share their modules, which none of these changes: loading them anew for each took half of the time.
+        // Files of one worker share their modules, which each of these leaves as it found them: loading them anew for each took half of the time.
         test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**', 'test/lab/**', ...edges], isolate: false },
       },
       { extends: true, test: { name: 'edges', include: edges } },
