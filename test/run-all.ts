@@ -3,15 +3,17 @@
  *
  * Unit tests, the simulator's smoke run and loopback tests always run. Browser and lab tests run
  * where Chromium and root are there; where not, each is named on a line `skipped: <name> (reason)`
- * and counted as skipped. The last line is `N passed, N failed, N skipped`.
+ * and counted as skipped. A part that does not end is ended, and what it was at is printed.
+ * The last line is `N passed, N failed, N skipped`.
  */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { avahiUnavailable } from './lab/avahi.ts';
 import { labUnavailable } from './lab/netns.ts';
 import { findChromium } from './lab/page.ts';
 import { repositoryRoot, sourceFlags } from './lab/process.ts';
+import { allWaited, runPart, type PartResult } from './part.ts';
+import { runningFile } from './progress-reporter.ts';
 
 interface Counts {
   passed: number;
@@ -33,6 +35,10 @@ interface VitestReport {
     readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
   }[];
 }
+
+/** Limits of a part, several times what it takes on a slow machine, in ms. */
+const TESTS_MAX_MS = 600_000;
+const COMMAND_MAX_MS = 300_000;
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const reports = join(repositoryRoot, 'test/out');
@@ -57,19 +63,34 @@ for (const [lab, reason] of [
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 
-/** Runs vitest with its own reporter on the screen and a JSON report for the sums. */
+/**
+ * Runs vitest with its own reporter on the screen and a JSON report for the sums. A run that stands still while all its
+ * processes wait is the runner's own fault, since a test that waits ends by its time-out: that is tried once more.
+ */
 async function vitest(name: string, args: readonly string[]): Promise<void> {
   const file = join(reports, `${name}.json`);
-  rmSync(file, { force: true });
-  const code = await start([
-    process.execPath,
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${file}`,
-    ...args,
-  ]);
+  let result: PartResult;
+  let attempt = 0;
+  do {
+    if (attempt++ > 0) process.stdout.write(`\n── ${name} (again: nothing of it was computing)\n`);
+    for (const old of [file, runningFile]) rmSync(old, { force: true });
+    result = await runPart(
+      [
+        process.execPath,
+        'node_modules/vitest/vitest.mjs',
+        'run',
+        '--reporter=default',
+        '--reporter=json',
+        '--reporter=./test/progress-reporter.ts',
+        `--outputFile.json=${file}`,
+        ...args,
+      ],
+      TESTS_MAX_MS,
+    );
+    if (result.stuck !== undefined && existsSync(runningFile)) process.stdout.write(`at: ${readFileSync(runningFile, 'utf8')}\n`);
+    tellStuck(name, result);
+  } while (attempt < 2 && result.stuck !== undefined && allWaited(result.stuck));
+  const { code } = result;
   if (!existsSync(file)) {
     total.failed += 1;
     process.stdout.write(`failed: ${name} (vitest ended with ${code} and no report)\n`);
@@ -101,7 +122,9 @@ async function command(name: string, argv: readonly string[], reason: string | u
   let code = 1;
   for (let attempt = 1; attempt <= tries && code !== 0; attempt++) {
     process.stdout.write(`\n── ${name}${attempt > 1 ? ' (again: the first try missed its target)' : ''}\n`);
-    code = await start(argv);
+    const result = await runPart(argv, COMMAND_MAX_MS);
+    tellStuck(name, result);
+    code = result.code;
   }
   if (code === 0) total.passed += 1;
   else total.failed += 1;
@@ -113,11 +136,9 @@ function skip(name: string, reason: string): void {
   process.stdout.write(`skipped: ${name} (${reason})\n`);
 }
 
-function start(argv: readonly string[]): Promise<number> {
-  const [file, ...args] = argv;
-  return new Promise((resolve) => {
-    const child = spawn(file ?? '', args, { cwd: repositoryRoot, stdio: 'inherit' });
-    child.once('error', () => resolve(127));
-    child.once('exit', (code) => resolve(code ?? 1));
-  });
+function tellStuck(name: string, { stuck }: PartResult): void {
+  if (stuck === undefined) return;
+  process.stdout.write(`\n${name} did not end, and was ended. Its processes:\n`);
+  for (const { command, busy } of stuck)
+    process.stdout.write(`  ${busy < 0.5 ? 'waited' : 'computed'} (${Math.round(busy * 100)} %): ${command.slice(0, 160)}\n`);
 }
