@@ -3,7 +3,8 @@
  *
  *   broadcast WHO ─┬─ from a member of our own room, or from who asks us by unicast ─► nothing
  *                  └─ else ─► HERE by unicast; spread over 20–80 ms in a large room; again a little later
- *                             when the asker asks seldom and both together stay within half its bytes
+ *                             when the asker asks seldom, both together stay within half its bytes, and
+ *                             not many ask
  *   unicast WHO  ────────────► HERE at once
  *
  * Each endpoint has a rate, and so has each machine: a flood costs the flooder. Who asked lately is told
@@ -19,7 +20,9 @@ import { NONCE_BYTES, ROOM_TAG_BYTES, encodeHere, type HereFacts, type Who } fro
 import { MAX_HERE_BYTES } from '../../wire/limits.ts';
 import {
   FAREWELL_ANSWER_MS,
+  HERE_AGAIN_BURST,
   HERE_AGAIN_MS,
+  HERE_AGAIN_PER_S,
   HERE_CROWD,
   HERE_HOST_PER_S,
   HERE_KNOWN_MS,
@@ -47,6 +50,7 @@ export class Answers {
   readonly #options: AnswersOptions;
   readonly #endpointRates = new SourceRates(HERE_SOURCE_BURST, HERE_SOURCE_PER_S, HERE_MAX_SOURCES);
   readonly #hostRates = new SourceRates(HERE_HOST_PER_S, HERE_HOST_PER_S, HERE_MAX_SOURCES);
+  readonly #againRate = new SourceRates(HERE_AGAIN_BURST, HERE_AGAIN_PER_S, 1);
   readonly #askers = new Map<string, { readonly address: Address; readonly at: number; readonly unicasts: number }>();
   readonly #delayed = new Set<NodeJS.Timeout>();
   /** Facts of the room that was left, and until when, monotonic ms, they are told. */
@@ -79,7 +83,7 @@ export class Answers {
     if (broadcast && facts.players > HERE_CROWD) this.#sendLater(HERE_SPREAD_MS + rng.int(3 * HERE_SPREAD_MS), address, reply);
     else this.#options.send(address, reply);
     // On a lossy network the way there is often good and the answer lost; a repeated answer is half the price of a question.
-    if (broadcast && now - askedAt > HERE_SELDOM_MS && 2 * reply.length <= MAX_HERE_BYTES)
+    if (broadcast && now - askedAt > HERE_SELDOM_MS && 2 * reply.length <= MAX_HERE_BYTES && this.#againRate.take('', now))
       this.#sendLater(HERE_AGAIN_MS + rng.int(HERE_AGAIN_MS), address, reply);
   }
 

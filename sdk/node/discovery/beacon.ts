@@ -10,7 +10,7 @@ import { createSocket, type Socket } from 'node:dgram';
 
 import { KIND_WHO } from '../../wire/datagram.ts';
 import { WHO_BYTES } from '../../wire/limits.ts';
-import { BEACON_PORT } from './bounds.ts';
+import { BEACON_PORT, DISCOVERY_BUFFER_BYTES } from './bounds.ts';
 import type { LanInterface } from './interfaces.ts';
 
 export interface BeaconOptions {
@@ -29,7 +29,7 @@ export class Beacon {
 
   constructor(options: BeaconOptions) {
     this.port = options.port ?? BEACON_PORT;
-    const socket = createSocket({ type: 'udp4', reuseAddr: true });
+    const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: DISCOVERY_BUFFER_BYTES });
     this.#socket = socket;
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#failure = `Others cannot find this room by broadcast: UDP port ${this.port} cannot be opened (${error.code ?? error.message}).`;

@@ -16,6 +16,12 @@ export const MDNS_GROUP = '224.0.0.251';
 /** Service name (RFC 6335 §5.1: at most 15 of [a-z0-9-]). */
 export const SERVICE_NAME = 'lanista';
 
+/**
+ * Receive buffers of the mDNS and the beacon socket, bytes. The kernel counts some 1,300 for each small packet, so its usual
+ * 208 KiB hold 160: what 32 players say while one of them is busy starting for a few hundred milliseconds is more.
+ */
+export const DISCOVERY_BUFFER_BYTES = 1_024 * 1_024;
+
 /** Linux allows 20 multicast memberships per socket; four are left for others. */
 export const MAX_INTERFACES = 16;
 
@@ -56,6 +62,13 @@ export const MDNS_REBIND_MS = 10_000;
 /** Query times after the start of a search, ms; then every `MDNS_QUERY_SLOW_MS`. */
 export const MDNS_QUERY_LADDER_MS: readonly number[] = [0, 1_000, 3_000, 7_000, 15_000, 31_000];
 export const MDNS_QUERY_SLOW_MS = 60_000;
+/**
+ * Who knows so many instances is at a party, and hears multicast well: it leaves out the second question, and an announcement
+ * that is due within a second is the answer to all who ask meanwhile.
+ */
+export const MDNS_CROWD = 8;
+/** The second announcement comes this long after the first, ms (RFC 6762 §8.3). */
+export const MDNS_ANNOUNCE_AGAIN_MS = 1_000;
 
 /**
  * Broadcast times after the start of a search, ms: dense until `joinOrCreate` has settled, so that of many
@@ -67,12 +80,20 @@ export const BEACON_LADDER_MS: readonly number[] = [
   0, 60, 150, 250, 310, 370, 430, 490, 550, 610, 670, 1_000, 1_300, 1_600, 2_000, 2_400, 2_800, 3_200, 3_600, 4_000, 4_400, 4_800, 5_200, 5_600,
 ];
 /**
- * With this many rooms or searchers the network is a party: of the ladder only every third step is taken, since those who come say so.
- * Thirty-two that start at once and all ask twelve times in a second would have 12,000 answers on the air.
+ * With this many rooms or searchers the network is a party, and broadcasts are so far apart at least, ms, while the ladder is dense
+ * and after: those who come say so. Thirty-two that start at once and all ask twelve times in a second would have 12,000 answers on the air.
  */
 export const BEACON_CROWD = 8;
-/** Until the ladder is past this, ms, broadcasts find who starts now: nobody is asked back, and adverts wait a little for their answer. */
+export const BEACON_DENSE_CROWD_GAP_MS = 250;
+export const BEACON_CROWD_GAP_MS = 900;
+/** A search that begins anew broadcasts this long after the last time, ms, at least: a room is opened and the list watched in one breath. */
+export const BEACON_RESTART_GAP_MS = 100;
+/**
+ * Until the ladder is past this, ms, broadcasts find who starts now: nobody is asked back at once, and adverts wait a little for
+ * their answer. Whose broadcast came in that time is asked itself when it is not listed after `BEACON_ASK_MS`.
+ */
 export const BEACON_DENSE_MS = 700;
+export const BEACON_ASK_MS = 300;
 export const ADVERT_WAIT_MS = 200;
 export const BEACON_SLOW_MS = 5_000;
 export const BEACON_QUIET_MS = 15_000;
@@ -87,6 +108,9 @@ export const HERE_SPREAD_MS = 20;
 /** An asker whose broadcasts come further apart than this, ms, is answered twice, the second time this much later, once to twice. */
 export const HERE_SELDOM_MS = 200;
 export const HERE_AGAIN_MS = 40;
+/** Second answers, to all together, as a burst and per second: who comes alone has as many as it asks for, of a crowd everybody is asked and answered often enough. */
+export const HERE_AGAIN_BURST = 8;
+export const HERE_AGAIN_PER_S = 4;
 /** Whoever asks us by unicast knows us: after two such questions, the last at most this old, ms, its broadcasts are not answered. */
 export const HERE_KNOWN_MS = 1_000;
 /** How long a room that was left is answered for, as empty, ms: those who heard the farewell ask at once, and three times in this. */
@@ -107,6 +131,8 @@ export const CANDIDATE_BACKOFF_MAX_MS = 5_000;
 /** Rooms in the list, and answering addresses kept of each. */
 export const MAX_ROOMS = 128;
 export const MAX_ROOM_ADDRESSES = 8;
+/** A list in which only pings changed is told this far apart, ms: they always do, and each list is made and sorted anew. */
+export const PING_SHOWN_MS = 500;
 /** Questions to single addresses, per second and as a burst. A list of 31 rooms needs 45; more is a crowd that cannot keep up. */
 export const WHO_PER_S = 120;
 export const WHO_BURST = 80;
@@ -121,6 +147,9 @@ export const TROUBLE_GAP_MS = 1_000;
 /** An answering room is asked again after this, ms; while we play with others and nobody looks at lists, after `PROBE_QUIET_MS`. */
 export const PROBE_MS = 700;
 export const PROBE_QUIET_MS = 15_000;
+/** In a list of more than so many rooms after `PROBE_CROWD_MS`: there all the questions of all the players are most of what is on the air. */
+export const PROBE_CROWD = 16;
+export const PROBE_CROWD_MS = 1_000;
 /**
  * One that missed is asked again after `PROBE_RETRY_MS`, from the second miss on after `PROBE_RETRY_FAST_MS`, and is gone
  * after `PROBE_MISSES`; never sooner than twice the time its last answer took. 700 + 2 x 200 + 15 x 90 = 2,450, which leaves half a second to a busy machine, and while half of all datagrams are lost 17 misses in a row are one in 130.

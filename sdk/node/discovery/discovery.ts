@@ -24,12 +24,12 @@ import { KIND_HERE, KIND_WHO, decodeHere, decodeWho } from '../../wire/datagram.
 import type { Udp } from '../udp.ts';
 import { Answers } from './answers.ts';
 import { Beacon } from './beacon.ts';
+import { BeaconLadder } from './beacon-ladder.ts';
 import {
   ADVERT_WAIT_MS,
   ASK_BACK_PER_S,
+  BEACON_ASK_MS,
   BEACON_CROWD,
-  BEACON_DENSE_MS,
-  BEACON_LADDER_MS,
   BEACON_QUIET_MS,
   BEACON_SLOW_MS,
   HERE_MAX_SOURCES,
@@ -94,14 +94,14 @@ export class Discovery {
   readonly #answers: Answers;
   /** Whose broadcasts were heard in this search, as far as it matters. */
   readonly #searchers = new Set<string>();
+  readonly #ladder = new BeaconLadder();
   readonly #health = new Health();
   readonly #askBackRates = new SourceRates(ASK_BACK_PER_S, ASK_BACK_PER_S, HERE_MAX_SOURCES);
   #advertised: RoomFacts | undefined;
-  #ladderAt = 0;
-  #ladderStep = 0;
-  #beaconAt = Number.POSITIVE_INFINITY;
   #localAt = Number.POSITIVE_INFINITY;
   #troubleAt = 0;
+  /** When the watchers are told the list, if it changed: after all that one turn of the loop brought. */
+  #publishAt = Number.POSITIVE_INFINITY;
   #closed = false;
 
   constructor(options: DiscoveryOptions) {
@@ -153,7 +153,7 @@ export class Discovery {
       this.rooms.takeChange();
       if (this.#advertised === undefined) {
         this.mdns?.stopSearching();
-        this.#beaconAt = Number.POSITIVE_INFINITY;
+        this.#ladder.stop();
         this.#localAt = Number.POSITIVE_INFINITY;
       }
       this.#reschedule();
@@ -163,9 +163,7 @@ export class Discovery {
   /** Starts every ladder anew. */
   search(): void {
     const now = this.#options.time.now();
-    this.#ladderAt = now;
-    this.#ladderStep = 0;
-    this.#beaconAt = now;
+    this.#ladder.start(now);
     this.#localAt = now;
     for (const address of this.#options.known.addresses) if (this.interfaces.onLink(address.host)) this.candidates.add(now, address, 'known');
     this.candidates.restart(now);
@@ -218,7 +216,7 @@ export class Discovery {
     this.rooms.setQuiet(now, false);
     if (this.#watchers.size === 0) {
       this.mdns?.stopSearching();
-      this.#beaconAt = Number.POSITIVE_INFINITY;
+      this.#ladder.stop();
       this.#localAt = Number.POSITIVE_INFINITY;
     }
     this.#reschedule();
@@ -250,10 +248,10 @@ export class Discovery {
     if (game !== undefined && gameId !== undefined && gameId !== game.id) return;
     if (address.port === udp.joinPort && this.interfaces.list.some((nic) => nic.address === address.host)) return;
     if (this.#searchers.size < BEACON_CROWD) this.#searchers.add(addressKey(address));
-    if (this.#isDense(now)) return;
     const ours = this.#options.facts();
     if (this.#watchers.size === 0 && ours === undefined) return;
     if (this.rooms.knows(address) || ours?.members.some((member) => member.host === address.host && member.port === address.port)) return;
+    if (this.#isDense(now)) return this.#addCandidate(address, 'beacon', BEACON_ASK_MS);
     if (this.#askBackRates.take(addressKey(address), now) && this.#questions.take(now)) this.#sendWho(address.host, address.port);
   }
 
@@ -285,26 +283,25 @@ export class Discovery {
     if (isNews) {
       for (const member of facts.members) if (!this.rooms.knows(member)) this.candidates.add(now, member, 'gossip');
     }
-    this.#publishChange();
+    if (this.rooms.isChanged) this.#publishAt = now;
     this.#reschedule();
   }
 
   #onAdvert(address: Address, peer: string | undefined, gameId: string | undefined): void {
     const { game, self } = this.#options;
     if (peer === self || (game !== undefined && gameId !== undefined && gameId !== game.id)) return;
-    this.#addCandidate(address, 'mdns');
+    if (this.rooms.knows(address)) return;
+    this.#addCandidate(address, 'mdns', this.#isDense(this.#options.time.now()) ? ADVERT_WAIT_MS : 0);
   }
 
-  #addCandidate(address: Address, source: DiscoverySource): void {
-    const now = this.#options.time.now();
-    if (this.rooms.knows(address)) return;
-    this.candidates.add(now, address, source, source === 'mdns' && this.#isDense(now) ? ADVERT_WAIT_MS : 0);
+  #addCandidate(address: Address, source: DiscoverySource, waitMs: number): void {
+    this.candidates.add(this.#options.time.now(), address, source, waitMs);
     this.#reschedule();
   }
 
   /** Our own broadcasts of these moments find whoever is there. */
   #isDense(now: number): boolean {
-    return this.#beacon !== undefined && now < this.#ladderAt + BEACON_DENSE_MS && this.#beaconAt !== Number.POSITIVE_INFINITY;
+    return this.#beacon !== undefined && this.#ladder.isDense(now);
   }
 
   #hint(address: Address): void {
@@ -329,7 +326,7 @@ export class Discovery {
       this.#localAt = this.#watchers.size > 0 ? now + LOCAL_POLL_MS : now + BEACON_SLOW_MS;
       for (const address of this.#local?.read() ?? []) this.#addLocal(now, address);
     }
-    if (this.#beaconAt <= now) this.#broadcast(now);
+    if (this.#ladder.nextAt <= now) this.#broadcast(now);
     this.mdns?.poll(now);
     this.rooms.setQuiet(now, this.#isPlaying());
     const mayAsk = (): boolean => this.#questions.take(now);
@@ -354,13 +351,10 @@ export class Discovery {
   }
 
   #broadcast(now: number): void {
-    const slow = this.#isPlaying() ? BEACON_QUIET_MS : BEACON_SLOW_MS;
-    const step = BEACON_LADDER_MS[++this.#ladderStep];
-    this.#beaconAt = step === undefined ? now + slow : Math.max(this.#ladderAt + step, now + 50);
-    const beacon = this.#beacon;
     const isCrowd = Math.max(this.rooms.size, this.#searchers.size) >= BEACON_CROWD;
-    const isSkipped = step !== undefined && isCrowd && this.#ladderStep % 3 !== 1;
-    if (beacon === undefined || isSkipped) return;
+    const isSent = this.#ladder.take(now, isCrowd, this.#isPlaying() ? BEACON_QUIET_MS : BEACON_SLOW_MS);
+    const beacon = this.#beacon;
+    if (beacon === undefined || !isSent) return;
     for (const target of beacon.targets(this.interfaces.list)) this.#sendWho(target, beacon.port);
   }
 
@@ -375,6 +369,7 @@ export class Discovery {
   }
 
   #publishChange(): void {
+    this.#publishAt = Number.POSITIVE_INFINITY;
     const changed = this.rooms.takeChange();
     if (changed === undefined) return;
     for (const watcher of [...this.#watchers]) watcher(changed);
@@ -386,7 +381,8 @@ export class Discovery {
     const next = Math.min(
       this.interfaces.nextAt,
       this.#localAt,
-      this.#beaconAt,
+      this.#ladder.nextAt,
+      this.#publishAt,
       this.mdns?.nextAt ?? Number.POSITIVE_INFINITY,
       this.candidates.nextAt(),
       rooms,

@@ -30,16 +30,23 @@ const VIRTUAL_NAME = /^(docker|br-|veth|virbr|vmnet|vboxnet|vethernet|wsl|utun|t
 
 const RANK: Record<InterfaceKind, number> = { lan: 0, public: 1, 'link-local': 2, virtual: 3, loopback: 4 };
 
-/** Undefined unless `text` is a dotted IPv4 address. */
+/** Undefined unless `text` is a dotted IPv4 address. Read for each packet from the LAN, so it makes no strings. */
 export function parseIpv4(text: string): number | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
   let value = 0;
-  for (const part of parts) {
-    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return undefined;
-    value = value * 256 + Number(part);
+  let part = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9) {
+      part = part * 10 + digit;
+      if (++digits > 3 || part > 255) return undefined;
+    } else if (text[i] === '.' && digits > 0 && ++dots <= 3) {
+      value = value * 256 + part;
+      part = digits = 0;
+    } else return undefined;
   }
-  return value;
+  return dots === 3 && digits > 0 ? value * 256 + part : undefined;
 }
 
 export function formatIpv4(value: number): string {

@@ -9,7 +9,8 @@
  *        20–120 ms jitter, equal responses at most once a second · goodbyes twice, and never for a name
  *        we did not announce · queries list what is already known
  *   in   source port 5353 on a subnet of ours · our service's label somewhere in the bytes · bounded walk ·
- *        a rate per source · a bound on names · questions whose answer the asker has are not answered
+ *        a rate per source · a bound on names · questions whose answer the asker has, or that waits to
+ *        leave, are not answered · what its sender said last, word for word, is not read again
  *
  * Errors never reach the library. They become a state with a reason in words.
  */
@@ -18,6 +19,9 @@ import { EventEmitter } from 'node:events';
 
 import type { Rng } from '../../base/rng.ts';
 import {
+  DISCOVERY_BUFFER_BYTES,
+  MDNS_ANNOUNCE_AGAIN_MS,
+  MDNS_CROWD,
   MDNS_MAX_NAMES,
   MDNS_MAX_SOURCES,
   MDNS_PORT,
@@ -54,6 +58,8 @@ export class LanSocket extends EventEmitter {
   readonly #rates = new SourceRates(MDNS_SOURCE_BURST, MDNS_SOURCE_PER_S, MDNS_MAX_SOURCES);
   readonly #sender: MulticastSender;
   readonly #names = new Set<string>();
+  /** What was last said of an instance, by its name, and by whom. */
+  readonly #told = new Map<string, { readonly host: string; readonly bytes: Buffer }>();
   /** When an equal response may leave again, by its key. */
   readonly #responseAt = new Map<string, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -62,6 +68,8 @@ export class LanSocket extends EventEmitter {
   #bindTried = false;
   /** The newest announcement of our instance. */
   #announced: Response | undefined;
+  /** When it is announced a second time, monotonic ms. */
+  #againAt = 0;
   #bindFailure: string | undefined;
   readonly drops: Record<string, number> = {};
   /** Our own packets looped back: multicast goes out and comes in. */
@@ -156,12 +164,13 @@ export class LanSocket extends EventEmitter {
   /** Lets new names in again, after the browser forgot the old ones. */
   forgetNames(): void {
     this.#names.clear();
+    this.#told.clear();
   }
 
   // ---- socket ----
 
   #open(ready: () => void): void {
-    const socket = createSocket({ type: 'udp4', reuseAddr: true });
+    const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: DISCOVERY_BUFFER_BYTES });
     const refuse = (error: NodeJS.ErrnoException): void => {
       socket.close();
       const holder =
@@ -215,15 +224,40 @@ export class LanSocket extends EventEmitter {
     if (nics.some((nic) => nic.address === remote.address)) this.echoCount++;
     else this.#options.onHeard(remote.address);
     if (packet.isResponse) {
+      if (this.#isRepeat(packet, bytes, remote.address)) return this.#drop('repeat');
       if (!this.#admitNames(packet)) return this.#drop('names');
     } else if (this.#isKnownToAsker(packet)) {
       return this.#drop('known-answer');
+    } else if (this.#isAnswerWaiting(packet)) {
+      return this.#drop('coalesced');
     }
     try {
       this.emit('message', bytes, remote);
     } catch (error) {
       this.#drop(`library-${error instanceof Error ? error.name : 'throw'}`);
     }
+  }
+
+  /**
+   * Nothing but what was last said of the same instance, by the same machine: the library has it. Thirty-two that
+   * start at once say most things several times, and a decoder of everything is what they would spend their time in.
+   */
+  #isRepeat(packet: DnsPacket, bytes: Buffer, host: string): boolean {
+    let instance: string | undefined;
+    let isPlain = bytes.length <= MDNS_QUERY_BYTES;
+    for (const record of [...packet.answers, ...packet.extras]) {
+      if (record.type !== DNS_TYPE.PTR || record.name.toLowerCase() !== this.#options.serviceName) continue;
+      isPlain &&= instance === undefined && record.ttlS > 0;
+      instance = record.target.toLowerCase();
+      // An end, or several at once: whatever comes next is news.
+      if (!isPlain) this.#told.delete(instance);
+    }
+    if (instance === undefined || !isPlain) return false;
+    const last = this.#told.get(instance);
+    if (last?.host === host && last.bytes.equals(bytes)) return true;
+    if (last === undefined && this.#told.size >= MDNS_MAX_NAMES) this.#told.clear();
+    this.#told.set(instance, { host, bytes: Buffer.from(bytes) });
+    return false;
   }
 
   /** The browser keeps every name for ever, in a list it searches; so the number of names is bounded. */
@@ -243,6 +277,18 @@ export class LanSocket extends EventEmitter {
     const fqdn = this.#announced?.instance;
     if (fqdn === undefined || !packet.questions.every((question) => question.type === DNS_TYPE.PTR)) return false;
     return packet.answers.some((answer) => answer.type === DNS_TYPE.PTR && answer.ttlS >= MDNS_TTL_S / 2 && answer.target.toLowerCase() === fqdn);
+  }
+
+  /** Our instance was asked for a moment ago, and that answer, which is for all, has not left yet. */
+  #isAnswerWaiting(packet: DnsPacket): boolean {
+    const { serviceName, now } = this.#options;
+    if (this.#announced === undefined) return false;
+    const allowedAt = this.#responseAt.get(responseKey(this.#announced)) ?? 0;
+    const isSoon = this.#told.size >= MDNS_CROWD && now() < this.#againAt;
+    return (
+      (isSoon || allowedAt > now() + MDNS_RESPONSE_GAP_MS) &&
+      packet.questions.every(({ type, name }) => type === DNS_TYPE.PTR && name === serviceName)
+    );
   }
 
   // ---- out ----
@@ -267,7 +313,8 @@ export class LanSocket extends EventEmitter {
     if (isFirst && isAnnouncement) {
       // The first one has nothing to collide with, and somebody may be waiting; again after 1 s (RFC 6762 §8.3).
       this.#transmit(response);
-      this.#after(1_000, () => this.announce());
+      this.#againAt = this.#options.now() + MDNS_ANNOUNCE_AGAIN_MS;
+      this.#after(MDNS_ANNOUNCE_AGAIN_MS, () => this.announce());
       return;
     }
     this.#transmitLater(response);

@@ -11,7 +11,7 @@ import { toBase32 } from '../../base/bytes.ts';
 import type { Rng } from '../../base/rng.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import { PROTOCOL_VERSION } from '../../wire/limits.ts';
-import { MDNS_QUERY_LADDER_MS, MDNS_QUERY_SLOW_MS, SERVICE_NAME } from './bounds.ts';
+import { MDNS_CROWD, MDNS_QUERY_LADDER_MS, MDNS_QUERY_SLOW_MS, SERVICE_NAME } from './bounds.ts';
 import type { LanInterface } from './interfaces.ts';
 import { LanSocket } from './lan-socket.ts';
 
@@ -91,9 +91,10 @@ export class Mdns {
     const at = MDNS_QUERY_LADDER_MS[this.#step];
     this.nextAt = at === undefined ? now + MDNS_QUERY_SLOW_MS * (0.9 + this.#options.rng.float() * 0.2) : Math.max(this.#searchAt + at, now + 100);
     // Those already known keep quiet, so they are named again here.
-    for (const service of this.#browser?.services ?? []) this.#report(service);
+    const services = this.#browser?.services ?? [];
+    for (const service of services) this.#report(service);
     if (this.socket.isFull) this.#browseAnew();
-    else this.#browser?.update();
+    else if (this.#step > 1 || services.length < MDNS_CROWD) this.#browser?.update();
   }
 
   /** The browser never forgets a name, so after a flood of them it is exchanged: who lives answers again. */

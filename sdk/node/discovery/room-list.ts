@@ -20,7 +20,10 @@ import type { HereFacts } from '../../wire/datagram.ts';
 import {
   MAX_ROOMS,
   MAX_ROOM_ADDRESSES,
+  PING_SHOWN_MS,
   PROBE_AFTER,
+  PROBE_CROWD,
+  PROBE_CROWD_MS,
   PROBE_HINT_GAP_MS,
   PROBE_HINT_MISSES,
   PROBE_HINT_MISSES_LOSSY,
@@ -81,6 +84,9 @@ export class RoomList {
   readonly #game: GameFacts | undefined;
   readonly #rooms = new Map<RoomId, Room>();
   #changed = true;
+  /** A ping is another than the list says; told with the next change, or alone from `#pingAt` on, monotonic ms. */
+  #pingChanged = false;
+  #pingAt = 0;
   #troubled = false;
   #quiet = false;
   /** As `lossRatio`, over the answers of all members: who never answers again has no part in it. */
@@ -96,6 +102,11 @@ export class RoomList {
 
   get size(): number {
     return this.#rooms.size;
+  }
+
+  /** Whether `takeChange` has a new list. */
+  get isChanged(): boolean {
+    return this.#changed;
   }
 
   /** A member at `address` answered a question of ours. False when it is not news for this list. */
@@ -142,13 +153,19 @@ export class RoomList {
       if (other === member) break;
       place++;
     }
-    const everyMs = this.#quiet ? PROBE_QUIET_MS : PROBE_MS;
+    const everyMs = this.#quiet ? PROBE_QUIET_MS : this.#rooms.size > PROBE_CROWD ? PROBE_CROWD_MS : PROBE_MS;
     member.askAt = now + (place < ASKED_MEMBERS ? everyMs : everyMs * STANDBY_FACTOR);
     if (pingMs !== undefined) {
       member.lastPingMs = pingMs;
       const smoothed = member.pingMs === undefined ? pingMs : Math.min(pingMs, member.pingMs * 0.8 + pingMs * 0.2);
-      if (member.pingMs === undefined || Math.abs(smoothed - member.pingMs) >= 1) this.#changed = true;
+      if (member.pingMs === undefined) this.#changed = true;
+      else if (Math.abs(smoothed - member.pingMs) >= 1) this.#pingChanged = true;
       member.pingMs = smoothed;
+      if (this.#pingChanged && now >= this.#pingAt) this.#changed = true;
+      if (this.#changed) {
+        this.#pingChanged = false;
+        this.#pingAt = now + PING_SHOWN_MS;
+      }
     }
     return true;
   }
