@@ -192,6 +192,22 @@ describe('candidates', () => {
     expect(table.size).toBe(0);
   });
 
+  it('[DI39] whoever shows that it lives is asked soon whatever its back-off says, and given time to answer', () => {
+    const table = new CandidateTable();
+    table.hurry(0, AT, 'beacon', 300, 400);
+    expect(table.nextAt()).toBe(300);
+    expect(table.due(300)).toEqual([AT]);
+    table.hurry(500, AT, 'beacon', 0, 400);
+    expect(table.nextAt()).toBe(550);
+    for (const at of [550, 1_050, 2_050]) expect(table.due(at)).toEqual([AT]);
+    expect(table.nextAt()).toBe(4_050);
+    table.hurry(2_449, AT, 'beacon', 0, 400);
+    expect(table.nextAt()).toBe(4_050);
+    table.hurry(2_450, AT, 'beacon', 0, 400);
+    expect(table.due(2_450)).toEqual([AT]);
+    expect(table.nextAt()).toBe(2_700);
+  });
+
   it('[DI5] holds at most MAX_CANDIDATES, and what was named by hand stays longest', () => {
     const table = new CandidateTable();
     table.add(0, { host: '10.1.1.1', port: 1 }, 'direct');

@@ -67,8 +67,9 @@ export const MDNS_QUERY_SLOW_MS = 60_000;
  * that is due within a second is the answer to all who ask meanwhile.
  */
 export const MDNS_CROWD = 8;
-/** The second announcement comes this long after the first, ms (RFC 6762 §8.3). */
+/** The second announcement comes this long after the first, ms (RFC 6762 §8.3), at a party when the rush is over. */
 export const MDNS_ANNOUNCE_AGAIN_MS = 1_000;
+export const MDNS_ANNOUNCE_AGAIN_CROWD_MS = 3_000;
 
 /**
  * Broadcast times after the start of a search, ms: dense until `joinOrCreate` has settled, so that of many
@@ -115,8 +116,9 @@ export const HERE_AGAIN_PER_S = 4;
 export const HERE_KNOWN_MS = 1_000;
 /** How long a room that was left is answered for, as empty, ms: those who heard the farewell ask at once, and three times in this. */
 export const FAREWELL_ANSWER_MS = 150;
-/** Broadcasts of strangers that make us ask them, per second and machine: a room that opens is then found at once. */
+/** Broadcasts of strangers that make us ask them, per second and machine: a room that opens is then found at once. One that was asked is given this long to answer, ms. */
 export const ASK_BACK_PER_S = 2;
+export const ASK_BACK_GAP_MS = 400;
 /** Sources whose rate, and who is told when a room closes, is remembered. */
 export const HERE_MAX_SOURCES = 128;
 

@@ -13,7 +13,8 @@ interface Candidate {
   readonly source: DiscoverySource;
   /** When a source last named it. */
   heardAt: number;
-  /** When to ask it next. */
+  /** When it was asked last, and when to ask it next. */
+  askedAt: number;
   tryAt: number;
   backoffMs: number;
   /** Questions without an answer, since the last one. */
@@ -42,7 +43,24 @@ export class CandidateTable {
       return;
     }
     if (this.#table.size >= MAX_CANDIDATES) this.#evict();
-    this.#table.set(key, { address, source, heardAt: now, tryAt: now + waitMs, backoffMs: CANDIDATE_BACKOFF_MS, misses: 0 });
+    this.#table.set(key, {
+      address,
+      source,
+      heardAt: now,
+      askedAt: Number.NEGATIVE_INFINITY,
+      tryAt: now + waitMs,
+      backoffMs: CANDIDATE_BACKOFF_MS,
+      misses: 0,
+    });
+  }
+
+  /** It shows that it lives: it is asked in `waitMs`, whatever its back-off says, but no sooner than `gapMs` after the last time. */
+  hurry(now: number, address: Address, source: DiscoverySource, waitMs: number, gapMs: number): void {
+    this.add(now, address, source, waitMs);
+    const candidate = this.#table.get(addressKey(address))!;
+    if (now - candidate.askedAt < gapMs) return;
+    candidate.tryAt = Math.min(candidate.tryAt, now + waitMs);
+    candidate.backoffMs = CANDIDATE_BACKOFF_MS;
   }
 
   /**
@@ -92,6 +110,7 @@ export class CandidateTable {
         }
         out.push(candidate.address);
         candidate.misses++;
+        candidate.askedAt = now;
         candidate.tryAt = now + candidate.backoffMs;
         candidate.backoffMs = Math.min(candidate.backoffMs * 2, CANDIDATE_BACKOFF_MAX_MS);
       }

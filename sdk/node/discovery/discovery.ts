@@ -27,6 +27,7 @@ import { Beacon } from './beacon.ts';
 import { BeaconLadder } from './beacon-ladder.ts';
 import {
   ADVERT_WAIT_MS,
+  ASK_BACK_GAP_MS,
   ASK_BACK_PER_S,
   BEACON_ASK_MS,
   BEACON_CROWD,
@@ -251,8 +252,9 @@ export class Discovery {
     const ours = this.#options.facts();
     if (this.#watchers.size === 0 && ours === undefined) return;
     if (this.rooms.knows(address) || ours?.members.some((member) => member.host === address.host && member.port === address.port)) return;
-    if (this.#isDense(now)) return this.#addCandidate(address, 'beacon', BEACON_ASK_MS);
-    if (this.#askBackRates.take(addressKey(address), now) && this.#questions.take(now)) this.#sendWho(address.host, address.port);
+    if (!this.#askBackRates.take(addressKey(address), now)) return;
+    this.candidates.hurry(now, address, 'beacon', this.#isDense(now) ? BEACON_ASK_MS : 0, ASK_BACK_GAP_MS);
+    this.#reschedule();
   }
 
   #handleHere(host: string, port: number, bytes: Uint8Array): void {
