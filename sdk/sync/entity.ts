@@ -12,6 +12,7 @@ import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
 import { decay, sampleField } from './interpolation.ts';
+import { MAX_ENTITY_FIELDS } from '../wire/limits.ts';
 import type { KindSpec } from './kind.ts';
 import { Track } from './track.ts';
 
@@ -34,6 +35,10 @@ export interface SnapshotSource {
 
 /** `bornTick` of what no tick has carried yet: later than any. A small integer, which is compared faster than an infinity. */
 export const UNBORN = 0x7fff_ffff;
+
+/** What one entity shows, and its count of teleports, between `hold` and `glide`. */
+const held = new Float64Array(MAX_ENTITY_FIELDS);
+let heldHop = 0;
 
 export class EntityCore {
   // First what is needed at every tick, in as few lines of the processor's cache as it fits into.
@@ -70,8 +75,9 @@ export class EntityCore {
   yielded = false;
   #view: object | undefined;
   #listeners: (Listener[] | undefined)[] | undefined;
-  /** Errors of what was drawn last, still to be smoothed away, and when they were measured. */
+  /** Errors of what was drawn last, to be smoothed away while `#gliding`, and when they were measured. */
   #offsets: Float64Array | undefined;
+  #gliding = false;
   #offsetAt = 0;
   #viewedAt = Number.NEGATIVE_INFINITY;
 
@@ -216,38 +222,37 @@ export class EntityCore {
 
   #shown(field: number, now: number): number {
     const at = sampleField(this, field, this.viewTime(now), this.restTick);
-    const offset = this.#offsets?.[field] ?? 0;
-    return offset === 0 ? at : at + offset * decay(now - this.#offsetAt);
+    return this.#gliding ? at + this.#offsets![field]! * decay(now - this.#offsetAt) : at;
   }
 
   /** True when somebody draws it, so that what arrives has to be glided to; else what was to be smoothed away is forgotten. */
   drawnAt(now: number): boolean {
     if (this.kind.moves && now - this.#viewedAt <= 250) return true;
-    this.#offsets = undefined;
+    this.#gliding = false;
     this.unseen = this.#listeners === undefined;
     return false;
   }
 
-  /**
-   * Runs `apply`, which adds snapshots, and remembers how far that moves what is on screen, so that it glides there.
-   * Only for entities somebody draws (`drawnAt`), and not over a teleport.
-   */
-  smoothly(now: number, apply: () => void): void {
+  /** Remembers what is on screen until `glide`, before snapshots are added: only for entities somebody draws (`drawnAt`). */
+  hold(now: number): void {
     const { count, fields } = this.kind;
-    const before = new Float64Array(count);
-    for (let i = 0; i < count; i++) if (fields[i]!.lerpMode !== 'step') before[i] = this.#shown(i, now);
-    const hop = this.ints[count];
-    apply();
-    this.#offsets = undefined;
-    if (this.ints[count] !== hop) return;
-    const offsets = new Float64Array(count);
+    for (let i = 0; i < count; i++) if (fields[i]!.lerpMode !== 'step') held[i] = this.#shown(i, now);
+    heldHop = this.ints[count]!;
+  }
+
+  /** After snapshots were added: as far as that moves what is on screen, it glides there; not over a teleport. */
+  glide(now: number): void {
+    const { count, fields } = this.kind;
+    this.#gliding = false;
+    if (this.ints[count] !== heldHop) return;
+    const offsets = (this.#offsets ??= new Float64Array(count));
     for (let i = 0; i < count; i++) {
-      if (fields[i]!.lerpMode === 'step') continue;
-      let error = before[i]! - this.#shown(i, now);
-      if (fields[i]!.lerpMode === 'angle') error = Math.atan2(Math.sin(error), Math.cos(error));
-      offsets[i] = error;
+      const mode = fields[i]!.lerpMode;
+      if (mode === 'step') continue;
+      const error = held[i]! - this.#shown(i, now);
+      offsets[i] = mode === 'angle' ? Math.atan2(Math.sin(error), Math.cos(error)) : error;
     }
-    this.#offsets = offsets;
+    this.#gliding = true;
     this.#offsetAt = now;
   }
 

@@ -373,13 +373,15 @@ export class Inbound implements SnapshotSource {
     if (mask === 0 && track.size > 0 && head.baseline >= 0 && !anew) {
       // At rest, and known to be: this row ends the movement that the row before may suggest.
       if (track.size === 1) return;
-      if (drawn) core.smoothly(head.now, () => track.push(head.tick, head.phase, core.ints, 0));
-      else track.push(head.tick, head.phase, core.ints, 0);
+      if (drawn) core.hold(head.now);
+      track.push(head.tick, head.phase, core.ints, 0);
+      if (drawn) core.glide(head.now);
       return;
     }
     const old: unknown[] | undefined = core.watched ? kind.fields.map((_, i) => core.value(i)) : undefined;
-    if (drawn) core.smoothly(head.now, () => this.#write(core, head, mask, ints, boxed));
-    else this.#write(core, head, mask, ints, boxed);
+    if (drawn) core.hold(head.now);
+    this.#write(core, head, mask, ints, boxed);
+    if (drawn) core.glide(head.now);
     if (old !== undefined) for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
   }
 

@@ -253,7 +253,7 @@ export class Discovery {
     if (this.#watchers.size === 0 && ours === undefined) return;
     if (this.rooms.knows(address) || ours?.members.some((member) => member.host === address.host && member.port === address.port)) return;
     if (!this.#askBackRates.take(addressKey(address), now)) return;
-    this.candidates.hurry(now, address, 'beacon', this.#isDense(now) ? BEACON_ASK_MS : 0, ASK_BACK_GAP_MS);
+    this.candidates.hurry(now, address, 'beacon', this.#isDense(now) ? BEACON_ASK_MS : 0, this.#isCrowd ? ASK_BACK_GAP_MS : 0);
     this.#reschedule();
   }
 
@@ -343,6 +343,10 @@ export class Discovery {
     this.#reschedule();
   }
 
+  get #isCrowd(): boolean {
+    return Math.max(this.rooms.size, this.#searchers.size) >= BEACON_CROWD;
+  }
+
   /** Together with others: then discovery is nearly silent, whoever still watches the list. */
   #isPlaying(): boolean {
     return (this.#options.facts()?.players ?? 0) >= 2;
@@ -353,8 +357,7 @@ export class Discovery {
   }
 
   #broadcast(now: number): void {
-    const isCrowd = Math.max(this.rooms.size, this.#searchers.size) >= BEACON_CROWD;
-    const isSent = this.#ladder.take(now, isCrowd, this.#isPlaying() ? BEACON_QUIET_MS : BEACON_SLOW_MS);
+    const isSent = this.#ladder.take(now, this.#isCrowd, this.#isPlaying() ? BEACON_QUIET_MS : BEACON_SLOW_MS);
     const beacon = this.#beacon;
     if (beacon === undefined || !isSent) return;
     for (const target of beacon.targets(this.interfaces.list)) this.#sendWho(target, beacon.port);
