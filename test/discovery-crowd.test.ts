@@ -56,7 +56,7 @@ describe('broadcasts of a search', () => {
     ladder.start(0);
     expect(ladder.take(0, false, 5_000)).toBe(true);
     ladder.start(40);
-    expect(ladder.nextAt).toBe(100);
+    expect(ladder.nextAt).toBe(50);
     expect(ladder.isDense(100)).toBe(true);
     ladder.stop();
     expect([ladder.nextAt, ladder.isDense(100)]).toEqual([Number.POSITIVE_INFINITY, false]);

@@ -88,7 +88,7 @@ export const BEACON_CROWD = 8;
 export const BEACON_DENSE_CROWD_GAP_MS = 250;
 export const BEACON_CROWD_GAP_MS = 900;
 /** A search that begins anew broadcasts this long after the last time, ms, at least: a room is opened and the list watched in one breath. */
-export const BEACON_RESTART_GAP_MS = 100;
+export const BEACON_RESTART_GAP_MS = 50;
 /**
  * Until the ladder is past this, ms, broadcasts find who starts now: nobody is asked back at once, and adverts wait a little for
  * their answer. Whose broadcast came in that time is asked itself when it is not listed after `BEACON_ASK_MS`.
