@@ -20,6 +20,8 @@ export interface PeerLink {
   direct: Address | undefined;
   /** When it last became direct (ms): until then the far side cannot know. */
   since: number;
+  /** The far side said, since then, that it hears us without a detour. */
+  proven: boolean;
   /** Not only over a detour of the far side's. */
   heardDirectly: boolean;
   silent: boolean;
@@ -67,6 +69,7 @@ export class Links {
       address: event.address,
       direct,
       since: now,
+      proven: false,
       heardDirectly: true,
       silent: false,
       silentAt: now,
@@ -90,6 +93,7 @@ export class Links {
     if (isDetour(address)) return;
     link.direct = address;
     link.since = now;
+    link.proven = false;
   }
 
   fellSilent(now: number, link: PeerLink): void {
@@ -124,7 +128,8 @@ export class Links {
   }
 
   #isMutual(now: number, link: PeerLink): boolean {
-    return now - link.since < LINK_SETTLE_MS || this.#linkState.hearsUs(link.peer);
+    if (this.#linkState.hearsUs(link.peer)) return (link.proven = true);
+    return now - link.since < LINK_SETTLE_MS;
   }
 
   /** Turns links onto detours and back. True when any changed. */
@@ -139,7 +144,9 @@ export class Links {
         changed = true;
       } else if (route === undefined && link.direct !== undefined) {
         this.#set(now, link, link.direct);
-        link.since = now;
+        // A path that never carried both ways is not believed again: two who do not hear us would each vouch for the other, in turns.
+        if (link.proven) link.since = now;
+        link.proven = false;
         changed = true;
       }
     }
