@@ -20,8 +20,6 @@ export interface PeerLink {
   direct: Address | undefined;
   /** When it last became direct (ms): until then the far side cannot know. */
   since: number;
-  /** The far side said, since then, that it hears us without a detour. */
-  proven: boolean;
   /** Not only over a detour of the far side's. */
   heardDirectly: boolean;
   silent: boolean;
@@ -69,7 +67,6 @@ export class Links {
       address: event.address,
       direct,
       since: now,
-      proven: false,
       heardDirectly: true,
       silent: false,
       silentAt: now,
@@ -93,7 +90,6 @@ export class Links {
     if (isDetour(address)) return;
     link.direct = address;
     link.since = now;
-    link.proven = false;
   }
 
   fellSilent(now: number, link: PeerLink): void {
@@ -128,8 +124,7 @@ export class Links {
   }
 
   #isMutual(now: number, link: PeerLink): boolean {
-    if (this.#linkState.hearsUs(link.peer)) return (link.proven = true);
-    return now - link.since < LINK_SETTLE_MS;
+    return now - link.since < LINK_SETTLE_MS || this.#linkState.hearsUs(link.peer);
   }
 
   /** Turns links onto detours and back. True when any changed. */
@@ -144,9 +139,7 @@ export class Links {
         changed = true;
       } else if (route === undefined && link.direct !== undefined) {
         this.#set(now, link, link.direct);
-        // A path that never carried both ways is not believed again: two who do not hear us would each vouch for the other, in turns.
-        if (link.proven) link.since = now;
-        link.proven = false;
+        link.since = now;
         changed = true;
       }
     }
