@@ -135,6 +135,10 @@ describe('mDNS packets', () => {
     read.length = 0;
     hear(query);
     expect([read.length, socket.drops['coalesced']]).toEqual([0, 2]);
+    // And it is not put off: they were promised it.
+    const announce = vi.spyOn(socket, 'announce');
+    vi.advanceTimersByTime(1_000);
+    expect(announce).toHaveBeenCalledTimes(1);
     at.now = 1_200;
     hear(query);
     expect(read.length).toBe(1);

@@ -67,9 +67,8 @@ export const MDNS_QUERY_SLOW_MS = 60_000;
  * that is due within a second is the answer to all who ask meanwhile.
  */
 export const MDNS_CROWD = 8;
-/** The second announcement comes this long after the first, ms (RFC 6762 §8.3), at a party when the rush is over. */
+/** The second announcement comes this long after the first, ms (RFC 6762 §8.3). */
 export const MDNS_ANNOUNCE_AGAIN_MS = 1_000;
-export const MDNS_ANNOUNCE_AGAIN_CROWD_MS = 3_000;
 
 /**
  * Broadcast times after the start of a search, ms: dense until `joinOrCreate` has settled, so that of many

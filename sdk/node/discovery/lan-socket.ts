@@ -20,7 +20,6 @@ import { EventEmitter } from 'node:events';
 import type { Rng } from '../../base/rng.ts';
 import {
   DISCOVERY_BUFFER_BYTES,
-  MDNS_ANNOUNCE_AGAIN_CROWD_MS,
   MDNS_ANNOUNCE_AGAIN_MS,
   MDNS_CROWD,
   MDNS_MAX_NAMES,
@@ -315,15 +314,10 @@ export class LanSocket extends EventEmitter {
       // The first one has nothing to collide with, and somebody may be waiting; again after 1 s (RFC 6762 §8.3).
       this.#transmit(response);
       this.#againAt = this.#options.now() + MDNS_ANNOUNCE_AGAIN_MS;
-      this.#after(MDNS_ANNOUNCE_AGAIN_MS, () => this.#announceAgain());
+      this.#after(MDNS_ANNOUNCE_AGAIN_MS, () => this.announce());
       return;
     }
     this.#transmitLater(response);
-  }
-
-  #announceAgain(): void {
-    if (this.#told.size < MDNS_CROWD) this.announce();
-    else this.#after(MDNS_ANNOUNCE_AGAIN_CROWD_MS - MDNS_ANNOUNCE_AGAIN_MS, () => this.announce());
   }
 
   /** After 20–120 ms, unless an equal response left less than a second ago or is waiting. */
