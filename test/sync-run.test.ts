@@ -70,7 +70,7 @@ class Replica {
     const { completeTick } = this.stream;
     const entities = [...this.store.all()].map(({ counter, ints, live, boxed, lastChange, track }) => ({
       ...{ counter, ints: [...ints], live: [...live], boxed, lastChange },
-      rows: Array.from({ length: track.size }, (_, age) => [...track.rows.subarray(track.at(age), track.at(age) + track.stride)]),
+      rows: Array.from({ length: track.size }, (_, age) => [...track.shelf.rows.subarray(track.at(age), track.at(age) + track.shelf.stride)]),
     }));
     return { completeTick, diverged: this.diverged, entities };
   }

@@ -11,7 +11,7 @@ import { BIAS, FRAME_HEAD_BYTES, encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import { BOXED, WRAP } from './kind.ts';
-import { ROW_HEAD } from './track.ts';
+import { ROW_HEAD, type Shelf } from './shelf.ts';
 
 /** Bytes of one part of a full state on the reliable channel: large, yet no part blocks its lane for long. */
 const FULL_PART_BYTES = 16_000;
@@ -28,6 +28,8 @@ export interface BodyHead {
   /** The sender's session: the origin that need not be named. */
   session: number;
 }
+
+const NO_INTEGERS: Int32Array = new Int32Array(0);
 
 /** Values of a part's head. */
 const HEAD_VALUES = 6;
@@ -110,13 +112,19 @@ export class BodyEncoder {
     const { tick } = this.#head;
     const limit = this.#start + this.#limit;
     const origin = this.#origin;
-    // An import is looked up wherever it is used; a local is a register.
-    const bias = BIAS;
-    const rowHead = ROW_HEAD;
-    const wraps = WRAP;
+    // An import is looked up wherever it is used; a number written here is part of the code. Its type keeps it what it is there.
+    const bias: typeof BIAS = 48;
+    const rowHead: typeof ROW_HEAD = 3;
+    const wraps: typeof WRAP = 2;
     let previous = this.#previous;
     let written = this.#count;
     let { bytes, offset } = out;
+    let shelf: Shelf | undefined;
+    let rows = NO_INTEGERS;
+    let marks = NO_INTEGERS;
+    let stride = 0;
+    let pitch = 0;
+    let lastSlot = 0;
     let i = first;
     for (; i < owned.length; i++) {
       const core = owned[i]!;
@@ -124,13 +132,21 @@ export class BodyEncoder {
       if (core.lastChange <= baseline && bornTick <= baseline && refreshTick !== tick) continue;
       const gap = core.counter - previous;
       if (bornTick > baseline || refreshTick === tick || core.origin !== origin || gap <= 0 || gap >= 0x80) break;
-      const { kind, track } = core;
-      const { rows, stride, size, head, wrap: lastSlot } = track;
+      const { kind, place } = core;
+      if (core.shelf !== shelf) {
+        ({ shelf } = core);
+        ({ rows, stride, pitch, marks, wrap: lastSlot } = shelf);
+      }
+      const place0 = place * stride;
+      const head = marks[2 * place]!;
+      const size = marks[2 * place + 1]!;
       let mask = 0;
       let slot = head;
       let age = 0;
-      for (; age < size && rows[slot * stride]! > baseline; age++) {
-        mask |= rows[slot * stride + 1]!;
+      for (; age < size; age++) {
+        const row = slot * pitch + place0;
+        if (rows[row]! <= baseline) break;
+        mask |= rows[row + 1]!;
         slot = (slot - 1) & lastSlot;
       }
       if (age === size || mask === 0 || mask >= 0x100 || (mask & ~kind.integerMask) !== 0) break;
@@ -145,8 +161,8 @@ export class BodyEncoder {
       bytes[at++] = mask;
       let values = 2;
       const { bounds } = kind;
-      const now = head * stride + rowHead;
-      const was = slot * stride + rowHead;
+      const now = head * pitch + place0 + rowHead;
+      const was = slot * pitch + place0 + rowHead;
       for (let left = mask; left !== 0; left &= left - 1) {
         const f = 31 - Math.clz32(left & -left);
         let delta = (rows[now + f]! - rows[was + f]!) | 0;
@@ -186,7 +202,8 @@ export class BodyEncoder {
     const { baseline } = this;
     this.#begin(core.origin, core.counter);
     const { kind, track } = core;
-    const { rows, size } = track;
+    const { size } = track;
+    const { rows } = core.shelf;
     // What changed since the baseline, and the row as it was there.
     let mask = 0;
     let age = 0;

@@ -6,13 +6,14 @@
  * `Inbound` reads it in the general way. So this loop decides nothing; with it or without, a body means the same.
  */
 import type { PackReader } from '../wire/pack.ts';
-import { BIAS } from './delta.ts';
+import type { BIAS } from './delta.ts';
+import type { EntityCore } from './entity.ts';
 import type { Inbound } from './inbound.ts';
 import type { KindSpec } from './kind.ts';
-import { BASE, CALL, HIGH, LOW, STEP, TOP, WRAP } from './kind.ts';
+import type { BASE, CALL, HIGH, LOW, STEP, TOP, WAY, WRAP } from './kind.ts';
 import type { Page, Siblings } from './siblings.ts';
-import { PAGE_MASK } from './siblings.ts';
-import { ROW_HEAD } from './track.ts';
+import type { PAGE_MASK } from './siblings.ts';
+import type { ROW_HEAD, Shelf } from './shelf.ts';
 
 /** What the entries of one body have in common. */
 export interface RunHead {
@@ -22,10 +23,8 @@ export interface RunHead {
   readonly quiet: number;
 }
 
-/** Values of one entry, until all of it was read. */
-const values = new Int32Array(32);
-const NONE = new Float64Array(0);
-const NO_WAY = new Uint8Array(0);
+const NO_INTEGERS = new Int32Array(0);
+const NO_NUMBERS = new Float64Array(0);
 
 /**
  * Applies entries from where `input` stands, and moves it behind the last of them.
@@ -36,27 +35,35 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
   const { bytes, end } = input;
   const { tick, phase, baseline } = head;
   const { peer } = from;
-  // An import is looked up wherever it is used; a local is a register.
-  const bias = BIAS;
-  const rowHead = ROW_HEAD;
-  const call = CALL;
-  const low = LOW;
-  const high = HIGH;
-  const wraps = WRAP;
-  const zero = BASE;
-  const step = STEP;
-  const top = TOP;
-  const pageMask = PAGE_MASK;
-  const own = values;
+  // An import is looked up wherever it is used; a number written here is part of the code. Its type keeps it what it is there.
+  const bias: typeof BIAS = 48;
+  const rowHead: typeof ROW_HEAD = 3;
+  const call: typeof CALL = 1;
+  const low: typeof LOW = 0;
+  const high: typeof HIGH = 1;
+  const wraps: typeof WRAP = 2;
+  const way: typeof WAY = 3;
+  const zero: typeof BASE = 0;
+  const step: typeof STEP = 1;
+  const top: typeof TOP = 3;
+  const pageMask: typeof PAGE_MASK = 31;
   let page: Readonly<Page> = known.pageOf(counter);
   let kind: KindSpec | undefined;
   let quick = 0;
   let restTick = 0;
-  let scale: Float64Array = NONE;
-  let bounds: Int32Array = values;
-  let way: Uint8Array = NO_WAY;
+  let scale: Float64Array = NO_NUMBERS;
+  let bounds: Int32Array = NO_INTEGERS;
+  let shelf: Shelf | undefined;
+  let rows: Int32Array = NO_INTEGERS;
+  let marks: Int32Array = NO_INTEGERS;
+  let ints: Int32Array = NO_INTEGERS;
+  let live: Float64Array = NO_NUMBERS;
+  let stride = 0;
+  let pitch = 0;
+  let lastSlot = 0;
   // Two bytes for gap and mask and one for a value, at least.
-  for (let begin = input.offset; begin + 2 < end;) {
+  let begin = input.offset;
+  while (begin + 2 < end) {
     const gap = bytes[begin]!;
     let mask = bytes[begin + 1]!;
     let at = begin + 2;
@@ -71,72 +78,84 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     if (core === undefined || core.source !== from || core.owner !== peer || !core.unseen || core.lastChange < 0 || baseline < core.heardSince) break;
     if (core.kind !== kind) {
       ({ kind } = core);
-      ({ scale, bounds, way } = kind);
+      ({ scale, bounds } = kind);
       quick = kind.integerMask;
       restTick = from.restTick(kind, head);
     }
     if ((mask & ~quick) !== 0) break;
-    const { track } = core;
-    const { rows, stride, wrap: lastSlot } = track;
-    let slot = track.head;
-    for (let age = 0; rows[slot * stride]! > baseline; slot = (slot - 1) & lastSlot)
-      if (++age >= track.size) {
-        slot = -1;
-        break;
-      }
-    if (slot < 0) break;
+    if (core.shelf !== shelf) {
+      ({ shelf } = core);
+      ({ rows, stride, pitch, marks, ints, live, wrap: lastSlot } = shelf);
+    }
+    const { place } = core;
+    const first = place * stride;
+    const newest = marks[2 * place]!;
+    const size = marks[2 * place + 1]!;
+    let slot = newest;
+    let age = 0;
+    for (; age < size && rows[slot * pitch + first]! > baseline; age++) slot = (slot - 1) & lastSlot;
+    if (age === size) break;
     // All own, as differences to the row at the baseline.
-    const base = slot * stride + rowHead;
+    const base = slot * pitch + first + rowHead;
+    const liveAt = place * kind.count;
+    const intAt = liveAt + place;
+    let changed = 0;
     let left = mask;
     for (; left !== 0; left &= left - 1) {
       if (at >= end) break;
-      const first = bytes[at++]!;
+      const form = bytes[at++]!;
       let delta: number;
-      if (first < 0x80 || first >= 0xe0) delta = (first << 24) >> 24;
-      else if ((first === 0xcd || first === 0xd1) && at + 1 < end) {
+      if (form < 0x80 || form >= 0xe0) delta = (form << 24) >> 24;
+      else if ((form === 0xcd || form === 0xd1) && at + 1 < end) {
         delta = (bytes[at]! << 8) | bytes[at + 1]!;
-        if (first === 0xd1) delta = (delta << 16) >> 16;
+        if (form === 0xd1) delta = (delta << 16) >> 16;
         at += 2;
-      } else if ((first === 0xcc || first === 0xd0) && at < end) {
+      } else if ((form === 0xcc || form === 0xd0) && at < end) {
         delta = bytes[at++]!;
-        if (first === 0xd0) delta = (delta << 24) >> 24;
-      } else if ((first === 0xce || first === 0xd2) && at + 3 < end) {
+        if (form === 0xd0) delta = (delta << 24) >> 24;
+      } else if ((form === 0xce || form === 0xd2) && at + 3 < end) {
         delta = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
         at += 4;
       } else break;
-      const i = 31 - Math.clz32(left & -left);
-      let value = (rows[base + i]! + ((delta - bias) | 0)) | 0;
-      const bound = i * 4;
-      const bits = bounds[bound + wraps]!;
-      if (bits > 0) value &= (1 << bits) - 1;
-      if (value < bounds[bound + low]! || value > bounds[bound + high]!) break;
-      own[i] = value;
-    }
-    if (left !== 0) break;
-    // It is valid: from here on everything happens.
-    begin = at;
-    counter += gap;
-    const { ints, live } = core;
-    let changed = 0;
-    for (left = mask; left !== 0; left &= left - 1) {
       const bit = left & -left;
       const i = 31 - Math.clz32(bit);
-      const int = own[i]!;
-      if (ints[i] === int) continue;
-      ints[i] = int;
+      let int = (rows[base + i]! + ((delta - bias) | 0)) | 0;
+      const four = i * 4;
+      const bits = bounds[four + wraps]!;
+      if (bits > 0) int &= (1 << bits) - 1;
+      if (int < bounds[four + low]! || int > bounds[four + high]!) break;
+      if (ints[intAt + i] === int) continue;
+      ints[intAt + i] = int;
       changed |= bit;
-      if (way[i] === call) live[i] = kind.dequantise(i, int);
-      else live[i] = int === bounds[i * 4 + high] ? scale[i * 4 + top]! : scale[i * 4 + zero]! + int * scale[i * 4 + step]!;
+      if (bounds[four + way] === call) live[liveAt + i] = kind.dequantise(i, int);
+      else live[liveAt + i] = int === bounds[four + high] ? scale[four + top]! : scale[four + zero]! + int * scale[four + step]!;
     }
+    if (left !== 0) {
+      // Not valid, or not whole: nothing of it happened.
+      takeBack(core, shelf, changed);
+      break;
+    }
+    begin = at;
+    counter += gap;
     core.lastChange = tick;
     if (changed !== 0) {
-      if (restTick > rows[track.head * stride]!) track.rest(restTick, phase);
-    } else if (track.size === 1) {
-      input.offset = begin;
-      continue;
-    }
-    track.push(tick, phase, ints, changed);
-    input.offset = begin;
+      if (restTick > rows[newest * pitch + first]!) shelf.rest(place, restTick, phase);
+    } else if (size === 1) continue;
+    shelf.push(place, tick, phase, changed);
+    // A shelf that had to grow has others now.
+    ({ rows, wrap: lastSlot } = shelf);
   }
+  input.offset = begin;
   return counter;
+}
+
+/** The values of the newest row again, where `changed` names others. */
+function takeBack(core: EntityCore, shelf: Shelf, changed: number): void {
+  const { kind, track, place } = core;
+  for (let left = changed; left !== 0; left &= left - 1) {
+    const i = 31 - Math.clz32(left & -left);
+    const int = track.value(0, i);
+    shelf.ints[place * (kind.count + 1) + i] = int;
+    shelf.live[place * kind.count + i] = kind.dequantise(i, int);
+  }
 }

@@ -24,7 +24,7 @@ import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import type { KindSpec } from './kind.ts';
 import { BOXED, HIGH, LOW, WRAP } from './kind.ts';
-import { ROW_HEAD } from './track.ts';
+import { ROW_HEAD } from './shelf.ts';
 import { PackWriter as Writer } from '../wire/pack.ts';
 
 export const FRAME = 3;
@@ -101,7 +101,7 @@ export function decodeWhole(
 export function decodeChanged(input: PackReader, core: EntityCore, mask: number, at: number, ints: Int32Array, boxed: unknown[]): boolean {
   const { kind, track } = core;
   const { count, way, bounds } = kind;
-  const { rows } = track;
+  const { rows } = track.shelf;
   const base = at + ROW_HEAD;
   for (let left = mask & ((2 << count) - 1); left !== 0; left &= left - 1) {
     const i = 31 - Math.clz32(left & -left);

@@ -9,11 +9,12 @@ import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { misfit, noSuchField, show } from './definition.ts';
 import type { Handled, Listener } from './handle.ts';
-import { DIRECT, DIRTY, STATE } from './handle.ts';
+import { DIRECT, DIRTY, LIVE, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
 import { decay, sampleField } from './interpolation.ts';
 import { MAX_ENTITY_FIELDS } from '../wire/limits.ts';
 import type { KindSpec } from './kind.ts';
+import { Shelf } from './shelf.ts';
 import { Track } from './track.ts';
 
 /** What a core needs of the store that holds it. */
@@ -44,10 +45,9 @@ export class EntityCore {
   // First what is needed at every tick, in as few lines of the processor's cache as it fits into.
   readonly kind: KindSpec;
   readonly #handled: Handled;
-  readonly live: Float64Array;
-  /** Quantised values as last sent or received; the last one counts teleports. */
-  readonly ints: Int32Array;
-  readonly track: Track;
+  /** Where its numbers lie, those of `live`, `ints` and `track`. */
+  shelf: Shelf;
+  place: number;
   owner: PeerId;
   source: SnapshotSource | undefined;
   lastChange = -1;
@@ -64,6 +64,10 @@ export class EntityCore {
   readonly id: EntityId;
   readonly home: EntityHome;
   readonly handle: object;
+  live: Float64Array;
+  /** Quantised values as last sent or received; the last one counts teleports. */
+  ints: Int32Array;
+  readonly track: Track;
   readonly boxed: unknown[];
   /** Grows with each change of authority; a higher one wins, ties go to the lower owner. */
   epoch = 0;
@@ -88,13 +92,29 @@ export class EntityCore {
     this.counter = counter;
     this.id = (origin * 0x10_0000 + counter) as EntityId;
     this.owner = owner;
-    this.live = new Float64Array(kind.count);
-    this.ints = new Int32Array(kind.count + 1);
+    // Its own until a store takes it in.
+    this.shelf = new Shelf(kind.count, 1);
+    this.place = this.shelf.take();
+    this.live = this.shelf.live;
+    this.ints = this.shelf.ints;
     this.boxed = [];
     for (let i = 0; i < kind.count; i++) this.boxed.push(undefined);
-    this.track = new Track(kind.count + 1, kind.tickMs);
+    this.track = new Track(this.shelf, this.place, kind.tickMs);
     this.handle = new kind.Handle(this);
     this.#handled = this.handle as Handled;
+  }
+
+  /** Moves its numbers and its past to another shelf. */
+  moveTo(shelf: Shelf): void {
+    const { count } = this.kind;
+    const place = shelf.take();
+    shelf.copy(this.shelf, this.place, place);
+    this.shelf.release(this.place);
+    this.shelf = this.track.shelf = shelf;
+    this.place = this.track.place = place;
+    this.live = shelf.live.subarray(place * count, (place + 1) * count);
+    this.ints = shelf.ints.subarray(place * (count + 1), (place + 1) * (count + 1));
+    this.#handled[LIVE] = this.live;
   }
 
   /** Bit per field assigned since the last collection; bit `count` is a teleport. */

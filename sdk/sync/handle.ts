@@ -12,8 +12,11 @@ import type { KindSpec } from './kind.ts';
 export type Listener = (value: unknown, old: unknown) => void;
 
 const CORE = Symbol('lanista entity');
-const LIVE = Symbol('lanista values');
-export const STATE = Symbol('lanista state');
+const live = Symbol('lanista values');
+const state = Symbol('lanista state');
+/** For `entity.ts`. What a module exports it looks up itself, too; on the hottest path its own names do. */
+export const LIVE: typeof live = live;
+export const STATE: typeof state = state;
 
 /** Sign bit of a handle's state: an assignment needs no more than its check. The bits below name what changed since the last tick. */
 export const DIRECT = -0x8000_0000;
@@ -22,8 +25,8 @@ export const DIRTY = 0x7fff_ffff;
 /** What an assignment needs, on the handle itself: one object less to reach for on the hottest path. */
 export interface Handled {
   readonly [CORE]: EntityCore;
-  readonly [LIVE]: Float64Array;
-  [STATE]: number;
+  [live]: Float64Array;
+  [state]: number;
 }
 
 /** The core behind a handle; undefined for anything else. */
@@ -65,12 +68,12 @@ function seal(prototype: object, refusal: (receiver: object, name: string) => La
 
 class HandleBase implements Handled {
   readonly [CORE]: EntityCore;
-  readonly [LIVE]: Float64Array;
-  [STATE] = 0;
+  [live]: Float64Array;
+  [state] = 0;
 
   constructor(core: EntityCore) {
     this[CORE] = core;
-    this[LIVE] = core.live;
+    this[live] = core.live;
   }
 
   get id(): EntityId {
@@ -155,20 +158,20 @@ function plainAccessor(field: number, codec: NumberCodec): PropertyDescriptor {
   const { min, max } = codec;
   const bit = 1 << field;
   const get = function (this: Handled): number {
-    return this[LIVE][field]!;
+    return this[live][field]!;
   };
   const setReal = function (this: Handled, value: number): void {
-    const state = this[STATE];
-    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max)) return this[CORE].assign(field, value);
-    this[LIVE][field] = value;
-    this[STATE] = state | bit;
+    const bits = this[state];
+    if (bits >= 0 || typeof value !== 'number' || !(value >= min && value <= max)) return this[CORE].assign(field, value);
+    this[live][field] = value;
+    this[state] = bits | bit;
   };
   const setWhole = function (this: Handled, value: number): void {
-    const state = this[STATE];
-    if (state >= 0 || typeof value !== 'number' || !(value >= min && value <= max) || value !== Math.floor(value))
+    const bits = this[state];
+    if (bits >= 0 || typeof value !== 'number' || !(value >= min && value <= max) || value !== Math.floor(value))
       return this[CORE].assign(field, value);
-    this[LIVE][field] = value;
-    this[STATE] = state | bit;
+    this[live][field] = value;
+    this[state] = bits | bit;
   };
   return { enumerable: true, get, set: codec.whole ? setWhole : setReal };
 }

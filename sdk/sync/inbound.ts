@@ -277,7 +277,7 @@ export class Inbound implements SnapshotSource {
     }
     core.lastChange = head.tick;
     core.heardSince = head.tick;
-    core.track.push(head.tick, head.phase, core.ints, 0);
+    core.track.push(head.tick, head.phase, 0);
   }
 
   #gone(head: FrameHead, origin: number, counter: number, epoch: number): undefined {
@@ -342,7 +342,7 @@ export class Inbound implements SnapshotSource {
     core.lastChange = head.tick;
     if (mask !== 0) this.#rest(core, head);
     else if (track.size === 1) return;
-    track.push(head.tick, head.phase, own, mask);
+    track.push(head.tick, head.phase, mask);
   }
 
   /** Makes those of `ints` and `boxed` that `given` names the newest values, adds the rows, and tells watchers what changed. */
@@ -374,7 +374,7 @@ export class Inbound implements SnapshotSource {
       // At rest, and known to be: this row ends the movement that the row before may suggest.
       if (track.size === 1) return;
       if (drawn) core.hold(head.now);
-      track.push(head.tick, head.phase, core.ints, 0);
+      track.push(head.tick, head.phase, 0);
       if (drawn) core.glide(head.now);
       return;
     }
@@ -399,7 +399,7 @@ export class Inbound implements SnapshotSource {
       core.ints[i] = int;
       if (i < count) live[i] = kind.dequantise(i, int);
     }
-    core.track.push(head.tick, head.phase, core.ints, mask);
+    core.track.push(head.tick, head.phase, mask);
   }
 
   /**

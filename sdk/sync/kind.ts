@@ -7,6 +7,7 @@ import type { EntityCore } from './entity.ts';
 import type { FieldSpec, NumberCodec } from './field.ts';
 import { specOf } from './field.ts';
 import { buildHandle, buildView } from './handle.ts';
+import { Shelves } from './shelf.ts';
 
 /** Ways of a field: no integer, by its codec, a whole number as it is, on a grid, an angle. */
 export const BOXED = 0;
@@ -20,10 +21,11 @@ export const BASE = 0;
 export const STEP = 1;
 export const RATE = 2;
 export const TOP = 3;
-/** Places in the four integers of a field in `bounds`; `WRAP` is the bits after which it wraps, 0 for none. */
+/** Places in the four integers of a field in `bounds`; `WRAP` is the bits after which it wraps, 0 for none, and `WAY` its way. */
 export const LOW = 0;
 export const HIGH = 1;
 export const WRAP = 2;
+export const WAY = 3;
 
 export class KindSpec {
   readonly index: number;
@@ -47,8 +49,10 @@ export class KindSpec {
   readonly integerMask: number;
   /** Four numbers per field that is neither `BOXED` nor `CALL`: its live number is `base + int * step`, or `top` at its highest integer. */
   readonly scale: Float64Array;
-  /** Four integers per field: inclusive bounds on the wire, outside which what is received is refused, and the bits after which it wraps. */
+  /** Four integers per field: inclusive bounds on the wire, outside which what is received is refused, the bits after which it wraps, and its way. */
   readonly bounds: Int32Array;
+  /** Where the entities of this kind in one room keep their numbers. */
+  readonly shelves: Shelves;
   readonly Handle: new (core: EntityCore) => object;
   readonly View: new (core: EntityCore) => object;
 
@@ -81,8 +85,10 @@ export class KindSpec {
         this.scale.set([0, 1, 1, codec.high], 4 * i);
       }
     });
+    for (let i = 0; i < this.count; i++) this.bounds[4 * i + WAY] = this.way[i]!;
     this.boxedMask = this.fields.reduce((mask, { codec }, i) => (codec.storage === 'boxed' ? mask | (1 << i) : mask), 0);
     this.integerMask = ((1 << this.count) - 1) & ~this.boxedMask;
+    this.shelves = new Shelves(this.count);
     this.Handle = buildHandle(this);
     this.View = buildView(this);
   }

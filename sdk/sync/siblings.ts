@@ -6,7 +6,7 @@ import type { EntityCore } from './entity.ts';
 
 const PAGE_BITS = 5;
 /** Place of a counter in its page. */
-export const PAGE_MASK = (1 << PAGE_BITS) - 1;
+export const PAGE_MASK = 31;
 
 export type Page = (EntityCore | undefined)[];
 

@@ -10,6 +10,7 @@ import { MAX_ENTITIES } from '../wire/limits.ts';
 import type { AnyGame } from './definition.ts';
 import type { EntityCore } from './entity.ts';
 import { KindSpec } from './kind.ts';
+import { Shelf } from './shelf.ts';
 import { Siblings } from './siblings.ts';
 
 export interface Watcher {
@@ -109,6 +110,9 @@ export class EntityStore {
 
   add(core: EntityCore): void {
     this.#graves.delete(core.id);
+    const { shelves } = core.kind;
+    core.moveTo(shelves.open());
+    shelves.taken(core.shelf);
     this.#byId.set(core.id, core);
     let siblings = this.#byOrigin.get(core.origin);
     if (siblings === undefined) this.#byOrigin.set(core.origin, (siblings = new Siblings()));
@@ -121,6 +125,10 @@ export class EntityStore {
   remove(core: EntityCore, grave: Grave | undefined): void {
     if (!core.alive) return;
     core.alive = false;
+    // What was seen last can still be read, and nobody else's numbers: the place goes to who comes next.
+    const { shelf } = core;
+    core.moveTo(new Shelf(core.kind.count, 1));
+    core.kind.shelves.released(shelf);
     this.#byId.delete(core.id);
     const siblings = this.#byOrigin.get(core.origin);
     if (siblings?.delete(core.counter) === true) this.#byOrigin.delete(core.origin);

@@ -50,6 +50,7 @@ function world(start: number) {
     const core = new EntityCore(home, store.kind('ship'), 7, i + 1, 'a' as PeerId);
     initialise(core, { x: i + start, y: i + start, hp: 0 });
     replication.own(core);
+    store.add(core);
     return core.handle as Ship;
   });
   return { replication, ships };

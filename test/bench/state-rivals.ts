@@ -108,6 +108,7 @@ export function lanista(): Rival {
     const core = new EntityCore(home, store.kind('ship'), SESSION, i + 1, 'a' as PeerId);
     initialise(core, { ...start(i) });
     replication.own(core);
+    store.add(core);
     return core.handle as Ship;
   });
   let tick = 0;

@@ -61,6 +61,7 @@ function cubes(lag: number, trace: readonly Int32Array[]): Record<string, number
     const core = new EntityCore(home, store.kind('cube'), 7, cube + 1, 'a' as PeerId);
     initialise(core, { a: 0, b: 0, c: 0, x: 0, y: 0, z: 0, largest: 0, touched: 0 });
     replication.own(core);
+    store.add(core);
     return core.handle as Cube;
   });
   const replica = new EntityStore(game);

@@ -1,0 +1,180 @@
+/**
+ * Where the numbers of a few entities of one kind lie: side by side, in four arrays for all of them.
+ *
+ * A tick walks through everything that moves, and by then little of it is in the processor's caches: each array of its own costs an entity
+ * two reaches into memory, one for the array and one for what it holds. Side by side, neighbours share the array, and what comes next is
+ * fetched before it is asked for. Entities that spawn together lie together.
+ *
+ *   live   | ship 1 | ship 2 | …        what the game assigns and reads
+ *   ints   | ship 1 | ship 2 | …        the same, quantised, as last sent or received
+ *   rows   | slot 0: ship 1 | ship 2 | … | slot 1: ship 1 | ship 2 | … |        the past (`track.ts`): a ring of slots for each
+ *   marks  | head, size | head, size | …        slot of the newest row of each, and how many it has
+ */
+import { HISTORY_ROWS } from '../wire/limits.ts';
+
+/** A row is the tick, a bit per integer that changed in it, where in its tick it was taken (in 128ths), and the integers. */
+export const ROW_HEAD = 3;
+
+/** Entities on one shelf: enough for neighbours to matter, few enough that a shelf with a single one left wastes little. */
+const PLACES = 16;
+/** Slots of a new shelf. */
+const FIRST_SLOTS = 4;
+
+export class Shelf {
+  /** Fields of the kind: an entity has as many live numbers, and one integer more, which counts teleports. */
+  readonly count: number;
+  readonly live: Float64Array;
+  readonly ints: Int32Array;
+  rows: Int32Array;
+  /** Slots less one; their count is a power of two, so this is the mask that wraps a slot. */
+  wrap: number;
+  /** Integers of one row, its head included, and of one slot: the rows of everybody here. */
+  readonly stride: number;
+  readonly pitch: number;
+  readonly marks: Int32Array;
+  /** A bit per place that is free. */
+  #free: number;
+
+  constructor(count: number, places: number, slots = FIRST_SLOTS) {
+    this.count = count;
+    this.live = new Float64Array(places * count);
+    this.ints = new Int32Array(places * (count + 1));
+    this.stride = ROW_HEAD + count + 1;
+    this.pitch = places * this.stride;
+    this.rows = new Int32Array(slots * this.pitch);
+    this.wrap = slots - 1;
+    this.marks = new Int32Array(2 * places);
+    this.#free = (1 << places) - 1;
+  }
+
+  get full(): boolean {
+    return this.#free === 0;
+  }
+
+  get empty(): boolean {
+    return this.#free === (1 << (this.marks.length >> 1)) - 1;
+  }
+
+  /** The lowest free place, taken; there has to be one. */
+  take(): number {
+    const bit = this.#free & -this.#free;
+    this.#free &= ~bit;
+    return 31 - Math.clz32(bit);
+  }
+
+  release(place: number): void {
+    this.#free |= 1 << place;
+  }
+
+  /** How many rows `place` has. */
+  sizeOf(place: number): number {
+    return this.marks[2 * place + 1]!;
+  }
+
+  /** Tick of the newest row of `place`, which has one. */
+  newestTick(place: number): number {
+    return this.rows[this.marks[2 * place]! * this.pitch + place * this.stride]!;
+  }
+
+  /** Brings the numbers and the past of `from`'s `place` to the place `to` here. */
+  copy(from: Shelf, place: number, to: number): void {
+    const { count, stride } = this;
+    const size = from.marks[2 * place + 1]!;
+    while (this.wrap + 1 < size) this.#grow();
+    this.live.set(from.live.subarray(place * count, (place + 1) * count), to * count);
+    this.ints.set(from.ints.subarray(place * (count + 1), (place + 1) * (count + 1)), to * (count + 1));
+    for (let age = 0; age < size; age++) {
+      const at = ((from.marks[2 * place]! - age) & from.wrap) * from.pitch + place * stride;
+      this.rows.set(from.rows.subarray(at, at + stride), (size - 1 - age) * this.pitch + to * stride);
+    }
+    this.marks[2 * to] = size - 1;
+    this.marks[2 * to + 1] = size;
+  }
+
+  /** Writes the row of `tick` from the integers of `place`; a second row of the newest tick replaces it. */
+  push(place: number, tick: number, phase: number, mask: number): void {
+    const { stride, pitch, marks, ints } = this;
+    const first = place * stride;
+    let changed = mask;
+    let at = marks[2 * place]! * pitch + first;
+    if (marks[2 * place + 1]! > 0 && this.rows[at] === tick) changed |= this.rows[at + 1]!;
+    else at = this.#advance(place) * pitch + first;
+    const { rows } = this;
+    rows[at] = tick;
+    rows[at + 1] = changed;
+    rows[at + 2] = phase;
+    const values = stride - ROW_HEAD;
+    const from = place * values;
+    const to = at + ROW_HEAD;
+    let i = 0;
+    // Four at a time: what V8 checks of an array, it checks once in a stretch of code, and in each round of a loop.
+    for (; i + 4 <= values; i += 4) {
+      rows[to + i] = ints[from + i]!;
+      rows[to + i + 1] = ints[from + i + 1]!;
+      rows[to + i + 2] = ints[from + i + 2]!;
+      rows[to + i + 3] = ints[from + i + 3]!;
+    }
+    for (; i < values; i++) rows[to + i] = ints[from + i]!;
+  }
+
+  /** Repeats the newest row of `place` at a later tick: the entity is known to have rested until then. */
+  rest(place: number, tick: number, phase: number): void {
+    const { stride, pitch, marks } = this;
+    const first = place * stride;
+    // Looked up after a possible growth, which moves no newest row.
+    const to = this.#advance(place) * pitch + first;
+    const from = ((marks[2 * place]! - 1) & this.wrap) * pitch + first;
+    this.rows.copyWithin(to, from, from + stride);
+    this.rows[to] = tick;
+    this.rows[to + 1] = 0;
+    this.rows[to + 2] = phase;
+  }
+
+  /** Makes room for a row of `place`; returns its slot. */
+  #advance(place: number): number {
+    const { marks } = this;
+    const size = marks[2 * place + 1]!;
+    if (size > this.wrap && size < HISTORY_ROWS) this.#grow();
+    if (size <= this.wrap) marks[2 * place + 1] = size + 1;
+    return (marks[2 * place] = (marks[2 * place]! + 1) & this.wrap);
+  }
+
+  /** Twice the slots. Each row stands in both halves then, so that it is found at its old distance from the newest of its place. */
+  #grow(): void {
+    const rows = new Int32Array(2 * this.rows.length);
+    rows.set(this.rows);
+    rows.set(this.rows, this.rows.length);
+    this.rows = rows;
+    this.wrap = 2 * this.wrap + 1;
+  }
+}
+
+/** The shelves of one kind in one room. */
+export class Shelves {
+  readonly #count: number;
+  /** Those with a free place. */
+  readonly #open = new Set<Shelf>();
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** A shelf with a free place. */
+  open(): Shelf {
+    for (const shelf of this.#open) return shelf;
+    const shelf = new Shelf(this.#count, PLACES);
+    this.#open.add(shelf);
+    return shelf;
+  }
+
+  /** A place of `shelf` was taken. */
+  taken(shelf: Shelf): void {
+    if (shelf.full) this.#open.delete(shelf);
+  }
+
+  /** A place of `shelf` was given back. An empty shelf is kept where no other has room: what spawns and goes one at a time needs no new one each time. */
+  released(shelf: Shelf): void {
+    this.#open.add(shelf);
+    if (shelf.empty && this.#open.size > 1) this.#open.delete(shelf);
+  }
+}
