@@ -90,6 +90,27 @@ describe('joining', () => {
     expect(agree(made, 1_000)).toBe(0);
   });
 
+  it('[ME63] who finds another process of its own in its seat asks for it back, and is not called away', () => {
+    const made = room({ peers: 3 });
+    const { world } = made;
+    world.start(0, 'found');
+    world.start(1, 'join');
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    // The host cannot hear the newcomer itself, and has had no word of it when the old request comes.
+    world.cut(0, 2);
+    const late = world.start(2, 'join').mesh!.self;
+    expect(world.runUntil(() => rosterOf(world, 0).peers.length === 3, 3_000, 1)).toBeDefined();
+    const member = world.peer(1);
+    const join = { instance: 77, spectate: false, joinPort: 1, addresses: [], term: 0, time: 0 };
+    const forward = encodeMessage({ type: 'forward', peer: late, join });
+    for (let link = 1; link <= 4; link++) member.endpoint!.send(member.clock(world.now), link as LinkId, 'reliable', forward, MAX_LANES - 1);
+    member.endpoint!.flush(member.clock(world.now));
+    world.drain(member);
+    const away = world.runUntil(() => rosterOf(world, 0).peers.some((peer) => peer.status !== 'present'), 10_000, 10);
+    expect(away).toBeUndefined();
+    expect(agree(made, 1_000)).toBe(0);
+  });
+
   it('[ME4] without anybody to answer, joining fails as unreachable', () => {
     const made = room({ peers: 1 });
     made.world.start(0, 'join');

@@ -61,6 +61,41 @@ describe('the host', () => {
     expect(made.agreement.violations).toEqual([]);
   });
 
+  it('[ME62] two who hear nobody but each other do not vouch for one another in turns', () => {
+    const made = together({ peers: 6, seed: 3 });
+    const host = hostIndex(made.world, 1);
+    const [deaf, alsoDeaf, ...others] = made.world.peers.map((peer) => peer.index).filter((index) => index !== host);
+    for (const from of [host, ...others]) for (const to of [deaf!, alsoDeaf!]) made.world.cutOneWay(from, to);
+    made.world.run(3_000);
+    // From here on their seats stay as they are: nobody has a way to them and back.
+    let present = 0;
+    for (let i = 0; i < 50; i++) {
+      made.world.run(100);
+      for (const { id, status } of rosterOf(made.world, host).peers)
+        if (status === 'present' && [deaf, alsoDeaf].includes(made.world.byId(id)?.index)) present++;
+    }
+    expect(present).toBe(0);
+    expect(
+      agree(
+        made,
+        1_000,
+        [host, ...others].map((index) => made.world.peer(index)),
+      ),
+    ).toBe(0);
+  });
+
+  it('[ME64] a host started anew that asks for a seat is company: the last member left takes the room over at once', () => {
+    const made = together({ peers: 5 });
+    const host = hostIndex(made.world, 1);
+    const [last, ...others] = made.world.peers.map((peer) => peer.index).filter((index) => index !== host);
+    for (const index of [host, ...others]) made.world.crash(index);
+    made.world.run(200);
+    made.world.start(host, 'join');
+    // Who is really cut off waits three seconds for the others.
+    expect(agree(made, 5_000, [made.world.peer(host), made.world.peer(last!)])).toBeLessThan(2_000);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME9] a permanent one-way block makes no more than three host changes a minute', () => {
     for (const shape of ['pair', 'mute', 'deaf'] as const) {
       const made = together({ peers: 5 });

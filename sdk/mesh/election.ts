@@ -26,6 +26,8 @@ export type Step =
 
 export interface ElectionView {
   readonly self: PeerId;
+  /** Of this process: a seat of another one is not ours. */
+  readonly instance: number;
   readonly eligible: boolean;
   /** Somebody linked asks us for a seat: alone in the room we may be, but not cut off. */
   readonly asked: boolean;
@@ -102,7 +104,8 @@ export function nextStep(view: ElectionView): Step {
     const better = theirs > mine || (theirs === mine && other.id < self);
     return better ? { type: 'propose', host: other.id, holdMs: MERGE_HOLD_MS } : NONE;
   }
-  const seat = seatOf(roster, self);
+  const given = seatOf(roster, self);
+  const seat = given?.instance === view.instance ? given : undefined;
   if (isHostAlive(view)) {
     if (seat === undefined) return { type: 'join', host: roster.host, holdMs: 0 };
     const word = linkState.word(roster.host);

@@ -105,7 +105,8 @@ export class HostDuty {
   yields(roster: Roster, theirs: Roster, eligible: boolean): boolean {
     const banned = theirs.banned.includes(this.#party.self);
     if (banned !== roster.banned.includes(theirs.host)) return banned;
-    const view = { self: this.#party.self, eligible, asked: false, roster, linkState: this.#party.linkState };
+    const { self, instance, linkState } = this.#party;
+    const view = { self, instance, eligible, asked: false, roster, linkState };
     const ours = followers(view, roster.term);
     const others = Math.max(1, followers(view, theirs.term));
     if (ours !== others) return others > ours;

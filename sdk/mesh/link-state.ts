@@ -186,6 +186,9 @@ export class LinkState {
       const end = reached.length;
       for (; from < end; from++) {
         const near = reached[from]!;
+        // A neighbour that has not said yet that it hears us is believed for itself, not as a way to others: two whom nobody else
+        // can answer would each vouch for the other, in turns.
+        if (hops === 2 && !near.heard.has(this.#selfKey)) continue;
         for (const known of others) {
           if (routes.has(known.id) || !near.heard.has(known.key) || !known.heard.has(near.key)) continue;
           routes.set(known.id, { next: routes.get(near.id)!.next, hops });

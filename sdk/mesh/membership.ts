@@ -122,8 +122,8 @@ export class Membership {
   }
 
   #view(now: number, roster: Roster): ElectionView {
-    const { self, linkState } = this.#party;
-    return { self, eligible: this.eligible && !this.isLeaving, asked: now - this.#askedAt < ASKED_MS, roster, linkState };
+    const { self, instance, linkState } = this.#party;
+    return { self, instance, eligible: this.eligible && !this.isLeaving, asked: now - this.#askedAt < ASKED_MS, roster, linkState };
   }
 
   // ── time ──────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +212,8 @@ export class Membership {
   #claim(now: number, roster: Roster): void {
     const { self, instance, linkState, options } = this.#party;
     let base: Roster | Refusal = roster;
-    if (seatOf(roster, self) === undefined) base = seatPeer(roster, { id: self, instance, spectator: options.spectate, addresses: this.addresses });
+    if (seatOf(roster, self)?.instance !== instance)
+      base = seatPeer(roster, { id: self, instance, spectator: options.spectate, addresses: this.addresses });
     if (typeof base === 'string') return this.#close(base === 'kicked' ? 'kicked' : 'timeout');
     const next = claimRoster(
       base,
@@ -340,9 +341,9 @@ export class Membership {
     // Who asks for a seat with another instance has been started anew; a host is host no more.
     const word = this.#party.linkState.word(from);
     if (word !== undefined && word.instance !== join.instance) this.#party.linkState.forget(from);
+    this.#askedAt = now;
     if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) return this.#party.hurry(now);
     if (this.isHost) return this.#seat(now, from, request, undefined);
-    this.#askedAt = now;
     if (!isHostAlive(this.#view(now, roster))) return;
     if (this.#vouched.size < 64 && this.#party.send(now, roster.host, { type: 'forward', peer: from, join: request })) this.#vouched.add(from);
   }
