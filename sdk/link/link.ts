@@ -22,7 +22,7 @@ import { Farewell } from './farewell.ts';
 import type { HeldBudget } from './held-budget.ts';
 import { Inbound } from './inbound.ts';
 import { Outbound } from './outbound.ts';
-import { Path, isRelayed } from './path.ts';
+import { Path, isRelayedHost } from './path.ts';
 import { Silence } from './silence.ts';
 import { TIMER, Timers } from './timers.ts';
 import type { Traffic } from './traffic.ts';
@@ -123,10 +123,14 @@ export class Link {
     const { traffic, received } = this.#out;
     traffic.packetsIn++;
     traffic.bytesIn += datagramBytes;
-    if (this.#silence.hear(now, isRelayed({ host, port })) && this.#phase === 'live') {
+    const wasSilent = this.#silence.hear(now, isRelayedHost(host));
+    if (this.#phase === 'live') {
+      // Put off with every packet: a process of many links is not woken for each of them in turn, to find that it was heard.
       this.#timers.set(TIMER.silent, this.#silence.wakeAt);
-      this.#out.onHeard(now);
-      this.#sink.onSilent(this, false);
+      if (wasSilent) {
+        this.#out.onHeard(now);
+        this.#sink.onSilent(this, false);
+      }
     }
     if (this.#farewell?.hear(now, this.#out.sentAt) === true) this.#timers.set(TIMER.closing, now);
     const newest = seq > received.newest;

@@ -22,8 +22,15 @@ const DIRECT_RETRY_MS = 2_000;
 /** How long an answer to the first of the challenges counts. */
 const CHALLENGE_LIFE_MS = RETRY_MS * (2 ** TRIES - 1);
 
+/** No address of a network begins with it. */
+const TILDE = 0x7e;
+
+export function isRelayedHost(host: string): boolean {
+  return host.charCodeAt(0) === TILDE;
+}
+
 export function isRelayed(address: Address): boolean {
-  return address.host.startsWith('~');
+  return isRelayedHost(address.host);
 }
 
 /** Path frames for one packet. */
@@ -66,7 +73,7 @@ export class Path {
 
   /** The newest packet came from somewhere else. */
   onElsewhere(now: number, host: string, port: number): void {
-    if (host.startsWith('~') || now - this.#switchedAt < PATH_SWITCH_MS) return;
+    if (isRelayedHost(host) || now - this.#switchedAt < PATH_SWITCH_MS) return;
     const target = this.#challenged;
     if (target !== undefined && target.host === host && target.port === port) return this.#again(now);
     // While a challenge is open another address has to wait, or a flood of sources would starve the real one.

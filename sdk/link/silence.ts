@@ -41,10 +41,10 @@ export class Silence {
   /** An authentic packet came. True when that ends a silence. */
   hear(now: number, relayed: boolean): boolean {
     this.heardAt = now;
+    this.wakeAt = now + DOUBT_MS;
     if (!relayed) this.#heardDirectlyAt = now;
     if (!this.silent) return false;
     this.silent = false;
-    this.wakeAt = now + DOUBT_MS;
     return true;
   }
 
