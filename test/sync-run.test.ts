@@ -70,7 +70,10 @@ class Replica {
     const { completeTick } = this.stream;
     const entities = [...this.store.all()].map(({ counter, ints, live, boxed, lastChange, track }) => ({
       ...{ counter, ints: [...ints], live: [...live], boxed, lastChange },
-      rows: Array.from({ length: track.size }, (_, age) => [...track.shelf.rows.subarray(track.at(age), track.at(age) + track.shelf.stride)]),
+      rows: Array.from({ length: track.size }, (_, age) => [
+        ...track.shelf.rows.subarray(track.at(age), track.at(age) + 3),
+        ...Array.from(ints, (_int, field) => track.value(age, field)),
+      ]),
     }));
     return { completeTick, diverged: this.diverged, entities };
   }

@@ -37,6 +37,7 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('remove' as const), which: fc.nat(99) }) },
   { weight: 8, arbitrary: fc.record({ type: fc.constant('move' as const), which: fc.nat(99), rows: fc.integer({ min: 1, max: 80 }) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('rest' as const), which: fc.nat(99) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('amend' as const), which: fc.nat(99), x: fc.nat(1_000) }) },
 );
 
 describe('the shelves of a kind', () => {
@@ -49,10 +50,11 @@ describe('the shelves of a kind', () => {
         const living: Model[] = [];
         let tick = 0;
         const set = (model: Model, x: number): void => {
+          const before = model.core.ints[0]!;
           model.x = x;
           model.core.live[0] = x;
           model.core.ints[0] = x;
-          model.core.track.push(++tick, 0, 1);
+          model.core.track.push(++tick, 0, 1, Int32Array.of(before));
           model.past.unshift([tick, x]);
         };
         for (const step of actions) {
@@ -72,6 +74,12 @@ describe('the shelves of a kind', () => {
           if (step.type === 'remove') {
             living.splice(living.indexOf(model), 1);
             store.remove(model.core, undefined);
+          } else if (step.type === 'amend') {
+            // A change of authority brings values between two ticks: the newest row has them, the ones before keep theirs.
+            const { core, x: old } = model;
+            model.x = core.live[0] = core.ints[0] = step.x;
+            core.shelf.amend(core.place, step.x === old ? 0 : 1, Int32Array.of(old));
+            model.past[0] = [model.past[0]![0], step.x];
           } else if (step.type === 'move') for (let i = 0; i < step.rows; i++) set(model, tick * 7);
           else {
             model.core.track.rest(++tick, 0);

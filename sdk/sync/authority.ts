@@ -431,19 +431,35 @@ export class AuthorityRules {
   }
 }
 
+/** What of one entity changes, as it was. */
+const replaced = new Int32Array(32);
+
 function settleInts(core: EntityCore): void {
-  const hop = core.kind.count;
-  if ((core.dirty & (1 << hop)) !== 0) core.ints[hop] = core.ints[hop]! + 1;
-  core.kind.fields.forEach(({ codec }, i) => {
-    if (codec.storage === 'number') core.ints[i] = codec.quantise(core.live[i]!);
+  const { kind, ints, live } = core;
+  const hop = kind.count;
+  replaced.set(ints);
+  if ((core.dirty & (1 << hop)) !== 0) ints[hop] = ints[hop]! + 1;
+  kind.fields.forEach(({ codec }, i) => {
+    if (codec.storage === 'number') ints[i] = codec.quantise(live[i]!);
   });
+  amend(core);
 }
 
-function fill(core: EntityCore, ints: Int32Array, boxed: readonly unknown[]): void {
-  core.kind.fields.forEach(({ codec }, i) => {
+function fill(core: EntityCore, values: Int32Array, boxed: readonly unknown[]): void {
+  const { kind, ints, live } = core;
+  replaced.set(ints);
+  kind.fields.forEach(({ codec }, i) => {
     if (codec.storage === 'boxed') core.boxed[i] = boxed[i];
-    else core.live[i] = codec.dequantise(ints[i]!);
-    core.ints[i] = ints[i]!;
+    else live[i] = codec.dequantise(values[i]!);
+    ints[i] = values[i]!;
   });
-  core.ints[core.kind.count] = ints[core.kind.count]!;
+  ints[kind.count] = values[kind.count]!;
+  amend(core);
+}
+
+/** Keeps in the past of `core` what its integers were before these. */
+function amend({ shelf, place, ints }: EntityCore): void {
+  let mask = 0;
+  for (let i = 0; i < ints.length; i++) if (ints[i] !== replaced[i]) mask |= 1 << i;
+  shelf.amend(place, mask, replaced);
 }

@@ -11,7 +11,7 @@ import { BIAS, FRAME_HEAD_BYTES, encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import { BOXED, WRAP } from './kind.ts';
-import { ROW_HEAD, type Shelf } from './shelf.ts';
+import type { ROW_HEAD, Shelf } from './shelf.ts';
 
 /** Bytes of one part of a full state on the reliable channel: large, yet no part blocks its lane for long. */
 const FULL_PART_BYTES = 16_000;
@@ -122,6 +122,7 @@ export class BodyEncoder {
     let shelf: Shelf | undefined;
     let rows = NO_INTEGERS;
     let marks = NO_INTEGERS;
+    let ints = NO_INTEGERS;
     let stride = 0;
     let pitch = 0;
     let lastSlot = 0;
@@ -135,7 +136,7 @@ export class BodyEncoder {
       const { kind, place } = core;
       if (core.shelf !== shelf) {
         ({ shelf } = core);
-        ({ rows, stride, pitch, marks, wrap: lastSlot } = shelf);
+        ({ rows, stride, pitch, marks, ints, wrap: lastSlot } = shelf);
       }
       const place0 = place * stride;
       const head = marks[2 * place]!;
@@ -143,9 +144,11 @@ export class BodyEncoder {
       let mask = 0;
       let slot = head;
       let age = 0;
+      let oldest = 0;
       for (; age < size; age++) {
         const row = slot * pitch + place0;
         if (rows[row]! <= baseline) break;
+        oldest = row;
         mask |= rows[row + 1]!;
         slot = (slot - 1) & lastSlot;
       }
@@ -161,11 +164,13 @@ export class BodyEncoder {
       bytes[at++] = mask;
       let values = 2;
       const { bounds } = kind;
-      const now = head * pitch + place0 + rowHead;
-      const was = slot * pitch + place0 + rowHead;
+      const now = place * (kind.count + 1);
+      const early = rows[oldest + 1]!;
       for (let left = mask; left !== 0; left &= left - 1) {
         const f = 31 - Math.clz32(left & -left);
-        let delta = (rows[now + f]! - rows[was + f]!) | 0;
+        // What it was at the baseline stands in the first row after that which names it; most often that is the very first.
+        const was = (early & (1 << f)) !== 0 ? rows[oldest + rowHead + f]! : shelf.value(place, age, f);
+        let delta = (ints[now + f]! - was) | 0;
         const wrap = bounds[4 * f + wraps]!;
         // An angle turns the short way.
         if (wrap > 0) delta = (delta << (32 - wrap)) >> (32 - wrap);
@@ -201,16 +206,16 @@ export class BodyEncoder {
   #entity(core: EntityCore): void {
     const { baseline } = this;
     this.#begin(core.origin, core.counter);
-    const { kind, track } = core;
+    const { kind, track, ints } = core;
     const { size } = track;
     const { rows } = core.shelf;
-    // What changed since the baseline, and the row as it was there.
+    // What changed since the baseline.
     let mask = 0;
     let age = 0;
-    let was = track.at(0);
-    while (age < size && rows[was]! > baseline) {
-      mask |= rows[was + 1]!;
-      was = track.at(++age);
+    let row = track.at(0);
+    while (age < size && rows[row]! > baseline) {
+      mask |= rows[row + 1]!;
+      row = track.at(++age);
     }
     // New to the receiver, or the history does not reach back, or its turn to be told anew: all of it, whole.
     if (baseline < 0 || core.bornTick > baseline || age === size || core.refreshTick === this.#head.tick) {
@@ -221,15 +226,13 @@ export class BodyEncoder {
     const { count, bounds, way } = kind;
     out.int(mask);
     this.#count++;
-    const now = track.at(0) + ROW_HEAD;
-    was += ROW_HEAD;
     for (let left = mask; left !== 0; left &= left - 1) {
       const i = 31 - Math.clz32(left & -left);
       this.#count++;
-      if (i === count) out.int(rows[now + i]!);
+      if (i === count) out.int(ints[i]!);
       else if (way[i] === BOXED) (kind.fields[i]!.codec as BoxedCodec).write(out, core.boxed[i]);
       else {
-        const delta = (rows[now + i]! - rows[was + i]!) | 0;
+        const delta = (ints[i]! - track.value(age, i)) | 0;
         const wrap = bounds[4 * i + WRAP]!;
         // An angle turns the short way.
         out.int(((wrap > 0 ? (delta << (32 - wrap)) >> (32 - wrap) : delta) + BIAS) | 0);

@@ -23,6 +23,8 @@ export interface RunHead {
   readonly quiet: number;
 }
 
+/** What of one entity changes, as it was. */
+const replaced = new Int32Array(32);
 const NO_INTEGERS = new Int32Array(0);
 const NO_NUMBERS = new Float64Array(0);
 
@@ -47,6 +49,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
   const step: typeof STEP = 1;
   const top: typeof TOP = 3;
   const pageMask: typeof PAGE_MASK = 31;
+  const before = replaced;
   let page: Readonly<Page> = known.pageOf(counter);
   let kind: KindSpec | undefined;
   let quick = 0;
@@ -93,10 +96,16 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     const size = marks[2 * place + 1]!;
     let slot = newest;
     let age = 0;
-    for (; age < size && rows[slot * pitch + first]! > baseline; age++) slot = (slot - 1) & lastSlot;
+    // All own, as differences to the state at the baseline: what a field was there stands in the first row after it which names the field.
+    let oldest = 0;
+    for (; age < size; age++) {
+      const row = slot * pitch + first;
+      if (rows[row]! <= baseline) break;
+      oldest = row;
+      slot = (slot - 1) & lastSlot;
+    }
     if (age === size) break;
-    // All own, as differences to the row at the baseline.
-    const base = slot * pitch + first + rowHead;
+    const early = age === 0 ? 0 : rows[oldest + 1]!;
     const liveAt = place * kind.count;
     const intAt = liveAt + place;
     let changed = 0;
@@ -119,12 +128,15 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
       } else break;
       const bit = left & -left;
       const i = 31 - Math.clz32(bit);
-      let int = (rows[base + i]! + ((delta - bias) | 0)) | 0;
+      const old = ints[intAt + i]!;
+      const was = (early & bit) !== 0 ? rows[oldest + rowHead + i]! : age < 2 ? old : shelf.value(place, age, i);
+      let int = (was + ((delta - bias) | 0)) | 0;
       const four = i * 4;
       const bits = bounds[four + wraps]!;
       if (bits > 0) int &= (1 << bits) - 1;
       if (int < bounds[four + low]! || int > bounds[four + high]!) break;
-      if (ints[intAt + i] === int) continue;
+      if (old === int) continue;
+      before[i] = old;
       ints[intAt + i] = int;
       changed |= bit;
       if (bounds[four + way] === call) live[liveAt + i] = kind.dequantise(i, int);
@@ -132,7 +144,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     }
     if (left !== 0) {
       // Not valid, or not whole: nothing of it happened.
-      takeBack(core, shelf, changed);
+      takeBack(core, shelf, changed, before);
       break;
     }
     begin = at;
@@ -141,7 +153,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     if (changed !== 0) {
       if (restTick > rows[newest * pitch + first]!) shelf.rest(place, restTick, phase);
     } else if (size === 1) continue;
-    shelf.push(place, tick, phase, changed);
+    shelf.push(place, tick, phase, changed, before);
     // A shelf that had to grow has others now.
     ({ rows, wrap: lastSlot } = shelf);
   }
@@ -149,13 +161,12 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
   return counter;
 }
 
-/** The values of the newest row again, where `changed` names others. */
-function takeBack(core: EntityCore, shelf: Shelf, changed: number): void {
-  const { kind, track, place } = core;
+/** The values that were there before, where `changed` names others. */
+function takeBack(core: EntityCore, shelf: Shelf, changed: number, before: Int32Array): void {
+  const { kind, place } = core;
   for (let left = changed; left !== 0; left &= left - 1) {
     const i = 31 - Math.clz32(left & -left);
-    const int = track.value(0, i);
-    shelf.ints[place * (kind.count + 1) + i] = int;
-    shelf.live[place * kind.count + i] = kind.dequantise(i, int);
+    shelf.ints[place * (kind.count + 1) + i] = before[i]!;
+    shelf.live[place * kind.count + i] = kind.dequantise(i, before[i]!);
   }
 }

@@ -8,6 +8,8 @@ import type { KindSpec } from './kind.ts';
 import type { BASE, CALL, HIGH, RATE, WAY, WRAP } from './kind.ts';
 import type { Shelf } from './shelf.ts';
 
+/** What of one entity changes, as it was. */
+const replaced = new Int32Array(32);
 const NO_NUMBERS: Float64Array = new Float64Array(0);
 const NO_INTEGERS: Int32Array = new Int32Array(0);
 
@@ -24,6 +26,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, phase
   const high: typeof HIGH = 1;
   const wraps: typeof WRAP = 2;
   const way: typeof WAY = 3;
+  const before = replaced;
   let any = false;
   let kind: KindSpec | undefined;
   let shelf: Shelf | undefined;
@@ -57,8 +60,15 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, phase
     const liveAt = place * kind.count;
     const intAt = liveAt + place;
     core.clean();
-    if ((dirty & hop) !== 0) ints[intAt + kind.count] = ints[intAt + kind.count]! + 1;
-    let mask = born ? (hop << 1) - 1 : dirty;
+    let mask = dirty;
+    if (born) {
+      mask = (hop << 1) - 1;
+      for (let i = 0; i <= kind.count; i++) before[i] = ints[intAt + i]!;
+    }
+    if ((dirty & hop) !== 0) {
+      before[kind.count] = ints[intAt + kind.count]!;
+      ints[intAt + kind.count] = before[kind.count]! + 1;
+    }
     for (let left = mask & integers; left !== 0; left &= left - 1) {
       const bit = left & -left;
       const i = 31 - Math.clz32(bit);
@@ -69,8 +79,11 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, phase
         int = Math.floor((live[liveAt + i]! - scale[at + zero]!) * scale[at + rate]! + 0.5) | 0;
         if (bounds[at + wraps]! > 0) int &= bounds[at + high]!;
       }
-      if (int !== ints[intAt + i]) ints[intAt + i] = int;
-      else if (!born) mask &= ~bit;
+      const old = ints[intAt + i]!;
+      if (int !== old) {
+        before[i] = old;
+        ints[intAt + i] = int;
+      } else if (!born) mask &= ~bit;
     }
     if (mask === 0) continue;
     any = true;
@@ -78,7 +91,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, phase
     // At rest until now: without this row, whoever interpolates `at` would glide from the distant past.
     if (shelf.sizeOf(place) > 0 && shelf.newestTick(place) < tick - every) shelf.rest(place, tick - every, phase);
     core.lastChange = tick;
-    shelf.push(place, tick, phase, mask);
+    shelf.push(place, tick, phase, mask, before);
   }
   return any;
 }

@@ -24,7 +24,6 @@ import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import type { KindSpec } from './kind.ts';
 import { BOXED, HIGH, LOW, WRAP } from './kind.ts';
-import { ROW_HEAD } from './shelf.ts';
 import { PackWriter as Writer } from '../wire/pack.ts';
 
 export const FRAME = 3;
@@ -95,20 +94,18 @@ export function decodeWhole(
 }
 
 /**
- * Reads the values of `mask` over the row at `at` of the track into `ints` and `boxed`; nothing else of them is touched.
+ * Reads the values of `mask` over the row `age` rows before the newest into `ints` and `boxed`; nothing else of them is touched.
  * False when something is out of its bounds: the frame is not to be trusted.
  */
-export function decodeChanged(input: PackReader, core: EntityCore, mask: number, at: number, ints: Int32Array, boxed: unknown[]): boolean {
+export function decodeChanged(input: PackReader, core: EntityCore, mask: number, age: number, ints: Int32Array, boxed: unknown[]): boolean {
   const { kind, track } = core;
   const { count, way, bounds } = kind;
-  const { rows } = track.shelf;
-  const base = at + ROW_HEAD;
   for (let left = mask & ((2 << count) - 1); left !== 0; left &= left - 1) {
     const i = 31 - Math.clz32(left & -left);
     if (i === count) ints[i] = input.count(0x7fff_ffff);
     else if (way[i] === BOXED) boxed[i] = (kind.fields[i]!.codec as BoxedCodec).read(input);
     else {
-      let value = (rows[base + i]! + ((input.int() - BIAS) | 0)) | 0;
+      let value = (track.value(age, i) + ((input.int() - BIAS) | 0)) | 0;
       const wrap = bounds[4 * i + WRAP]!;
       if (wrap > 0) value &= (1 << wrap) - 1;
       if (value < bounds[4 * i + LOW]! || value > bounds[4 * i + HIGH]!) return false;

@@ -93,7 +93,7 @@ export class EntityCore {
     this.id = (origin * 0x10_0000 + counter) as EntityId;
     this.owner = owner;
     // Its own until a store takes it in.
-    this.shelf = new Shelf(kind.count, 1);
+    this.shelf = new Shelf(kind.count, kind.boxedMask, 1);
     this.place = this.shelf.take();
     this.live = this.shelf.live;
     this.ints = this.shelf.ints;

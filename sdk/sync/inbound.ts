@@ -58,6 +58,9 @@ export interface InboundRules {
   hash(from: PeerId): number;
 }
 
+/** What of one entity changes, as it was. */
+const replaced = new Int32Array(32);
+
 interface FrameHead extends RunHead {
   readonly time: number;
   readonly now: number;
@@ -277,7 +280,7 @@ export class Inbound implements SnapshotSource {
     }
     core.lastChange = head.tick;
     core.heardSince = head.tick;
-    core.track.push(head.tick, head.phase, 0);
+    core.track.push(head.tick, head.phase, 0, replaced);
   }
 
   #gone(head: FrameHead, origin: number, counter: number, epoch: number): undefined {
@@ -317,7 +320,7 @@ export class Inbound implements SnapshotSource {
       return input.ok ? undefined : 'state-malformed';
     }
     const { ints, boxed } = this.#scratch;
-    if (!decodeChanged(input, core, mask, core.track.at(age), ints, boxed)) return 'state-value';
+    if (!decodeChanged(input, core, mask, age, ints, boxed)) return 'state-value';
     // Nobody watches or draws it, and this owner's word came before: the commonest case by far.
     if ((mask & core.kind.boxedMask) === 0 && core.lastChange >= 0 && !core.watched && !core.drawnAt(head.now))
       this.#applyInts(core, head, mask, ints);
@@ -335,6 +338,7 @@ export class Inbound implements SnapshotSource {
       const i = 31 - Math.clz32(left & -left);
       const int = ints[i]!;
       if (own[i] === int) continue;
+      replaced[i] = own[i]!;
       own[i] = int;
       if (i < count) live[i] = kind.dequantise(i, int);
       mask |= 1 << i;
@@ -342,7 +346,7 @@ export class Inbound implements SnapshotSource {
     core.lastChange = head.tick;
     if (mask !== 0) this.#rest(core, head);
     else if (track.size === 1) return;
-    track.push(head.tick, head.phase, mask);
+    track.push(head.tick, head.phase, mask, replaced);
   }
 
   /** Makes those of `ints` and `boxed` that `given` names the newest values, adds the rows, and tells watchers what changed. */
@@ -374,7 +378,7 @@ export class Inbound implements SnapshotSource {
       // At rest, and known to be: this row ends the movement that the row before may suggest.
       if (track.size === 1) return;
       if (drawn) core.hold(head.now);
-      track.push(head.tick, head.phase, 0);
+      track.push(head.tick, head.phase, 0, replaced);
       if (drawn) core.glide(head.now);
       return;
     }
@@ -396,10 +400,11 @@ export class Inbound implements SnapshotSource {
         continue;
       }
       const int = ints[i]!;
+      replaced[i] = core.ints[i]!;
       core.ints[i] = int;
       if (i < count) live[i] = kind.dequantise(i, int);
     }
-    core.track.push(head.tick, head.phase, mask);
+    core.track.push(head.tick, head.phase, mask, replaced);
   }
 
   /**

@@ -88,7 +88,7 @@ export class KindSpec {
     for (let i = 0; i < this.count; i++) this.bounds[4 * i + WAY] = this.way[i]!;
     this.boxedMask = this.fields.reduce((mask, { codec }, i) => (codec.storage === 'boxed' ? mask | (1 << i) : mask), 0);
     this.integerMask = ((1 << this.count) - 1) & ~this.boxedMask;
-    this.shelves = new Shelves(this.count);
+    this.shelves = new Shelves(this.count, this.boxedMask);
     this.Handle = buildHandle(this);
     this.View = buildView(this);
   }

@@ -7,12 +7,15 @@
  *
  *   live   | ship 1 | ship 2 | …        what the game assigns and reads
  *   ints   | ship 1 | ship 2 | …        the same, quantised, as last sent or received
- *   rows   | slot 0: ship 1 | ship 2 | … | slot 1: ship 1 | ship 2 | … |        the past (`track.ts`): a ring of slots for each
+ *   rows   | slot 0: ship 1 | ship 2 | … | slot 1: ship 1 | ship 2 | … |        the past: a ring of slots for each
  *   marks  | head, size | head, size | …        slot of the newest row of each, and how many it has
+ *
+ * A row keeps what its tick ended, not what it began: a tick changes few of the values, and only those are written. What a field was at a row is in
+ * the next newer row that names it, or, when none does, what it is now.
  */
 import { HISTORY_ROWS } from '../wire/limits.ts';
 
-/** A row is the tick, a bit per integer that changed in it, where in its tick it was taken (in 128ths), and the integers. */
+/** A row is the tick, a bit per integer that changed in it, where in its tick it was taken (in 128ths), and of each that changed what it was before. */
 export const ROW_HEAD = 3;
 
 /** Entities on one shelf: enough for neighbours to matter, few enough that a shelf with a single one left wastes little. */
@@ -32,11 +35,14 @@ export class Shelf {
   readonly stride: number;
   readonly pitch: number;
   readonly marks: Int32Array;
+  readonly #boxedMask: number;
   /** A bit per place that is free. */
   #free: number;
 
-  constructor(count: number, places: number, slots = FIRST_SLOTS) {
+  /** @param boxedMask a bit per field that is no integer: of those a row keeps only that they changed. */
+  constructor(count: number, boxedMask: number, places: number, slots = FIRST_SLOTS) {
     this.count = count;
+    this.#boxedMask = boxedMask;
     this.live = new Float64Array(places * count);
     this.ints = new Int32Array(places * (count + 1));
     this.stride = ROW_HEAD + count + 1;
@@ -91,43 +97,61 @@ export class Shelf {
     this.marks[2 * to + 1] = size;
   }
 
-  /** Writes the row of `tick` from the integers of `place`; a second row of the newest tick replaces it. */
-  push(place: number, tick: number, phase: number, mask: number): void {
-    const { stride, pitch, marks, ints } = this;
-    const first = place * stride;
-    let changed = mask;
-    let at = marks[2 * place]! * pitch + first;
-    if (marks[2 * place + 1]! > 0 && this.rows[at] === tick) changed |= this.rows[at + 1]!;
-    else at = this.#advance(place) * pitch + first;
-    const { rows } = this;
-    rows[at] = tick;
-    rows[at + 1] = changed;
-    rows[at + 2] = phase;
-    const values = stride - ROW_HEAD;
-    const from = place * values;
-    const to = at + ROW_HEAD;
-    let i = 0;
-    // Four at a time: what V8 checks of an array, it checks once in a stretch of code, and in each round of a loop.
-    for (; i + 4 <= values; i += 4) {
-      rows[to + i] = ints[from + i]!;
-      rows[to + i + 1] = ints[from + i + 1]!;
-      rows[to + i + 2] = ints[from + i + 2]!;
-      rows[to + i + 3] = ints[from + i + 3]!;
+  /** Integer `field` of `place` as it was at the row `age` rows before the newest. */
+  value(place: number, age: number, field: number): number {
+    const { rows, marks, pitch, wrap } = this;
+    const first = place * this.stride;
+    const head = marks[2 * place]!;
+    const bit = 1 << field;
+    for (let newer = age - 1; newer >= 0; newer--) {
+      const at = ((head - newer) & wrap) * pitch + first;
+      if ((rows[at + 1]! & bit) !== 0) return rows[at + ROW_HEAD + field]!;
     }
-    for (; i < values; i++) rows[to + i] = ints[from + i]!;
+    return this.ints[place * (this.count + 1) + field]!;
   }
 
-  /** Repeats the newest row of `place` at a later tick: the entity is known to have rested until then. */
+  /**
+   * Writes the row of `tick`, whose new integers `place` has already; a second row of the newest tick adds to it.
+   * @param mask what changed.
+   * @param before what of that was there before, by number of the field.
+   */
+  push(place: number, tick: number, phase: number, mask: number, before: Int32Array): void {
+    const { pitch, marks } = this;
+    const first = place * this.stride;
+    let at = marks[2 * place]! * pitch + first;
+    let fresh = mask;
+    if (marks[2 * place + 1]! > 0 && this.rows[at] === tick) {
+      // What the tick ended is what was there before its first word.
+      fresh &= ~this.rows[at + 1]!;
+      this.rows[at + 1]! |= fresh;
+    } else {
+      at = this.#advance(place) * pitch + first;
+      this.rows[at] = tick;
+      this.rows[at + 1] = fresh;
+    }
+    const { rows } = this;
+    rows[at + 2] = phase;
+    for (let left = fresh & ~this.#boxedMask; left !== 0; left &= left - 1) {
+      const i = 31 - Math.clz32(left & -left);
+      rows[at + ROW_HEAD + i] = before[i]!;
+    }
+  }
+
+  /** The integers of `place` were replaced without a tick of their own: the newest row, if there is one, names what of them changed. */
+  amend(place: number, mask: number, before: Int32Array): void {
+    if (this.sizeOf(place) > 0) this.push(place, this.newestTick(place), this.#newestPhase(place), mask, before);
+  }
+
+  #newestPhase(place: number): number {
+    return this.rows[this.marks[2 * place]! * this.pitch + place * this.stride + 2]!;
+  }
+
+  /** A row at a later tick than the newest of `place`, of no change: the entity is known to have rested until then. */
   rest(place: number, tick: number, phase: number): void {
-    const { stride, pitch, marks } = this;
-    const first = place * stride;
-    // Looked up after a possible growth, which moves no newest row.
-    const to = this.#advance(place) * pitch + first;
-    const from = ((marks[2 * place]! - 1) & this.wrap) * pitch + first;
-    this.rows.copyWithin(to, from, from + stride);
-    this.rows[to] = tick;
-    this.rows[to + 1] = 0;
-    this.rows[to + 2] = phase;
+    const at = this.#advance(place) * this.pitch + place * this.stride;
+    this.rows[at] = tick;
+    this.rows[at + 1] = 0;
+    this.rows[at + 2] = phase;
   }
 
   /** Makes room for a row of `place`; returns its slot. */
@@ -152,17 +176,19 @@ export class Shelf {
 /** The shelves of one kind in one room. */
 export class Shelves {
   readonly #count: number;
+  readonly #boxedMask: number;
   /** Those with a free place. */
   readonly #open = new Set<Shelf>();
 
-  constructor(count: number) {
+  constructor(count: number, boxedMask: number) {
     this.#count = count;
+    this.#boxedMask = boxedMask;
   }
 
   /** A shelf with a free place. */
   open(): Shelf {
     for (const shelf of this.#open) return shelf;
-    const shelf = new Shelf(this.#count, PLACES);
+    const shelf = new Shelf(this.#count, this.#boxedMask, PLACES);
     this.#open.add(shelf);
     return shelf;
   }

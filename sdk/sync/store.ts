@@ -127,7 +127,7 @@ export class EntityStore {
     core.alive = false;
     // What was seen last can still be read, and nobody else's numbers: the place goes to who comes next.
     const { shelf } = core;
-    core.moveTo(new Shelf(core.kind.count, 1));
+    core.moveTo(new Shelf(core.kind.count, core.kind.boxedMask, 1));
     core.kind.shelves.released(shelf);
     this.#byId.delete(core.id);
     const siblings = this.#byOrigin.get(core.origin);

@@ -3,13 +3,13 @@
  *
  * It serves two masters. Deltas are coded against the row at the tick the receiver acked, on both sides, so a row must be found
  * by tick; drawing reads between rows, by time. Rows are written only when something changed, so a row stands until the next. Each names what
- * changed since the one before: what changed since a tick is all that is named after it, and no tick per field is kept.
+ * changed since the one before, and what it was: what changed since a tick is all that is named after it, and no tick per field is kept.
  *
  *   head ─► newest row … oldest row      slots grow 4 → 8 → … → HISTORY_ROWS, then the oldest is overwritten
  *
  * The rows lie on a shelf, beside those of other entities.
  */
-import { ROW_HEAD, type Shelf } from './shelf.ts';
+import type { Shelf } from './shelf.ts';
 
 export class Track {
   readonly #tickMs: number;
@@ -45,15 +45,19 @@ export class Track {
   }
 
   value(age: number, field: number): number {
-    return this.shelf.rows[this.at(age) + ROW_HEAD + field]!;
+    return this.shelf.value(this.place, age, field);
   }
 
-  /** Writes the row of `tick` from the entity's integers; a second row of the newest tick replaces it. */
-  push(tick: number, phase: number, mask: number): void {
-    this.shelf.push(this.place, tick, phase, mask);
+  /**
+   * Writes the row of `tick`, whose integers the entity has already; a second row of the newest tick adds to it.
+   * @param mask what changed.
+   * @param before what of that was there before, by number of the field.
+   */
+  push(tick: number, phase: number, mask: number, before: Int32Array): void {
+    this.shelf.push(this.place, tick, phase, mask, before);
   }
 
-  /** Repeats the newest row at a later tick: the entity is known to have rested until then. */
+  /** A row of no change at a later tick than the newest: the entity is known to have rested until then. */
   rest(tick: number, phase: number): void {
     this.shelf.rest(this.place, tick, phase);
   }
