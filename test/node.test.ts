@@ -143,6 +143,47 @@ describe('sockets', () => {
   });
 });
 
+describe('time', () => {
+  it('[DI41] what is due already is done in the next turn of the event loop, not a millisecond later', async () => {
+    const time = new NodeTime();
+    let turns = 0;
+    let timers = 0;
+    const timer = setInterval(() => timers++, 1);
+    await new Promise<void>((resolve) => {
+      const next = (): void => (++turns === 500 ? resolve() : time.schedule(time.now(), next));
+      time.schedule(time.now(), next);
+    });
+    clearInterval(timer);
+    // Two turns of a loop take less than the shortest timer; each wake-up by a timer would have let one of these go first.
+    expect(timers).toBeLessThan(turns / 2);
+  });
+
+  it('[DI41] a call that is no longer wanted does not come, due or not', async () => {
+    const time = new NodeTime();
+    let called = 0;
+    time.schedule(time.now(), () => called++);
+    time.cancel();
+    time.schedule(time.now(), () => called++);
+    time.schedule(Number.POSITIVE_INFINITY, () => called++);
+    time.schedule(time.now() + 2, () => called++);
+    time.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(called).toBe(0);
+    // A later deadline in place of one that is due moves it.
+    let at = Number.NaN;
+    const later = time.now() + 5;
+    time.schedule(time.now(), () => called++);
+    await new Promise<void>((resolve) => {
+      time.schedule(later, () => {
+        at = time.now();
+        resolve();
+      });
+    });
+    expect(called).toBe(0);
+    expect(at).toBeGreaterThanOrEqual(later);
+  });
+});
+
 describe('driver', () => {
   it('[DI22] wakes on absolute deadlines, never before them, and bundles a turn of the loop', async () => {
     const start = monotonicMs();

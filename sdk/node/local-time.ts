@@ -19,6 +19,8 @@ export function monotonicMs(): number {
 /** One scheduled call at a time, as `LocalTime` asks; each part of the process has its own. */
 export class NodeTime implements LocalTime {
   #timer: NodeJS.Timeout | undefined;
+  /** In place of a timer, for what is due already: a timer waits a whole millisecond at least. */
+  #turn: NodeJS.Immediate | undefined;
   /** When the timer fires: at the deadline, or earlier for one that has moved since. */
   #armedAt = Number.POSITIVE_INFINITY;
   #at = Number.POSITIVE_INFINITY;
@@ -32,20 +34,27 @@ export class NodeTime implements LocalTime {
     this.#at = at;
     this.#tick = tick;
     // Deadlines mostly move away, with every packet; a timer that fires for nothing costs less than a new one each time.
-    if (this.#timer !== undefined && this.#armedAt <= at && at !== Number.POSITIVE_INFINITY) return;
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timer = undefined;
+    const isArmed = this.#timer !== undefined || this.#turn !== undefined;
+    if (isArmed && this.#armedAt <= at && at !== Number.POSITIVE_INFINITY) return;
+    this.#disarm();
     if (at !== Number.POSITIVE_INFINITY) this.#arm(at);
   }
 
   #arm(at: number): void {
     this.#armedAt = at;
-    const delay = Math.min(Math.max(Math.ceil(at - performance.now()), 0), MAX_DELAY_MS);
-    this.#timer = setTimeout(() => this.#fire(), delay);
+    const delay = Math.ceil(at - performance.now());
+    if (delay <= 0) this.#turn = setImmediate(() => this.#fire());
+    else this.#timer = setTimeout(() => this.#fire(), Math.min(delay, MAX_DELAY_MS));
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    if (this.#turn !== undefined) clearImmediate(this.#turn);
+    this.#timer = this.#turn = undefined;
   }
 
   #fire(): void {
-    this.#timer = undefined;
+    this.#timer = this.#turn = undefined;
     // The deadline has moved, or the timer, which counts whole milliseconds, fired a fraction early: a tick before its
     // time would see nothing due and be lost.
     if (performance.now() < this.#at) this.#arm(this.#at);
@@ -53,8 +62,7 @@ export class NodeTime implements LocalTime {
   }
 
   cancel(): void {
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#disarm();
     this.#at = Number.POSITIVE_INFINITY;
   }
 }
