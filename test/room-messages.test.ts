@@ -33,6 +33,23 @@ describe('messages', () => {
     expect(got.length).toBeGreaterThan(90);
   });
 
+  it('[SY12] nor when its sender was left out of a list between two copies, and is the same process when it is back', async () => {
+    const { party, ann, bob } = await pair();
+    const den = only(party.hub.rooms.values());
+    const { port } = den.seats.get(ann.self.id)!;
+    const got: number[] = [];
+    ann.onMessage('shot', ({ n }) => got.push(n));
+    for (let i = 0; i < 20; i++) {
+      bob.send('shot', { n: i });
+      await party.play(5);
+      port.push({ type: 'roster', roster: { ...den.roster, peers: den.roster.peers.filter(({ id }) => id !== bob.self.id) }, left: [] });
+      await party.play(1);
+      port.push({ type: 'roster', roster: den.roster, left: [] });
+      await party.play(300);
+    }
+    expect(got).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  });
+
   it('[SY13] sequenced never goes back', async () => {
     const { party, ann, bob } = await pair({ jitterMs: 60 });
     const got: number[] = [];

@@ -209,7 +209,6 @@ export class Reception<G extends AnyGame> {
     seat.ready = ready;
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
     if (known) {
-      this.#room.messages.peerRestarted(seat.id);
       this.#room.replication.outbound.get(seat.id)?.restart();
       this.#greeted.delete(seat.id);
       this.#room.authority.handleRestart(seat.id);

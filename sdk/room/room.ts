@@ -456,7 +456,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   #forget(peer: PeerId): void {
     this.#requests.peerGone(peer, true);
-    this.#messages.peerRestarted(peer);
     this.#replication.outbound.delete(peer);
     this.#replication.inbound.delete(peer);
     this.#reception.forget(peer);

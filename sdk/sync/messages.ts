@@ -10,7 +10,7 @@ import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { distance16 } from '../base/sequence.ts';
 import type { Channel } from '../port/port.ts';
-import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from '../wire/limits.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
@@ -45,8 +45,8 @@ interface MessageSpec {
   readonly def: MessageDef<unknown>;
   readonly codec: BodyCodec;
   readonly listeners: Set<(body: unknown, meta: { readonly from: PeerId; readonly time: number }) => void>;
-  /** By peer: newest sequence, and a bit for each of the 32 before it. */
-  readonly received: Map<PeerId, { newest: number; mask: number }>;
+  /** By peer: its session, the newest sequence of that, and a bit for each of the 32 before it. */
+  readonly received: Map<PeerId, { readonly session: number; newest: number; mask: number }>;
   next: number;
 }
 
@@ -58,6 +58,9 @@ interface Repeat {
 
 /** Messages that are still to be repeated; beyond it the first copy has to do. */
 const MAX_REPEATS = 256;
+
+/** Senders whose last numbers are kept, of each message. Who leaves a list and is back is the same process still, and its copies are on the way. */
+const MAX_SENDERS = 4 * MAX_PEERS;
 
 export class Messages {
   readonly #world: MessageWorld;
@@ -173,12 +176,15 @@ export class Messages {
 
   #isNew(spec: MessageSpec, from: PeerId, stamp: number): boolean {
     if (spec.def.delivery === 'reliable') return true;
+    const session = this.#world.sessionOf(from);
     // Sent by the peer's former page: numbers of another count.
-    if (stamp >>> 16 !== ((this.#world.sessionOf(from) ?? -1) & 0xffff)) return false;
+    if (session === undefined || stamp >>> 16 !== (session & 0xffff)) return false;
     const seq = stamp & 0xffff;
     const known = spec.received.get(from);
-    if (known === undefined) {
-      spec.received.set(from, { newest: seq, mask: 0 });
+    if (known === undefined || known.session !== session) {
+      spec.received.delete(from);
+      if (spec.received.size >= MAX_SENDERS) spec.received.delete(spec.received.keys().next().value!);
+      spec.received.set(from, { session, newest: seq, mask: 0 });
       return true;
     }
     const ahead = distance16(seq, known.newest);
@@ -191,11 +197,6 @@ export class Messages {
     if (spec.def.delivery === 'sequenced' || ahead === 0 || ahead < -32 || (known.mask & bit) !== 0) return false;
     known.mask |= bit;
     return true;
-  }
-
-  /** `peer` counts its messages anew. */
-  peerRestarted(peer: PeerId): void {
-    for (const spec of this.#byIndex) spec.received.delete(peer);
   }
 
   #guard(what: string, run: () => void): void {
