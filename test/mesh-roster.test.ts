@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { toBase32, toHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
+import { Dialer } from '../sdk/mesh/dialer.ts';
 import { LinkState } from '../sdk/mesh/link-state.ts';
 import { decodeMessage, encodeMessage, type MeshMessage, type Word } from '../sdk/mesh/messages.ts';
 import { decodeRoster, encodeRoster } from '../sdk/mesh/roster-codec.ts';
@@ -25,7 +26,7 @@ import { HostDuty } from '../sdk/mesh/host-duty.ts';
 import type { Party } from '../sdk/mesh/party.ts';
 import { Relay } from '../sdk/mesh/relay.ts';
 import { RoomTime } from '../sdk/mesh/room-time.ts';
-import { BEAT_STALE_MS, SILENT_MS } from '../sdk/wire/limits.ts';
+import { AWAY_HOLD_MS, BEAT_STALE_MS, DIAL_SILENT_ALONE_MS, DIAL_SILENT_MS, SEAT_SETTLE_MS, SILENT_MS } from '../sdk/wire/limits.ts';
 import { expectSame } from './same.ts';
 
 const id = (n: number): PeerId => toBase32(Uint8Array.from({ length: 10 }, (_, i) => (n * 37 + i * 11) & 0xff)) as PeerId;
@@ -46,6 +47,54 @@ describe('the roster', () => {
         if (a % 256 !== b % 256) expect(nextTerm(after, id(a))).not.toBe(nextTerm(after, id(b)));
       }),
     );
+  });
+
+  it('[ME65] who was given a seat has time to link, but not when it says itself that it does not hear the host', () => {
+    /** ms after which the host calls the newcomer away; it says each 100 ms what it hears, or nothing. */
+    const awayAfterMs = (says: 'nothing' | 'that it is deaf' | 'that it hears us', direct: boolean): number => {
+      const linkState = new LinkState(id(1));
+      const duty = new HostDuty({ self: id(1), instance: 1, linkState, options: {} } as unknown as Party);
+      let roster = duty.seat(0, rosterOf(1), peer(2), 0) as Roster;
+      for (let now = 0; now < 10_000; now += 50) {
+        const heard = LinkState.encodeHeard(says === 'that it hears us' ? [id(1)] : []);
+        const word = { id: id(2), instance: 2, seq: now, host: true, eligible: true, left: false, term: 9, epoch: 1, heard };
+        if (now % 100 === 0 && says !== 'nothing') linkState.update(now, word, direct);
+        // Nobody is connected to it both ways, as far as the host can see.
+        linkState.refresh(now, []);
+        roster = duty.tick(now, roster);
+        if (seatOf(roster, id(2))?.status === 'away') return now;
+      }
+      return Infinity;
+    };
+    expect(awayAfterMs('nothing', true)).toBeGreaterThanOrEqual(SEAT_SETTLE_MS);
+    expect(awayAfterMs('that it hears us', true)).toBeGreaterThanOrEqual(SEAT_SETTLE_MS);
+    // Others say so: it may be linking to us meanwhile.
+    expect(awayAfterMs('that it is deaf', false)).toBeGreaterThanOrEqual(SEAT_SETTLE_MS);
+    expect(awayAfterMs('that it is deaf', true)).toBeLessThanOrEqual(AWAY_HOLD_MS + 100);
+  });
+
+  it('[ME66] a silent link is made anew sooner when discovery finds its peer at an address of its seat', () => {
+    /** ms of silence after which the peer of the seat is called. */
+    const calledAfterMs = (foundAt: number | undefined): number => {
+      let calledAt = Infinity;
+      let now = 10_000;
+      const silentAt = now;
+      const endpoint = { self: id(1), connect: () => (calledAt = Math.min(calledAt, now)) };
+      const link = { peer: id(2), address: { host: '10.9.9.9', port: 1 }, direct: undefined, silent: true, silentAt, since: 0 };
+      const dialer = new Dialer(endpoint as never, { get: () => link } as never, { route: () => undefined } as never, undefined);
+      const roster = rosterOf(1, 2);
+      for (; now < silentAt + 10_000; now += 50) {
+        if (now === silentAt + (foundAt ?? NaN)) dialer.addCandidate(now, peer(2).addresses[0]!);
+        dialer.tick(now, roster, false);
+      }
+      return calledAt - silentAt;
+    };
+    expect(calledAfterMs(undefined)).toBeGreaterThan(DIAL_SILENT_ALONE_MS);
+    for (const foundAt of [0, 500]) {
+      expect(calledAfterMs(foundAt)).toBeGreaterThan(DIAL_SILENT_MS);
+      expect(calledAfterMs(foundAt)).toBeLessThan(DIAL_SILENT_MS + 600);
+    }
+    expect(calledAfterMs(3_000)).toBeLessThan(3_600);
   });
 
   it('[ME24] a merge keeps the winner’s slots, gives colliding seats free ones, and loses nobody', () => {

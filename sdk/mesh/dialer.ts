@@ -35,6 +35,8 @@ interface Target {
   dead: boolean;
   /** How often it did not take our code. */
   refusals: number;
+  /** When discovery last found somebody of this room there; -Infinity for a seat. */
+  namedAt: number;
 }
 
 const keyOf = (address: Address): string => `${address.host} ${address.port}`;
@@ -69,6 +71,7 @@ export class Dialer {
     const known = this.#candidates.get(key);
     if (known !== undefined) {
       // Somebody saw it again just now, so the long wait of a silent one is not justified.
+      known.namedAt = now;
       if (!known.dead && known.refusals === 0) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
       return;
     }
@@ -82,6 +85,7 @@ export class Dialer {
       peer: this.#doors.get(key),
       dead: false,
       refusals: 0,
+      namedAt: now,
     });
   }
 
@@ -155,14 +159,24 @@ export class Dialer {
   #tickSeat(now: number, seat: Seat, newcomer: boolean): void {
     const link = this.#links.get(seat.id);
     let target = this.#seats.get(seat.id);
-    const wanted = link === undefined || this.#wantsAnother(now, link);
+    const wanted = link === undefined || this.#wantsAnother(now, link, seat);
     if (!wanted) {
       if (target !== undefined) this.#seats.delete(seat.id);
       return;
     }
     if (target === undefined) {
       const first = newcomer || this.#endpoint.self < seat.id ? now : now + DIAL_SECOND_MS;
-      target = { address: undefined, expect: seat.id, nextAt: first, tries: 0, open: 0, peer: undefined, dead: false, refusals: 0 };
+      target = {
+        address: undefined,
+        expect: seat.id,
+        nextAt: first,
+        tries: 0,
+        open: 0,
+        peer: undefined,
+        dead: false,
+        refusals: 0,
+        namedAt: -Infinity,
+      };
       this.#seats.set(seat.id, target);
     }
     if (now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
@@ -178,12 +192,18 @@ export class Dialer {
 
   /**
    * A link that began as a detour knows no direct address, only a new handshake finds one. A link that
-   * stays silent though its peer is in reach has keys the other side no longer holds.
+   * stays silent though its peer is in reach, or is found again, has keys or an address the other side no longer has.
    */
-  #wantsAnother(now: number, link: PeerLink): boolean {
+  #wantsAnother(now: number, link: PeerLink, seat: Seat): boolean {
     if (isDetour(link.address) && link.direct === undefined) return now - link.since > DIAL_RETRY_MAX_MS;
     if (!link.silent) return false;
-    return now - link.silentAt > (this.#linkState.route(link.peer) === undefined ? DIAL_SILENT_ALONE_MS : DIAL_SILENT_MS);
+    const isThere = this.#linkState.route(link.peer) !== undefined || this.#isFound(seat, link.silentAt);
+    return now - link.silentAt > (isThere ? DIAL_SILENT_MS : DIAL_SILENT_ALONE_MS);
+  }
+
+  /** True when discovery has named an address of this seat since its link fell silent, or shortly before: silence is noticed late. */
+  #isFound(seat: Seat, silentAt: number): boolean {
+    return seat.addresses.some((address) => (this.#candidates.get(keyOf(address))?.namedAt ?? -Infinity) > silentAt - DIAL_SILENT_MS / 2);
   }
 
   #forgetSeats(roster: Roster): void {

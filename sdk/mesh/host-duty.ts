@@ -58,7 +58,9 @@ export class HostDuty {
       this.#settledAt.delete(seat.id);
       return updateSeat(roster, seat.id, { eligible: word.eligible });
     }
-    if (now < (this.#settledAt.get(seat.id) ?? -Infinity)) return roster;
+    // Time to learn the list and to link, for who can: not for one that speaks to us and says it does not hear us.
+    const isDeaf = word?.instance === seat.instance && linkState.isDeafToUs(now, seat.id);
+    if (!isDeaf && now < (this.#settledAt.get(seat.id) ?? -Infinity)) return roster;
     const lostAt = this.#lostAt.get(seat.id);
     if (lostAt === undefined) this.#lostAt.set(seat.id, now);
     else if (now - lostAt >= AWAY_HOLD_MS) {

@@ -157,6 +157,12 @@ export class LinkState {
     return this.#known.get(id)?.heard.has(this.#selfKey) ?? false;
   }
 
+  /** True when `id` says to us itself that it does not hear us. */
+  isDeafToUs(now: number, id: PeerId): boolean {
+    const known = this.#known.get(id);
+    return known !== undefined && now - known.saidAt < BEAT_STALE_MS && !known.heard.has(this.#selfKey);
+  }
+
   /** After we slept, what others said is not old: we did not listen. */
   excuse(now: number): void {
     for (const known of this.#known.values()) known.at = Math.max(known.at, now - BEAT_MS);

@@ -233,8 +233,9 @@ class MeshScenario {
     const live = this.world.live().length;
     const perPeer = (this.world.steps - steps) / Math.max(1, live);
     if (perPeer > MAX_IDLE_STEPS_PER_SECOND) this.violations.push(`L6: ${Math.round(perPeer)} steps per peer in an idle second`);
-    const disagreement = this.#disagreement(rooms);
-    if (disagreement !== undefined) this.violations.push(`L1: came apart again: ${disagreement}`);
+    // A seat whose grace period ends in the last milliseconds of it is on its way to everybody.
+    if (this.world.runUntil(() => this.#disagreement(rooms) === undefined, 100, 10) === undefined)
+      this.violations.push(`L1: came apart again: ${this.#disagreement(rooms)}`);
   }
 
   /** One direction between two members is blocked for good: nobody may take that for a reason to elect for ever. */
