@@ -243,7 +243,7 @@ function keepsTo(way: Direction, other: Direction, frames: readonly Frame[], byt
   if (isPath) must(bytes <= 27 + 18 && frames.every((frame) => frame.type.startsWith('PATH_')), 'more than path frames in such a packet');
   if (way.newest === 0)
     must(
-      frames.some((frame) => frame.type === 'PING'),
+      frames.some((frame) => frame.type === 'PING') || frames.every((frame) => frame.type === 'CLOSE' && frame.reason === 'replaced'),
       'a first packet without PING',
     );
   const isProbe = frames.some((frame) => frame.type === 'MTU_PROBE');
