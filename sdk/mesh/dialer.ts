@@ -21,7 +21,8 @@ import {
   WRONG_CODE_RETRY_MS,
 } from '../wire/limits.ts';
 import type { LinkState } from './link-state.ts';
-import { isDetour, type Links, type PeerLink } from './links.ts';
+import { isRelayed } from '../link/path.ts';
+import type { Links, PeerLink } from './links.ts';
 import type { Roster, Seat } from './roster.ts';
 
 interface Target {
@@ -101,7 +102,7 @@ export class Dialer {
   /** `door`: where the peer's join socket is, whichever side called. */
   onLinked(attempt: AttemptId | undefined, peer: PeerId, door: Address): void {
     const target = attempt === undefined ? undefined : this.#end(attempt)?.target;
-    if (!isDetour(door)) this.#remember(keyOf(door), peer);
+    if (!isRelayed(door)) this.#remember(keyOf(door), peer);
     if (target === undefined) return;
     target.peer = peer;
     target.tries = 0;
@@ -195,7 +196,7 @@ export class Dialer {
    * stays silent though its peer is in reach, or is found again, has keys or an address the other side no longer has.
    */
   #wantsAnother(now: number, link: PeerLink, seat: Seat): boolean {
-    if (isDetour(link.address) && link.direct === undefined) return now - link.since > DIAL_RETRY_MAX_MS;
+    if (isRelayed(link.address) && link.direct === undefined) return now - link.since > DIAL_RETRY_MAX_MS;
     if (!link.silent) return false;
     const isThere = this.#linkState.route(link.peer) !== undefined || this.#isFound(seat, link.silentAt);
     return now - link.silentAt > (isThere ? DIAL_SILENT_MS : DIAL_SILENT_ALONE_MS);

@@ -8,6 +8,7 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Address, DoorMode, EndpointEvent, EndpointLike, LinkId } from '../link/endpoint-types.ts';
+import { isRelayed } from '../link/path.ts';
 import { LINK_SETTLE_MS, MESH_LANE } from '../wire/limits.ts';
 import type { LinkState } from './link-state.ts';
 
@@ -28,10 +29,6 @@ export interface PeerLink {
 }
 
 type Linked = Extract<EndpointEvent, { type: 'linked' }>;
-
-const TILDE = 0x7e;
-
-export const isDetour = (address: Address): boolean => address.host.charCodeAt(0) === TILDE;
 
 export class Links {
   readonly #endpoint: EndpointLike;
@@ -58,7 +55,7 @@ export class Links {
   }
 
   add(now: number, event: Linked): void {
-    const direct = isDetour(event.address) ? undefined : event.address;
+    const direct = isRelayed(event.address) ? undefined : event.address;
     this.#heard = undefined;
     this.#links.set(event.peer, {
       id: event.link,
@@ -87,7 +84,7 @@ export class Links {
   moved(now: number, link: PeerLink, address: Address): void {
     link.address = address;
     this.#heard = undefined;
-    if (isDetour(address)) return;
+    if (isRelayed(address)) return;
     link.direct = address;
     link.since = now;
   }
@@ -108,7 +105,7 @@ export class Links {
   heardDirectly(): readonly PeerId[] {
     if (this.#heard !== undefined) return this.#heard;
     const ids: PeerId[] = [];
-    for (const link of this.#links.values()) if (!link.silent && link.heardDirectly && !isDetour(link.address)) ids.push(link.peer);
+    for (const link of this.#links.values()) if (!link.silent && link.heardDirectly && !isRelayed(link.address)) ids.push(link.peer);
     return (this.#heard = ids.sort());
   }
 
@@ -132,7 +129,7 @@ export class Links {
     let changed = false;
     for (const link of this.#links.values()) {
       const route = this.#linkState.route(link.peer);
-      if (!isDetour(link.address)) {
+      if (!isRelayed(link.address)) {
         const broken = link.silent || !link.heardDirectly || !this.#isMutual(now, link);
         if (!broken || route === undefined || route.hops < 2) continue;
         this.#set(now, link, { host: `~${link.peer}`, port: 0 });

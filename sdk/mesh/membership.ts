@@ -27,7 +27,7 @@ import {
 import { isHostAlive, nextStep, type ElectionView, type Step } from './election.ts';
 import { HostDuty } from './host-duty.ts';
 import type { JoinState } from './mesh-types.ts';
-import { isDetour } from './links.ts';
+import { isRelayed } from '../link/path.ts';
 import type { JoinRequest, MeshMessage, Refusal } from './messages.ts';
 import type { Party } from './party.ts';
 import {
@@ -336,7 +336,7 @@ export class Membership {
     const roster = this.roster;
     if (roster === undefined || this.isLeaving) return;
     const link = this.#party.links.get(from);
-    const observed = link === undefined || isDetour(link.address) || join.joinPort === 0 ? [] : [{ host: link.address.host, port: join.joinPort }];
+    const observed = link === undefined || isRelayed(link.address) || join.joinPort === 0 ? [] : [{ host: link.address.host, port: join.joinPort }];
     const request: JoinRequest = { ...join, addresses: boundAddresses(observed, join.addresses) };
     // Who asks for a seat with another instance has been started anew; a host is host no more.
     const word = this.#party.linkState.word(from);

@@ -23,7 +23,8 @@ import { Beats } from './beats.ts';
 import { Dialer } from './dialer.ts';
 import { EarlyMessages } from './early.ts';
 import { LinkState } from './link-state.ts';
-import { Links, isDetour } from './links.ts';
+import { isRelayed } from '../link/path.ts';
+import { Links } from './links.ts';
 import { Membership } from './membership.ts';
 import type { JoinState, MeshLike, MeshOptions, RoomFacts } from './mesh-types.ts';
 import { decodeMessage, encodeMessage, type RelayPart } from './messages.ts';
@@ -398,7 +399,7 @@ export class Mesh implements MeshLike {
   #pass(now: number, to: PeerId, from: PeerId | undefined, bytes: Uint8Array): void {
     const next = this.#linkState.route(to)?.next;
     const link = next === undefined || next === from ? undefined : this.#links.get(next);
-    if (link === undefined || isDetour(link.address) || !this.#endpoint.send(now, link.id, 'unreliable', bytes, MESH_LANE)) this.#drop('relay');
+    if (link === undefined || isRelayed(link.address) || !this.#endpoint.send(now, link.id, 'unreliable', bytes, MESH_LANE)) this.#drop('relay');
     else this.#endpoint.flush(now, link.id);
   }
 
@@ -414,7 +415,7 @@ export class Mesh implements MeshLike {
     if (roster === undefined) return;
     const peers = roster.seats.map((seat): PortPeer => {
       const link = this.#links.get(seat.id);
-      const via = link !== undefined && isDetour(link.address) ? this.#linkState.route(seat.id)?.next : undefined;
+      const via = link !== undefined && isRelayed(link.address) ? this.#linkState.route(seat.id)?.next : undefined;
       return { id: seat.id, slot: seat.slot, status: seat.status, spectator: seat.spectator, eligible: seat.eligible, via };
     });
     const { roomId, name, max, locked, epoch, term, host } = roster;

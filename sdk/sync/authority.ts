@@ -21,6 +21,7 @@ import type { EntityHome } from './entity.ts';
 import type { KindSpec } from './kind.ts';
 import type { Claim } from './inbound.ts';
 import type { Replication } from './replication.ts';
+import { replaced } from './shelf.ts';
 import type { EntityStore, Grave } from './store.ts';
 import { isBetterClaim } from './store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
@@ -430,9 +431,6 @@ export class AuthorityRules {
     return out.view();
   }
 }
-
-/** What of one entity changes, as it was. */
-const replaced = new Int32Array(32);
 
 function settleInts(core: EntityCore): void {
   const { kind, ints, live } = core;

@@ -13,7 +13,7 @@ import type { KindSpec } from './kind.ts';
 import type { BASE, CALL, HIGH, LOW, STEP, TOP, WAY, WRAP } from './kind.ts';
 import type { Page, Siblings } from './siblings.ts';
 import type { PAGE_MASK } from './siblings.ts';
-import type { ROW_HEAD, Shelf } from './shelf.ts';
+import { replaced, type ROW_HEAD, type Shelf } from './shelf.ts';
 
 /** What the entries of one body have in common. */
 export interface RunHead {
@@ -23,8 +23,6 @@ export interface RunHead {
   readonly quiet: number;
 }
 
-/** What of one entity changes, as it was. */
-const replaced = new Int32Array(32);
 const NO_INTEGERS = new Int32Array(0);
 const NO_NUMBERS = new Float64Array(0);
 

@@ -6,10 +6,8 @@
 import type { EntityCore, UNBORN } from './entity.ts';
 import type { KindSpec } from './kind.ts';
 import type { BASE, CALL, HIGH, RATE, WAY, WRAP } from './kind.ts';
-import type { Shelf } from './shelf.ts';
+import { replaced, type Shelf } from './shelf.ts';
 
-/** What of one entity changes, as it was. */
-const replaced = new Int32Array(32);
 const NO_NUMBERS: Float64Array = new Float64Array(0);
 const NO_INTEGERS: Int32Array = new Int32Array(0);
 

@@ -17,6 +17,7 @@ import type { KindSpec } from './kind.ts';
 import { BOXED } from './kind.ts';
 import type { EntityHome, SnapshotSource } from './entity.ts';
 import { Playout } from './interpolation.ts';
+import { replaced } from './shelf.ts';
 import { Siblings } from './siblings.ts';
 import type { EntityStore, Grave } from './store.ts';
 
@@ -57,9 +58,6 @@ export interface InboundRules {
   diverged(from: PeerId): void;
   hash(from: PeerId): number;
 }
-
-/** What of one entity changes, as it was. */
-const replaced = new Int32Array(32);
 
 interface FrameHead extends RunHead {
   readonly time: number;

@@ -18,6 +18,9 @@ import { HISTORY_ROWS } from '../wire/limits.ts';
 /** A row is the tick, a bit per integer that changed in it, where in its tick it was taken (in 128ths), and of each that changed what it was before. */
 export const ROW_HEAD = 3;
 
+/** What a change to one entity replaces, by number of the field, until it is in a row: for whoever is at work, which nobody interrupts. */
+export const replaced = new Int32Array(32);
+
 /** Entities on one shelf: enough for neighbours to matter, few enough that a shelf with a single one left wastes little. */
 const PLACES = 16;
 /** Slots of a new shelf. */

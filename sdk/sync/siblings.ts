@@ -5,7 +5,7 @@
 import type { EntityCore } from './entity.ts';
 
 const PAGE_BITS = 5;
-/** Place of a counter in its page. */
+/** Place of a counter in its page: all `PAGE_BITS`, as a literal, whose type is the number. */
 export const PAGE_MASK = 31;
 
 export type Page = (EntityCore | undefined)[];

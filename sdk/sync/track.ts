@@ -24,7 +24,7 @@ export class Track {
   }
 
   get size(): number {
-    return this.shelf.marks[2 * this.place + 1]!;
+    return this.shelf.sizeOf(this.place);
   }
 
   /** Where the row `age` rows before the newest begins in the shelf's `rows`; 0 is the newest. */
