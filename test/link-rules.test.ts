@@ -4,19 +4,21 @@ import {
   ACK_DELAY_MS,
   ACK_DELAY_REALTIME_MS,
   ACK_EVERY_PACKETS,
+  ACK_EVERY_REALTIME_PACKETS,
   ERROR_BUDGET,
   ERROR_WINDOW_MS,
   MTU_CEILING_BYTES,
   MTU_FLOOR_BYTES,
   PATH_SWITCH_MS,
 } from '../sdk/wire/limits.ts';
+import { FRAME_PING, FRAME_UNRELIABLE, FrameReader } from '../sdk/wire/frame.ts';
 import { Rig, messagesOf, numbered } from './link-rig.ts';
 import { acked, drain, feed, victim } from './link-victim.ts';
 
 const BODY = new Uint8Array(50);
 
 describe('acknowledgements', () => {
-  it('[LK42] leave after 8 packets with reliable data or 4 ms, after 40 ms for the rest, and for ACK alone not at all', () => {
+  it('[LK42] leave after 8 packets with reliable data or 4 ms, after 32 or 125 ms for the rest, and for ACK alone not at all', () => {
     const few = victim();
     drain(few, 0);
     feed(few, (w) => w.reliable(0, 0, BODY), 1);
@@ -35,6 +37,11 @@ describe('acknowledgements', () => {
     for (let i = 0; i < 20; i++) feed(realtime, (w) => w.unreliable(0, BODY), 1);
     expect(acked(realtime, 1 + ACK_DELAY_REALTIME_MS - 0.1)).toBe(-1);
     expect(acked(realtime, 1 + ACK_DELAY_REALTIME_MS)).toBe(19);
+    // More in one go than an acknowledgement names would hide what was lost.
+    for (let i = 20; i < 20 + ACK_EVERY_REALTIME_PACKETS - 1; i++) feed(realtime, (w) => w.unreliable(0, BODY), 150);
+    expect(acked(realtime, 150)).toBe(-1);
+    feed(realtime, (w) => w.unreliable(0, BODY), 150);
+    expect(acked(realtime, 150)).toBe(20 + ACK_EVERY_REALTIME_PACKETS - 1);
 
     const silent = victim();
     drain(silent, 0);
@@ -179,4 +186,39 @@ it('[LK48] an acknowledgement of reliable data rides on three packets, one of an
   expect(answered(21.6)).toBe(false);
   feed(it, (w) => w.reliable(0, 0, new Uint8Array(4)), 22);
   expect([22, 22.1, 22.2, 22.3].map(answered)).toEqual([true, true, true, false]);
+});
+
+it('[LK49] a ping rides on what leaves anyway; only the first ones, and one that waited 100 ms, leave alone', () => {
+  const it = victim();
+  const left: { at: number; ping: boolean; alone: boolean }[] = [];
+  const reader = new FrameReader();
+  const turn = (now: number): void => {
+    it.link.handleTimeout(now);
+    while (it.link.pollPacket(now)) {
+      reader.reset(it.link.packetBuffer, it.link.packetBytes);
+      const types: number[] = [];
+      for (let type = reader.next(); type > 0; type = reader.next()) types.push(type);
+      left.push({ at: now, ping: types.includes(FRAME_PING), alone: !types.includes(FRAME_UNRELIABLE) });
+    }
+  };
+  const pings = (): { at: number; alone: boolean }[] => left.flatMap(({ at, ping, alone }) => (ping ? [{ at, alone }] : []));
+  const run = (from: number, to: number, everyMs: number): void => {
+    for (let now = from; now < to; now++) {
+      if (now > 0 && now % 50 === 0) feed(it, (w) => w.ack(0, 0, 0, 0), now);
+      if (now % everyMs === 0) it.link.send(now, 'unreliable', BODY, 0);
+      if (now % everyMs === 0) it.link.flush();
+      turn(now);
+    }
+  };
+  run(0, 705, 90);
+  expect(pings().map(({ at }) => at)).toEqual([0, 100, 200, 300, 400, 500, 600, 700]);
+  expect(pings().filter(({ alone }) => alone).length).toBeGreaterThanOrEqual(6);
+  left.length = 0;
+  run(705, 4_000, 90);
+  expect(pings().map(({ alone }) => alone)).toEqual([false, false, false]);
+  left.length = 0;
+  // Nothing to ride on: a keep-alive is a ping when one is due.
+  run(4_000, 6_000, Infinity);
+  expect(pings().map(({ alone }) => alone)).toEqual([true, true]);
+  expect(left.length).toBeLessThanOrEqual(20);
 });

@@ -23,6 +23,7 @@ import {
   ACK_DELAY_MS,
   ACK_DELAY_REALTIME_MS,
   ACK_EVERY_PACKETS,
+  ACK_EVERY_REALTIME_PACKETS,
   ACK_RIDE_MS,
   FLUSH_MS,
   MAX_DATAGRAM_BYTES,
@@ -136,7 +137,11 @@ export class Outbound {
   /** A packet of the peer was taken that wants to be acknowledged. */
   wantAck(now: number, reliable: boolean): void {
     if (this.#unacked++ === 0) this.#unackedSince = now;
-    if (!reliable) return this.#timers.advance(TIMER.ack, now + ACK_DELAY_REALTIME_MS);
+    if (!reliable) {
+      if (this.#unacked >= ACK_EVERY_REALTIME_PACKETS) this.#timers.set(TIMER.ack, now);
+      else this.#timers.advance(TIMER.ack, now + ACK_DELAY_REALTIME_MS);
+      return;
+    }
     this.#ackCopies = ACK_COPIES;
     if (++this.#unackedReliable >= ACK_EVERY_PACKETS) this.#timers.set(TIMER.ack, now);
     else this.#timers.advance(TIMER.ack, now + ACK_DELAY_MS);
@@ -306,6 +311,7 @@ export class Outbound {
     const seq = this.#begin(now, this.#mtu.currentBytes, !realtime || reliable || this.#ackWorth(now));
     if (seq < 0) return false;
     this.#sent.begin(now, seq, eliciting, this.#reliable);
+    if ((realtime || reliable) && this.pings.mayRide(now)) this.pings.wanted = true;
     this.pings.fill(now, writer);
     if (this.#mtuAckSize > 0) {
       writer.mtuAck(this.#mtuAckSize);

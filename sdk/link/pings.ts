@@ -1,11 +1,11 @@
 /**
  * Questions to the peer's clock, and what keeps a quiet path open.
  *
- * The first few pings come fast, so that a newcomer has the clock when it needs it; then one a second. Where
- * nothing else was sent for `KEEP_ALIVE_MS`, an acknowledgement leaves alone.
+ * The first few pings come fast, so that a newcomer has the clock when it needs it; then one a second, on the
+ * next packet that leaves anyway. Where nothing else was sent for `KEEP_ALIVE_MS`, an acknowledgement leaves alone.
  */
 import type { FrameWriter } from '../wire/frame.ts';
-import { KEEP_ALIVE_MS, PING_FAST_COUNT, PING_FAST_MS, PING_MS } from '../wire/limits.ts';
+import { KEEP_ALIVE_MS, PING_FAST_COUNT, PING_FAST_MS, PING_MS, PING_RIDE_MS } from '../wire/limits.ts';
 import { ClockFilter } from './clock.ts';
 
 export class Pings {
@@ -14,7 +14,9 @@ export class Pings {
   wanted = true;
   /** A packet leaves though there is nothing to say. */
   keepAliveWanted = false;
+  /** When the next ping may ride on a packet, and how much later it leaves without one (ms). */
   #nextAt: number;
+  #patienceMs = 0;
   #sent = 0;
   /** Times of the pings that still wait for their pong. */
   readonly #waiting = new Float64Array(4).fill(-1);
@@ -30,6 +32,11 @@ export class Pings {
     return this.wanted || this.#pongT1 >= 0;
   }
 
+  /** True when a packet that leaves anyway takes a ping along. */
+  mayRide(now: number): boolean {
+    return now >= this.#nextAt;
+  }
+
   /** True when a packet has to leave for one of the reasons here. */
   get waiting(): boolean {
     return this.due || this.keepAliveWanted;
@@ -37,12 +44,13 @@ export class Pings {
 
   /** When `handleTimeout` is wanted, for a link that last sent at `sentAt`. */
   wakeAt(now: number, sentAt: number): number {
-    return Math.max(now + 1, Math.min(this.#nextAt, sentAt + KEEP_ALIVE_MS));
+    return Math.max(now + 1, Math.min(this.#nextAt + this.#patienceMs, sentAt + KEEP_ALIVE_MS));
   }
 
   handleTimeout(now: number, sentAt: number): void {
-    if (now >= this.#nextAt) this.wanted = true;
-    else if (now >= sentAt + KEEP_ALIVE_MS) this.keepAliveWanted = true;
+    const quiet = now >= sentAt + KEEP_ALIVE_MS;
+    if (now >= this.#nextAt + (quiet ? 0 : this.#patienceMs)) this.wanted = true;
+    else if (quiet) this.keepAliveWanted = true;
   }
 
   /** The peer asks: the next packet answers. A newer question replaces one that waits. */
@@ -76,7 +84,9 @@ export class Pings {
     this.wanted = false;
     const t1 = micros(now);
     this.#waiting[this.#sent++ % this.#waiting.length] = t1;
-    this.#nextAt = now + (this.#sent < PING_FAST_COUNT ? PING_FAST_MS : PING_MS);
+    const fast = this.#sent < PING_FAST_COUNT;
+    this.#nextAt = now + (fast ? PING_FAST_MS : PING_MS);
+    this.#patienceMs = fast ? 0 : PING_RIDE_MS;
     writer.ping(t1);
   }
 }

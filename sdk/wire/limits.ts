@@ -167,8 +167,12 @@ export const ACK_BITS = 64;
 /** Longest an acknowledgement of reliable data waits for company (ms). Part of the sender's timeout. */
 export const ACK_DELAY_MS = 4;
 
-/** Longest an acknowledgement of realtime data waits (ms): a 60 Hz stream the other way carries it for free. */
-export const ACK_DELAY_REALTIME_MS = 40;
+/**
+ * Longest an acknowledgement of realtime data waits (ms), and most packets it waits for: whatever goes the other way carries it for free, be it
+ * one beat in `BEAT_MS`, at most `ACK_RIDE_MS` too soon. The packets are half of what one acknowledgement names.
+ */
+export const ACK_DELAY_REALTIME_MS = 125;
+export const ACK_EVERY_REALTIME_PACKETS = 32;
 
 /**
  * An acknowledgement of realtime data rides on a packet when it is this old (ms): every second one at 60 Hz. They teach
@@ -253,6 +257,9 @@ export const PATH_SWITCH_MS = 1_000;
 export const PING_MS = 1_000;
 export const PING_FAST_MS = 100;
 export const PING_FAST_COUNT = 8;
+
+/** After the fast ones a ping waits so long for a packet to ride on (ms): a beat passes in that time. */
+export const PING_RIDE_MS = 100;
 
 /** Clock samples kept, and for how long (ms). */
 export const CLOCK_SAMPLES = 16;
