@@ -38,6 +38,8 @@ interface Target {
   refusals: number;
   /** When discovery last found somebody of this room there; -Infinity for a seat. */
   namedAt: number;
+  /** An address of a seat whose peer answers there: it is called as that seat. */
+  seated: boolean;
 }
 
 const keyOf = (address: Address): string => `${address.host} ${address.port}`;
@@ -87,6 +89,7 @@ export class Dialer {
       dead: false,
       refusals: 0,
       namedAt: now,
+      seated: this.#isSeated(key),
     });
   }
 
@@ -113,7 +116,11 @@ export class Dialer {
     const ended = this.#end(attempt);
     if (ended === undefined) return;
     const { target, key } = ended;
-    if (reason === 'incompatible' && target.expect !== undefined && this.#known.has(key)) this.#foreign.add(key);
+    if (reason === 'incompatible' && target.expect !== undefined && this.#known.has(key)) {
+      this.#foreign.add(key);
+      const candidate = this.#candidates.get(key);
+      if (candidate !== undefined) candidate.seated = false;
+    }
     if (reason === 'self') target.dead = true;
     if (reason !== 'wrong-code' || target.expect !== undefined) return;
     // Another room of this name, with a code of its own: asking it often would lock its door for its own members.
@@ -142,9 +149,8 @@ export class Dialer {
       for (const seat of roster.seats) if (seat.id !== this.#endpoint.self) this.#tickSeat(now, seat, newcomer);
       if (this.#seats.size > 0) this.#forgetSeats(roster);
     }
-    for (const [key, target] of this.#candidates) {
-      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) continue;
-      if (this.#known.has(key) && !this.#foreign.has(key)) continue;
+    for (const target of this.#candidates.values()) {
+      if (target.seated || target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) continue;
       if (target.peer !== undefined && this.#links.get(target.peer)?.silent === false) continue;
       this.#dial(now, target, target.address!, CANDIDATE_RETRY_MAX_MS);
     }
@@ -155,6 +161,11 @@ export class Dialer {
     this.#known.clear();
     for (const seat of roster?.seats ?? []) for (const address of seat.addresses) this.#known.add(keyOf(address));
     for (const key of this.#foreign) if (!this.#known.has(key)) this.#foreign.delete(key);
+    for (const [key, target] of this.#candidates) target.seated = this.#isSeated(key);
+  }
+
+  #isSeated(key: string): boolean {
+    return this.#known.has(key) && !this.#foreign.has(key);
   }
 
   #tickSeat(now: number, seat: Seat, newcomer: boolean): void {
@@ -177,6 +188,7 @@ export class Dialer {
         dead: false,
         refusals: 0,
         namedAt: -Infinity,
+        seated: false,
       };
       this.#seats.set(seat.id, target);
     }

@@ -8,10 +8,10 @@
  * Every member watches how long a seat has been away, so that the grace period goes on under the next host.
  */
 import type { PeerId } from '../base/brand.ts';
-import { DEFAULT_GRACE_MS, AWAY_HOLD_MS, MERGE_SETTLE_MS, SEAT_SETTLE_MS } from '../wire/limits.ts';
+import { DEFAULT_GRACE_MS, AWAY_HOLD_MS, MAX_LINEAGE, MERGE_SETTLE_MS, SEAT_SETTLE_MS } from '../wire/limits.ts';
 import { followers } from './election.ts';
 import type { Party } from './party.ts';
-import { mergeRosters, nextTerm, removeSeat, seatOf, seatPeer, updateSeat, type Newcomer, type Roster, type Seat } from './roster.ts';
+import { changeRoster, mergeRosters, nextTerm, removeSeat, seatOf, seatPeer, updateSeat, type Newcomer, type Roster, type Seat } from './roster.ts';
 
 export class HostDuty {
   readonly #party: Party;
@@ -100,7 +100,7 @@ export class HostDuty {
     this.#lostAt.delete(newcomer.id);
     if (!later) return next;
     const own = nextTerm(term, this.#party.self);
-    return { ...next, term: own, lineage: [...next.lineage, own].slice(-32), merged: [] };
+    return changeRoster(next, { term: own, lineage: [...next.lineage, own].slice(-MAX_LINEAGE), merged: [] });
   }
 
   /** True when the other part should take us in rather than we it. Who is thrown out of the other part cannot lead both. */

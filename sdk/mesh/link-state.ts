@@ -21,6 +21,8 @@ const FORGET_MS = 60_000;
 /** So long after a peer's own word nobody else speaks for it (ms): as long as silence takes to mean something. */
 const HEARSAY_MS = SILENT_MS;
 
+const NO_WORDS: readonly Word[] = [];
+
 const keyOf = (id: PeerId): string => id.slice(0, KEY_CHARS);
 
 interface Known {
@@ -35,6 +37,7 @@ interface Known {
   said: Pick<Word, 'instance' | 'seq'> | undefined;
   saidAt: number;
   heard: ReadonlySet<string>;
+  hearsUs: boolean;
 }
 
 /** How to reach a member: over which neighbour, and over how many steps. */
@@ -69,23 +72,29 @@ export class LinkState {
     const old = this.#known.get(word.id);
     if (old === undefined) {
       if (this.#known.size >= 2 * MAX_PEERS && !this.#makeRoom(now, direct)) return false;
-      this.#known.set(word.id, {
+      const heard = heardKeys(word.heard);
+      const known: Known = {
         id: word.id,
         key: keyOf(word.id),
         word,
         at: now,
         direct,
-        heard: heardKeys(word.heard),
         said: undefined,
         saidAt: -Infinity,
-      });
-      if (direct) this.#said(now, this.#known.get(word.id)!);
+        heard,
+        hearsUs: heard.has(this.#selfKey),
+      };
+      this.#known.set(word.id, known);
+      if (direct) this.#said(now, known);
       return true;
     }
     const same = old.word.instance === word.instance;
     if (direct ? this.#isOld(old, word) : this.#isHearsay(now, old, word)) return false;
     const changed = !same || !equalWords(old.word, word);
-    if (changed) old.heard = heardKeys(word.heard);
+    if (changed) {
+      old.heard = heardKeys(word.heard);
+      old.hearsUs = old.heard.has(this.#selfKey);
+    }
     old.word = word;
     old.at = now;
     old.direct = direct;
@@ -154,13 +163,13 @@ export class LinkState {
 
   /** True when `id` says it hears us. */
   hearsUs(id: PeerId): boolean {
-    return this.#known.get(id)?.heard.has(this.#selfKey) ?? false;
+    return this.#known.get(id)?.hearsUs ?? false;
   }
 
   /** True when `id` says to us itself that it does not hear us. */
   isDeafToUs(now: number, id: PeerId): boolean {
     const known = this.#known.get(id);
-    return known !== undefined && now - known.saidAt < BEAT_STALE_MS && !known.heard.has(this.#selfKey);
+    return known !== undefined && now - known.saidAt < BEAT_STALE_MS && !known.hearsUs;
   }
 
   /** After we slept, what others said is not old: we did not listen. */
@@ -194,7 +203,7 @@ export class LinkState {
         const near = reached[from]!;
         // A neighbour that has not said yet that it hears us is believed for itself, not as a way to others: two whom nobody else
         // can answer would each vouch for the other, in turns.
-        if (hops === 2 && !near.heard.has(this.#selfKey)) continue;
+        if (hops === 2 && !near.hearsUs) continue;
         for (const known of others) {
           if (routes.has(known.id) || !near.heard.has(known.key) || !known.heard.has(near.key)) continue;
           routes.set(known.id, { next: routes.get(near.id)!.next, hops });
@@ -217,15 +226,15 @@ export class LinkState {
   }
 
   /** Fresh words that `neighbour` cannot have from their authors. */
-  newsFor(now: number, neighbour: PeerId): Word[] {
+  newsFor(now: number, neighbour: PeerId): readonly Word[] {
     const heard = this.#known.get(neighbour)?.heard;
-    const news: Word[] = [];
+    let news: Word[] | undefined;
     for (const known of this.#known.values()) {
       if (known.id === neighbour || now - known.at > 2.5 * BEAT_MS) continue;
       if (heard?.has(known.key) === true) continue;
-      news.push(known.word);
+      (news ??= []).push(known.word);
     }
-    return news;
+    return news ?? NO_WORDS;
   }
 }
 

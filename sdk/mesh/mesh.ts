@@ -23,7 +23,7 @@ import { Beats } from './beats.ts';
 import { Dialer } from './dialer.ts';
 import { EarlyMessages } from './early.ts';
 import { LinkState } from './link-state.ts';
-import { isRelayed } from '../link/path.ts';
+import { isRelayed, isRelayedHost } from '../link/path.ts';
 import { Links } from './links.ts';
 import { Membership } from './membership.ts';
 import type { JoinState, MeshLike, MeshOptions, RoomFacts } from './mesh-types.ts';
@@ -230,7 +230,7 @@ export class Mesh implements MeshLike {
     for (;;) {
       const transmit = this.#endpoint.pollTransmit(now);
       if (transmit === undefined) return undefined;
-      if (!transmit.host.startsWith('~')) return transmit;
+      if (!isRelayedHost(transmit.host)) return transmit;
       const to = transmit.host.slice(1) as PeerId;
       // Encoding copies the bytes, which the next call into the endpoint would overwrite.
       const parts = this.#relay.wrap(to, transmit.socket, transmit.bytes).map((part) => encodeMessage({ type: 'relay', relay: part }));

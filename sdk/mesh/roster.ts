@@ -79,14 +79,52 @@ export function seatOf(roster: Roster, id: PeerId): Seat | undefined {
   return undefined;
 }
 
+// Seats and lists are written out key by key, in the order they are read from the wire: objects of one shape are read fast.
+function changeSeat(seat: Seat, change: Partial<Omit<Seat, 'id' | 'spectator'>>): Seat {
+  return {
+    id: seat.id,
+    slot: change.slot ?? seat.slot,
+    status: change.status ?? seat.status,
+    spectator: seat.spectator,
+    eligible: change.eligible ?? seat.eligible,
+    instance: change.instance ?? seat.instance,
+    addresses: change.addresses ?? seat.addresses,
+  };
+}
+
+function newSeat({ id, instance, spectator, addresses }: Newcomer, slot: Slot): Seat {
+  return { id, slot, status: 'present', spectator, eligible: true, instance, addresses: boundAddresses(addresses) };
+}
+
+type RosterChange = Partial<Pick<Roster, 'term' | 'host' | 'seats' | 'banned' | 'departed' | 'lineage' | 'merged'>>;
+
+/** The list with what `change` says. */
+export function changeRoster(roster: Roster, change: RosterChange, epoch = roster.epoch): Roster {
+  return {
+    roomId: roster.roomId,
+    name: roster.name,
+    max: roster.max,
+    locked: roster.locked,
+    term: change.term ?? roster.term,
+    epoch,
+    host: change.host ?? roster.host,
+    seats: change.seats ?? roster.seats,
+    banned: change.banned ?? roster.banned,
+    departed: change.departed ?? roster.departed,
+    lineage: change.lineage ?? roster.lineage,
+    merged: change.merged ?? roster.merged,
+  };
+}
+
 export function foundRoster(
   room: { readonly roomId: RoomId; readonly name: string; readonly max: number; readonly locked: boolean },
   founder: Newcomer,
   startTerm: number,
 ): Roster {
   const term = nextTerm(startTerm * TERM_STEP, founder.id);
-  const seat: Seat = { ...founder, addresses: boundAddresses(founder.addresses), slot: 0 as Slot, status: 'present', eligible: true };
-  return { ...room, term, epoch: 1, host: founder.id, seats: [seat], banned: [], departed: [], lineage: [term], merged: [] };
+  const { roomId, name, max, locked } = room;
+  const seats = [newSeat(founder, 0 as Slot)];
+  return { roomId, name, max, locked, term, epoch: 1, host: founder.id, seats, banned: [], departed: [], lineage: [term], merged: [] };
 }
 
 /** At most `MAX_ENDPOINTS_PER_PEER`, without repeats, the first ones first. */
@@ -111,8 +149,8 @@ function freeSlot(seats: readonly Seat[]): Slot | undefined {
 const bySlot = (a: Seat, b: Seat): number => a.slot - b.slot;
 
 /** The same list, one epoch later, with what `change` says. */
-export function nextEpoch(roster: Roster, change: Partial<Roster>): Roster {
-  return { ...roster, ...change, epoch: roster.epoch + 1 };
+export function nextEpoch(roster: Roster, change: RosterChange): Roster {
+  return changeRoster(roster, change, roster.epoch + 1);
 }
 
 /** Gives `newcomer` a seat: its own when it has one, else the lowest free slot. */
@@ -120,14 +158,13 @@ export function seatPeer(roster: Roster, newcomer: Newcomer): Roster | 'kicked' 
   if (roster.banned.includes(newcomer.id)) return 'kicked';
   const old = seatOf(roster, newcomer.id);
   if (old !== undefined) {
-    const seat: Seat = { ...old, status: 'present', instance: newcomer.instance, addresses: boundAddresses(newcomer.addresses) };
+    const seat = changeSeat(old, { status: 'present', instance: newcomer.instance, addresses: boundAddresses(newcomer.addresses) });
     return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
   }
   const slot = freeSlot(roster.seats);
   const players = roster.seats.filter((seat) => !seat.spectator).length;
   if (slot === undefined || (!newcomer.spectator && players >= roster.max)) return 'room-full';
-  const seat: Seat = { ...newcomer, addresses: boundAddresses(newcomer.addresses), slot, status: 'present', eligible: true };
-  return nextEpoch(roster, { seats: [...roster.seats, seat].sort(bySlot) });
+  return nextEpoch(roster, { seats: [...roster.seats, newSeat(newcomer, slot)].sort(bySlot) });
 }
 
 /** Changes one seat; the same roster when nothing changes or the seat is not there. */
@@ -136,7 +173,7 @@ export function updateSeat(roster: Roster, id: PeerId, change: Partial<Pick<Seat
   if (old === undefined) return roster;
   const { status = old.status, eligible = old.eligible, addresses = old.addresses } = change;
   if (status === old.status && eligible === old.eligible && sameAddresses(addresses, old.addresses)) return roster;
-  const seat: Seat = { ...old, status, eligible, addresses };
+  const seat = changeSeat(old, { status, eligible, addresses });
   return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
 }
 
@@ -158,9 +195,9 @@ export function claimRoster(roster: Roster, host: PeerId, after: number, isPrese
   const term = nextTerm(Math.max(after, roster.term), host);
   const seats = roster.seats.map((seat): Seat => {
     const status = seat.id === host || (seat.status === 'present' && isPresent(seat)) ? 'present' : 'away';
-    return status === seat.status ? seat : { ...seat, status };
+    return status === seat.status ? seat : changeSeat(seat, { status });
   });
-  return { ...roster, term, epoch: roster.epoch + 1, host, seats, lineage: [...roster.lineage, term].slice(-MAX_LINEAGE), merged: [] };
+  return nextEpoch(roster, { term, host, seats, lineage: [...roster.lineage, term].slice(-MAX_LINEAGE), merged: [] });
 }
 
 /**
@@ -182,13 +219,12 @@ export function mergeRosters(winner: Roster, loser: Roster, after: number): Rost
       // The loser's word is newer about a peer that followed it.
       const old = seats[at]!;
       if (old.status !== 'present' || seat.id === loser.host) {
-        seats[at] = {
-          ...old,
+        seats[at] = changeSeat(old, {
           status: 'present',
           instance: seat.instance,
           eligible: seat.eligible,
           addresses: boundAddresses(seat.addresses, old.addresses),
-        };
+        });
         merged.push(seat.id);
       }
       continue;
@@ -201,13 +237,14 @@ export function mergeRosters(winner: Roster, loser: Roster, after: number): Rost
       if (left >= 0) seats.splice(left, 1);
     }
     if (slot === undefined) continue;
-    seats.push({ ...seat, slot });
+    seats.push(changeSeat(seat, { slot }));
     if (seat.status === 'present') merged.push(seat.id);
   }
   const term = nextTerm(Math.max(after, winner.term, loser.term), winner.host);
   const lineage = [...winner.lineage.filter((one) => one !== loser.term), term].slice(-MAX_LINEAGE);
   const departed = winner.departed.filter((one) => !seats.some((seat) => seat.id === one.id));
-  return { ...winner, term, epoch: Math.max(winner.epoch, loser.epoch) + 1, seats: seats.sort(bySlot), banned, departed, lineage, merged };
+  const epoch = Math.max(winner.epoch, loser.epoch) + 1;
+  return changeRoster(winner, { term, seats: seats.sort(bySlot), banned, departed, lineage, merged }, epoch);
 }
 
 /** Who is gone between two lists, with the reason the newer one gives. */

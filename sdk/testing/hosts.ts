@@ -47,8 +47,9 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
   onStray: ((now: number, datagram: NetemDatagram) => void) | undefined;
   readonly #socketHolds: number;
   readonly #byHost = new Map<string, H>();
-  readonly #scheduled: { at: number; order: number; run: () => void }[] = [];
-  #order = 0;
+  /** The earliest first, and when that one is due. */
+  readonly #scheduled: { readonly at: number; readonly run: () => void }[] = [];
+  #scheduledAt = Infinity;
   #hash = 0x811c_9dc5;
   #steps = 0;
 
@@ -191,7 +192,8 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     const list = this.#scheduled;
     let i = list.length;
     while (i > 0 && list[i - 1]!.at > at) i--;
-    list.splice(i, 0, { at, order: this.#order++, run });
+    list.splice(i, 0, { at, run });
+    this.#scheduledAt = list[0]!.at;
   }
 
   run(ms: number): void {
@@ -210,11 +212,19 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     return done() ? this.now - start : undefined;
   }
 
+  #runScheduled(): void {
+    const { run } = this.#scheduled.shift()!;
+    this.#scheduledAt = this.#scheduled[0]?.at ?? Infinity;
+    run();
+  }
+
   #step(end: number): boolean {
-    let at = Math.min(this.net.pollTimeout(), this.#scheduled[0]?.at ?? Infinity);
+    const arrivesAt = this.net.pollTimeout();
+    let at = this.#scheduledAt < arrivesAt ? this.#scheduledAt : arrivesAt;
     let due: H | undefined;
     for (const peer of this.peers) {
-      const wakeAt = peer.held.length > 0 ? peer.stalledUntil : Math.max(peer.wakeAt, peer.stalledUntil);
+      const { stalledUntil } = peer;
+      const wakeAt = peer.wakeAt < stalledUntil || peer.held.length > 0 ? stalledUntil : peer.wakeAt;
       if (wakeAt < at) {
         at = wakeAt;
         due = peer;
@@ -223,7 +233,7 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     if (at > end) return false;
     if (at > this.now) this.now = at;
     if (due !== undefined) this.#wake(due);
-    else if ((this.#scheduled[0]?.at ?? Infinity) <= this.now) this.#scheduled.shift()!.run();
+    else if (this.#scheduledAt <= this.now) this.#runScheduled();
     else this.#deliver();
     return true;
   }

@@ -227,7 +227,8 @@ export class Netem {
     }
     if (bytes === datagram.bytes) return datagram;
     this.counts.damaged++;
-    return { ...datagram, bytes };
+    const { from, to, socket } = datagram;
+    return { from, to, socket, bytes };
   }
 
   #replay(now: number, datagram: NetemDatagram, ratio: number): void {
@@ -252,9 +253,9 @@ export class Netem {
     if (this.#chance(o.swapRatio) && this.#flights.size > 0) {
       // Each goes where the other should have gone: whoever gets it must see that it is not for him.
       const other = this.#flights.at(this.#rng.int(this.#flights.size))!;
-      const { to, socket } = other.datagram;
-      other.datagram = { ...other.datagram, to: datagram.to, socket: datagram.socket };
-      flight.datagram = { ...datagram, to, socket };
+      const { from, to, socket, bytes } = other.datagram;
+      other.datagram = { from, to: datagram.to, socket: datagram.socket, bytes };
+      flight.datagram = { from: datagram.from, to, socket, bytes: datagram.bytes };
       this.counts.swapped++;
     }
     this.#flights.push(flight);

@@ -30,6 +30,13 @@ export class NonceRegistry {
     return this.#last.size;
   }
 
+  /** Breaks the run when `counter` is not larger than the last one under this key. */
+  seal(record: { counter: number }, counter: number): void {
+    if (counter <= record.counter) throw new Error(`nonce ${counter} sealed after ${record.counter} under one key`);
+    record.counter = counter;
+    this.sealed++;
+  }
+
   /** The record of one key; the same object for every cipher made with it. */
   track(key: Uint8Array): { counter: number } {
     // Two bytes to a character: this is asked for every key of every handshake.
@@ -139,9 +146,7 @@ class SimAead implements Aead {
 
   seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number, plainOffset = 0, plainEnd = plain.length): number {
     assert(Number.isInteger(counter) && counter >= 0 && counter < 2 ** 48, 'a nonce counter has 48 bits');
-    assert(counter > this.#record.counter, `nonce ${counter} sealed after ${this.#record.counter} under one key`);
-    this.#record.counter = counter;
-    this.#registry.sealed++;
+    this.#registry.seal(this.#record, counter);
     const size = plainEnd - plainOffset;
     copyBytes(plain, plainOffset, plainEnd, out, outOffset);
     this.#checksum(counter, ad, out, outOffset, outOffset + size);

@@ -2,7 +2,6 @@
  * Real primitives for a simulation: the fastest provider of this machine (all of them give the same
  * bytes), with keys and random bytes from the seed, and every nonce written down. A tenth of the seeds runs on it, to know that the stand-in hides nothing.
  */
-import { assert } from '../../sdk/base/assert.ts';
 import type { Rng } from '../../sdk/base/rng.ts';
 import { loadCrypto } from '../../sdk/node/crypto.ts';
 import type { CryptoProvider } from '../../sdk/secure/provider.ts';
@@ -26,9 +25,7 @@ export function createRealCrypto(rng: Rng, nonces: NonceRegistry): CryptoProvide
       return {
         open: aead.open.bind(aead),
         seal: (counter, ...rest) => {
-          assert(counter > record.counter, `nonce ${counter} sealed after ${record.counter} under one key`);
-          record.counter = counter;
-          nonces.sealed++;
+          nonces.seal(record, counter);
           return aead.seal(counter, ...rest);
         },
       };

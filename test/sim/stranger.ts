@@ -50,8 +50,9 @@ export class Stranger {
   #listen(datagram: NetemDatagram): void {
     const account = this.#accounts.get(`${datagram.to.host} ${datagram.socket}`);
     if (account !== undefined) account.out += datagram.bytes.length;
-    if (this.#heard.length < HEARD) this.#heard.push({ ...datagram, bytes: datagram.bytes.slice() });
-    else if (this.#rng.chance(0.05)) this.#heard[this.#rng.int(HEARD)] = { ...datagram, bytes: datagram.bytes.slice() };
+    const { from, to, socket, bytes } = datagram;
+    if (this.#heard.length < HEARD) this.#heard.push({ from, to, socket, bytes: bytes.slice() });
+    else if (this.#rng.chance(0.05)) this.#heard[this.#rng.int(HEARD)] = { from, to, socket, bytes: bytes.slice() };
   }
 
   /** Sends under an address nobody has. */
