@@ -93,6 +93,11 @@ export type EndpointEvent =
   | { readonly type: 'heard'; readonly link: LinkId; readonly peer: PeerId }
   /** The peer's address changed and the new path was validated. */
   | { readonly type: 'moved'; readonly link: LinkId; readonly peer: PeerId; readonly address: Address }
+  /**
+   * A sealed packet came from there for a connection we do not have, as from a peer that slept until we gave its link up. It proves
+   * nothing. Told of at most once in `STRAY_MS`.
+   */
+  | { readonly type: 'stray'; readonly host: string }
   | { readonly type: 'closed'; readonly link: LinkId; readonly peer: PeerId; readonly reason: CloseReason; readonly byPeer: boolean }
   | { readonly type: 'failed'; readonly attempt: AttemptId; readonly reason: ConnectFailure };
 

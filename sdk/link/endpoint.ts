@@ -25,7 +25,7 @@ import {
   readDataCid,
   readDataSeq,
 } from '../wire/datagram.ts';
-import { MAX_DATAGRAM_BYTES, STALL_MS } from '../wire/limits.ts';
+import { MAX_DATAGRAM_BYTES, STALL_MS, STRAY_MS } from '../wire/limits.ts';
 import type { Attempt } from './attempt.ts';
 import { Attempts } from './attempts.ts';
 import { Door } from './door.ts';
@@ -44,6 +44,7 @@ import type {
 } from './endpoint-types.ts';
 import { HeldBudget } from './held-budget.ts';
 import { LinkTable, type Entry, type OutgoingDatagram } from './link-table.ts';
+import { isRelayedHost } from './path.ts';
 import { Premises, sessionAddress } from './premises.ts';
 
 const NO_CLOCK: LinkClock = { offsetMs: undefined, errorMs: Infinity, at: -Infinity };
@@ -59,6 +60,7 @@ export class Endpoint implements EndpointLike {
   readonly #transmit: OutgoingDatagram = { socket: 'session', host: '', port: 0, bytes: this.#opened };
   #deadline = Infinity;
   #seenAt = -Infinity;
+  #strayAt = -Infinity;
 
   constructor(options: EndpointOptions, budget: HeldBudget = new HeldBudget()) {
     this.self = peerIdOf(options.identity.publicKey, options.crypto);
@@ -177,7 +179,12 @@ export class Endpoint implements EndpointLike {
     const entry = this.#links.byCid(cid);
     if (entry !== undefined) return this.#open(now, entry, host, port, bytes);
     const attempt = this.#attempts.awaiting(cid);
-    if (attempt === undefined) return drops.count('link');
+    if (attempt === undefined) {
+      drops.count('link');
+      if (now - this.#strayAt < STRAY_MS || isRelayedHost(host)) return;
+      this.#strayAt = now;
+      return this.#premises.tell({ type: 'stray', host });
+    }
     this.#openFirst(now, attempt, host, port, bytes);
   }
 

@@ -9,6 +9,7 @@
 import type { PeerId } from '../base/brand.ts';
 import type { Address, AttemptId, ConnectFailure, DoorMode, EndpointLike } from '../link/endpoint-types.ts';
 import {
+  CANDIDATE_LOST_MS,
   CANDIDATE_RETRY_MAX_MS,
   CODE_LOCKOUT_MS,
   DIAL_RETRY_MAX_MS,
@@ -29,6 +30,7 @@ interface Target {
   readonly address: Address | undefined;
   readonly expect: PeerId | undefined;
   nextAt: number;
+  calledAt: number;
   tries: number;
   open: number;
   /** Who answered there last. */
@@ -73,9 +75,11 @@ export class Dialer {
     const key = keyOf(address);
     const known = this.#candidates.get(key);
     if (known !== undefined) {
-      // Somebody saw it again just now, so the long wait of a silent one is not justified.
+      const wasLost = now - known.namedAt > CANDIDATE_LOST_MS;
       known.namedAt = now;
-      if (!known.dead && known.refusals === 0) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
+      // Somebody saw it again just now, so the long wait of a silent one is not justified.
+      if (wasLost) this.#hasten(now, (one) => keyOf(one) === key);
+      else if (known.refusals === 0) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
       return;
     }
     if (this.#candidates.size >= MAX_CANDIDATES) this.#candidates.delete(this.#candidates.keys().next().value!);
@@ -83,6 +87,7 @@ export class Dialer {
       address: { host: address.host, port: address.port },
       expect: undefined,
       nextAt: now,
+      calledAt: -Infinity,
       tries: 0,
       open: 0,
       peer: this.#doors.get(key),
@@ -100,6 +105,28 @@ export class Dialer {
     this.#doors.set(door, peer);
     const candidate = this.#candidates.get(door);
     if (candidate !== undefined) candidate.peer = peer;
+  }
+
+  /** Somebody on this host takes a link to us for alive that we gave up: it slept, or was cut off. True when anybody is called for that. */
+  onStray(now: number, host: string): boolean {
+    return this.#hasten(now, (address) => address.host === host);
+  }
+
+  /** Whoever we would call there one day is called now: the wait had grown while nobody answered. */
+  #hasten(now: number, isThere: (address: Address) => boolean): boolean {
+    let any = false;
+    const hasten = (target: Target): void => {
+      const at = Math.max(now, target.calledAt + DIAL_RETRY_MS);
+      if (at >= target.nextAt) return;
+      target.nextAt = at;
+      any = true;
+    };
+    for (const target of this.#candidates.values()) if (target.refusals === 0 && isThere(target.address!)) hasten(target);
+    for (const seat of this.#knownOf?.seats ?? []) {
+      const target = this.#seats.get(seat.id);
+      if (target !== undefined && seat.addresses.some(isThere)) hasten(target);
+    }
+    return any;
   }
 
   /** `door`: where the peer's join socket is, whichever side called. */
@@ -182,6 +209,7 @@ export class Dialer {
         address: undefined,
         expect: seat.id,
         nextAt: first,
+        calledAt: -Infinity,
         tries: 0,
         open: 0,
         peer: undefined,
@@ -228,6 +256,7 @@ export class Dialer {
     const attempt = this.#endpoint.connect(now, address, door, target.expect);
     this.#attempts.set(attempt, { target, key: keyOf(address) });
     target.open++;
+    target.calledAt = now;
     target.nextAt = now + Math.min(maxWaitMs, DIAL_RETRY_MS * 2 ** Math.min(target.tries, 8));
     target.tries++;
   }

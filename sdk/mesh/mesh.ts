@@ -301,6 +301,9 @@ export class Mesh implements MeshLike {
       case 'failed':
         this.#dialer.onFailed(now, event.attempt, event.reason);
         return this.#membership.onDialFailed(now, event.reason, this.#dialer.hasHope);
+      case 'stray':
+        if (this.#dialer.onStray(now, event.host)) this.#hurry(now);
+        return;
       case 'silent':
       case 'heard':
       case 'moved':

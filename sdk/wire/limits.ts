@@ -250,6 +250,9 @@ export const WRONG_CODE_PATIENCE_MS = 2_000;
 /** A timer that fires this late means that we stalled, not that the others fell silent (ms). */
 export const STALL_MS = 300;
 
+/** Sealed packets for connections we do not have are told of at most this often, whoever sends them (ms). */
+export const STRAY_MS = 50;
+
 /** A link keeps its address at least this long, however often packets come from elsewhere (ms). */
 export const PATH_SWITCH_MS = 1_000;
 
@@ -349,6 +352,9 @@ export const DIAL_SILENT_ALONE_MS = 6_000;
 export const DIAL_RETRY_MS = 700;
 export const DIAL_RETRY_MAX_MS = 3_000;
 export const CANDIDATE_RETRY_MAX_MS = 8_000;
+
+/** A candidate that discovery did not name for so long, and names again, is called at once (ms). */
+export const CANDIDATE_LOST_MS = 2_000;
 
 /** Attempts under way to one seat or candidate; more would only be the same packet again. */
 export const MAX_DIALS_PER_TARGET = 3;

@@ -100,6 +100,8 @@ export class LinkPromises implements LinkWatcher {
       }
       case 'failed':
         return this.#endAttempt(host, event.attempt);
+      case 'stray':
+        return;
       default:
         return this.#onLinkEvent(host, event);
     }
@@ -111,7 +113,7 @@ export class LinkPromises implements LinkWatcher {
     this.#attempts.set(key, 'over');
   }
 
-  #onLinkEvent(host: LinkHost, event: Exclude<EndpointEvent, { type: 'linked' | 'failed' }>): void {
+  #onLinkEvent(host: LinkHost, event: Exclude<EndpointEvent, { type: 'linked' | 'failed' | 'stray' }>): void {
     const side = this.#side(host, event.link);
     if (side === undefined || side.state === 'closed') return this.#violate('S10', host, `${event.type} on a link that is not open`);
     if (side.peer !== event.peer) this.#violate('S2', host, `${event.type} names another peer than the link`);
