@@ -133,7 +133,8 @@ export class Agreement implements WorldWatcher {
     return taken;
   }
 
-  #incomingOf(peer: WorldPeer, from: number): Incoming {
+  /** By identity: a host that starts as somebody new is somebody else to all others, and between the two there is no order. */
+  #incomingOf(peer: WorldPeer, from: PeerId): Incoming {
     const key = `${from} ${peer.index}`;
     let incoming = this.#incoming.get(key);
     if (incoming === undefined) this.#incoming.set(key, (incoming = { next: 0, senderLife: 0, mayGap: true }));
@@ -141,8 +142,7 @@ export class Agreement implements WorldWatcher {
   }
 
   #allowGap(peer: WorldPeer, id: PeerId): void {
-    const other = this.#world.byId(id);
-    if (other !== undefined) this.#incomingOf(peer, other.index).mayGap = true;
+    this.#incomingOf(peer, id).mayGap = true;
   }
 
   #onMessage(now: number, peer: WorldPeer, from: PeerId, bytes: Uint8Array): void {
@@ -159,7 +159,7 @@ export class Agreement implements WorldWatcher {
     const sender = this.#world.peers[index];
     if (sender?.mesh !== undefined && sender.life === life && sender.mesh.self !== from)
       this.#violate(now, 'S2', peer, `a message of peer ${index} came from another`);
-    const incoming = this.#incomingOf(peer, index);
+    const incoming = this.#incomingOf(peer, from);
     if (life < incoming.senderLife) this.#violate(now, 'S1', peer, `peer ${index}: message of an earlier life`);
     if (life > incoming.senderLife) Object.assign(incoming, { senderLife: life, next: 0, mayGap: true });
     if (number < incoming.next) this.#violate(now, 'S1', peer, `peer ${index}: ${number} came after ${incoming.next - 1}`);
@@ -171,12 +171,17 @@ export class Agreement implements WorldWatcher {
 
   /** Pairs of `peers` of which the last number sent has not arrived. */
   undelivered(peers: readonly WorldPeer[] = this.#world.live()): readonly string[] {
-    const missing: string[] = [];
+    return this.#missing(peers).map(([from, to]) => `${from.index} ${to.index}`);
+  }
+
+  #missing(peers: readonly WorldPeer[]): (readonly [from: WorldPeer, to: WorldPeer, incoming: Incoming | undefined])[] {
+    const missing: [WorldPeer, WorldPeer, Incoming | undefined][] = [];
     for (const from of peers) {
       for (const to of peers) {
-        const key = `${from.index} ${to.index}`;
-        const sent = this.#outgoing.get(key) ?? 0;
-        if (from !== to && sent > 0 && (this.#incoming.get(key)?.next ?? 0) < sent) missing.push(key);
+        const sent = this.#outgoing.get(`${from.index} ${to.index}`) ?? 0;
+        const incoming = this.#incoming.get(`${from.mesh?.self} ${to.index}`);
+        const arrived = incoming?.senderLife === from.life ? incoming.next : 0;
+        if (from !== to && arrived < sent) missing.push([from, to, incoming]);
       }
     }
     return missing;
@@ -184,11 +189,7 @@ export class Agreement implements WorldWatcher {
 
   /** Sends another number where the last one was lost to a `reset`. */
   repeatAfterReset(peers: readonly WorldPeer[]): void {
-    for (const key of this.undelivered(peers)) {
-      const [from, to] = key.split(' ').map(Number);
-      if (this.#incoming.get(key)?.mayGap !== true) continue;
-      this.send(this.#world.peer(from!), this.#world.peer(to!));
-    }
+    for (const [from, to, incoming] of this.#missing(peers)) if (incoming?.mayGap === true) this.send(from, to);
   }
 
   // ── bounds ────────────────────────────────────────────────────────────────────────────────────────
