@@ -297,6 +297,51 @@ describe('the key is the seat', () => {
   });
 });
 
+describe('what a room costs', () => {
+  it('[ME69] beats, pings and acknowledgements ride on the game’s packets: one datagram a tick, ten a second at least, and one answer', () => {
+    for (const hz of [0, 10, 20, 30, 60]) {
+      const made = together({ peers: 4, network: { delayMs: 1, jitterMs: 1 } });
+      const { world } = made;
+      const tick = (index: number): void => {
+        const from = world.peer(index);
+        const now = from.clock(world.now);
+        for (const to of world.peers) if (to !== from) from.mesh!.send(now, to.mesh!.self, 'unreliable', new Uint8Array(100));
+        from.mesh!.flush(now);
+        world.drain(from);
+        world.at(world.now + 1_000 / hz, () => tick(index));
+      };
+      // Each process ticks by its own clock.
+      if (hz > 0) world.peers.forEach((_, index) => world.at(world.now + index * 7.3, () => tick(index)));
+      world.run(10_000);
+      let datagrams = 0;
+      world.onTransmit = () => datagrams++;
+      world.run(10_000);
+      const perLink = datagrams / (4 * 3) / 10;
+      expect(perLink).toBeGreaterThanOrEqual(Math.max(hz, 10) - 1);
+      expect(perLink).toBeLessThanOrEqual(Math.max(hz, 10) + 1.5);
+    }
+  });
+
+  it('[ME69] a game that stops sending makes one beat 20 ms late, and changes that go along are told at once', () => {
+    const made = together({ peers: 2 });
+    const { world } = made;
+    const from = world.peer(0);
+    const left: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      from.mesh!.send(from.clock(world.now), world.peer(1).mesh!.self, 'unreliable', new Uint8Array(100));
+      from.mesh!.flush(from.clock(world.now));
+      world.drain(from);
+      world.run(16);
+    }
+    world.onTransmit = (now, peer) => peer === from && left.push(now);
+    const since = world.now;
+    world.run(1_000);
+    expect(left[0]! - since).toBeLessThanOrEqual(121);
+    expect(Math.max(...left.slice(1).map((at, i) => at - left[i]!))).toBeLessThanOrEqual(101);
+    expect(agree(made, 1)).toBe(0);
+  });
+});
+
 describe('room time and facts', () => {
   it('[ME19] room time agrees, never runs backwards, and survives the host', () => {
     const made = together({ peers: 4, driftPpm: 200, network: { delayMs: 2, jitterMs: 4, lossRatio: 0.05 } });

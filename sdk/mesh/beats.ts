@@ -2,10 +2,10 @@
  * The heartbeat: what this member says about itself to every linked peer every `BEAT_MS`, together with
  * words a neighbour cannot hear from their authors. A change of its own word leaves at once, and twice
  * more soon after, since the others wait for it to agree; a change of a word that only we can pass on
- * leaves at once to those who need it.
+ * leaves at once to those who need it. While a game sends, a beat that is due soon goes along in its packets.
  */
 import type { PeerId } from '../base/brand.ts';
-import { BEAT_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
+import { BEAT_MS, BEAT_RIDE_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
 import { LinkState, equalWords } from './link-state.ts';
 import type { Membership } from './membership.ts';
 import { encodeMessage, type MeshMessage, type Word } from './messages.ts';
@@ -34,6 +34,9 @@ export class Beats {
   #heardOf: readonly PeerId[] = [];
   #heard = LinkState.encodeHeard(this.#heardOf);
   #echoes = 0;
+  /** The last beat went along with the game's packets; and when those last left. */
+  #rode = false;
+  #askedAt = -Infinity;
   #hasNews = false;
   #waits = false;
 
@@ -46,7 +49,13 @@ export class Beats {
   get nextAt(): number {
     if (this.#membership.roster === undefined) return Infinity;
     if (this.#waits) return this.#spokeAt + MIN_GAP_MS;
-    return this.#sentAt + (this.#echoes > 0 ? ECHO_MS : BEAT_MS);
+    return this.#sentAt + this.#waitMs;
+  }
+
+  /** From one beat to the next. Where the last one rode on the game's packets, the next may wait a little for them, too (ms). */
+  get #waitMs(): number {
+    if (this.#echoes > 0) return ECHO_MS;
+    return this.#rode ? BEAT_MS + BEAT_RIDE_MS : BEAT_MS;
   }
 
   /** Room time less monotonic clock, as this peer last said. */
@@ -64,14 +73,22 @@ export class Beats {
     return changed;
   }
 
-  tick(now: number): void {
+  /** The game's packets leave now: the last ones before a beat is due take it along. */
+  ride(now: number): void {
+    const everyMs = now - this.#askedAt;
+    this.#askedAt = now;
+    if (this.#echoes === 0 && now + everyMs > this.#sentAt + BEAT_MS + BEAT_RIDE_MS / 2) this.tick(now, true);
+  }
+
+  /** @param riding a beat leaves now, though it may not be due. */
+  tick(now: number, riding = false): void {
     const roster = this.#membership.roster;
     this.#waits = false;
     if (roster === undefined) return;
     const own = this.#word(roster);
     const changed = this.#said === undefined || !equalWords(own, this.#said);
     const mayHurry = now - this.#spokeAt >= MIN_GAP_MS;
-    const due = now - this.#sentAt >= (this.#echoes > 0 ? ECHO_MS : BEAT_MS) - 1;
+    const due = riding || now - this.#sentAt >= this.#waitMs - 1;
     const toAll = due || (changed && mayHurry);
     if (!toAll && !(this.#hasNews && mayHurry)) {
       this.#waits = changed || this.#hasNews;
@@ -82,6 +99,7 @@ export class Beats {
       else if (this.#echoes > 0) this.#echoes--;
       this.#said = own;
       this.#sentAt = now;
+      this.#rode = riding;
     }
     this.#hasNews = false;
     this.#spokeAt = now;

@@ -206,6 +206,7 @@ export class Mesh implements MeshLike {
   }
 
   flush(now: number): void {
+    if (!this.#membership.isOver && !this.#membership.isLeaving) this.#beats.ride(now);
     this.#endpoint.flush(now);
   }
 

@@ -303,6 +303,9 @@ export const MAX_ENTITIES = 8_192;
 /** A member tells who it hears this often (ms). Six lost in a row make it look gone, so not slower than keep-alives. */
 export const BEAT_MS = 100;
 
+/** While the game sends, a word may leave this much later, in a packet of the game's (ms): longer than a tick at 60 Hz. */
+export const BEAT_RIDE_MS = 20;
+
 /** The mesh looks at itself this often (ms); finer would burn time, coarser delays a new host. */
 export const MESH_TICK_MS = 50;
 
