@@ -30,6 +30,7 @@ interface Target {
   readonly address: Address | undefined;
   readonly expect: PeerId | undefined;
   nextAt: number;
+  /** When it was last called. */
   calledAt: number;
   tries: number;
   open: number;

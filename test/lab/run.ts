@@ -25,7 +25,8 @@ const names = readdirSync(folder)
   .map((file) => file.slice(0, -3))
   .toSorted();
 
-const [name, ...args] = process.argv.slice(2);
+/** Always one JSON line, so `--json`, as the bench and the acceptance runs take it, changes nothing. */
+const [name, ...args] = process.argv.slice(2).filter((arg) => arg !== '--json');
 if (name === undefined || !names.includes(name)) {
   process.stderr.write(`usage: npm run lab -- <name>\nlabs: ${names.join(', ')}\n`);
   process.exit(2);
