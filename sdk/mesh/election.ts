@@ -1,6 +1,6 @@
 /**
  * Who should be host, and what this peer has to do about it now. A pure decision over what is known;
- * `membership.ts` asks it at every tick and acts once the answer has stood for its hold time.
+ * `standing-step.ts` asks it at every tick, `membership.ts` acts once the answer has stood for its hold time.
  *
  *   no seat in the room's list ----------------------------> join(host)
  *   host in reach ------------------------------------------> none

@@ -13,23 +13,15 @@
 import type { PeerId } from '../base/brand.ts';
 import type { Address, ConnectFailure } from '../link/endpoint-types.ts';
 import type { LeaveReason } from '../port/port.ts';
-import {
-  BEAT_MS,
-  JOIN_RETRY_MAX_MS,
-  JOIN_RETRY_MS,
-  JOIN_TIMEOUT_MS,
-  LEAVE_LINGER_MS,
-  MEET_HOST_MS,
-  MERGE_HOLD_MS,
-  MERGE_RETRY_MS,
-  WRONG_CODE_PATIENCE_MS,
-} from '../wire/limits.ts';
-import { isHostAlive, nextStep, type ElectionView, type Step } from './election.ts';
+import { BEAT_MS, JOIN_RETRY_MAX_MS, LEAVE_LINGER_MS, MERGE_RETRY_MS } from '../wire/limits.ts';
+import { isHostAlive, type ElectionView } from './election.ts';
 import { HostDuty } from './host-duty.ts';
 import type { JoinState } from './mesh-types.ts';
 import { isRelayed } from '../link/path.ts';
 import type { JoinRequest, MeshMessage, Refusal } from './messages.ts';
 import type { Party } from './party.ts';
+import { Refusals } from './refusals.ts';
+import { RosterSpread } from './roster-spread.ts';
 import {
   boundAddresses,
   claimRoster,
@@ -42,25 +34,19 @@ import {
   updateSeat,
   type Roster,
 } from './roster.ts';
+import { SeatSearch } from './seat-search.ts';
+import { StandingStep } from './standing-step.ts';
 
-/** A goodbye to somebody thrown out leaves before the link closes (ms). */
-const REFUSED_LINGER_MS = 300;
-/** A neighbour that says it holds an older list gets ours, at most this often (ms). */
-const RESEND_MS = 250;
-/** So many linked peers are asked for a seat at once. */
-const JOIN_FANOUT = 3;
 /** Somebody asks for a seat as long as the last time was no longer ago (ms). */
 const ASKED_MS = JOIN_RETRY_MAX_MS + BEAT_MS;
-
-/** The same list, begun elsewhere each turn. */
-function turned<T>(list: readonly T[], turn: number): T[] {
-  const at = list.length === 0 ? 0 : turn % list.length;
-  return [...list.slice(at), ...list.slice(0, at)];
-}
 
 export class Membership {
   readonly #party: Party;
   readonly #duty: HostDuty;
+  readonly #search: SeatSearch;
+  readonly #step = new StandingStep();
+  readonly #spread: RosterSpread;
+  readonly #refusals: Refusals;
   roster: Roster | undefined;
   roomKey: Uint8Array | undefined;
   joinState: JoinState = { type: 'joining' };
@@ -68,34 +54,20 @@ export class Membership {
   addresses: readonly Address[];
   /** True until we have linked to those of our first roster. */
   newcomer: boolean;
-  #startedAt: number;
-  #rosterAt = 0;
-  #published: Roster | undefined;
-  #step: Step = { type: 'none' };
-  #stepAt = 0;
-  /** We were alone, and since `#stepAt` are not. */
-  #regained = false;
   #actedAt = -Infinity;
-  #joinAt = 0;
-  #joinWaitMs = JOIN_RETRY_MS;
-  #joinTurn = 0;
   /** When somebody last asked us for a seat. */
   #askedAt = -Infinity;
   #askedHost: PeerId | undefined;
-  /** The last term whose host we have had in reach. */
-  #metTerm = 0;
   #leaveAt: number | undefined;
-  /** When a candidate first did not take our code. */
-  #wrongCodeAt: number | undefined;
-  readonly #closing = new Map<PeerId, number>();
-  readonly #sentTo = new Map<PeerId, { roster: Roster; at: number }>();
   readonly #vouched = new Set<PeerId>();
 
   constructor(now: number, party: Party) {
     const { options } = party;
     this.#party = party;
     this.#duty = new HostDuty(party);
-    this.#startedAt = now;
+    this.#search = new SeatSearch(now, party);
+    this.#spread = new RosterSpread(party);
+    this.#refusals = new Refusals(party);
     this.addresses = options.addresses;
     this.newcomer = options.entry === 'join';
   }
@@ -130,41 +102,25 @@ export class Membership {
 
   excuse(lateMs: number): void {
     this.#duty.excuse(lateMs);
-    this.#stepAt += lateMs;
-    this.#startedAt += lateMs;
+    this.#step.excuse(lateMs);
+    this.#search.excuse(lateMs);
   }
 
   tick(now: number): void {
-    this.#closeRefused(now);
+    this.#refusals.tick(now);
     if (this.isOver) return;
     if (this.#leaveAt !== undefined) return this.#tickLeave(now, this.#leaveAt);
     if (this.roster === undefined) return this.#tickJoin(now);
     this.#tickElection(now, this.roster);
     if (!this.isHost) this.#duty.follow(now, this.roster);
     else if (!this.isOver) this.#write(now, this.#duty.tick(now, this.roster));
-    this.#publish(now);
-    this.#spread(now, this.roster);
+    this.#spread.publish(now, this.roster, this.roomKey);
+    this.#spread.tick(now, this.roster, this.roomKey);
   }
 
   #tickJoin(now: number): void {
-    const refused = this.#wrongCodeAt !== undefined && now - this.#wrongCodeAt > WRONG_CODE_PATIENCE_MS && this.#party.links.size === 0;
-    if (refused) return this.#fail('wrong-code');
-    if (now - this.#startedAt > JOIN_TIMEOUT_MS) return this.#fail('unreachable');
-    if (now < this.#joinAt) return;
-    const { links, linkState } = this.#party;
-    const peers = [...links.all()].filter((link) => !link.silent).map((link) => link.peer);
-    // Only who has a list says words; the others may ask for a seat as we do, or have not come to speak yet.
-    const speakers = peers.filter((peer) => linkState.speaks(now, peer));
-    const others = peers.filter((peer) => !speakers.includes(peer));
-    let asked = 0;
-    for (const peer of [...turned(speakers, this.#joinTurn), ...turned(others, this.#joinTurn)]) {
-      if (asked >= JOIN_FANOUT) break;
-      if (this.#party.send(now, peer, { type: 'join', join: this.#request(now) })) asked++;
-    }
-    if (asked === 0) return;
-    this.#joinTurn++;
-    this.#joinAt = now + this.#joinWaitMs;
-    this.#joinWaitMs = Math.min(JOIN_RETRY_MAX_MS, 2 * this.#joinWaitMs);
+    const failure = this.#search.tick(now, () => this.#request(now));
+    if (failure !== undefined) this.#fail(failure);
   }
 
   #request(now: number): JoinRequest {
@@ -181,21 +137,8 @@ export class Membership {
   }
 
   #tickElection(now: number, roster: Roster): void {
-    const step = nextStep(this.#view(now, roster));
-    const target = 'host' in step ? step.host : undefined;
-    const before = 'host' in this.#step ? this.#step.host : undefined;
-    // Who was alone and hears a member again may hear of the host in the next word: what it was about to do alone does not count any more.
-    const heard = step.type === 'claim' && this.#step.type === 'claim' && this.#step.alone && !step.alone;
-    if (step.type !== this.#step.type || target !== before || heard) {
-      this.#stepAt = now;
-      this.#regained = heard;
-    }
-    this.#step = step;
-    if (isHostAlive(this.#view(now, roster))) this.#metTerm = roster.term;
-    // A host we were told of but have not reached yet is not gone: the link is still being made.
-    const unmet = step.type === 'claim' && this.#metTerm !== roster.term;
-    const leastMs = unmet ? MEET_HOST_MS : this.#regained ? MERGE_HOLD_MS : 0;
-    if (step.type === 'none' || now - this.#stepAt < Math.max(step.holdMs, leastMs)) return;
+    const step = this.#step.tick(now, this.#view(now, roster));
+    if (step === undefined) return;
     if (step.type === 'claim') return this.#claim(now, roster);
     if (now - this.#actedAt < MERGE_RETRY_MS) return;
     const message: MeshMessage =
@@ -221,36 +164,8 @@ export class Membership {
       roster.term,
       (seat) => linkState.route(seat.id) !== undefined && linkState.word(seat.id)?.instance === seat.instance,
     );
-    this.#step = { type: 'none' };
+    this.#step.clear();
     this.#adopt(now, updateSeat(next, self, { eligible: this.eligible }), this.roomKey);
-  }
-
-  /** Whoever says that it holds an older list, and would follow ours, is sent ours. */
-  #spread(now: number, roster: Roster): void {
-    const { links, linkState } = this.#party;
-    if (now - this.#rosterAt < 150) return;
-    for (const link of links.all()) {
-      const word = linkState.word(link.peer);
-      if (word === undefined || compareVersions(word.term, word.epoch, roster.term, roster.epoch) >= 0) continue;
-      const seat = seatOf(roster, link.peer);
-      if (word.term !== roster.term && !(seat?.status === 'present' && seat.instance === word.instance)) continue;
-      const sent = this.#sentTo.get(link.peer);
-      if (sent !== undefined && (sent.roster === roster ? now - sent.at < 4 * RESEND_MS : now - sent.at < RESEND_MS)) continue;
-      this.#sendRoster(now, link.peer, roster);
-    }
-  }
-
-  #sendRoster(now: number, peer: PeerId, roster: Roster): void {
-    if (this.#party.send(now, peer, { type: 'roster', roster, key: this.roomKey })) this.#sentTo.set(peer, { roster, at: now });
-  }
-
-  /** As host: tells everybody at once what changed since the last time. */
-  #publish(now: number): void {
-    const roster = this.roster;
-    if (roster === undefined || roster.host !== this.#party.self || this.#published === roster) return;
-    this.#published = roster;
-    for (const seat of roster.seats) if (seat.id !== this.#party.self) this.#sendRoster(now, seat.id, roster);
-    this.#party.hurry(now);
   }
 
   // ── the list changes ──────────────────────────────────────────────────────────────────────────────
@@ -263,16 +178,16 @@ export class Membership {
   #adopt(now: number, roster: Roster, key: Uint8Array | undefined): void {
     const before = this.roster;
     this.roster = roster;
-    this.#rosterAt = now;
+    this.#spread.onAdopted(now);
     if (key !== undefined && key !== this.roomKey) this.roomKey = key;
     if (before === undefined) this.joinState = { type: 'joined' };
     this.#party.onRoster(before === undefined ? [] : departures(before, roster));
     if (before !== undefined && before.term !== roster.term) this.#tellMerge(before, roster);
-    for (const id of roster.banned) if (this.#party.links.get(id) !== undefined && !this.#closing.has(id)) this.#refuse(now, id);
+    for (const id of roster.banned) if (this.#party.links.get(id) !== undefined && !this.#refusals.has(id)) this.#refusals.refuse(now, id, 'kicked');
     for (const peer of this.#vouched) {
       if (seatOf(roster, peer) === undefined) continue;
       this.#vouched.delete(peer);
-      if (!this.isHost) this.#sendRoster(now, peer, roster);
+      if (!this.isHost) this.#spread.send(now, peer, roster, this.roomKey);
     }
     this.#party.hurry(now);
   }
@@ -361,28 +276,14 @@ export class Membership {
     if (peer === this.#party.self) return;
     const next = this.#duty.seat(now, roster, { id: peer, instance: join.instance, spectator: join.spectate, addresses: join.addresses }, join.term);
     if (typeof next === 'string') {
-      if (via === undefined) this.#refuse(now, peer, next);
+      if (via === undefined) this.#refusals.refuse(now, peer, next);
       else this.#party.send(now, via, { type: 'refused', peer, reason: next });
       return;
     }
     if (join.time > 0) this.#party.time.advanceTo(now, join.time);
-    if (next === roster) return this.#sendRoster(now, via ?? peer, roster);
+    if (next === roster) return this.#spread.send(now, via ?? peer, roster, this.roomKey);
     this.#write(now, next);
     this.#party.hurry(now);
-  }
-
-  #refuse(now: number, peer: PeerId, reason: Refusal = 'kicked'): void {
-    this.#party.send(now, peer, { type: 'refuse', reason });
-    this.#closing.set(peer, now + REFUSED_LINGER_MS);
-  }
-
-  #closeRefused(now: number): void {
-    for (const [peer, at] of this.#closing) {
-      if (now < at) continue;
-      this.#closing.delete(peer);
-      const link = this.#party.links.get(peer);
-      if (link !== undefined) this.#party.endpoint.close(now, link.id, 'refused');
-    }
   }
 
   #handleRefusal(from: PeerId, reason: Refusal): void {
@@ -394,7 +295,7 @@ export class Membership {
     const mine = this.roster;
     if (mine === undefined || !this.isHost || this.isLeaving || theirs.host !== from || theirs.roomId !== mine.roomId || theirs.term === mine.term)
       return;
-    if (this.#duty.hasAbsorbed(mine, theirs)) return this.#sendRoster(now, from, mine);
+    if (this.#duty.hasAbsorbed(mine, theirs)) return this.#spread.send(now, from, mine, this.roomKey);
     const ownTime = this.#party.time.time(now);
     if (this.#duty.yields(mine, theirs, this.eligible)) {
       this.#askedHost = from;
@@ -414,13 +315,10 @@ export class Membership {
   }
 
   onLinked(now: number, peer: PeerId): void {
-    this.#closing.delete(peer);
+    this.#refusals.forget(peer);
     if (this.isOver) return;
-    if (this.roster === undefined) {
-      this.#joinAt = now;
-      this.#joinWaitMs = JOIN_RETRY_MS;
-      this.#party.hurry(now);
-    } else if (this.roster.banned.includes(peer)) this.#refuse(now, peer);
+    if (this.roster === undefined) this.#search.onLinked(now);
+    else if (this.roster.banned.includes(peer)) this.#refusals.refuse(now, peer, 'kicked');
   }
 
   /** The peer said goodbye, or closed its link with one. */
@@ -430,11 +328,11 @@ export class Membership {
     this.#party.hurry(now);
   }
 
-  /** A door stayed shut. Rooms of one name may have different codes, so another candidate may still take ours. */
+  /** A door stayed shut. */
   onDialFailed(now: number, reason: ConnectFailure, hasHope: boolean): void {
     if (this.roster !== undefined || this.isOver) return;
     if (reason === 'incompatible' || (reason === 'wrong-code' && !hasHope)) return this.#fail(reason);
-    if (reason === 'wrong-code') this.#wrongCodeAt ??= now;
+    if (reason === 'wrong-code') this.#search.onWrongCode(now);
   }
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
@@ -461,7 +359,7 @@ export class Membership {
   leave(now: number): void {
     if (this.isOver || this.isLeaving) return;
     if (this.roster === undefined) return this.#close('bye');
-    this.#publish(now);
+    this.#spread.publish(now, this.roster, this.roomKey);
     for (const link of this.#party.links.all()) this.#party.send(now, link.peer, { type: 'leave' });
     this.#leaveAt = now;
     this.#party.hurry(now);

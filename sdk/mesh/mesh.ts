@@ -18,10 +18,10 @@ import { Endpoint } from '../link/endpoint.ts';
 import type { Address, EndpointEvent, EndpointLike, EndpointOptions, SocketKind, Transmit } from '../link/endpoint-types.ts';
 import type { Channel, PeerStats, PortDeparture, PortEvent, PortPeer, PortRoster, PortStats } from '../port/port.ts';
 import { KIND_WHO } from '../wire/datagram.ts';
-import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_LANES, MAX_MESSAGE_BYTES, MESH_LANE, MESH_TICK_MS, SEAT_SETTLE_MS, STALL_MS } from '../wire/limits.ts';
+import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_LANES, MAX_MESSAGE_BYTES, MESH_LANE, MESH_TICK_MS, STALL_MS } from '../wire/limits.ts';
 import { Beats } from './beats.ts';
+import { Delivery } from './delivery.ts';
 import { Dialer } from './dialer.ts';
-import { EarlyMessages } from './early.ts';
 import { LinkState } from './link-state.ts';
 import { isRelayed, isRelayedHost } from '../link/path.ts';
 import { Links } from './links.ts';
@@ -50,15 +50,8 @@ export class Mesh implements MeshLike {
   readonly #time: RoomTime;
   readonly #beats: Beats;
   readonly #who: WhoAnswers;
-  readonly #unlinked = new EarlyMessages();
-  readonly #unseated = new EarlyMessages();
+  readonly #delivery: Delivery;
   readonly #events: PortEvent[] = [];
-  /** Linked peers without a seat of whom something reliable was lost: the rest of it may not follow. */
-  readonly #broken = new Set<PeerId>();
-  /** Peers whose seat has had a link: another one is a new start. */
-  readonly #linkedSeats = new Set<PeerId>();
-  /** The process that has each seat. */
-  readonly #instances = new Map<PeerId, number>();
   readonly #drops: Record<string, number> = {};
   #roster: PortRoster | undefined;
   #tickAt: number;
@@ -90,7 +83,15 @@ export class Mesh implements MeshLike {
       onRoster: (left) => this.#onRoster(left),
       hurry: (at) => this.#hurry(at),
     };
-    this.#membership = new Membership(now, party);
+    const membership = new Membership(now, party);
+    this.#membership = membership;
+    this.#delivery = new Delivery(this.#endpoint, this.#links, {
+      get roster() {
+        return membership.roster;
+      },
+      emit: party.emit,
+      drop: (reason) => this.#drop(reason),
+    });
     this.#beats = new Beats(party, this.#membership);
     if (options.entry === 'found') this.#membership.found(now, rng.u32() >>> 8);
     this.#openDoor();
@@ -201,8 +202,8 @@ export class Mesh implements MeshLike {
     if (to === this.self || seat?.status !== 'present' || this.#membership.isOver || this.#membership.isLeaving) return false;
     if (bytes.length > (channel === 'reliable' ? MAX_MESSAGE_BYTES : MAX_DATAGRAM_MESSAGE_BYTES)) return false;
     const link = this.#links.get(to);
-    if (link !== undefined && !this.#unlinked.has(to)) return this.#endpoint.send(now, link.id, channel, bytes, lane);
-    return channel === 'reliable' && this.#unlinked.hold(now, to, { channel, lane, bytes: bytes.slice() });
+    if (link !== undefined && !this.#delivery.waits(to)) return this.#endpoint.send(now, link.id, channel, bytes, lane);
+    return channel === 'reliable' && this.#delivery.hold(now, to, { channel, lane, bytes: bytes.slice() });
   }
 
   flush(now: number): void {
@@ -257,7 +258,7 @@ export class Mesh implements MeshLike {
     this.#tickAt = now + MESH_TICK_MS;
     this.#linkState.refresh(now, this.#links.neighbours(now));
     this.#membership.tick(now);
-    if (this.#broken.size > 0) this.#closeBroken(now);
+    this.#delivery.closeBroken(now);
     const roster = this.#membership.roster;
     if (this.#links.route(now)) this.#onRoster([]);
     if (!this.#membership.isOver && !this.#membership.isLeaving) {
@@ -266,7 +267,7 @@ export class Mesh implements MeshLike {
     }
     this.#followTime(now);
     this.#beats.tick(now);
-    for (const peer of this.#unseated.expire(now, SEAT_SETTLE_MS)) this.#broken.add(peer);
+    this.#delivery.expire(now);
     this.#drain(now);
     if (this.#membership.isOver) return;
     this.#tickAt = Math.max(Math.min(this.#tickAt, this.#beats.nextAt), now + 1);
@@ -317,13 +318,7 @@ export class Mesh implements MeshLike {
     const { peer } = event;
     this.#dialer.onLinked(event.attempt, peer, event.door);
     this.#links.add(now, event);
-    this.#unseated.take(peer);
-    this.#broken.delete(peer);
-    if (this.#isSeated(peer)) {
-      if (this.#linkedSeats.has(peer)) this.#emit({ type: 'reset', peer });
-      this.#linkedSeats.add(peer);
-    }
-    for (const early of this.#unlinked.take(peer)) this.#endpoint.send(now, event.link, early.channel, early.bytes, early.lane);
+    this.#delivery.onLinked(now, event);
     this.#membership.onLinked(now, peer);
     this.#hurry(now);
   }
@@ -344,7 +339,7 @@ export class Mesh implements MeshLike {
         break;
       case 'closed':
         this.#links.remove(event.peer);
-        this.#broken.delete(event.peer);
+        this.#delivery.onClosed(event.peer);
         if (event.reason === 'bye' && event.byPeer) this.#membership.onGoodbye(now, event.peer);
         break;
     }
@@ -354,21 +349,7 @@ export class Mesh implements MeshLike {
   #handleMessage(now: number, event: Extract<EndpointEvent, { type: 'message' }>): void {
     const { peer, channel, lane, bytes } = event;
     if (channel === 'reliable' ? lane >= FIRST_MESH_LANE : lane === MESH_LANE) return this.#handleControl(now, peer, bytes);
-    const isReliable = channel === 'reliable';
-    if (isReliable && this.#broken.has(peer)) return this.#drop('no-seat');
-    if (this.#isSeated(peer)) return this.#emit({ type: 'message', from: peer, channel, lane, bytes });
-    if (isReliable && this.#unseated.hold(now, peer, { channel, lane, bytes })) return;
-    this.#drop('no-seat');
-    if (isReliable) this.#broken.add(peer);
-  }
-
-  /** Something of these was lost before they had a seat. Now that they have one, another link tells both sides so. */
-  #closeBroken(now: number): void {
-    for (const peer of this.#broken) {
-      const link = this.#links.get(peer);
-      if (link === undefined) this.#broken.delete(peer);
-      else if (this.#isSeated(peer)) this.#endpoint.close(now, link.id, 'exhausted');
-    }
+    this.#delivery.onMessage(now, event);
   }
 
   #handleControl(now: number, peer: PeerId, bytes: Uint8Array): void {
@@ -409,11 +390,6 @@ export class Mesh implements MeshLike {
 
   // ── what the game half sees ───────────────────────────────────────────────────────────────────────
 
-  #isSeated(peer: PeerId): boolean {
-    const roster = this.#membership.roster;
-    return roster !== undefined && seatOf(roster, peer) !== undefined;
-  }
-
   #onRoster(left: readonly PortDeparture[]): void {
     const roster = this.#membership.roster;
     if (roster === undefined) return;
@@ -425,24 +401,7 @@ export class Mesh implements MeshLike {
     const { roomId, name, max, locked, epoch, term, host } = roster;
     this.#roster = { roomId, name, max, locked, epoch, term, host, peers };
     this.#emit({ type: 'roster', roster: this.#roster, left });
-    for (const peer of left) {
-      this.#linkedSeats.delete(peer.id);
-      this.#instances.delete(peer.id);
-      this.#unlinked.take(peer.id);
-    }
-    for (const seat of roster.seats) {
-      if (this.#links.get(seat.id) !== undefined) this.#linkedSeats.add(seat.id);
-      else if (this.#unlinked.has(seat.id) && (seat.status !== 'present' || this.#instances.get(seat.id) !== seat.instance)) {
-        // What waits for a link was said to the process that had the seat; whoever links from there is told of as a new start.
-        this.#unlinked.take(seat.id);
-        this.#linkedSeats.add(seat.id);
-      }
-      this.#instances.set(seat.id, seat.instance);
-      const early = this.#unseated.take(seat.id);
-      for (const message of early) this.#emit({ type: 'message', from: seat.id, ...message });
-      // They came over a link, be it gone by now: with the next one there may be a gap.
-      if (early.length > 0) this.#linkedSeats.add(seat.id);
-    }
+    this.#delivery.onRoster(roster, left);
   }
 
   #emit(event: PortEvent): void {
