@@ -30,7 +30,7 @@ import { budgetRule } from './budget.ts';
 import { HostDuties } from './duty.ts';
 import { RoomEntities } from './entities.ts';
 import { Reception } from './reception.ts';
-import { SeatView } from './seats.ts';
+import { Seats } from './seats.ts';
 import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions, StateBudget } from './types.ts';
 
 /** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
@@ -48,8 +48,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #port: RoomPort;
   readonly #time: LocalTime;
   readonly #events = new Emitter<RoomEvents<G>>();
-  readonly #seats = new Map<PeerId, SeatView<G>>();
-  #present: readonly PeerId[] = [];
+  readonly #seats: Seats<G>;
   readonly #store: EntityStore;
   readonly #replication: Replication;
   readonly #entities: RoomEntities;
@@ -83,6 +82,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#time = setup.time;
     this.#onClosed = setup.onClosed;
     this.#roster = port.roster();
+    this.#seats = new Seats<G>(port.self);
     this.#openedAt = this.#time.now();
     this.#store = new EntityStore(game);
     this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
@@ -104,11 +104,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const words: MessageWorld = {
       self: port.self,
       session: setup.session,
-      sessionOf: (peer) => this.#seats.get(peer)?.session,
+      sessionOf: (peer) => this.#seats.byPeer.get(peer)?.session,
       now: () => this.#time.now(),
       roomTime,
       host: () => this.#roster.host,
-      present: () => this.#present,
+      present: () => this.#seats.present,
       send: (to, channel, bytes) => this.#send(to, channel, bytes, 0),
       later: (fn) => {
         this.#later.push(fn);
@@ -128,14 +128,14 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       },
       every: (hz, fn) => this.#beats.every(roomTime(), hz, (tick, time) => this.#guard(`clock.every(${hz})`, () => fn(tick, time))),
     };
-    this.peers = this.#seats;
+    this.peers = this.#seats.byPeer;
     this.#reception = new Reception<G>(
       {
         game,
         port,
         time: setup.time,
         session: setup.session,
-        seats: this.#seats,
+        seats: this.#seats.byPeer,
         store: this.#store,
         replication: this.#replication,
         authority: this.#authority,
@@ -143,7 +143,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         requests: this.#requests,
         entities: this.#entities,
         events: this.#events,
-        present: () => this.#present,
+        present: () => this.#seats.present,
         isReady: () => this.#ready,
         send: (to, channel, bytes, lane) => this.#send(to, channel, bytes, lane),
         sent: () => (this.#unsent = true),
@@ -175,7 +175,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     return this.#roster.locked;
   }
   get self(): Peer<G> {
-    return this.#seats.get(this.#port.self)!;
+    return this.#seats.byPeer.get(this.#port.self)!;
   }
   get host(): PeerId {
     return this.#roster.host;
@@ -190,7 +190,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   setPresence(values: Readonly<Record<string, unknown>>): void {
     this.#assertOpen('setPresence');
     this.#reception.setPresence(values);
-    this.#seats.get(this.#port.self)!.presence = this.#reception.presence as Presence<G>;
+    this.#seats.byPeer.get(this.#port.self)!.presence = this.#reception.presence as Presence<G>;
     this.#events.emit('presence', this.self);
   }
 
@@ -214,7 +214,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     options: Omit<CallOptions, 'to'> = {},
   ): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
     return Promise.all(
-      this.#present.map(async (from) => {
+      this.#seats.present.map(async (from) => {
         try {
           return { from, value: await this.call(name, input, { ...options, to: from }), error: undefined };
         } catch (error) {
@@ -360,8 +360,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       this.#replication.collect(tick, this.#replication.phaseAt(tick, time));
       this.#messages.repeat();
       // Until this replica has the room it says nothing of its own: what it is told first may have to become its own (a host that was reloaded).
-      if (this.#ready) this.#replication.send(now, this.#present);
-      else this.#replication.sendAcks(now, this.#present);
+      if (this.#ready) this.#replication.send(now, this.#seats.present);
+      else this.#replication.sendAcks(now, this.#seats.present);
       this.#unsent = true;
     }
     if (this.#unsent) {
@@ -411,26 +411,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #applyRoster(roster: PortRoster, left: readonly { readonly id: PeerId; readonly reason: LeaveReason }[]): void {
     const previous = this.#roster;
     this.#roster = roster;
-    const self = this.#port.self;
-    const moved: { readonly seat: SeatView<G>; readonly event: 'away' | 'back' }[] = [];
-    const gone: { readonly seat: SeatView<G>; readonly reason: LeaveReason }[] = [];
-    for (const seat of roster.peers) {
-      let view = this.#seats.get(seat.id);
-      if (view === undefined) {
-        view = new SeatView<G>(seat, seat.id === self, (seat.id === self ? this.#reception.presence : {}) as Presence<G>);
-        this.#seats.set(seat.id, view);
-      } else if (view.status !== seat.status && seat.id !== self) moved.push({ seat: view, event: seat.status === 'away' ? 'away' : 'back' });
-      view.update(seat, roster);
-    }
-    for (const view of [...this.#seats.values()]) {
-      if (roster.peers.some((seat) => seat.id === view.id)) continue;
-      // A roster that leaves this peer out is followed by `closed`; until then it still is itself.
-      if (view.isSelf) continue;
-      this.#seats.delete(view.id);
-      gone.push({ seat: view, reason: left.find((departure) => departure.id === view.id)?.reason ?? 'timeout' });
-    }
-    this.#sortSeats();
-    this.#present = roster.peers.filter((seat) => seat.status === 'present' && seat.id !== self).map((seat) => seat.id);
+    const { moved, gone } = this.#seats.apply(roster, left, this.#reception.presence as Presence<G>);
     for (const { seat, event } of moved) {
       this.#requests.peerGone(seat.id, false);
       if (event === 'back') {
@@ -442,16 +423,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#authority.applyRoster();
     for (const { seat, event } of moved) if (seat.session !== undefined) this.#events.emit(event, seat);
     for (const { seat, reason } of gone) if (seat.session !== undefined) this.#events.emit('leave', { peer: seat, reason });
-    if (roster.host !== previous.host) this.#events.emit('host', { host: roster.host, previous: previous.host, isSelf: roster.host === self });
+    if (roster.host !== previous.host)
+      this.#events.emit('host', { host: roster.host, previous: previous.host, isSelf: roster.host === this.#port.self });
     this.#updateDuty();
-  }
-
-  /** A Map lists in order of insertion, and people expect the order of seats. */
-  #sortSeats(): void {
-    const seats = [...this.#seats.values()];
-    if (seats.every((seat, i) => i === 0 || seats[i - 1]!.slot <= seat.slot)) return;
-    this.#seats.clear();
-    for (const seat of seats.sort((a, b) => a.slot - b.slot)) this.#seats.set(seat.id, seat);
   }
 
   #forget(peer: PeerId): void {
@@ -471,8 +445,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #checkReady(now: number): void {
     const late = now - this.#openedAt > OPENING_MS;
     if (!late) {
-      for (const peer of this.#present) {
-        const seat = this.#seats.get(peer)!;
+      for (const peer of this.#seats.present) {
+        const seat = this.#seats.byPeer.get(peer)!;
         if (seat.session === undefined || (seat.ready && this.#replication.inbound.get(peer)?.synced !== true)) return;
       }
     } else this.#incompleteAt = now;

@@ -2,7 +2,7 @@
  * The people of a room as the game sees them: the roster, with presence.
  */
 import type { PeerId, Slot } from '../base/brand.ts';
-import type { PortPeer, PortRoster, SeatStatus } from '../port/port.ts';
+import type { LeaveReason, PortDeparture, PortPeer, PortRoster, SeatStatus } from '../port/port.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { Peer, Presence } from './types.ts';
 
@@ -39,5 +39,55 @@ export class SeatView<G extends AnyGame> implements Peer<G> {
     this.spectator = seat.spectator;
     this.via = seat.via;
     this.isHost = roster.host === this.id;
+  }
+}
+
+/** What another roster means to people. */
+export interface SeatChanges<G extends AnyGame> {
+  readonly moved: readonly { readonly seat: SeatView<G>; readonly event: 'away' | 'back' }[];
+  readonly gone: readonly { readonly seat: SeatView<G>; readonly reason: LeaveReason }[];
+}
+
+/** All seats, in the order of their slots. */
+export class Seats<G extends AnyGame> {
+  readonly byPeer = new Map<PeerId, SeatView<G>>();
+  /** Who is present, this peer not counted. */
+  present: readonly PeerId[] = [];
+  readonly #self: PeerId;
+
+  constructor(self: PeerId) {
+    this.#self = self;
+  }
+
+  /** @param presence what this peer says of itself, for the roster that seats it first. */
+  apply(roster: PortRoster, left: readonly Pick<PortDeparture, 'id' | 'reason'>[], presence: Presence<G>): SeatChanges<G> {
+    const moved: { readonly seat: SeatView<G>; readonly event: 'away' | 'back' }[] = [];
+    const gone: { readonly seat: SeatView<G>; readonly reason: LeaveReason }[] = [];
+    for (const seat of roster.peers) {
+      const isSelf = seat.id === this.#self;
+      let view = this.byPeer.get(seat.id);
+      if (view === undefined) {
+        view = new SeatView<G>(seat, isSelf, isSelf ? presence : ({} as Presence<G>));
+        this.byPeer.set(seat.id, view);
+      } else if (view.status !== seat.status && !isSelf) moved.push({ seat: view, event: seat.status === 'away' ? 'away' : 'back' });
+      view.update(seat, roster);
+    }
+    for (const view of [...this.byPeer.values()]) {
+      // A roster that leaves this peer out is followed by `closed`; until then it still is itself.
+      if (view.isSelf || roster.peers.some((seat) => seat.id === view.id)) continue;
+      this.byPeer.delete(view.id);
+      gone.push({ seat: view, reason: left.find((departure) => departure.id === view.id)?.reason ?? 'timeout' });
+    }
+    this.#sort();
+    this.present = roster.peers.filter((seat) => seat.status === 'present' && seat.id !== this.#self).map((seat) => seat.id);
+    return { moved, gone };
+  }
+
+  /** A Map lists in order of insertion, and people expect the order of seats. */
+  #sort(): void {
+    const seats = [...this.byPeer.values()];
+    if (seats.every((seat, i) => i === 0 || seats[i - 1]!.slot <= seat.slot)) return;
+    this.byPeer.clear();
+    for (const seat of seats.sort((a, b) => a.slot - b.slot)) this.byPeer.set(seat.id, seat);
   }
 }
