@@ -3,7 +3,7 @@
  *
  *   S1   reliable: exactly once, in order per lane, unaltered, or the link is closed
  *   S2   what is delivered was sent by the peer it is said to come from
- *   S3   unreliable at most once, sequenced never older: no replay gets through (nonces: the registry)
+ *   S3   unreliable at most once, sequenced never older: no replay gets through (nonces: the registry); what comes once is no replay
  *   S8   what links hold stays under its caps, and nothing is held when nothing is under way
  *   S10  a link is linked, silent and heard in turns, moved while open, closed once; an attempt ends once
  *   S11  every close has a reason of the list
@@ -46,6 +46,8 @@ export class LinkPromises implements LinkWatcher {
   delivered = 0;
   /** Hosts that do not keep the rules: what they say proves nothing. */
   readonly liars = new Set<LinkHost>();
+  /** The network delivers nothing twice and nobody says anything again: then a packet is refused as a replay only where its number was damaged. */
+  nothingRepeats = false;
   /** Rules whose breach an honest process has noticed; its counters end with it. */
   readonly #noticed = new Set<string>();
   /** Under every name they had. */
@@ -222,6 +224,7 @@ export class LinkPromises implements LinkWatcher {
 
   /** Looks at every host's counters. */
   checkLoad(): void {
+    let refused = 0;
     for (const host of this.#world.peers) {
       const endpoint = host.process;
       if (endpoint === undefined || this.liars.has(host)) continue;
@@ -234,6 +237,9 @@ export class LinkPromises implements LinkWatcher {
       }
       if (this.liars.size > 0) continue;
       for (const rule of RULES) if ((endpoint.drops[rule] ?? 0) > 0) this.#violate('S12', host, `an honest packet was refused as '${rule}'`);
+      refused += endpoint.drops['replay'] ?? 0;
+      if (this.nothingRepeats && refused > this.#world.net.counts.damaged)
+        this.#violate('S3', host, `${refused} packets refused as replays, though nothing comes twice`);
     }
   }
 

@@ -72,6 +72,7 @@ class LinkScenario {
       this.#trace,
     );
     this.#stranger = draw.has('stranger', 0.3) ? new Stranger(this.#world, draw.rng('stranger')) : undefined;
+    this.#promises.nothingRepeats = network.duplicateRatio === 0 && network.replayRatio === 0 && this.#stranger === undefined;
     this.#byzantine = hosts > 2 && draw.has('byzantine', 0.3) ? new Byzantine(this.#world.crypto, draw.rng('byzantine')) : undefined;
     this.#large = draw.amount('bulk', 2_000, 200_000, 0.3) ?? 0;
   }
