@@ -9,6 +9,7 @@ import { ROOM_TAG_BYTES } from '../wire/datagram.ts';
 import { PROTOCOL_VERSION } from '../wire/limits.ts';
 import { Drops } from './drops.ts';
 import type { Address, EndpointEvent, EndpointOptions } from './endpoint-types.ts';
+import { isRelayed } from './path.ts';
 
 export interface DoorSecrets {
   readonly open: boolean;
@@ -87,5 +88,5 @@ export class Premises {
 
 /** Where the sealed packets go: same host, the port told in the handshake. A relayed path has no ports. */
 export function sessionAddress(join: Address, sessionPort: number): Address {
-  return join.host.startsWith('~') ? { host: join.host, port: join.port } : { host: join.host, port: sessionPort };
+  return isRelayed(join) ? { host: join.host, port: join.port } : { host: join.host, port: sessionPort };
 }

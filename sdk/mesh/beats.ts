@@ -73,7 +73,10 @@ export class Beats {
     return changed;
   }
 
-  /** The game's packets leave now: the last ones before a beat is due take it along. */
+  /**
+   * The game's packets leave now: the last ones before a beat is due take it along. Half of what it may wait is left for ticks
+   * that come late, which would make it leave alone.
+   */
   ride(now: number): void {
     const everyMs = now - this.#askedAt;
     this.#askedAt = now;

@@ -79,7 +79,7 @@ export class Dialer {
       const wasLost = now - known.namedAt > CANDIDATE_LOST_MS;
       known.namedAt = now;
       // Somebody saw it again just now, so the long wait of a silent one is not justified.
-      if (wasLost) this.#hasten(now, (one) => keyOf(one) === key);
+      if (wasLost) this.#hasten(now, (one) => one.host === address.host && one.port === address.port);
       else if (known.refusals === 0) known.nextAt = Math.min(known.nextAt, now + DIAL_RETRY_MAX_MS);
       return;
     }
