@@ -63,7 +63,9 @@ export class Rig {
   }
 
   drain(node: Node): void {
+    const { waiting } = node.endpoint;
     for (let t = node.endpoint.pollTransmit(this.now); t !== undefined; t = node.endpoint.pollTransmit(this.now)) {
+      if (!waiting) throw new Error('a datagram leaves of an endpoint that said that nothing waits');
       node.bytesOut += t.bytes.length;
       node.datagramsOut++;
       if (this.onSend !== undefined && !this.onSend(node, t.socket, t.host, t.port, t.bytes)) continue;

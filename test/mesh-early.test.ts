@@ -208,6 +208,7 @@ class ScriptedEndpoint implements EndpointLike {
   flush(): void {}
   setAddress(): void {}
   close(): void {}
+  readonly waiting = false;
   pollTransmit = (): undefined => undefined;
   pollEvent = (): EndpointEvent | undefined => this.events.shift();
   pollTimeout = (): number => Infinity;

@@ -211,6 +211,52 @@ describe('driver', () => {
     expect(handled.length).toBe(5);
     expect(Math.min(...handled)).toBeGreaterThanOrEqual(0);
   });
+
+  it('[DI42] tells the room of a datagram at once, and ends the turn with a drain only if something waits to leave', async () => {
+    let waiting = false;
+    let drains = 0;
+    let deadline = Number.POSITIVE_INFINITY;
+    const told: number[] = [];
+    const mesh = {
+      joinState: { type: 'joined' },
+      onWake: undefined as (() => void) | undefined,
+      handleDatagram(_now: number, _socket: string, _host: string, port: number) {
+        waiting = port === 2;
+        if (port === 3) deadline = monotonicMs() + 5;
+        this.onWake?.();
+      },
+      handleTimeout: () => void (deadline = Number.POSITIVE_INFINITY),
+      get waiting() {
+        return waiting;
+      },
+      pollTransmit: () => void (drains++, (waiting = false)),
+      pollTimeout: () => deadline,
+    };
+    const driver = new Driver({ send: () => undefined }, new NodeTime());
+    const port = driver.add(mesh as unknown as MeshLike, () => undefined);
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    await turn();
+    port.onWake = () => void told.push(drains);
+    drains = 0;
+    // Nothing to send and no new deadline: told, and that is all.
+    for (let i = 0; i < 10; i++) driver.handleDatagram('session', '127.0.0.1', 1, new Uint8Array(1));
+    expect(told).toEqual(new Array(10).fill(0));
+    await turn();
+    expect(drains).toBe(0);
+    // Something to send: once, at the end of the turn, for all datagrams of it.
+    for (let i = 0; i < 10; i++) driver.handleDatagram('session', '127.0.0.1', 2, new Uint8Array(1));
+    expect(told.slice(10)).toEqual([0]);
+    await turn();
+    expect(drains).toBeGreaterThan(0);
+    expect(told.length).toBe(12);
+    // A deadline sooner than the timer's moves the timer.
+    const before = drains;
+    driver.handleDatagram('session', '127.0.0.1', 3, new Uint8Array(1));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    driver.close();
+    expect(deadline).toBe(Number.POSITIVE_INFINITY);
+    expect(drains).toBeGreaterThan(before);
+  });
 });
 
 const NIC: InterfaceFacts = {

@@ -1,5 +1,6 @@
 /** Wycheproof and CPace's low-order points against every crypto provider that loads here. */
 import { existsSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, fromHex, toHex } from '../sdk/base/bytes.ts';
 import { loadCrypto, type CryptoChoice } from '../sdk/node/crypto.ts';
@@ -20,6 +21,34 @@ it('[SE14] a provider is always found; WebAssembly needs nothing from the machin
   console.log(`crypto providers here: ${names.join(', ')}`);
   expect(names).toContain('wasm');
   expect(names).toContain('node');
+});
+
+it.each(loaded)('[SE15] %s seals and opens the same whatever the size, and wherever in a buffer the bytes lie', (_name, crypto) => {
+  const [, node] = loaded.at(-1)!;
+  const key = crypto.randomBytes(32);
+  const [mine, theirs, other] = [crypto.createAead(key), node.createAead(key), crypto.createAead(crypto.randomBytes(32))];
+  const ad = crypto.randomBytes(11);
+  fc.assert(
+    fc.property(fc.nat(3_000), fc.nat(40), fc.nat(2_000), fc.nat(40), fc.nat(2 ** 40), (size, before, after, at, counter) => {
+      const plain = crypto.randomBytes(before + size + after);
+      const want = plain.slice(before, before + size);
+      const sealed = new Uint8Array(at + size + 16 + 5).fill(9);
+      expect(mine.seal(counter, ad, plain, sealed, at, before, before + size)).toBe(size + 16);
+      // Another cipher of the same provider between the two: they share the memory they work in.
+      other.seal(counter, ad, plain, new Uint8Array(size + 16), 0, before, before + size);
+      const opened = new Uint8Array(at + size + 5).fill(9);
+      expect(theirs.open(counter, ad, sealed, opened, at, at, at + size + 16)).toBe(size);
+      expect(Buffer.compare(opened.subarray(at, at + size), want)).toBe(0);
+      opened.fill(9);
+      expect(mine.open(counter, ad, sealed, opened, at, at, at + size + 16)).toBe(size);
+      expect(Buffer.compare(opened.subarray(at, at + size), want)).toBe(0);
+      // Nothing around what was asked for is written.
+      for (const bytes of [sealed, opened]) expect([...bytes.subarray(0, at), ...bytes.subarray(-5)].every((byte) => byte === 9)).toBe(true);
+      sealed[at + (counter % (size + 16))]! ^= 1;
+      expect(mine.open(counter, ad, sealed, opened, at, at, at + size + 16)).toBe(-1);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 /** HKDF (RFC 5869) out of the provider's HMAC: it is what Noise and the ratchet rest on. */

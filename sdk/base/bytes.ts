@@ -212,10 +212,9 @@ export class Sheets {
   #source: Uint8Array | undefined;
   #from: DataView = this.#to;
 
-  /** A copy of `from[start .. end)`. */
-  copy(from: Uint8Array, start: number, end: number): Uint8Array {
-    const size = end - start;
-    if (size * 4 > SHEET_BYTES) return from.slice(start, end);
+  /** `size` bytes that nobody else has. */
+  cut(size: number): Uint8Array {
+    if (size * 4 > SHEET_BYTES) return new Uint8Array(size);
     if (this.#used + size > this.#sheet.byteLength) {
       this.#sheet = new ArrayBuffer(SHEET_BYTES);
       this.#to = new DataView(this.#sheet);
@@ -223,7 +222,15 @@ export class Sheets {
     }
     const at = this.#used;
     this.#used = at + size;
-    const copy = new Uint8Array(this.#sheet, at, size);
+    return new Uint8Array(this.#sheet, at, size);
+  }
+
+  /** A copy of `from[start .. end)`. */
+  copy(from: Uint8Array, start: number, end: number): Uint8Array {
+    const size = end - start;
+    if (size * 4 > SHEET_BYTES) return from.slice(start, end);
+    const copy = this.cut(size);
+    const at = this.#used - size;
     if (size > WORDS_BYTES) {
       copy.set(from.subarray(start, end));
       return copy;

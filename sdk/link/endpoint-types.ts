@@ -30,7 +30,7 @@ export interface Transmit {
   readonly socket: SocketKind;
   readonly host: string;
   readonly port: number;
-  /** Of `session` the sender's to keep: never written again. Of `join` valid until the next call into the endpoint. */
+  /** Whoever takes it may keep it: never written again. */
   readonly bytes: Uint8Array;
 }
 
@@ -143,6 +143,8 @@ export interface EndpointLike {
   close(now: number, link: LinkId, reason: CloseReason): void;
 
   // out
+  /** False when `pollTransmit` would give nothing: after most packets that came, so that their turn need not end with a poll. */
+  readonly waiting: boolean;
   pollTransmit(now: number): Transmit | undefined;
   pollEvent(): EndpointEvent | undefined;
   /** Next time `handleTimeout` wants to be called, monotonic ms; Infinity for never. */

@@ -192,7 +192,7 @@ export class Endpoint implements EndpointLike {
     const size = entry.session.open(now, bytes, this.#opened);
     if (typeof size !== 'number') return this.#premises.drops.count(size === 'replayed' || size === 'stale' ? 'replay' : 'seal');
     entry.link.handlePacket(now, readDataSeq(bytes), this.#opened, size, bytes.length, host, port);
-    this.#links.touch(entry);
+    this.#links.settle(now, entry);
   }
 
   /** The first sealed packet proves the responder's keys: the attempt becomes a link. */
@@ -253,6 +253,10 @@ export class Endpoint implements EndpointLike {
   }
 
   // ── out ───────────────────────────────────────────────────────────────────────────────────────────
+
+  get waiting(): boolean {
+    return this.#links.waiting || this.#premises.answers.length > 0 || this.#attempts.size > 0;
+  }
 
   pollTransmit(now: number): Transmit | undefined {
     const out = this.#transmit;

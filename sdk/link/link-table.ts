@@ -6,9 +6,8 @@ import type { PeerId } from '../base/brand.ts';
 import { Sheets } from '../base/bytes.ts';
 import type { Channel } from '../port/port.ts';
 import type { FarSide } from '../secure/handshake.ts';
-import type { Session } from '../secure/session.ts';
-import { TAG_BYTES } from '../wire/datagram.ts';
-import { MAX_DATAGRAM_BYTES, MAX_LINKS } from '../wire/limits.ts';
+import { SEAL_OVERHEAD_BYTES, type Session } from '../secure/session.ts';
+import { MAX_LINKS } from '../wire/limits.ts';
 import type { Attempt } from './attempt.ts';
 import type { Attempts } from './attempts.ts';
 import type { DropReason } from './drops.ts';
@@ -68,8 +67,6 @@ export class LinkTable implements LinkSink {
   readonly #byPeer = new Map<PeerId, Entry>();
   /** Those that may have something to send. */
   readonly #dirty: Entry[] = [];
-  /** Where a packet is sealed: always the same place, so that a provider can keep its views of it. */
-  readonly #staging = new Uint8Array(MAX_DATAGRAM_BYTES + TAG_BYTES);
   /** A socket may still read a datagram when the next is sealed, so each has memory of its own. */
   readonly #sheets = new Sheets();
   #nextId = 1;
@@ -183,6 +180,18 @@ export class LinkTable implements LinkSink {
     }
   }
 
+  /** A packet came for this link: it is asked at the next poll, unless there is nothing to ask. */
+  settle(now: number, entry: Entry): void {
+    if (entry.dirty) return;
+    if (entry.link.waiting(now)) this.touch(entry);
+    else entry.wakeAt = entry.link.nextTimeout();
+  }
+
+  /** True when `poll` has a link to ask. */
+  get waiting(): boolean {
+    return this.#dirty.length > 0;
+  }
+
   /** This link may have something to send: it is asked at the next poll. */
   touch(entry: Entry): void {
     if (entry.dirty) return;
@@ -198,11 +207,12 @@ export class LinkTable implements LinkSink {
       const link = entry.link;
       if (link.pollPacket(now)) {
         while (entry.session.nextSeq < link.outSeq) entry.session.skipSeq();
-        const size = entry.session.seal(now, link.packetBuffer, this.#staging, link.packetBytes);
+        const bytes = this.#sheets.cut(link.packetBytes + SEAL_OVERHEAD_BYTES);
+        entry.session.seal(now, link.packetBuffer, bytes, link.packetBytes);
         out.socket = 'session';
         out.host = link.outTo.host;
         out.port = link.outTo.port;
-        out.bytes = this.#sheets.copy(this.#staging, 0, size);
+        out.bytes = bytes;
         return true;
       }
       this.#dirty.pop();

@@ -277,6 +277,11 @@ export class Link {
     return this.#out.outTo;
   }
 
+  /** False when `pollPacket` would do nothing. */
+  waiting(now: number): boolean {
+    return this.#phase !== 'live' || this.#out.waiting(now);
+  }
+
   /** Builds the next packet: then `packetBuffer`, `outSeq` and `outTo` are set. False when nothing has to leave. */
   pollPacket(now: number): boolean {
     if (this.#phase === 'finished') return false;

@@ -265,20 +265,20 @@ export class Outbound {
 
   /** Builds the next packet of a live link: then `packetBuffer`, `outSeq` and `outTo` are set. False when nothing has to leave. */
   poll(now: number): boolean {
-    if (this.#idle(now)) return false;
+    if (!this.waiting(now)) return false;
     this.outTo = this.#path.address;
     const left = this.#pollPath(now) || this.#pollProbe(now) || this.#pollQueued(now);
     if (left) this.#timers.set(TIMER.ping, this.pings.wakeAt(now, now));
     return left;
   }
 
-  /** True when nothing can be due: what most polls find, since each packet is followed by one. */
-  #idle(now: number): boolean {
-    if (this.#realtime.waiting || this.#reliable.waiting || this.#probeWanted || this.#mtuAckSize > 0 || this.#path.waiting) return false;
-    if (this.pings.waiting || this.#timers.due(TIMER.ack, now)) return false;
+  /** False when `poll` would build nothing: so it mostly is after a packet that came, and after each that left. */
+  waiting(now: number): boolean {
+    if (this.#realtime.waiting || this.#reliable.waiting || this.#probeWanted || this.#mtuAckSize > 0 || this.#path.waiting) return true;
+    if (this.pings.waiting || this.#timers.due(TIMER.ack, now)) return true;
     this.#timers.stop(TIMER.flush);
     this.#timers.stop(TIMER.pace);
-    return true;
+    return false;
   }
 
   /** Builds the next packet of a closing link: what is queued, with the goodbye in the last of them. */

@@ -56,6 +56,8 @@ export interface MeshLike extends RoomPort {
   addCandidate(now: number, address: Address): void;
   setAddresses(now: number, addresses: readonly Address[]): void;
 
+  /** False when `pollTransmit` would give nothing. */
+  readonly waiting: boolean;
   pollTransmit(now: number): Transmit | undefined;
   pollTimeout(): number;
 }

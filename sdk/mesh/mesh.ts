@@ -226,6 +226,10 @@ export class Mesh implements MeshLike {
 
   // ── out ───────────────────────────────────────────────────────────────────────────────────────────
 
+  get waiting(): boolean {
+    return this.#endpoint.waiting || this.#who.waiting;
+  }
+
   pollTransmit(now: number): Transmit | undefined {
     const answer = this.#who.poll();
     if (answer !== undefined) return { socket: 'join', host: answer.host, port: answer.port, bytes: answer.bytes };

@@ -39,6 +39,11 @@ export class WhoAnswers {
     return undefined;
   }
 
+  /** True when `poll` has something. */
+  get waiting(): boolean {
+    return this.#queue.length > 0;
+  }
+
   poll(): Answer | undefined {
     return this.#queue.shift();
   }

@@ -12,7 +12,6 @@
 import { copyBytes } from '../base/bytes.ts';
 import type { Aead, CryptoProvider, KeyPair } from '../secure/provider.ts';
 import { DATA_HEADER_BYTES } from '../wire/datagram.ts';
-import { MTU_FLOOR_BYTES } from '../wire/limits.ts';
 import { nodeCrypto, writeNonce } from './crypto-node.ts';
 
 const KEY_BYTES = 32;
@@ -58,10 +57,49 @@ interface SodiumModule {
   ): number;
 }
 
+/** Sizes of which views are kept: those of datagrams. */
+const VIEW_BYTES = 2_048;
+
+/** The beginnings of what lies at one place of a buffer, by size: making a view costs a fifth of sealing a small packet. */
+class Views {
+  readonly #at: number;
+  #buffer: Uint8Array | undefined;
+  #kept: (Uint8Array | undefined)[] = [];
+
+  constructor(at: number) {
+    this.#at = at;
+  }
+
+  of(buffer: Uint8Array, size: number): Uint8Array {
+    if (size >= VIEW_BYTES) return buffer.subarray(this.#at, this.#at + size);
+    if (this.#buffer !== buffer) {
+      this.#buffer = buffer;
+      this.#kept = new Array<Uint8Array | undefined>(VIEW_BYTES).fill(undefined);
+    }
+    return (this.#kept[size] ??= buffer.subarray(this.#at, this.#at + size));
+  }
+}
+
+/** A datagram's header may stand in front of what is sealed, and is copied along with it. */
+const FRONT_BYTES = DATA_HEADER_BYTES;
+/** So much more is copied rather than a view made of the part that is wanted. */
+const MORE_BYTES = 128;
+
+/**
+ * Copies `from[start .. end)` to `to[at]`, and where that is faster all of `from`: `to` has room for `FRONT_BYTES` before
+ * and `VIEW_BYTES` after.
+ */
+function put(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  const short = end - start <= MORE_BYTES && from.length - (end - start) > MORE_BYTES;
+  if (short || start > FRONT_BYTES || from.length >= VIEW_BYTES) copyBytes(from, start, end, to, at);
+  else to.set(from, at - start);
+}
+
 /** Addresses that every cipher of the process shares: each call is over before the next begins. */
 interface Memory {
   readonly sodium: SodiumModule;
   readonly text: number;
+  readonly texts: Views;
   readonly ad: number;
   readonly nonce: number;
   /** `KEY_SLOTS` keys, and whose each is. */
@@ -100,12 +138,12 @@ class WasmAead implements Aead {
     const size = plainEnd - plainOffset;
     if (size + TAG_BYTES > TEXT_BYTES || ad.length > AD_BYTES) return this.#node().seal(counter, ad, plain, out, outOffset, plainOffset, plainEnd);
     const heap = sodium.HEAPU8;
-    copyBytes(plain, plainOffset, plainEnd, heap, text);
+    put(plain, plainOffset, plainEnd, heap, text);
     copyBytes(ad, 0, ad.length, heap, adAt);
     const key = this.#keyAt(heap);
     writeNonce(heap, nonce, counter, this.#base);
     sodium._crypto_aead_chacha20poly1305_ietf_encrypt(text, 0, text, size, 0, adAt, ad.length, 0, 0, nonce, key);
-    copyBytes(sodium.HEAPU8, text, text + size + TAG_BYTES, out, outOffset);
+    out.set(this.#memory.texts.of(sodium.HEAPU8, size + TAG_BYTES), outOffset);
     return size + TAG_BYTES;
   }
 
@@ -115,12 +153,12 @@ class WasmAead implements Aead {
     if (size < TAG_BYTES) return -1;
     if (size > TEXT_BYTES || ad.length > AD_BYTES) return this.#node().open(counter, ad, sealed, out, outOffset, sealedOffset, sealedEnd);
     const heap = sodium.HEAPU8;
-    copyBytes(sealed, sealedOffset, sealedEnd, heap, text);
+    put(sealed, sealedOffset, sealedEnd, heap, text);
     copyBytes(ad, 0, ad.length, heap, adAt);
     const key = this.#keyAt(heap);
     writeNonce(heap, nonce, counter, this.#base);
     if (sodium._crypto_aead_chacha20poly1305_ietf_decrypt(text, 0, 0, text, size, 0, adAt, ad.length, 0, nonce, key) !== 0) return -1;
-    copyBytes(sodium.HEAPU8, text, text + size - TAG_BYTES, out, outOffset);
+    out.set(this.#memory.texts.of(sodium.HEAPU8, size - TAG_BYTES), outOffset);
     return size - TAG_BYTES;
   }
 
@@ -134,9 +172,11 @@ export async function loadSodiumWasm(): Promise<CryptoProvider> {
   const wrapper = (await import('libsodium-wrappers')).default as unknown as { readonly ready: Promise<void>; readonly libsodium: SodiumModule };
   await wrapper.ready;
   const sodium = wrapper.libsodium;
+  const text = sodium._malloc(FRONT_BYTES + TEXT_BYTES) + FRONT_BYTES;
   const memory: Memory = {
     sodium,
-    text: sodium._malloc(TEXT_BYTES),
+    text,
+    texts: new Views(text),
     ad: sodium._malloc(AD_BYTES),
     nonce: sodium._malloc(NONCE_BYTES),
     keys: sodium._malloc(KEY_SLOTS * KEY_BYTES),
@@ -168,59 +208,73 @@ interface SodiumNative {
   crypto_scalarmult_base(out: Uint8Array, secretKey: Uint8Array): void;
 }
 
-/** Sizes of which views are kept. */
-const VIEW_BYTES = 2_048;
+/** What every native cipher of the process shares: each call is over before the next begins. */
+class NativeMemory {
+  readonly encrypt: SodiumNative['crypto_aead_chacha20poly1305_ietf_encrypt'];
+  readonly decrypt: SodiumNative['crypto_aead_chacha20poly1305_ietf_decrypt'];
+  readonly plain = Buffer.alloc(FRONT_BYTES + VIEW_BYTES);
+  readonly sealed = Buffer.alloc(FRONT_BYTES + VIEW_BYTES);
+  readonly nonce = Buffer.alloc(NONCE_BYTES);
+  readonly #plainViews = new Views(FRONT_BYTES);
+  readonly #sealedViews = new Views(FRONT_BYTES);
 
-/**
- * Views of the few large buffers that every packet goes through, by size: making one costs a fifth of sealing a small
- * packet. Always from the same offset; other offsets and small buffers get a new view.
- */
-class Views {
-  readonly #offset: number;
-  readonly #kept = new WeakMap<Uint8Array, (Uint8Array | undefined)[]>();
-
-  constructor(offset: number) {
-    this.#offset = offset;
+  constructor(sodium: SodiumNative) {
+    // Taken out once: looking a function up in an object of 700 costs more each time than its call.
+    this.encrypt = sodium.crypto_aead_chacha20poly1305_ietf_encrypt;
+    this.decrypt = sodium.crypto_aead_chacha20poly1305_ietf_decrypt;
   }
 
-  of(buffer: Uint8Array, offset: number, size: number): Uint8Array {
-    if (offset !== this.#offset || buffer.length < MTU_FLOOR_BYTES || size >= VIEW_BYTES) return buffer.subarray(offset, offset + size);
-    let views = this.#kept.get(buffer);
-    if (views === undefined) this.#kept.set(buffer, (views = new Array<Uint8Array | undefined>(VIEW_BYTES).fill(undefined)));
-    return (views[size] ??= buffer.subarray(offset, offset + size));
+  plainOf(size: number): Uint8Array {
+    return this.#plainViews.of(this.plain, size);
+  }
+
+  sealedOf(size: number): Uint8Array {
+    return this.#sealedViews.of(this.sealed, size);
   }
 }
 
-const plainViews = new Views(0);
-const sealedViews = new Views(DATA_HEADER_BYTES);
-
 class NativeAead implements Aead {
-  readonly #sodium: SodiumNative;
+  readonly #memory: NativeMemory;
   readonly #key: Buffer;
   readonly #base: Uint8Array | undefined;
-  readonly #nonce = Buffer.alloc(NONCE_BYTES);
 
-  constructor(sodium: SodiumNative, key: Uint8Array, nonceBase?: Uint8Array) {
-    this.#sodium = sodium;
+  constructor(memory: NativeMemory, key: Uint8Array, nonceBase?: Uint8Array) {
+    this.#memory = memory;
     this.#base = nonceBase;
     this.#key = Buffer.from(key);
   }
 
   seal(counter: number, ad: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number, plainOffset = 0, plainEnd = plain.length): number {
-    const sealedBytes = plainEnd - plainOffset + TAG_BYTES;
-    writeNonce(this.#nonce, 0, counter, this.#base);
-    const from = plainOffset === 0 && plainEnd === plain.length ? plain : plainViews.of(plain, plainOffset, plainEnd - plainOffset);
-    this.#sodium.crypto_aead_chacha20poly1305_ietf_encrypt(sealedViews.of(out, outOffset, sealedBytes), from, ad, null, this.#nonce, this.#key);
-    return sealedBytes;
+    const memory = this.#memory;
+    const size = plainEnd - plainOffset;
+    writeNonce(memory.nonce, 0, counter, this.#base);
+    if (size + TAG_BYTES >= VIEW_BYTES) {
+      const sealed = out.subarray(outOffset, outOffset + size + TAG_BYTES);
+      memory.encrypt(sealed, plain.subarray(plainOffset, plainEnd), ad, null, memory.nonce, this.#key);
+    } else {
+      put(plain, plainOffset, plainEnd, memory.plain, FRONT_BYTES);
+      const sealed = memory.sealedOf(size + TAG_BYTES);
+      memory.encrypt(sealed, memory.plainOf(size), ad, null, memory.nonce, this.#key);
+      out.set(sealed, outOffset);
+    }
+    return size + TAG_BYTES;
   }
 
   open(counter: number, ad: Uint8Array, sealed: Uint8Array, out: Uint8Array, outOffset: number, sealedOffset = 0, sealedEnd = sealed.length): number {
+    const memory = this.#memory;
     const size = sealedEnd - sealedOffset - TAG_BYTES;
     if (size < 0) return -1;
-    writeNonce(this.#nonce, 0, counter, this.#base);
-    const from = sealedOffset === 0 && sealedEnd === sealed.length ? sealed : sealed.subarray(sealedOffset, sealedEnd);
+    writeNonce(memory.nonce, 0, counter, this.#base);
     try {
-      this.#sodium.crypto_aead_chacha20poly1305_ietf_decrypt(plainViews.of(out, outOffset, size), null, from, ad, this.#nonce, this.#key);
+      if (size + TAG_BYTES >= VIEW_BYTES) {
+        const plain = out.subarray(outOffset, outOffset + size);
+        memory.decrypt(plain, null, sealed.subarray(sealedOffset, sealedEnd), ad, memory.nonce, this.#key);
+      } else {
+        put(sealed, sealedOffset, sealedEnd, memory.sealed, FRONT_BYTES);
+        const plain = memory.plainOf(size);
+        memory.decrypt(plain, null, memory.sealedOf(size + TAG_BYTES), ad, memory.nonce, this.#key);
+        out.set(plain, outOffset);
+      }
       return size;
     } catch {
       return -1; // The tag does not fit.
@@ -233,6 +287,7 @@ export async function loadSodiumNative(): Promise<CryptoProvider> {
   // Not a dependency: named by a variable so that neither compiler nor bundler asks for it.
   const name = 'sodium-native';
   const sodium = ((await import(name)) as { readonly default: SodiumNative }).default;
+  const memory = new NativeMemory(sodium);
   const publicKey = (secretKey: Uint8Array): Uint8Array => {
     const out = Buffer.alloc(KEY_BYTES);
     sodium.crypto_scalarmult_base(out, secretKey);
@@ -256,6 +311,6 @@ export async function loadSodiumNative(): Promise<CryptoProvider> {
       }
       return out.some((byte) => byte !== 0) ? new Uint8Array(out) : undefined;
     },
-    createAead: (key, nonceBase) => new NativeAead(sodium, key, nonceBase),
+    createAead: (key, nonceBase) => new NativeAead(memory, key, nonceBase),
   };
 }

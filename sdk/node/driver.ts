@@ -1,39 +1,47 @@
 /**
  * The run loop: puts sockets and time into meshes, takes datagrams and deadlines out.
  *
- * Datagrams of one turn of the event loop go in one after the other; what they cause leaves at the end
- * of the turn, bundled. Wake-ups are absolute deadlines, never an interval: a late turn does not push
- * the ones after it.
+ * A datagram is told to the room as it comes. What it causes to leave does so at the end of the turn of the
+ * event loop, bundled with what other datagrams of the turn cause; most cause nothing, and cost no turn's end.
+ * Wake-ups are absolute deadlines, never an interval: a late turn does not push the ones after it.
  *
- *   socket 'message' ──► handleDatagram ─┐
- *   timer            ──► handleTimeout  ─┼─► drain: transmit until empty, wake the room, next deadline
- *   room (send, …)   ──► DrivenPort     ─┘
+ *   socket 'message' ──► handleDatagram ──► wake the room ── nothing waits: deadline
+ *                                                         └─ something waits ─┐
+ *   timer            ──► handleTimeout ───────────────────────────────────────┼─► drain: transmit until empty,
+ *   room (send, …)   ──► DrivenPort ──────────────────────────────────────────┘   wake the room, next deadline
  */
 import type { PeerId } from '../base/brand.ts';
 import type { SocketKind } from '../link/endpoint-types.ts';
 import type { MeshLike } from '../mesh/mesh-types.ts';
 import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, PortEvent, PortRoster, PortStats, RoomPort } from '../port/port.ts';
+import { DatagramSender } from './datagram-sender.ts';
 import type { Udp } from './udp.ts';
 
 /** What is due within this time (ms) is done in the next turn: no timer is as fine. */
 export const NEXT_TURN_MS = 0.05;
 
 export class Driver {
-  readonly #udp: Pick<Udp, 'send'>;
+  readonly #sender: DatagramSender;
   readonly #time: LocalTime;
   readonly #rooms = new Set<DrivenPort>();
   #turn: NodeJS.Immediate | undefined;
+  /** When the timer is set to drain. */
+  #wakeAt = Number.POSITIVE_INFINITY;
+  /** A mesh is at work and its room will be told after it: no turn is needed for that. */
+  #busy = false;
+  readonly #onDeadline = (): void => this.drain();
 
   /** @param time owned by this driver alone: its one wake-up is the next deadline. */
   constructor(udp: Pick<Udp, 'send'>, time: LocalTime) {
-    this.#udp = udp;
+    this.#sender = new DatagramSender(udp);
     this.#time = time;
   }
 
   /** Starts driving `mesh`; `onLeave` is called once, when its seat is being left or gone. */
   add(mesh: MeshLike, onLeave: () => void): DrivenPort {
-    const port = new DrivenPort(mesh, () => this.soon(), onLeave);
+    const soon = (): void => this.soon();
+    const port = new DrivenPort(mesh, soon, () => (this.#busy ? undefined : this.soon()), onLeave);
     this.#rooms.add(port);
     this.soon();
     return port;
@@ -46,8 +54,24 @@ export class Driver {
   handleDatagram(socket: SocketKind, host: string, port: number, bytes: Uint8Array): void {
     const now = this.#time.now();
     // A datagram of another room is silent by its tag or connection id, so every mesh may see it.
-    for (const room of this.#rooms) room.mesh.handleDatagram(now, socket, host, port, bytes);
-    this.soon();
+    for (const room of this.#rooms) {
+      this.#busy = true;
+      room.mesh.handleDatagram(now, socket, host, port, bytes);
+      this.#busy = false;
+      this.#settle(room, now);
+    }
+  }
+
+  /** Tells the room; the rest is for the end of the turn, if there is any. */
+  #settle(room: DrivenPort, now: number): void {
+    // Somebody asked for that already.
+    if (this.#turn !== undefined) return;
+    room.wake();
+    if (room.mesh.waiting) return this.soon();
+    const at = room.mesh.pollTimeout();
+    if (at - now < NEXT_TURN_MS) this.soon();
+    // Most deadlines move away with a datagram; a timer that fires too early finds that out.
+    else if (at < this.#wakeAt) this.#schedule(at);
   }
 
   /** Drains at the end of this turn of the event loop. */
@@ -65,23 +89,24 @@ export class Driver {
     for (const room of [...this.#rooms]) {
       const { mesh } = room;
       const now = this.#time.now();
+      this.#busy = true;
       if (mesh.pollTimeout() <= now) mesh.handleTimeout(now);
-      this.#transmit(mesh, now);
+      this.#busy = false;
+      this.#sender.drain(mesh, now);
       room.wake();
       // The room above may have answered at once; its datagrams leave in the same turn.
       sentAt = this.#time.now();
-      this.#transmit(mesh, sentAt);
+      this.#sender.drain(mesh, sentAt);
       if (this.#rooms.has(room)) next = Math.min(next, mesh.pollTimeout());
     }
     // A transfer that goes on: what came in meanwhile is heard first, and a tick that fell due goes first.
     if (next - sentAt < NEXT_TURN_MS) this.soon();
-    else this.#time.schedule(next, () => this.drain());
+    else this.#schedule(next);
   }
 
-  #transmit(mesh: MeshLike, now: number): void {
-    for (let datagram = mesh.pollTransmit(now); datagram !== undefined; datagram = mesh.pollTransmit(now)) {
-      this.#udp.send(datagram.socket, datagram.host, datagram.port, datagram.bytes);
-    }
+  #schedule(at: number): void {
+    this.#wakeAt = at;
+    this.#time.schedule(at, this.#onDeadline);
   }
 
   /** Stops; nothing is sent any more. */
@@ -102,13 +127,14 @@ export class DrivenPort implements RoomPort {
   #pending = false;
   #left = false;
 
-  constructor(mesh: MeshLike, soon: () => void, onLeave: () => void) {
+  /** @param onEvent called when `wake` has something to tell. */
+  constructor(mesh: MeshLike, soon: () => void, onEvent: () => void, onLeave: () => void) {
     this.mesh = mesh;
     this.#soon = soon;
     this.#onLeave = onLeave;
     mesh.onWake = () => {
       this.#pending = true;
-      soon();
+      onEvent();
     };
   }
 
@@ -164,7 +190,7 @@ export class DrivenPort implements RoomPort {
     return this.mesh.stats(now);
   }
 
-  /** Called by the driver once per drain: tells the room that `poll` may have something. */
+  /** Called by the driver after each datagram and drain: tells the room that `poll` may have something. */
   wake(): void {
     if (this.#pending) {
       this.#pending = false;

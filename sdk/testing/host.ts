@@ -15,6 +15,8 @@ export const SESSION_PORT = 40_001;
 export interface HostProcess {
   handleDatagram(now: number, socket: SocketKind, host: string, port: number, bytes: Uint8Array): void;
   handleTimeout(now: number): void;
+  /** False when `pollTransmit` would give nothing: then it is not asked. */
+  readonly waiting: boolean;
   pollTransmit(now: number): Transmit | undefined;
   pollTimeout(): number;
 }

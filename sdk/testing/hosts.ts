@@ -291,17 +291,17 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     if (process === undefined) return;
     const now = peer.clock(this.now);
     do {
-      for (let out = process.pollTransmit(now); out !== undefined; out = process.pollTransmit(now)) {
-        const datagram: NetemDatagram = {
-          from: peer.sourceOf(out.socket),
-          to: { host: out.host, port: out.port },
-          socket: out.socket,
-          bytes: out.bytes,
-        };
-        this.onTransmit?.(this.now, peer, datagram);
-        // Sealed packets are ours to keep; a handshake's bytes are not.
-        this.net.handleDatagram(this.now, datagram, out.socket === 'session');
-      }
+      if (process.waiting)
+        for (let out = process.pollTransmit(now); out !== undefined; out = process.pollTransmit(now)) {
+          const datagram: NetemDatagram = {
+            from: peer.sourceOf(out.socket),
+            to: { host: out.host, port: out.port },
+            socket: out.socket,
+            bytes: out.bytes,
+          };
+          this.onTransmit?.(this.now, peer, datagram);
+          this.net.handleDatagram(this.now, datagram, true);
+        }
     } while (this.takeEvents(peer));
     this.onDrained(peer);
     if (peer.process === process) this.#rearm(peer, process);

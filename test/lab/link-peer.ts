@@ -15,6 +15,7 @@ import type { EndpointEvent, LinkId } from '../../sdk/link/endpoint-types.ts';
 import { loadCrypto, type CryptoChoice } from '../../sdk/node/crypto.ts';
 import { NEXT_TURN_MS } from '../../sdk/node/driver.ts';
 import { NodeTime } from '../../sdk/node/local-time.ts';
+import { DatagramSender } from '../../sdk/node/datagram-sender.ts';
 import { openUdp } from '../../sdk/node/udp.ts';
 import { PROLOGUE, ROOM } from '../accept/parts/victim.ts';
 
@@ -58,6 +59,8 @@ const clock = (): number => Number(process.hrtime.bigint() / 1_000n) / 1_000;
 
 const time = new NodeTime();
 let turn: NodeJS.Immediate | undefined;
+/** When the timer is set to drain. */
+let wakeAt = Number.POSITIVE_INFINITY;
 let endpoint: Endpoint | undefined;
 /** Called in every turn while something waits to be queued. */
 let top: (() => void) | undefined;
@@ -66,10 +69,12 @@ let link: LinkId | undefined;
 const udp = await openUdp({
   host: address,
   onDatagram: (socket, host, port, bytes) => {
-    endpoint?.handleDatagram(time.now(), socket, host, port, bytes);
-    soon();
+    const now = time.now();
+    endpoint?.handleDatagram(now, socket, host, port, bytes);
+    settle(now);
   },
 });
+const sender = new DatagramSender(udp);
 const crypto = await loadCrypto(sealedBy as CryptoChoice);
 const made = (endpoint = new Endpoint({
   crypto,
@@ -86,22 +91,36 @@ function soon(): void {
   turn ??= setImmediate(drain);
 }
 
+/** After a datagram: what it tells is told, and the turn ends with a drain only if something waits to leave. */
+function settle(now: number): void {
+  if (turn !== undefined) return;
+  tell();
+  const at = made.pollTimeout();
+  if (made.waiting || top !== undefined || at - now < NEXT_TURN_MS) soon();
+  else if (at < wakeAt) schedule(at);
+}
+
+function schedule(at: number): void {
+  wakeAt = at;
+  time.schedule(at, drain);
+}
+
 function drain(): void {
   turn = undefined;
   const now = time.now();
   if (made.pollTimeout() <= now) made.handleTimeout(now);
-  transmit(now);
-  for (let event = made.pollEvent(); event !== undefined; event = made.pollEvent()) take(event);
+  sender.drain(made, now);
+  tell();
   top?.();
   const sentAt = time.now();
-  transmit(sentAt);
+  sender.drain(made, sentAt);
   const next = made.pollTimeout();
   if (next - sentAt < NEXT_TURN_MS) soon();
-  else time.schedule(next, drain);
+  else schedule(next);
 }
 
-function transmit(now: number): void {
-  for (let t = made.pollTransmit(now); t !== undefined; t = made.pollTransmit(now)) udp.send(t.socket, t.host, t.port, t.bytes);
+function tell(): void {
+  for (let event = made.pollEvent(); event !== undefined; event = made.pollEvent()) take(event);
 }
 
 // ── what is measured ──────────────────────────────────────────────────────────────────────────────────

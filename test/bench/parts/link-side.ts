@@ -4,6 +4,7 @@ import { Endpoint } from '../../../sdk/link/endpoint.ts';
 import type { LinkId } from '../../../sdk/link/endpoint-types.ts';
 import { NEXT_TURN_MS } from '../../../sdk/node/driver.ts';
 import { NodeTime } from '../../../sdk/node/local-time.ts';
+import { DatagramSender } from '../../../sdk/node/datagram-sender.ts';
 import { openUdp } from '../../../sdk/node/udp.ts';
 import type { Channel } from '../../../sdk/port/port.ts';
 import type { CryptoProvider } from '../../../sdk/secure/provider.ts';
@@ -22,8 +23,8 @@ export interface LinkSide {
 }
 
 /**
- * @param bundled datagrams that come in one turn of the event loop are answered together at its end, as a game's process
- * does; otherwise each as it comes. Either way what came is answered before what is due leaves, so that both share a datagram.
+ * @param bundled what datagrams of one turn of the event loop cause leaves together at its end, as the product's driver has
+ * it; otherwise with each. Either way what came is answered before what is due leaves, so that both share a datagram.
  */
 export async function openLinkSide(
   crypto: CryptoProvider,
@@ -39,7 +40,7 @@ export async function openLinkSide(
     onDatagram(socket, host, port, bytes) {
       const now = time.now();
       made?.handleDatagram(now, socket, host, port, bytes);
-      if (bundled) turn ??= setImmediate(onTurn);
+      if (bundled) settle(now);
       else drain(now);
     },
   });
@@ -52,27 +53,44 @@ export async function openLinkSide(
     sessionPort: udp.sessionPort,
     prologue: PROLOGUE,
   }));
+  const sender = new DatagramSender(udp);
   endpoint.setDoor({ open: true, code: undefined, roomKey: undefined });
   let turn: NodeJS.Immediate | undefined;
   /** What is due at once, by a turn of its own: as the product's driver does it. */
   let soon: NodeJS.Immediate | undefined;
   let draining = false;
+  /** When the timer fires. */
+  let wakeAt = Number.POSITIVE_INFINITY;
+
+  /** After a datagram: what it tells is told, and the turn ends with a drain only if something waits to leave. */
+  function settle(now: number): void {
+    if (turn !== undefined) return;
+    tell();
+    const at = endpoint.pollTimeout();
+    if (endpoint.waiting || at - now < NEXT_TURN_MS) turn = setImmediate(onTurn);
+    else if (at < wakeAt) schedule(at);
+  }
+
+  function schedule(at: number): void {
+    wakeAt = at;
+    time.schedule(at, onTimer);
+  }
+
+  function tell(): void {
+    for (let event = endpoint.pollEvent(); event !== undefined; event = endpoint.pollEvent()) {
+      if (event.type === 'message') onMessage(event.link, event.bytes);
+      else if (event.type === 'linked') linked(event.link);
+    }
+  }
 
   function drain(now: number): void {
     draining = true;
-    for (;;) {
-      for (let event = endpoint.pollEvent(); event !== undefined; event = endpoint.pollEvent()) {
-        if (event.type === 'message') onMessage(event.link, event.bytes);
-        else if (event.type === 'linked') linked(event.link);
-      }
-      const datagram = endpoint.pollTransmit(now);
-      if (datagram === undefined) break;
-      udp.send(datagram.socket, datagram.host, datagram.port, datagram.bytes);
-    }
+    tell();
+    sender.drain(endpoint, now);
     draining = false;
     const next = endpoint.pollTimeout();
     if (next - now < NEXT_TURN_MS) soon ??= setImmediate(onNext);
-    else time.schedule(next, onTimer);
+    else schedule(next);
   }
 
   function onTurn(): void {

@@ -25,10 +25,13 @@ const crypto = await loadCrypto();
 let received = 0;
 let ticking = false;
 let due = 0;
+/** From one tick to the next (ms). */
+let everyMs = TICK_MS;
 const tick = kind === 'link' ? await links() : await sockets();
 
-process.on('message', ({ go, ms, ports: told }: { go?: boolean; ms?: number; ports?: number[] }) => {
+process.on('message', ({ go, every, ms, ports: told }: { go?: boolean; every?: number; ms?: number; ports?: number[] }) => {
   if (told !== undefined) ports = told;
+  if (every !== undefined) everyMs = every;
   if (go !== undefined && go !== ticking) {
     ticking = go;
     due = performance.now();
@@ -46,7 +49,7 @@ process.on('message', ({ go, ms, ports: told }: { go?: boolean; ms?: number; por
 function onTick(): void {
   if (!ticking) return;
   tick();
-  due += TICK_MS;
+  due += everyMs;
   setTimeout(onTick, Math.max(0, due - performance.now()));
 }
 
