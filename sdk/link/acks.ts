@@ -88,11 +88,24 @@ const NO_INDEXES: number[] = [];
 /** Slots of a new ring; it doubles, up to the window, while it would overwrite what it remembers. */
 const FIRST_SLOTS = 64;
 
+/** Numbers of one slot's record: its sequence number, and as follows. */
+const RECORD = 4;
+/** When it left. */
+const AT = 1;
+/** Reliable bytes in flight. */
+const BYTES = 2;
+/** Its state, whether the peer is to answer, and how many reliable pieces are in flight, in bits. */
+const MARK = 3;
+
+const STATE_BITS = 7;
 const FREE = 0;
 const IN_FLIGHT = 1;
 const ACKED = 2;
 const LOST = 3;
 const SKIPPED = 4;
+const ELICITING_BIT = 8;
+const PIECE = 16;
+const PIECE_SHIFT = 4;
 
 export type AckVerdict = 'ok' | 'unsent';
 
@@ -106,16 +119,12 @@ export interface SentFate {
 export class SentPackets {
   /** Slots in the ring: a link that sends little needs little. */
   #slots = FIRST_SLOTS;
-  #seq = new Float64Array(FIRST_SLOTS).fill(-1);
-  #at = new Float64Array(FIRST_SLOTS);
-  #state = new Uint8Array(FIRST_SLOTS);
-  #eliciting = new Uint8Array(FIRST_SLOTS);
-  #bytes = new Uint32Array(FIRST_SLOTS);
+  /** What is known of each packet, `RECORD` numbers side by side: a link's last packet is long out of the processor's caches. */
+  #records = new Float64Array(FIRST_SLOTS * RECORD);
   /**
-   * The pieces in each packet, and how many: the lists are made when a slot first holds one, since most links never fill
-   * them all, and never shortened, since that would give their memory back with every packet.
+   * The pieces in each packet: the lists are made when a slot first holds one, since most links never fill them all, and
+   * never shortened, since that would give their memory back with every packet.
    */
-  #pieces = new Uint16Array(FIRST_SLOTS);
   readonly #messages: OutMessage[][] = new Array<OutMessage[]>(FIRST_SLOTS).fill(NO_MESSAGES);
   readonly #indexes: number[][] = new Array<number[]>(FIRST_SLOTS).fill(NO_INDEXES);
 
@@ -142,43 +151,59 @@ export class SentPackets {
 
   /** A number that is never sent: whoever acknowledges it is guessing. */
   skip(seq: number, fate: SentFate): void {
-    this.#claim(seq, fate);
-    this.#state[seq % this.#slots] = SKIPPED;
+    this.#records[this.#claim(seq, fate) + MARK] = SKIPPED;
     this.last = seq;
   }
 
   /** Opens the record of packet `seq`; pieces are added by `piece`. */
   begin(now: number, seq: number, eliciting: boolean, fate: SentFate): void {
-    const slot = this.#claim(seq, fate);
-    this.#at[slot] = now;
-    this.#state[slot] = IN_FLIGHT;
-    this.#eliciting[slot] = eliciting ? 1 : 0;
+    const record = this.#claim(seq, fate);
+    this.#records[record + AT] = now;
+    this.#records[record + MARK] = eliciting ? IN_FLIGHT | ELICITING_BIT : IN_FLIGHT;
     this.last = seq;
   }
 
   piece(seq: number, message: OutMessage, index: number, bytes: number): void {
     const slot = seq % this.#slots;
+    const record = slot * RECORD;
     if (this.#messages[slot] === NO_MESSAGES) {
       this.#messages[slot] = [];
       this.#indexes[slot] = [];
     }
-    const at = this.#pieces[slot]!;
-    this.#pieces[slot] = at + 1;
+    const at = this.#pieces(record);
     if (at === 0 && this.flightPackets++ === 0) this.#oldestReliable = seq;
     this.#messages[slot]![at] = message;
     this.#indexes[slot]![at] = index;
-    this.#bytes[slot]! += bytes;
+    this.#records[record + MARK]! += PIECE;
+    this.#records[record + BYTES]! += bytes;
     this.flightBytes += bytes;
+  }
+
+  #state(record: number): number {
+    return this.#records[record + MARK]! & STATE_BITS;
+  }
+
+  #setState(record: number, state: number): void {
+    this.#records[record + MARK] = (this.#records[record + MARK]! & ~STATE_BITS) | state;
+  }
+
+  #pieces(record: number): number {
+    return this.#records[record + MARK]! >> PIECE_SHIFT;
+  }
+
+  /** True when reliable pieces are in flight in it. */
+  #hasPieces(record: number): boolean {
+    return this.#records[record + MARK]! >= PIECE;
   }
 
   #claim(seq: number, fate: SentFate): number {
     if (seq >= this.#slots && this.#slots < SENT_WINDOW_PACKETS) this.#grow(seq);
-    const slot = seq % this.#slots;
+    const record = (seq % this.#slots) * RECORD;
     // A packet that is overwritten while in flight will never be acknowledged.
-    if (this.#state[slot] === IN_FLIGHT) this.#lose(slot, fate);
-    this.#seq[slot] = seq;
-    this.#bytes[slot] = 0;
-    return slot;
+    if (this.#state(record) === IN_FLIGHT) this.#lose(record, fate);
+    this.#records[record] = seq;
+    this.#records[record + BYTES] = 0;
+    return record;
   }
 
   /** Until the ring has its full size nothing was overwritten, so every number lies in the slot of its own. */
@@ -186,61 +211,57 @@ export class SentPackets {
     const before = this.#slots;
     let slots = before;
     while (slots <= seq && slots < SENT_WINDOW_PACKETS) slots *= 2;
-    const longer = <T extends Float64Array | Uint8Array | Uint16Array | Uint32Array>(from: T, to: T): T => {
-      to.set(from);
-      return to;
-    };
+    const records = new Float64Array(slots * RECORD);
+    records.set(this.#records);
+    this.#records = records;
     this.#slots = slots;
-    this.#seq = longer(this.#seq, new Float64Array(slots).fill(-1, before));
-    this.#at = longer(this.#at, new Float64Array(slots));
-    this.#state = longer(this.#state, new Uint8Array(slots));
-    this.#eliciting = longer(this.#eliciting, new Uint8Array(slots));
-    this.#bytes = longer(this.#bytes, new Uint32Array(slots));
-    this.#pieces = longer(this.#pieces, new Uint16Array(slots));
     for (let i = before; i < slots; i++) {
       this.#messages.push(NO_MESSAGES);
       this.#indexes.push(NO_INDEXES);
     }
   }
 
-  #release(slot: number): void {
-    if (this.#pieces[slot] === 0) return;
+  #release(record: number): void {
+    if (this.#pieces(record) === 0) return;
     this.flightPackets--;
-    this.flightBytes -= this.#bytes[slot]!;
-    this.#pieces[slot] = 0;
-    this.#bytes[slot] = 0;
+    this.flightBytes -= this.#records[record + BYTES]!;
+    this.#records[record + MARK]! &= PIECE - 1;
+    this.#records[record + BYTES] = 0;
   }
 
-  #lose(slot: number, fate: SentFate): void {
-    this.#state[slot] = LOST;
+  #lose(record: number, fate: SentFate): void {
+    this.#setState(record, LOST);
     this.newlyLostPackets++;
-    const messages = this.#messages[slot]!;
-    const indexes = this.#indexes[slot]!;
-    const count = this.#pieces[slot]!;
+    const messages = this.#messages[record / RECORD]!;
+    const indexes = this.#indexes[record / RECORD]!;
+    const count = this.#pieces(record);
     for (let i = 0; i < count; i++) fate.onPieceLost(messages[i]!, indexes[i]!);
-    this.#release(slot);
+    this.#release(record);
   }
 
   #ack(seq: number, fate: SentFate): AckVerdict {
     if (seq < 0) return 'unsent';
     const slot = seq % this.#slots;
-    if (this.#seq[slot] !== seq) return 'ok'; // Older than we remember.
-    const state = this.#state[slot];
+    const record = slot * RECORD;
+    const mark = this.#records[record + MARK]!;
+    const state = mark & STATE_BITS;
+    if (this.#records[record] !== seq) return 'ok'; // Older than we remember.
     if (state === SKIPPED) return 'unsent';
     if (state === ACKED || state === FREE) return 'ok';
-    if (this.#eliciting[slot] === 1 && this.#at[slot]! > this.sampleSentAt) this.sampleSentAt = this.#at[slot]!;
+    const sentAt = this.#records[record + AT]!;
+    if ((mark & ELICITING_BIT) !== 0 && sentAt > this.sampleSentAt) this.sampleSentAt = sentAt;
     this.newlyAckedPackets++;
     // A packet that was taken for lost may still arrive: its pieces went back to the queue, where the
     // receiver's own bookkeeping makes the second copy harmless.
-    if (state === IN_FLIGHT) {
-      this.newlyAckedBytes += this.#bytes[slot]!;
+    if (state === IN_FLIGHT && mark >= PIECE) {
+      this.newlyAckedBytes += this.#records[record + BYTES]!;
       const messages = this.#messages[slot]!;
       const indexes = this.#indexes[slot]!;
-      const count = this.#pieces[slot]!;
+      const count = mark >> PIECE_SHIFT;
       for (let i = 0; i < count; i++) fate.onPieceAcked(messages[i]!, indexes[i]!);
-      this.#release(slot);
+      this.#release(record);
     }
-    this.#state[slot] = ACKED;
+    this.#setState(record, ACKED);
     return 'ok';
   }
 
@@ -280,9 +301,9 @@ export class SentPackets {
     if (this.#floor < upTo) this.#floor = upTo;
     let settled = true;
     for (let seq = this.#floor; seq <= this.acked - gap; seq++) {
-      const slot = seq % this.#slots;
-      if (this.#state[slot] === IN_FLIGHT) {
-        if (this.#at[slot]! <= before || seq < this.acked - ACK_BITS) this.#lose(slot, fate);
+      const record = (seq % this.#slots) * RECORD;
+      if (this.#state(record) === IN_FLIGHT) {
+        if (this.#records[record + AT]! <= before || seq < this.acked - ACK_BITS) this.#lose(record, fate);
         else settled = false;
       }
       if (settled) this.#floor = seq + 1;
@@ -294,8 +315,8 @@ export class SentPackets {
     this.newlyLostPackets = 0;
     if (this.flightPackets === 0) return;
     for (let seq = this.#firstReliable(); seq <= this.last; seq++) {
-      const slot = seq % this.#slots;
-      if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0 && this.#at[slot]! <= before) this.#lose(slot, fate);
+      const record = (seq % this.#slots) * RECORD;
+      if (this.#hasPieces(record) && this.#records[record + AT]! <= before) this.#lose(record, fate);
     }
   }
 
@@ -303,15 +324,14 @@ export class SentPackets {
   oldestReliableAt(): number {
     if (this.flightPackets === 0) return Infinity;
     const seq = this.#firstReliable();
-    return seq > this.last ? Infinity : this.#at[seq % this.#slots]!;
+    return seq > this.last ? Infinity : this.#records[(seq % this.#slots) * RECORD + AT]!;
   }
 
   /** The oldest packet with reliable pieces in flight; where the last search ended is where this one begins. */
   #firstReliable(): number {
     let seq = Math.max(this.#floor, this.#oldestReliable, this.last + 1 - SENT_WINDOW_PACKETS);
     for (; seq <= this.last; seq++) {
-      const slot = seq % this.#slots;
-      if (this.#state[slot] === IN_FLIGHT && this.#pieces[slot]! > 0) break;
+      if (this.#hasPieces((seq % this.#slots) * RECORD)) break;
     }
     return (this.#oldestReliable = seq);
   }

@@ -3,6 +3,7 @@
  * to send, and the sealing of what leaves.
  */
 import type { PeerId } from '../base/brand.ts';
+import { assert } from '../base/assert.ts';
 import { Sheets } from '../base/bytes.ts';
 import type { Channel } from '../port/port.ts';
 import type { FarSide } from '../secure/handshake.ts';
@@ -30,8 +31,9 @@ export interface Entry {
   readonly since: number;
   readonly initiator: PeerId;
   readonly initiatorCid: number;
+  /** Its place in the table of deadlines. */
+  readonly slot: number;
   dirty: boolean;
-  wakeAt: number;
 }
 
 /** A session both of whose sides proved their keys, about to become a link. */
@@ -65,6 +67,11 @@ export class LinkTable implements LinkSink {
   readonly #all: Entry[] = [];
   readonly #byCid = new Map<number, Entry>();
   readonly #byPeer = new Map<PeerId, Entry>();
+  /** When each wants `handleTimeout`, by slot: side by side, since all are looked at after every datagram. */
+  readonly #wakeAt = new Float64Array(MAX_LINKS).fill(Infinity);
+  readonly #freeSlots = Array.from({ length: MAX_LINKS }, (_, i) => MAX_LINKS - 1 - i);
+  /** No slot from here on was ever used. */
+  #slots = 0;
   /** Those that may have something to send. */
   readonly #dirty: Entry[] = [];
   /** A socket may still read a datagram when the next is sealed, so each has memory of its own. */
@@ -107,7 +114,7 @@ export class LinkTable implements LinkSink {
 
   handleTimeout(now: number): void {
     for (const entry of this.#all) {
-      if (entry.wakeAt > now) continue;
+      if (this.#wakeAt[entry.slot]! > now) continue;
       entry.link.handleTimeout(now);
       this.touch(entry);
     }
@@ -131,7 +138,11 @@ export class LinkTable implements LinkSink {
       budget: this.#budget,
       sink: this,
     });
-    const entry: Entry = { link, session, cid, publicKey: far.publicKey, since: now, initiator, initiatorCid, dirty: false, wakeAt: now };
+    const slot = this.#freeSlots.pop();
+    assert(slot !== undefined, 'whoever establishes a link has asked whether the table is full');
+    this.#slots = Math.max(this.#slots, slot + 1);
+    this.#wakeAt[slot] = now;
+    const entry: Entry = { link, session, cid, publicKey: far.publicKey, since: now, initiator, initiatorCid, slot, dirty: false };
     const old = this.#byPeer.get(far.peer);
     this.#byId.set(id, entry);
     this.#all.push(entry);
@@ -176,7 +187,7 @@ export class LinkTable implements LinkSink {
     }
     for (let i = 0; i < this.#all.length; i++) {
       const entry = this.#all[i]!;
-      if (entry.link.flush() || entry.wakeAt <= now) this.touch(entry);
+      if (entry.link.flush() || this.#wakeAt[entry.slot]! <= now) this.touch(entry);
     }
   }
 
@@ -184,7 +195,7 @@ export class LinkTable implements LinkSink {
   settle(now: number, entry: Entry): void {
     if (entry.dirty) return;
     if (entry.link.waiting(now)) this.touch(entry);
-    else entry.wakeAt = entry.link.nextTimeout();
+    else this.#wakeAt[entry.slot] = entry.link.nextTimeout();
   }
 
   /** True when `poll` has a link to ask. */
@@ -217,8 +228,10 @@ export class LinkTable implements LinkSink {
       }
       this.#dirty.pop();
       entry.dirty = false;
-      entry.wakeAt = link.nextTimeout();
+      this.#wakeAt[entry.slot] = link.nextTimeout();
       if (!link.finished) continue;
+      this.#wakeAt[entry.slot] = Infinity;
+      this.#freeSlots.push(entry.slot);
       this.#byId.delete(link.id);
       this.#all.splice(this.#all.indexOf(entry), 1);
       this.#byCid.delete(entry.cid);
@@ -228,7 +241,7 @@ export class LinkTable implements LinkSink {
 
   wakeAt(): number {
     let at = Infinity;
-    for (let i = 0; i < this.#all.length; i++) if (this.#all[i]!.wakeAt < at) at = this.#all[i]!.wakeAt;
+    for (let i = 0; i < this.#slots; i++) if (this.#wakeAt[i]! < at) at = this.#wakeAt[i]!;
     return at;
   }
 
