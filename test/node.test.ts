@@ -13,6 +13,7 @@ import { DoctorPeer, decodeAsk, encodeAsk, type Neighbour } from '../sdk/node/cl
 import { linkLayer, udpInodes } from '../sdk/node/cli/doctor-system.ts';
 import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import { DatagramSender } from '../sdk/node/datagram-sender.ts';
 import { Driver } from '../sdk/node/driver.ts';
 import { NodeTime, monotonicMs } from '../sdk/node/local-time.ts';
 import { openProfile, profileHome } from '../sdk/node/profile.ts';
@@ -210,6 +211,35 @@ describe('driver', () => {
     expect(drains).toBeLessThan(20);
     expect(handled.length).toBe(5);
     expect(Math.min(...handled)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('[DI43] what leaves is built before the first of it is sent, 32 datagrams at a time, and leaves in order', () => {
+    const done: string[] = [];
+    const datagram = { socket: 'session' as 'join' | 'session', host: '', port: 0, bytes: new Uint8Array(1) };
+    let built = 0;
+    const source = {
+      pollTransmit() {
+        if (built === 70) return undefined;
+        // One object for all, as an endpoint does it; only the bytes are the datagram's own.
+        datagram.socket = built % 3 === 0 ? 'join' : 'session';
+        datagram.host = `10.0.0.${built}`;
+        datagram.port = built;
+        datagram.bytes = Uint8Array.of(built);
+        done.push(`built ${built++}`);
+        return datagram;
+      },
+    };
+    new DatagramSender({ send: (...sent) => void done.push(`sent ${sent.join(' ')}`) }).drain(source, 0);
+    const expected: string[] = [];
+    for (const [from, to] of [
+      [0, 32],
+      [32, 64],
+      [64, 70],
+    ] as const) {
+      for (let i = from; i < to; i++) expected.push(`built ${i}`);
+      for (let i = from; i < to; i++) expected.push(`sent ${i % 3 === 0 ? 'join' : 'session'} 10.0.0.${i} ${i} ${i}`);
+    }
+    expect(done).toEqual(expected);
   });
 
   it('[DI42] tells the room of a datagram at once, and ends the turn with a drain only if something waits to leave', async () => {
