@@ -232,4 +232,17 @@ export class Agreement implements WorldWatcher {
     }
     return undefined;
   }
+
+  /** True when all know the same host, and that exactly these are present; the news of a seat whose grace has ended may be under way. */
+  agreesButForNews(peers: readonly WorldPeer[]): boolean {
+    const first = peers[0]?.mesh?.roster();
+    if (first === undefined) return true;
+    const ids = new Set(peers.map((peer) => peer.mesh?.self));
+    return peers.every(({ mesh }) => {
+      if (mesh?.joinState.type !== 'joined') return false;
+      const { term, host, peers: seats } = mesh.roster();
+      const present = seats.filter((seat) => seat.status === 'present');
+      return term === first.term && host === first.host && present.length === ids.size && present.every((seat) => ids.has(seat.id));
+    });
+  }
 }

@@ -19,6 +19,8 @@ import { createRealCrypto } from './real-crypto.ts';
 const CONVERGE_LIMIT_MS = 3_000;
 /** Twice the silence that makes a peer away: so long agreement has to stand before it counts. */
 const STABLE_MS = 1_200;
+/** A seat that goes because its grace ended is news, which may be on its way for so long (ms): a lost datagram is sent again in that time. */
+const NEWS_MS = 100;
 /**
  * The rest breaks so long before the core heals (ms): on a path that was slow and lossy silence means something only
  * after seconds, by design, and that wait is no part of what becoming one room again takes.
@@ -165,7 +167,7 @@ class MeshScenario {
 
   /**
    * When the list began to be one for good. A cut of the last moment may be noticed only after the healing,
-   * so agreement counts once it has stood for `STABLE_MS`. Who comes as somebody new to a full room has to wait for the
+   * so agreement counts once it has stood for `STABLE_MS`, whatever seats of those who are away end meanwhile. Who comes as somebody new to a full room has to wait for the
    * end of a grace: seats are kept for those who are away. Who lost everybody at once, since all others were liars and ended with
    * the faults, waits before it is host of itself.
    */
@@ -174,12 +176,14 @@ class MeshScenario {
     const healed = world.now;
     let start = healed;
     let since = start;
+    let agreedAt = -Infinity;
     const isLone = this.#faults.byzantine.size > 0 && rooms.some((room) => room.length === 1);
     const limitMs = CONVERGE_LIMIT_MS + (isLone ? LONE_CLAIM_MS : 0);
     while (world.now - start < limitMs + STABLE_MS) {
       if (world.now - healed < this.#graceMs + 1_000 && rooms.some((room) => this.#isFullFor(room))) start = world.now + 20;
-      if (this.#disagreement(rooms) !== undefined) since = world.now + 20;
-      else if (world.now - since >= STABLE_MS) {
+      if (this.#disagreement(rooms) === undefined) agreedAt = world.now;
+      else if (world.now - agreedAt > NEWS_MS || !rooms.every((room) => this.agreement.agreesButForNews(room))) since = world.now + 20;
+      if (agreedAt === world.now && world.now - since >= STABLE_MS) {
         if (since - start <= limitMs) this.convergeMs = since - start;
         break;
       }
