@@ -184,10 +184,16 @@ export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint
   else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!;
 }
 
-/** The same between views of whole buffers, four bytes at a time: the fastest way up to `WORDS_BYTES`. */
+/** The same between views of whole buffers, 16 bytes at a time: the fastest way up to `WORDS_BYTES`. */
 export function copyWords(from: DataView, start: number, end: number, to: DataView, at: number): void {
   let i = start;
   let j = at;
+  for (; i + 16 <= end; i += 16, j += 16) {
+    to.setUint32(j, from.getUint32(i, true), true);
+    to.setUint32(j + 4, from.getUint32(i + 4, true), true);
+    to.setUint32(j + 8, from.getUint32(i + 8, true), true);
+    to.setUint32(j + 12, from.getUint32(i + 12, true), true);
+  }
   for (; i + 4 <= end; i += 4, j += 4) to.setUint32(j, from.getUint32(i, true), true);
   for (; i < end; i++, j++) to.setUint8(j, from.getUint8(i));
 }

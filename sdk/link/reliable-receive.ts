@@ -33,6 +33,19 @@ export type PieceVerdict = 'ok' | 'full' | 'broken';
 
 const WHOLE = new Uint8Array(0);
 
+/**
+ * Views of the places in the buffers that packets are opened into, by where they begin: in a transfer's packets fragments lie
+ * at the same places again and again, and a new view for each would be most of the garbage it makes.
+ */
+const places = new WeakMap<Uint8Array, (Uint8Array | undefined)[]>();
+
+function placeOf(source: Uint8Array, at: number, size: number): Uint8Array {
+  let kept = places.get(source);
+  if (kept === undefined) places.set(source, (kept = new Array<Uint8Array | undefined>(source.length).fill(undefined)));
+  const place = kept[at];
+  return place?.length === size ? place : (kept[at] = source.subarray(at, at + size));
+}
+
 export class ReliableReceive {
   readonly #lanes: Lane[] = [];
   readonly #account: HeldAccount;
@@ -94,7 +107,7 @@ export class ReliableReceive {
     }
     if (held.seen[index] === 1) return 'ok';
     held.seen[index] = 1;
-    held.bytes.set(source.subarray(at, at + size), fragmentStride(length, count) * index);
+    held.bytes.set(placeOf(source, at, size), fragmentStride(length, count) * index);
     if (--held.missing > 0) return 'ok';
     this.#open--;
     if (id === lane.next) this.#advance(laneIndex, lane);
