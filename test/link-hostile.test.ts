@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
-import { ReceivedPackets } from '../sdk/link/acks.ts';
+import { ReceivedPackets, SentPackets } from '../sdk/link/acks.ts';
 import { HeldBudget } from '../sdk/link/held-budget.ts';
 import { fragmentCount } from '../sdk/wire/frame.ts';
 import {
@@ -16,6 +16,7 @@ import {
   MAX_MESSAGE_BYTES,
   MAX_OPEN_REASSEMBLIES,
   MAX_RECEIVE_HELD_BYTES,
+  SENT_WINDOW_PACKETS,
   SKIP_SEQ_MAX,
 } from '../sdk/wire/limits.ts';
 import { acked, drain, feed, victim, type Victim } from './link-victim.ts';
@@ -53,6 +54,17 @@ describe('acknowledgements', () => {
         feed(it, (w) => w.ack(last, bits, bits, 0), now);
       }
       expect(it.closed).toBe('protocol');
+    }
+  });
+
+  it('[LK61] of a skipped number are known for what they are at every number, also where what is remembered grows', () => {
+    const fate = { onPieceAcked: () => undefined, onPieceLost: () => undefined };
+    for (let skipped = 0; skipped < 2 * SENT_WINDOW_PACKETS; skipped++) {
+      const sent = new SentPackets();
+      for (let seq = 0; seq < skipped; seq++) sent.begin(0, seq, true, fate);
+      sent.skip(skipped, fate);
+      sent.begin(0, skipped + 1, true, fate);
+      expect(sent.handleAck(skipped + 1, 1, 0, fate), String(skipped)).toBe('unsent');
     }
   });
 

@@ -151,7 +151,9 @@ export class SentPackets {
 
   /** A number that is never sent: whoever acknowledges it is guessing. */
   skip(seq: number, fate: SentFate): void {
-    this.#records[this.#claim(seq, fate) + MARK] = SKIPPED;
+    // Claimed first: it may put a longer array in place of the one that is written to.
+    const record = this.#claim(seq, fate);
+    this.#records[record + MARK] = SKIPPED;
     this.last = seq;
   }
 
