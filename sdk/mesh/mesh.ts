@@ -238,7 +238,6 @@ export class Mesh implements MeshLike {
       if (transmit === undefined) return undefined;
       if (!isRelayedHost(transmit.host)) return transmit;
       const to = transmit.host.slice(1) as PeerId;
-      // Encoding copies the bytes, which the next call into the endpoint would overwrite.
       const parts = this.#relay.wrap(to, transmit.socket, transmit.bytes).map((part) => encodeMessage({ type: 'relay', relay: part }));
       for (const bytes of parts) this.#pass(now, to, undefined, bytes);
     }

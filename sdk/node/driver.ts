@@ -84,6 +84,8 @@ export class Driver {
 
   /** Drains now; also the timer's callback. */
   drain(): void {
+    // Whatever a room's handler throws: the next datagram sets the timer.
+    this.#wakeAt = Number.POSITIVE_INFINITY;
     let next = Number.POSITIVE_INFINITY;
     let sentAt = 0;
     for (const room of [...this.#rooms]) {

@@ -1,0 +1,139 @@
+/** The run loop between sockets and rooms. */
+import { describe, expect, it } from 'vitest';
+import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
+import { DatagramSender } from '../sdk/node/datagram-sender.ts';
+import { Driver } from '../sdk/node/driver.ts';
+import { NodeTime, monotonicMs } from '../sdk/node/local-time.ts';
+
+describe('driver', () => {
+  it('[DI22] wakes on absolute deadlines, never before them, and bundles a turn of the loop', async () => {
+    const start = monotonicMs();
+    let deadline = start + 10;
+    const handled: number[] = [];
+    let datagrams = 0;
+    let drains = 0;
+    const mesh = {
+      joinState: { type: 'joined' },
+      handleDatagram: () => void datagrams++,
+      handleTimeout(now: number) {
+        handled.push(now - deadline);
+        deadline += 10;
+      },
+      pollTransmit: () => void drains++,
+      pollTimeout: () => (handled.length < 5 ? deadline : Number.POSITIVE_INFINITY),
+    } as unknown as MeshLike;
+    const driver = new Driver({ send: () => undefined }, new NodeTime());
+    driver.add(mesh, () => undefined);
+    for (let i = 0; i < 50; i++) driver.handleDatagram('join', '127.0.0.1', 1, new Uint8Array(1));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    driver.close();
+    expect(datagrams).toBe(50);
+    expect(drains).toBeLessThan(20);
+    expect(handled.length).toBe(5);
+    expect(Math.min(...handled)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('[DI42] keeps its deadlines when a room throws at what it is told', async () => {
+    let now = 0;
+    let scheduled = Number.NaN;
+    let tick: () => void = () => undefined;
+    const time = { now: () => now, cancel: () => undefined, schedule: (at: number, then: () => void) => void ((scheduled = at), (tick = then)) };
+    let deadline = 10;
+    const mesh = {
+      joinState: { type: 'joined' },
+      waiting: false,
+      onWake: undefined as (() => void) | undefined,
+      handleDatagram: () => void (deadline = now + 10),
+      handleTimeout: () => mesh.onWake?.(),
+      pollTransmit: () => undefined,
+      pollTimeout: () => deadline,
+    };
+    const driver = new Driver({ send: () => undefined }, time);
+    const port = driver.add(mesh as unknown as MeshLike, () => undefined);
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    expect(scheduled).toBe(10);
+    port.onWake = () => {
+      throw new Error('of the game');
+    };
+    now = 10;
+    expect(tick).toThrow('of the game');
+    driver.handleDatagram('session', '127.0.0.1', 1, new Uint8Array(1));
+    expect(scheduled).toBe(20);
+    driver.close();
+  });
+
+  it('[DI43] what leaves is built before the first of it is sent, 32 datagrams at a time, and leaves in order', () => {
+    const done: string[] = [];
+    const datagram = { socket: 'session' as 'join' | 'session', host: '', port: 0, bytes: new Uint8Array(1) };
+    let built = 0;
+    const source = {
+      pollTransmit() {
+        if (built === 70) return undefined;
+        // One object for all, as an endpoint does it; only the bytes are the datagram's own.
+        datagram.socket = built % 3 === 0 ? 'join' : 'session';
+        datagram.host = `10.0.0.${built}`;
+        datagram.port = built;
+        datagram.bytes = Uint8Array.of(built);
+        done.push(`built ${built++}`);
+        return datagram;
+      },
+    };
+    new DatagramSender({ send: (...sent) => void done.push(`sent ${sent.join(' ')}`) }).drain(source, 0);
+    const expected: string[] = [];
+    for (const [from, to] of [
+      [0, 32],
+      [32, 64],
+      [64, 70],
+    ] as const) {
+      for (let i = from; i < to; i++) expected.push(`built ${i}`);
+      for (let i = from; i < to; i++) expected.push(`sent ${i % 3 === 0 ? 'join' : 'session'} 10.0.0.${i} ${i} ${i}`);
+    }
+    expect(done).toEqual(expected);
+  });
+
+  it('[DI42] tells the room of a datagram at once, and ends the turn with a drain only if something waits to leave', async () => {
+    let waiting = false;
+    let drains = 0;
+    let deadline = Number.POSITIVE_INFINITY;
+    const told: number[] = [];
+    const mesh = {
+      joinState: { type: 'joined' },
+      onWake: undefined as (() => void) | undefined,
+      handleDatagram(_now: number, _socket: string, _host: string, port: number) {
+        waiting = port === 2;
+        if (port === 3) deadline = monotonicMs() + 5;
+        this.onWake?.();
+      },
+      handleTimeout: () => void (deadline = Number.POSITIVE_INFINITY),
+      get waiting() {
+        return waiting;
+      },
+      pollTransmit: () => void (drains++, (waiting = false)),
+      pollTimeout: () => deadline,
+    };
+    const driver = new Driver({ send: () => undefined }, new NodeTime());
+    const port = driver.add(mesh as unknown as MeshLike, () => undefined);
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    await turn();
+    port.onWake = () => void told.push(drains);
+    drains = 0;
+    // Nothing to send and no new deadline: told, and that is all.
+    for (let i = 0; i < 10; i++) driver.handleDatagram('session', '127.0.0.1', 1, new Uint8Array(1));
+    expect(told).toEqual(new Array(10).fill(0));
+    await turn();
+    expect(drains).toBe(0);
+    // Something to send: once, at the end of the turn, for all datagrams of it.
+    for (let i = 0; i < 10; i++) driver.handleDatagram('session', '127.0.0.1', 2, new Uint8Array(1));
+    expect(told.slice(10)).toEqual([0]);
+    await turn();
+    expect(drains).toBeGreaterThan(0);
+    expect(told.length).toBe(12);
+    // A deadline sooner than the timer's moves the timer.
+    const before = drains;
+    driver.handleDatagram('session', '127.0.0.1', 3, new Uint8Array(1));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    driver.close();
+    expect(deadline).toBe(Number.POSITIVE_INFINITY);
+    expect(drains).toBeGreaterThan(before);
+  });
+});
