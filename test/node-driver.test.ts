@@ -78,7 +78,7 @@ describe('driver', () => {
         return datagram;
       },
     };
-    new DatagramSender({ send: (...sent) => void done.push(`sent ${sent.join(' ')}`) }).drain(source, 0);
+    new DatagramSender({ send: (...sent) => void done.push(`sent ${sent.slice(0, 4).join(' ')}`) }).drain(source, 0);
     const expected: string[] = [];
     for (const [from, to] of [
       [0, 32],
@@ -89,6 +89,30 @@ describe('driver', () => {
       for (let i = from; i < to; i++) expected.push(`sent ${i % 3 === 0 ? 'join' : 'session'} 10.0.0.${i} ${i} ${i}`);
     }
     expect(done).toEqual(expected);
+  });
+
+  it('[DI44] one datagram in 20 ms is asked how it left, another one each time', () => {
+    const asked: string[] = [];
+    const sender = new DatagramSender({ send: (_socket, host, _port, _bytes, look) => void (look === true && asked.push(host)) });
+    const hosts = ['10.0.0.1', '10.0.0.2', '10.0.0.3'];
+    const drain = (now: number, to: readonly string[]): void => {
+      const left = [...to];
+      sender.drain(
+        {
+          pollTransmit() {
+            const host = left.shift();
+            return host === undefined ? undefined : { socket: 'session', host, port: 1, bytes: new Uint8Array(1) };
+          },
+        },
+        now,
+      );
+    };
+    for (let now = 0; now < 100; now += 5) drain(now, hosts);
+    expect(asked).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.1', '10.0.0.2']);
+    // A drain that sends nothing uses up no question.
+    drain(200, []);
+    drain(200, ['10.0.0.4']);
+    expect(asked.at(-1)).toBe('10.0.0.4');
   });
 
   it('[DI42] tells the room of a datagram at once, and ends the turn with a drain only if something waits to leave', async () => {

@@ -17,12 +17,21 @@ export interface DatagramSource {
 /** Datagrams built before the first of them leaves: one to each other peer of a full room. More would only wait longer. */
 const BATCH = 32;
 
+/**
+ * How often one of the datagrams that leave is asked how that went, ms: another one each time, so that every peer has its
+ * turn. What fails goes on failing, and each question costs a turn of the microtask queue.
+ */
+const LOOK_MS = 20;
+
 export class DatagramSender {
   readonly #udp: Pick<Udp, 'send'>;
   readonly #sockets = new Array<SocketKind>(BATCH).fill('session');
   readonly #hosts = new Array<string>(BATCH).fill('');
   readonly #ports = new Array<number>(BATCH).fill(0);
   readonly #bytes = new Array<Uint8Array>(BATCH).fill(new Uint8Array(0));
+
+  #lookAt = -Infinity;
+  #looks = 0;
 
   constructor(udp: Pick<Udp, 'send'>) {
     this.#udp = udp;
@@ -33,8 +42,16 @@ export class DatagramSender {
     let count: number;
     do {
       count = this.#fill(source, now);
-      for (let i = 0; i < count; i++) this.#udp.send(this.#sockets[i]!, this.#hosts[i]!, this.#ports[i]!, this.#bytes[i]!);
+      const look = this.#look(now, count);
+      for (let i = 0; i < count; i++) this.#udp.send(this.#sockets[i]!, this.#hosts[i]!, this.#ports[i]!, this.#bytes[i]!, i === look);
     } while (count === BATCH);
+  }
+
+  /** Which of `count` datagrams to ask; -1 for none. */
+  #look(now: number, count: number): number {
+    if (now < this.#lookAt || count === 0) return -1;
+    this.#lookAt = now + LOOK_MS;
+    return this.#looks++ % count;
   }
 
   #fill(source: DatagramSource, now: number): number {

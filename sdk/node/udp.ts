@@ -14,9 +14,6 @@ import type { SocketKind } from '../link/endpoint-types.ts';
 import { MAX_DATAGRAM_BYTES, RECEIVE_BUFFER_BYTES } from '../wire/limits.ts';
 import { DATA_PORT_FIRST, DATA_PORT_LAST } from './discovery/bounds.ts';
 
-/** One in so many sends on the session socket is asked how it went. A link alone sends ten a second. */
-const LOOK_EVERY = 8;
-
 export type DatagramListener = (socket: SocketKind, host: string, port: number, bytes: Uint8Array) => void;
 
 export interface UdpOptions {
@@ -31,15 +28,16 @@ export interface Udp {
   readonly host: string;
   readonly joinPort: number;
   readonly sessionPort: number;
-  /** Send failures by errno, since the start. On the session socket a sample: one send in `LOOK_EVERY` is looked at. */
+  /** Send failures by errno, since the start; on the session socket of those sends that were looked at. */
   readonly sendErrors: ReadonlyMap<string, number>;
   /** The newest failure, at monotonic ms. */
   readonly lastSendError: { readonly code: string; readonly at: number } | undefined;
   /**
    * Copies `bytes` for the join socket. For the session socket they must not be written again: the kernel may take them
    * later. Failures are counted, never thrown: the link above resends what matters.
+   * @param look whether to ask how it went, on the session socket: that costs a turn of the microtask queue. Default true.
    */
-  send(socket: SocketKind, host: string, port: number, bytes: Uint8Array): void;
+  send(socket: SocketKind, host: string, port: number, bytes: Uint8Array, look?: boolean): void;
   /** Datagrams larger than any decoder takes, dropped unread. */
   readonly oversized: number;
   close(): Promise<void>;
@@ -143,7 +141,6 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
   };
   let oversized = 0;
   let closed = false;
-  let unseen = 0;
   for (const kind of ['join', 'session'] as const) {
     const socket = sockets[kind];
     socket.on('error', count);
@@ -165,13 +162,11 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     get oversized() {
       return oversized;
     },
-    send(kind, to, port, bytes) {
+    send(kind, to, port, bytes, look = true) {
       if (closed || port <= 0 || port > 65_535) return;
-      if (kind === 'join') return join.send(Buffer.from(bytes), port, to, count);
-      // Asking how a send went costs a turn of the microtask queue, and what fails goes on failing.
-      if (++unseen < LOOK_EVERY) return session.send(bytes, port, to);
-      unseen = 0;
-      session.send(bytes, port, to, count);
+      if (kind === 'join') join.send(Buffer.from(bytes), port, to, count);
+      else if (look) session.send(bytes, port, to, count);
+      else session.send(bytes, port, to);
     },
     close() {
       if (closed) return Promise.resolve();

@@ -5,6 +5,7 @@
  * Round trips: 64 bytes to and fro between two processes over loopback, the next when the last is back, both processes
  * pinned to one core. All pairs are started and warmed up first, then take turns within every round, so that a busy
  * machine is busy for all of them; ratios to the bare connected socket are taken within a round, then their median.
+ * `dgram-wasm` and its like are that socket with a header and the seal, and nothing else: less no link can take.
  * Then one peer of a full mesh, and many small messages on one link (parts/rows.ts): `mesh` and `many` for `--only`.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -17,6 +18,9 @@ import { manyRow, meshRow } from './parts/rows.ts';
 const BASE = 'dgram';
 const CONTENDERS = [
   BASE,
+  'dgram-native',
+  'dgram-wasm',
+  'dgram-node',
   'link-none',
   'link-native',
   'link-wasm',

@@ -1,12 +1,15 @@
 /** A process of the link benchmark: `echo` or `call`, and the transport's name. Told what to do by messages. */
 import { performance } from 'node:perf_hooks';
 import { link } from './link-transport.ts';
-import { dgram, ws } from './plain.ts';
+import { dgram, sealedDgram, ws } from './plain.ts';
 import { colyseus, datachannel, secretstream, socketio } from './rivals.ts';
 import type { Ping, Signals, Transport } from './transport.ts';
 
 const TRANSPORTS: Readonly<Record<string, Transport>> = {
   dgram,
+  'dgram-native': sealedDgram('native'),
+  'dgram-wasm': sealedDgram('wasm'),
+  'dgram-node': sealedDgram('node'),
   'link-none': link('none'),
   'link-native': link('native'),
   'link-wasm': link('wasm'),
