@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import * as wire from '../sdk/wire/datagram.ts';
 import { JOIN_PORT, SESSION_PORT, linkOf, messagesOf, numbered } from './link-rig.ts';
+import { drain, feed, victim } from './link-victim.ts';
 import { decodeDatagram, decodeFrames, type FrameOf } from './protocol/decoder.ts';
 import { ours, oursFrames } from './protocol/own.ts';
 import { Malformed, hex } from './protocol/reader.ts';
@@ -277,6 +278,20 @@ describe('the page and the clock', () => {
     const goodbyes = rig.framesOf('CLOSE', 'a');
     expect(goodbyes.map((close) => Math.round(close.at - closedAt))).toEqual([0, 40, 120]);
     expect(goodbyes.every((close) => close.reason === 'bye')).toBe(true);
+  });
+
+  it('[PR6] a PONG says when its PING came, then when it leaves; both are taken out of the round trip', () => {
+    const it_ = victim();
+    drain(it_, 0);
+    feed(it_, (w) => w.ping(123), 10);
+    // The answer has waited for 5 ms: a loop may be late.
+    expect(it_.link.pollPacket(15)).toBe(true);
+    const frames = decodeFrames(it_.link.packetBuffer.slice(0, it_.link.packetBytes), 0);
+    expect(frames).toContainEqual({ type: 'PONG', t1: 123, received: 10_000, sent: 15_000 });
+    // And its own question, asked at 0, is answered after 4 ms: 20 ms later that makes a round trip of 16.
+    feed(it_, (w) => w.pong(0, 1_000_000, 1_004_000), 20);
+    expect(it_.drops).toEqual([]);
+    expect(it_.link.stats().rttMs).toBeCloseTo(16);
   });
 
   it('[PR6] a narrow path is probed from the largest size down, three times each', () => {
