@@ -84,7 +84,7 @@ export class Agreement implements WorldWatcher {
     if (event.type === 'roster') {
       for (const one of event.left) if (one.reason === 'kicked') this.#seen.get(peer.index)!.kicked.set(one.id, event.roster.term);
       this.#onRoster(now, peer, event.roster);
-    } else if (event.type === 'message') this.#onMessage(now, peer, event.from, event.bytes);
+    } else if (event.type === 'message') this.#onMessage(now, peer, event);
     else if (event.type === 'reset') this.#allowGap(peer, event.peer);
   }
 
@@ -145,11 +145,13 @@ export class Agreement implements WorldWatcher {
     this.#incomingOf(peer, id).mayGap = true;
   }
 
-  #onMessage(now: number, peer: WorldPeer, from: PeerId, bytes: Uint8Array): void {
+  #onMessage(now: number, peer: WorldPeer, { from, channel, bytes }: Extract<PortEvent, { readonly type: 'message' }>): void {
     const seen = this.#seen.get(peer.index);
     if (seen?.seats.has(from) === false || this.#rooms.get(from) !== peer.roomId)
       this.#violate(now, 'S2', peer, `a message of ${from.slice(0, 8)}, who has no seat here`);
     for (const liar of this.liars) if (liar.mesh?.self === from) return;
+    // The others have no numbers of ours.
+    if (channel !== 'reliable') return;
     const reader = new ByteReader(bytes);
     const index = reader.u32();
     const life = reader.u32();

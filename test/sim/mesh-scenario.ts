@@ -13,6 +13,7 @@ import { Agreement, World, type WorldPeer } from '../../sdk/testing/index.ts';
 import { drawNetwork } from './host-faults.ts';
 import { FATES, MeshFaults } from './mesh-faults.ts';
 import { DEFAULT_SECONDS, Draw, REAL_CRYPTO_PEERS, guarded, hostsOf, pick, sample, type SimOptions, type SimResult } from './plan.ts';
+import { MeshTicks } from './mesh-ticks.ts';
 import { createRealCrypto } from './real-crypto.ts';
 
 /** One list and one host on every peer of the core, so long after healing (ms). */
@@ -48,6 +49,9 @@ class MeshScenario {
   readonly #members: readonly WorldPeer[];
   /** Who becomes whole again; empty until it is chosen. */
   readonly #core = new Set<WorldPeer>();
+  readonly ticks: MeshTicks | undefined;
+  /** What is said leaves at once, as a room has it, in place of a moment later. */
+  readonly #prompt: boolean;
   #talking = true;
 
   constructor(options: SimOptions) {
@@ -74,6 +78,9 @@ class MeshScenario {
     this.#members = this.world.peers.slice(0, peers);
     this.#faults = new MeshFaults(this.world, this.#members, network, draw, this.#trace);
     for (const liar of this.#faults.byzantine.keys()) this.agreement.liars.add(liar);
+    const tickMs = draw.amount('ticks', 50, 250, 0.25);
+    if (tickMs !== undefined) this.ticks = new MeshTicks(this.world, draw.rng('what ticks say'), tickMs, this.agreement.liars);
+    this.#prompt = draw.has('prompt');
     if (options.trace !== undefined)
       this.world.watchers.push({
         onEvent: (now, peer, event) => event.type !== 'message' && this.#trace(`${Math.round(now)} peer ${peer.index} ${describe(event)}`),
@@ -114,8 +121,15 @@ class MeshScenario {
     const from = live[rng.int(live.length)];
     const to = live[rng.int(live.length)];
     if (from !== undefined && to !== undefined && from !== to && from.roomId === to.roomId && from.stalledUntil <= this.world.now)
-      this.agreement.send(from, to, rng.chance(0.02) ? 12 + rng.int(8_000) : 12 + rng.int(100));
+      this.#say(from, to, rng.chance(0.02) ? 12 + rng.int(8_000) : 12 + rng.int(100));
     this.world.at(this.world.now + 20 + rng.float() * 60, () => this.#talk(rng));
+  }
+
+  #say(from: WorldPeer, to: WorldPeer, bytes: number): void {
+    this.agreement.send(from, to, bytes);
+    if (!this.#prompt) return;
+    from.mesh?.flush(from.clock(this.world.now));
+    this.world.drain(from);
   }
 
   #look(): void {
@@ -130,6 +144,9 @@ class MeshScenario {
     const rng = this.draw.rng('heal');
     const partly = this.draw.has('broken-rest', 0.4);
     for (const peer of partly ? sample(rng, this.#members, 2 + rng.int(this.#members.length - 1)) : this.#members) this.#core.add(peer);
+    // Liars end with the faults: somebody has to stay.
+    const honest = (peer: WorldPeer): boolean => !this.agreement.liars.has(peer);
+    if (![...this.#core].some(honest)) this.#core.add(this.#members.find(honest)!);
     for (const peer of this.#members) if (!this.#core.has(peer)) this.#faults.breakForEver(peer, pick(rng, FATES), this.#core);
   }
 
@@ -232,6 +249,7 @@ class MeshScenario {
 
   #idle(rooms: readonly WorldPeer[][]): void {
     this.#talking = false;
+    if (this.ticks !== undefined) this.ticks.stopped = true;
     const { steps } = this.world;
     this.world.run(1_000);
     const live = this.world.live().length;
@@ -273,7 +291,7 @@ function describe(event: PortEvent): string {
 /** Runs one seed of rooms. */
 export function simulateMesh(options: SimOptions): SimResult {
   const scenario = new MeshScenario(options);
-  const { world, agreement, violations } = scenario;
+  const { world, agreement, ticks, violations } = scenario;
   guarded(
     violations,
     () => world.now,
@@ -283,12 +301,12 @@ export function simulateMesh(options: SimOptions): SimResult {
     seed: options.seed,
     kind: 'mesh',
     classes: scenario.draw.classes,
-    violations: [...agreement.violations, ...violations],
+    violations: [...agreement.violations, ...(ticks?.violations ?? []), ...violations],
     convergeMs: scenario.convergeMs,
     hash: world.traceHash,
     steps: world.steps,
-    sent: agreement.sent,
-    delivered: agreement.delivered,
+    sent: agreement.sent + (ticks?.sent ?? 0),
+    delivered: agreement.delivered + (ticks?.delivered ?? 0),
     hostChangesPerMinute: scenario.hostChangesPerMinute,
     seconds: world.now / 1_000,
   };
