@@ -88,6 +88,30 @@ describe('handshake', () => {
     rig.run(6_000);
     expect(failures(a)).toEqual(['self', 'incompatible']);
     expect(linkOf(a, b)).toBeUndefined();
+    expect(a.events.at(-1)).toMatchObject({ type: 'failed', found: b.endpoint.self });
+  });
+
+  it('[LK75] a probe ends where a peer answers whose link is alive, and links to anybody else', () => {
+    const rig = new Rig();
+    const [a, b, c] = [rig.add(), rig.add(), rig.add()];
+    const [link] = rig.pair(a, b);
+    rig.run(500);
+    const probe = (host: string): void => {
+      a.endpoint.connect(rig.now, { host, port: JOIN_PORT }, { mode: 'open' }, undefined, true);
+      rig.drain(a);
+      rig.run(1_000);
+    };
+    probe(b.host);
+    expect(a.events.at(-1)).toMatchObject({ type: 'failed', reason: 'linked', found: b.endpoint.self });
+    expect([linkOf(a, b), a.endpoint.load.links, b.endpoint.load.links]).toEqual([link, 1, 1]);
+    probe(c.host);
+    expect(linkOf(a, c)).toBeDefined();
+    // Of one that has not been heard for a while the link may be another process's.
+    b.paused = true;
+    rig.run(600);
+    b.paused = false;
+    probe(b.host);
+    expect(linkOf(a, b)).not.toBe(link);
   });
 
   it('[LK7] ends with one link when both sides connect at the same time', () => {

@@ -97,6 +97,58 @@ describe('the roster', () => {
     expect(calledAfterMs(3_000)).toBeLessThan(3_600);
   });
 
+  describe('[ME70] an address that was a linked peer’s, who is linked elsewhere now', () => {
+    const THERE = { host: '10.0.7.7', port: 1 };
+    /** What is called at `THERE` in a minute: times, and whether as a probe. Peer 2 had it; `answers` is who does now. */
+    const callsOf = (given: {
+      readonly seated: boolean;
+      readonly linkedAt: string;
+      readonly answers: number;
+    }): readonly (readonly [at: number, probe: boolean])[] => {
+      const calls: [number, boolean][] = [];
+      const links = new Map([
+        [id(2), { peer: id(2), address: { host: given.linkedAt, port: 2 }, direct: undefined, silent: false, silentAt: 0, since: 0 }],
+      ]);
+      let now = 0;
+      const endpoint = {
+        self: id(1),
+        connect: (at: number, _address: unknown, _door: unknown, _expect: unknown, probe: boolean): number => calls.push([at, probe]) + 99,
+      };
+      const dialer = new Dialer(endpoint as never, links as never, { route: () => undefined } as never, undefined);
+      const base = rosterOf(1, 2);
+      const roster = given.seated ? updateSeat(base, id(2), { addresses: [THERE] }) : base;
+      dialer.onLinked(undefined, id(2), THERE);
+      for (; now < 60_000; now += 50) {
+        if (now % 500 === 0) dialer.addCandidate(now, THERE);
+        dialer.tick(now, roster, false);
+        const attempt = calls.length + 99;
+        if (calls.at(-1)?.[0] !== now) continue;
+        if (given.answers === 2) dialer.onFailed(now, attempt as never, 'linked', id(2));
+        else {
+          links.set(id(given.answers), { ...links.get(id(2))!, peer: id(given.answers), address: { host: THERE.host, port: 2 }, since: now });
+          dialer.onLinked(attempt as never, id(given.answers), THERE);
+        }
+      }
+      return calls;
+    };
+
+    it.each([true, false])('is asked who is there, though the list gives it to that peer: %s', (seated) => {
+      const calls = callsOf({ seated, linkedAt: '10.0.0.2', answers: 3 });
+      expect(calls[0]![0]).toBeGreaterThan(1_000);
+      expect(calls[0]![0]).toBeLessThan(2_000);
+      expect(calls[0]![1]).toBe(true);
+      expect(calls).toHaveLength(1);
+    });
+
+    it('is asked three times a minute at most where that peer answers itself: it has two addresses', () => {
+      for (const seated of [true, false]) expect(callsOf({ seated, linkedAt: '10.0.0.2', answers: 2 }).length).toBe(3);
+    });
+
+    it('is left alone where the link goes there', () => {
+      for (const seated of [true, false]) expect(callsOf({ seated, linkedAt: THERE.host, answers: 2 })).toEqual([]);
+    });
+  });
+
   it('[ME24] a merge keeps the winner’s slots, gives colliding seats free ones, and loses nobody', () => {
     fc.assert(
       fc.property(

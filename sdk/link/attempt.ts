@@ -4,6 +4,7 @@
  *   hello --COOKIE--> init --RESP--> fin --first sealed packet--> linked
  *   any --repeats at 100, 200, 400 … ms until the deadline--> failed
  *   init --RESP that does not verify--> hello (twice, then failed)
+ *   init --RESP of another peer than expected, or of one whose link is alive to a probe--> failed
  *   init --no RESP for INIT_PATIENCE_MS--> hello (once)
  *   fin --no packet for FIN_PATIENCE_MS--> hello, or `wrong-code` where a code was tried
  */
@@ -12,7 +13,7 @@ import type { Rng } from '../base/rng.ts';
 import type { FarSide, InitiatorHandshake } from '../secure/handshake.ts';
 import type { Session } from '../secure/session.ts';
 import { HANDSHAKE_RETRY_MS, HANDSHAKE_TIMEOUT_MS } from '../wire/limits.ts';
-import type { Address, AttemptId, DoorMode } from './endpoint-types.ts';
+import type { Address, AttemptId, DoorKey, DoorMode } from './endpoint-types.ts';
 
 /** How long FIN is repeated before the answer counts as "no". A wrong code is answered with silence. */
 const FIN_PATIENCE_MS = 2_000;
@@ -37,6 +38,8 @@ export class Attempt {
   readonly mode: DoorMode;
   readonly code: string | undefined;
   readonly expect: PeerId | undefined;
+  /** Ends where somebody answers whose link is alive. */
+  readonly probe: boolean;
   readonly startedAt: number;
   deadline: number;
   nonce: Uint8Array;
@@ -51,17 +54,18 @@ export class Attempt {
     now: number,
     id: AttemptId,
     address: Address,
-    mode: DoorMode,
-    code: string | undefined,
+    door: DoorKey,
     expect: PeerId | undefined,
+    probe: boolean,
     nonce: Uint8Array,
     hello: Uint8Array,
   ) {
     this.id = id;
     this.address = address;
-    this.mode = mode;
-    this.code = code;
+    this.mode = door.mode;
+    this.code = door.code;
     this.expect = expect;
+    this.probe = probe;
     this.nonce = nonce;
     this.datagram = hello;
     this.startedAt = now;

@@ -10,7 +10,7 @@ import { Session } from '../secure/session.ts';
 import { NONCE_BYTES, decodeCookie, decodeResp, encodeFin, encodeHello, encodeInit } from '../wire/datagram.ts';
 import { MAX_ATTEMPTS } from '../wire/limits.ts';
 import { Attempt } from './attempt.ts';
-import type { Address, AttemptId, ConnectFailure, DoorMode } from './endpoint-types.ts';
+import type { Address, AttemptId, ConnectFailure, DoorKey } from './endpoint-types.ts';
 import type { Premises } from './premises.ts';
 
 /** For so long the side with the lower nonce does not answer an INIT that crossed its own (ms). */
@@ -47,7 +47,7 @@ export class Attempts {
     return attempt?.state.type === 'fin' ? attempt : undefined;
   }
 
-  connect(now: number, address: Address, door: { readonly mode: DoorMode; readonly code?: string }, expect: PeerId | undefined): AttemptId {
+  connect(now: number, address: Address, door: DoorKey, expect: PeerId | undefined, probe: boolean): AttemptId {
     if (door.mode === 'code' && door.code === undefined) throw new LanError('bad-argument', 'Connecting with a code needs the code.');
     const premises = this.#premises;
     const id = this.#nextId++ as AttemptId;
@@ -56,7 +56,7 @@ export class Attempts {
       return id;
     }
     const nonce = premises.options.crypto.randomBytes(NONCE_BYTES);
-    const attempt = new Attempt(now, id, { host: address.host, port: address.port }, door.mode, door.code, expect, nonce, this.#hello(nonce));
+    const attempt = new Attempt(now, id, { host: address.host, port: address.port }, door, expect, probe, nonce, this.#hello(nonce));
     this.#byId.set(id, attempt);
     return id;
   }
@@ -78,7 +78,8 @@ export class Attempts {
     premises.drops.count('unexpected');
   }
 
-  handleResp(now: number, bytes: Uint8Array): void {
+  /** @param isAlive whether a peer has a link and was heard just now. */
+  handleResp(now: number, bytes: Uint8Array, isAlive: (peer: PeerId) => boolean): void {
     const { drops, options } = this.#premises;
     const resp = decodeResp(bytes);
     if (resp === undefined) return drops.count('malformed');
@@ -95,7 +96,8 @@ export class Attempts {
     }
     const { far, keys } = result;
     if (far.peer === this.#self) return this.fail(attempt, 'self');
-    if (attempt.expect !== undefined && attempt.expect !== far.peer) return this.fail(attempt, 'incompatible');
+    if (attempt.expect !== undefined && attempt.expect !== far.peer) return this.fail(attempt, 'incompatible', far.peer);
+    if (attempt.probe && isAlive(far.peer)) return this.fail(attempt, 'linked', far.peer);
     const session = new Session({ crypto: options.crypto, sendKey: keys.send, receiveKey: keys.receive, remoteCid: resp.senderCid, now });
     const fin = encodeFin({ cid: resp.senderCid, noise: result.message3 }).slice();
     attempt.enter(now, { type: 'fin', cid, since: now, session, far }, fin);
@@ -165,9 +167,9 @@ export class Attempts {
     if (attempt.cid !== undefined) this.#byCid.delete(attempt.cid);
   }
 
-  fail(attempt: Attempt, reason: ConnectFailure): void {
+  fail(attempt: Attempt, reason: ConnectFailure, found?: PeerId): void {
     this.forget(attempt);
-    this.#premises.tell({ type: 'failed', attempt: attempt.id, reason });
+    this.#premises.tell({ type: 'failed', attempt: attempt.id, reason, found });
   }
 
   /** Back to the start of an attempt, with everything fresh; its deadline stays. */

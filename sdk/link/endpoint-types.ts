@@ -62,7 +62,8 @@ export type CloseReason =
   | 'refused' // closed by the mesh (banned, full)
   | 'exhausted'; // sequence numbers or a queue bound ran out
 
-export type ConnectFailure = 'timeout' | 'wrong-code' | 'incompatible' | 'self' | 'busy' | 'aborted';
+/** `linked`: a `probe` was answered by a peer whose link is alive. */
+export type ConnectFailure = 'timeout' | 'wrong-code' | 'incompatible' | 'self' | 'busy' | 'aborted' | 'linked';
 
 export type EndpointEvent =
   /**
@@ -99,7 +100,8 @@ export type EndpointEvent =
    */
   | { readonly type: 'stray'; readonly host: string }
   | { readonly type: 'closed'; readonly link: LinkId; readonly peer: PeerId; readonly reason: CloseReason; readonly byPeer: boolean }
-  | { readonly type: 'failed'; readonly attempt: AttemptId; readonly reason: ConnectFailure };
+  /** `found`: who answered there, of `linked` and where it was not the peer that was expected. */
+  | { readonly type: 'failed'; readonly attempt: AttemptId; readonly reason: ConnectFailure; readonly found?: PeerId | undefined };
 
 export interface LinkClock {
   /** Peer's monotonic clock minus ours, ms, by the best sample; undefined before the first. */
@@ -115,6 +117,12 @@ export interface LinkClock {
  * `poll*` (out). After every `handle*` or command, all `poll*` are drained until each returns
  * `undefined`, in this order: transmit, event, timeout.
  */
+/** How an attempt proves that it may come in; `code` goes with the mode of that name. */
+export interface DoorKey {
+  readonly mode: DoorMode;
+  readonly code?: string;
+}
+
 export interface EndpointLike {
   // getters
   readonly self: PeerId;
@@ -130,8 +138,11 @@ export interface EndpointLike {
   handleTimeout(now: number): void;
 
   // commands
-  /** Starts a handshake with the join socket at `address`. `expect` refuses anybody else's key. */
-  connect(now: number, address: Address, door: { readonly mode: DoorMode; readonly code?: string }, expect?: PeerId): AttemptId;
+  /**
+   * Starts a handshake with the join socket at `address`. `expect` refuses anybody else's key. A `probe` asks who is there: where it is
+   * a peer whose link is alive, it ends before it makes another link.
+   */
+  connect(now: number, address: Address, door: DoorKey, expect?: PeerId, probe?: boolean): AttemptId;
   /** What we accept as responder. `code`/`roomKey` are set on members of a locked room. */
   setDoor(door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined }): void;
   /** False when not taken (closed, over a bound, queue full). Copies `bytes`. */

@@ -33,7 +33,7 @@ import type {
   Address,
   AttemptId,
   CloseReason,
-  DoorMode,
+  DoorKey,
   EndpointEvent,
   EndpointLike,
   EndpointOptions,
@@ -121,7 +121,7 @@ export class Endpoint implements EndpointLike {
       case KIND_INIT:
         return this.#door.handleInit(now, host, port, bytes);
       case KIND_RESP:
-        return this.#attempts.handleResp(now, bytes);
+        return this.#attempts.handleResp(now, bytes, (peer) => this.#links.isAlive(now, peer));
       case KIND_FIN:
         return this.#handleFin(now, host, port, bytes);
       default:
@@ -218,8 +218,8 @@ export class Endpoint implements EndpointLike {
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
 
-  connect(now: number, address: Address, door: { readonly mode: DoorMode; readonly code?: string }, expect?: PeerId): AttemptId {
-    return this.#attempts.connect(now, address, door, expect);
+  connect(now: number, address: Address, door: DoorKey, expect?: PeerId, probe = false): AttemptId {
+    return this.#attempts.connect(now, address, door, expect, probe);
   }
 
   setDoor(door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined }): void {

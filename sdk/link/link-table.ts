@@ -102,6 +102,12 @@ export class LinkTable implements LinkSink {
     return this.#byPeer.has(peer);
   }
 
+  /** True when this peer was heard just now. */
+  isAlive(now: number, peer: PeerId): boolean {
+    const entry = this.#byPeer.get(peer);
+    return entry !== undefined && now - entry.link.heardAt < TWIN_ALIVE_MS;
+  }
+
   byId(id: LinkId): Entry | undefined {
     return this.#byId.get(id);
   }

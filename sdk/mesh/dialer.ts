@@ -19,6 +19,8 @@ import {
   DIAL_SILENT_MS,
   MAX_CANDIDATES,
   MAX_DIALS_PER_TARGET,
+  PROBE_AFTER_MS,
+  PROBE_MS,
   WRONG_CODE_RETRY_MS,
 } from '../wire/limits.ts';
 import type { LinkState } from './link-state.ts';
@@ -41,8 +43,10 @@ interface Target {
   refusals: number;
   /** When discovery last found somebody of this room there; -Infinity for a seat. */
   namedAt: number;
-  /** An address of a seat whose peer answers there: it is called as that seat. */
-  seated: boolean;
+  /** The seat with this address, unless somebody else has answered there: it is called as that seat. */
+  seat: PeerId | undefined;
+  /** When a peer whose link is alive answered there last. */
+  probedAt: number;
 }
 
 const keyOf = (address: Address): string => `${address.host} ${address.port}`;
@@ -57,8 +61,8 @@ export class Dialer {
   readonly #attempts = new Map<AttemptId, { readonly target: Target; readonly key: string }>();
   /** Who was last linked from or at an address. */
   readonly #doors = new Map<string, PeerId>();
-  /** Addresses of all seats, and the roster they were read from. */
-  readonly #known = new Set<string>();
+  /** Whose seat has an address, and the roster that was read from. */
+  readonly #known = new Map<string, PeerId>();
   /** Those of them where somebody else answers than the seat's peer: whoever it is, it is called like any candidate. */
   readonly #foreign = new Set<string>();
   #knownOf: Roster | undefined;
@@ -95,7 +99,8 @@ export class Dialer {
       dead: false,
       refusals: 0,
       namedAt: now,
-      seated: this.#isSeated(key),
+      seat: this.#seatAt(key),
+      probedAt: -Infinity,
     });
   }
 
@@ -135,19 +140,33 @@ export class Dialer {
     const target = attempt === undefined ? undefined : this.#end(attempt)?.target;
     if (!isRelayed(door)) this.#remember(keyOf(door), peer);
     if (target === undefined) return;
-    target.peer = peer;
+    this.#answered(target, peer);
     target.tries = 0;
     target.refusals = 0;
   }
 
-  onFailed(now: number, attempt: AttemptId, reason: ConnectFailure): void {
+  /** Whoever answers at a candidate's address is not the seat the list has there, or it is. */
+  #answered(target: Target, peer: PeerId | undefined): void {
+    target.peer = peer;
+    if (target.seat === undefined || target.seat === peer) return;
+    this.#foreign.add(keyOf(target.address!));
+    target.seat = undefined;
+  }
+
+  /** @param found who answered there, where it was not the peer of the seat that was called, or was linked already. */
+  onFailed(now: number, attempt: AttemptId, reason: ConnectFailure, found?: PeerId): void {
     const ended = this.#end(attempt);
     if (ended === undefined) return;
     const { target, key } = ended;
     if (reason === 'incompatible' && target.expect !== undefined && this.#known.has(key)) {
       this.#foreign.add(key);
       const candidate = this.#candidates.get(key);
-      if (candidate !== undefined) candidate.seated = false;
+      if (candidate !== undefined) candidate.seat = undefined;
+      if (found !== undefined) this.#remember(key, found);
+    }
+    if (reason === 'linked') {
+      this.#answered(target, found);
+      target.probedAt = now;
     }
     if (reason === 'self') target.dead = true;
     if (reason !== 'wrong-code' || target.expect !== undefined) return;
@@ -178,22 +197,31 @@ export class Dialer {
       if (this.#seats.size > 0) this.#forgetSeats(roster);
     }
     for (const target of this.#candidates.values()) {
-      if (target.seated || target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) continue;
-      if (target.peer !== undefined && this.#links.get(target.peer)?.silent === false) continue;
-      this.#dial(now, target, target.address!, CANDIDATE_RETRY_MAX_MS);
+      if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) continue;
+      const peer = target.seat ?? target.peer;
+      const link = peer === undefined ? undefined : this.#links.get(peer);
+      const isLinked = link?.silent === false;
+      if (isLinked ? !this.#mayProbe(now, target, link) : target.seat !== undefined) continue;
+      this.#dial(now, target, target.address!, CANDIDATE_RETRY_MAX_MS, isLinked);
     }
+  }
+
+  /** True when somebody else may be found at an address that was, or is, a linked peer's. */
+  #mayProbe(now: number, target: Target, link: PeerLink): boolean {
+    const linkedAt = isRelayed(link.address) ? link.direct : link.address;
+    return linkedAt !== undefined && linkedAt.host !== target.address!.host && now - link.since > PROBE_AFTER_MS && now - target.probedAt > PROBE_MS;
   }
 
   #readAddresses(roster: Roster | undefined): void {
     this.#knownOf = roster;
     this.#known.clear();
-    for (const seat of roster?.seats ?? []) for (const address of seat.addresses) this.#known.add(keyOf(address));
+    for (const seat of roster?.seats ?? []) for (const address of seat.addresses) this.#known.set(keyOf(address), seat.id);
     for (const key of this.#foreign) if (!this.#known.has(key)) this.#foreign.delete(key);
-    for (const [key, target] of this.#candidates) target.seated = this.#isSeated(key);
+    for (const [key, target] of this.#candidates) target.seat = this.#seatAt(key);
   }
 
-  #isSeated(key: string): boolean {
-    return this.#known.has(key) && !this.#foreign.has(key);
+  #seatAt(key: string): PeerId | undefined {
+    return this.#foreign.has(key) ? undefined : this.#known.get(key);
   }
 
   #tickSeat(now: number, seat: Seat, newcomer: boolean): void {
@@ -217,7 +245,8 @@ export class Dialer {
         dead: false,
         refusals: 0,
         namedAt: -Infinity,
-        seated: false,
+        seat: undefined,
+        probedAt: -Infinity,
       };
       this.#seats.set(seat.id, target);
     }
@@ -252,9 +281,9 @@ export class Dialer {
     for (const id of this.#seats.keys()) if (!roster.seats.some((seat) => seat.id === id)) this.#seats.delete(id);
   }
 
-  #dial(now: number, target: Target, address: Address, maxWaitMs: number): void {
+  #dial(now: number, target: Target, address: Address, maxWaitMs: number, probe = false): void {
     const door = this.#door(target);
-    const attempt = this.#endpoint.connect(now, address, door, target.expect);
+    const attempt = this.#endpoint.connect(now, address, door, target.expect, probe);
     this.#attempts.set(attempt, { target, key: keyOf(address) });
     target.open++;
     target.calledAt = now;

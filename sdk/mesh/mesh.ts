@@ -304,7 +304,7 @@ export class Mesh implements MeshLike {
       case 'linked':
         return this.#handleLinked(now, event);
       case 'failed':
-        this.#dialer.onFailed(now, event.attempt, event.reason);
+        this.#dialer.onFailed(now, event.attempt, event.reason, event.found);
         return this.#membership.onDialFailed(now, event.reason, this.#dialer.hasHope);
       case 'stray':
         if (this.#dialer.onStray(now, event.host)) this.#hurry(now);

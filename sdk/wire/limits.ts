@@ -356,6 +356,13 @@ export const DIAL_RETRY_MS = 700;
 export const DIAL_RETRY_MAX_MS = 3_000;
 export const CANDIDATE_RETRY_MAX_MS = 8_000;
 
+/**
+ * A peer that is linked at another address for so long may have left its old one to somebody else, who is asked for; and
+ * where it answers itself (it has two addresses) not again for so long (ms).
+ */
+export const PROBE_AFTER_MS = 1_000;
+export const PROBE_MS = 20_000;
+
 /** A candidate that discovery did not name for so long, and names again, is called at once (ms). */
 export const CANDIDATE_LOST_MS = 2_000;
 
