@@ -33,6 +33,8 @@ export class Host<P extends HostProcess> {
   readonly rng: Rng;
   /** Where the network finds this host now. */
   host: string;
+  /** Another address of this machine, as one with cable and Wi-Fi has: it is reached there, and sends from the first. */
+  secondHost: string | undefined;
   /** What an address translator adds to our ports; 0 for none. */
   portShift = 0;
   process: P | undefined;
@@ -73,6 +75,21 @@ export class Host<P extends HostProcess> {
   /** Where the others reach our join socket. */
   get address(): Address {
     return { host: this.host, port: JOIN_PORT + this.portShift };
+  }
+
+  /** All of them. */
+  get addresses(): Address[] {
+    return this.#at(JOIN_PORT + this.portShift);
+  }
+
+  /** What the host itself knows of them. */
+  get ownAddresses(): Address[] {
+    return this.#at(JOIN_PORT);
+  }
+
+  #at(port: number): Address[] {
+    const first = { host: this.host, port };
+    return this.secondHost === undefined ? [first] : [first, { host: this.secondHost, port }];
   }
 
   /** This host's monotonic clock at a time of the world. */

@@ -47,6 +47,7 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
   onStray: ((now: number, datagram: NetemDatagram) => void) | undefined;
   readonly #socketHolds: number;
   readonly #byHost = new Map<string, H>();
+  readonly #bySecondHost = new Map<string, H>();
   /** The earliest first, and when that one is due. */
   readonly #scheduled: { readonly at: number; readonly run: () => void }[] = [];
   #scheduledAt = Infinity;
@@ -146,6 +147,13 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     if (this.#byHost.get(peer.host) === peer) this.#byHost.delete(peer.host);
     peer.host = host;
     this.#byHost.set(host, peer);
+  }
+
+  /** Gives the host an address besides the one it has. */
+  addAddress(index: number, host: string): void {
+    const peer = this.peer(index);
+    peer.secondHost = host;
+    this.#bySecondHost.set(host, peer);
   }
 
   /** Two hosts get each other's addresses. */
@@ -295,7 +303,7 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
         for (let out = process.pollTransmit(now); out !== undefined; out = process.pollTransmit(now)) {
           const datagram: NetemDatagram = {
             from: peer.sourceOf(out.socket),
-            to: { host: out.host, port: out.port },
+            to: { host: this.#bySecondHost.get(out.host)?.host ?? out.host, port: out.port },
             socket: out.socket,
             bytes: out.bytes,
           };

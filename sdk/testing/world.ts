@@ -111,7 +111,7 @@ export class World extends Hosts<Mesh, WorldPeer> {
       entry,
       joinPort: JOIN_PORT,
       sessionPort: SESSION_PORT,
-      addresses: [{ host: peer.host, port: JOIN_PORT }],
+      addresses: peer.ownAddresses,
       wallClockMs: 1_700_000_000_000 + this.now + peer.index * 13 + peer.wallErrorMs,
       ...(graceMs === undefined ? {} : { graceMs }),
     };
@@ -137,7 +137,7 @@ export class World extends Hosts<Mesh, WorldPeer> {
   /** What the run loop does when its interfaces have changed. */
   tellAddress(index: number): void {
     const peer = this.peer(index);
-    peer.process?.setAddresses(peer.clock(this.now), [{ host: peer.host, port: JOIN_PORT }]);
+    peer.process?.setAddresses(peer.clock(this.now), peer.ownAddresses);
     this.drain(peer);
   }
 
@@ -154,7 +154,7 @@ export class World extends Hosts<Mesh, WorldPeer> {
       if (process === undefined || peer.suspended || peer.stalledUntil > this.now) continue;
       for (const other of this.peers) {
         if (other === peer || other.process === undefined || this.net.isBlocked(other.host, peer.host)) continue;
-        process.addCandidate(peer.clock(this.now), other.address);
+        for (const address of other.addresses) process.addCandidate(peer.clock(this.now), address);
       }
       this.drain(peer);
     }

@@ -3,7 +3,8 @@
  * least two while the rest may stay broken for ever, and the core has to become one room again.
  *
  *   start -> faults, with numbered messages all the time -> break the rest for good -> heal a core -> one list, one host (L1)
- *   -> everything queued arrives (L2) -> a newcomer gets a seat (L4) -> an idle second (L6)
+ *   -> everything queued arrives (L2) -> a newcomer gets a seat (L4) -> an idle second (L6) -> where machines have two
+ *   addresses, most of a minute without a new link (L7)
  *   -> a minute of a permanent one-way block where the seed has one (L5)
  */
 import type { Rng } from '../../sdk/base/rng.ts';
@@ -32,6 +33,10 @@ const JOIN_LIMIT_MS = 2_000;
 const MAX_IDLE_STEPS_PER_SECOND = 1_000;
 const MINUTE_MS = 60_000;
 const MAX_HOST_CHANGES_PER_MINUTE = 3;
+/** All links are what they should be so long after a room is whole (ms). */
+const SETTLE_MS = 8_000;
+/** So long links are watched in a whole room: several times what it takes to ask again who is at an address (ms). */
+const CALM_MS = 45_000;
 /** What follows the healing takes about this long (s). */
 const AFTER_SECONDS = 8;
 
@@ -78,6 +83,10 @@ class MeshScenario {
     this.#members = this.world.peers.slice(0, peers);
     this.#faults = new MeshFaults(this.world, this.#members, network, draw, this.#trace);
     for (const liar of this.#faults.byzantine.keys()) this.agreement.liars.add(liar);
+    if (draw.has('two-addresses', 0.15)) {
+      const rng = draw.rng('who has two addresses');
+      for (const { index } of this.#members) if (rng.chance(0.5)) this.world.addAddress(index, `10.6.0.${index + 1}`);
+    }
     const tickMs = draw.amount('ticks', 50, 250, 0.25);
     if (tickMs !== undefined) this.ticks = new MeshTicks(this.world, draw.rng('what ticks say'), tickMs, this.agreement.liars);
     this.#prompt = draw.has('prompt');
@@ -107,6 +116,7 @@ class MeshScenario {
     for (const room of rooms) this.#deliver(room);
     this.#join(rooms[0]!);
     this.#idle(rooms);
+    this.#calm(rooms);
     this.#permanent(rooms[0]!);
   }
 
@@ -258,6 +268,26 @@ class MeshScenario {
     // A seat whose grace period ends in the last milliseconds of it is on its way to everybody.
     if (this.world.runUntil(() => this.#disagreement(rooms) === undefined, 100, 10) === undefined)
       this.violations.push(`L1: came apart again: ${this.#disagreement(rooms)}`);
+  }
+
+  /** Machines with two addresses are found at both, for as long as they are there: no reason to make a link anew. */
+  #calm(rooms: readonly WorldPeer[][]): void {
+    const { world, violations } = this;
+    if (!this.draw.classes.includes('two-addresses')) return;
+    // Links that began over a member, or whose other side is gone, are made anew by then.
+    world.run(SETTLE_MS);
+    const watched = new Set(rooms.flat());
+    let isOver = false;
+    world.watchers.push({
+      onEvent(now, peer, event) {
+        if (isOver || event.type !== 'reset' || !watched.has(peer)) return;
+        const other = world.byId(event.peer);
+        if (other !== undefined && watched.has(other))
+          violations.push(`L7 at ${Math.round(now)} ms, peer ${peer.index}: a new link to peer ${other.index}, in a whole room`);
+      },
+    });
+    world.run(CALM_MS);
+    isOver = true;
   }
 
   /** One direction between two members is blocked for good: nobody may take that for a reason to elect for ever. */
