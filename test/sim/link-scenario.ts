@@ -56,6 +56,7 @@ class LinkScenario {
       ...(draw.has('small-socket', 0.2) ? { socketHolds: 92 } : {}),
       ...(draw.has('real-crypto', 0.1) ? { crypto: createRealCrypto } : {}),
     });
+    if (draw.has('two-addresses', 0.3)) for (const { index } of this.#world.peers) this.#world.addAddress(index, `10.6.0.${index + 1}`);
     this.#promises = new LinkPromises(this.#world);
     this.#faults = new HostFaults(
       this.#world,

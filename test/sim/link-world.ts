@@ -92,7 +92,8 @@ export class LinkWorld extends Hosts<Endpoint, LinkHost> {
     if (endpoint === undefined) return;
     from.calledAt.set(to.index, this.now);
     const code = this.#mode === 'code' ? { code: 'k7q2mx' } : {};
-    from.attempts.set(endpoint.connect(from.clock(this.now), to.address, { mode: this.#mode, ...code }), to.index);
+    // At its second address, where it has one: what comes from there says another, so that neither sees two calls cross.
+    from.attempts.set(endpoint.connect(from.clock(this.now), to.addresses.at(-1)!, { mode: this.#mode, ...code }), to.index);
     this.drain(from);
   }
 

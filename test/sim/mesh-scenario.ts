@@ -4,7 +4,7 @@
  *
  *   start -> faults, with numbered messages all the time -> break the rest for good -> heal a core -> one list, one host (L1)
  *   -> everything queued arrives (L2) -> a newcomer gets a seat (L4) -> an idle second (L6) -> where machines have two
- *   addresses, most of a minute without a new link (L7)
+ *   addresses, most of a minute without a new link (L7) -> words that overtake each other (S13)
  *   -> a minute of a permanent one-way block where the seed has one (L5)
  */
 import type { Rng } from '../../sdk/base/rng.ts';
@@ -37,6 +37,8 @@ const MAX_HOST_CHANGES_PER_MINUTE = 3;
 const SETTLE_MS = 8_000;
 /** So long links are watched in a whole room: several times what it takes to ask again who is at an address (ms). */
 const CALM_MS = 45_000;
+/** So often a member says something new of itself while packets overtake each other. */
+const WORDS = 12;
 /** What follows the healing takes about this long (s). */
 const AFTER_SECONDS = 8;
 
@@ -117,6 +119,7 @@ class MeshScenario {
     this.#join(rooms[0]!);
     this.#idle(rooms);
     this.#calm(rooms);
+    this.#overtake(rooms[0]!);
     this.#permanent(rooms[0]!);
   }
 
@@ -288,6 +291,44 @@ class MeshScenario {
     });
     world.run(CALM_MS);
     isOver = true;
+  }
+
+  /** What a member says of itself is told to the room once, however its words overtake each other. */
+  #overtake(room: readonly WorldPeer[]): void {
+    const { world } = this;
+    const roster = room[0]!.mesh!.roster();
+    const host = room.find((peer) => peer.mesh!.self === roster.host)!;
+    const others = room.filter((peer) => peer !== host);
+    if (others.length === 0 || !this.draw.has('overtaking', 0.2)) return;
+    const rng = this.draw.rng('overtaking');
+    const said = new Map(roster.peers.map((seat) => [seat.id, seat.eligible]));
+    let told = 0;
+    let isOver = false;
+    world.watchers.push({
+      onEvent(_now, peer, event) {
+        if (isOver || peer !== host || event.type !== 'roster') return;
+        for (const { id, eligible } of event.roster.peers) {
+          if (said.get(id) !== eligible) told++;
+          said.set(id, eligible);
+        }
+      },
+    });
+    const change = (peer: WorldPeer, eligible: boolean): void => {
+      peer.mesh!.setEligible(peer.clock(world.now), eligible);
+      world.drain(peer);
+    };
+    world.net.configure({ jitterMs: 100, reorderRatio: 0.3 });
+    for (let i = 0; i < WORDS; i++) {
+      change(pick(rng, others), i % 2 === 1);
+      world.run(200 + 400 * rng.float());
+    }
+    world.net.configure({ jitterMs: 0, reorderRatio: 0 });
+    world.run(1_000);
+    if (host.mesh?.roster().term === roster.term && told > WORDS)
+      this.violations.push(`S13 before ${Math.round(world.now)} ms: ${told} changes of what members said ${WORDS} times`);
+    isOver = true;
+    for (const peer of others) change(peer, true);
+    world.run(1_000);
   }
 
   /** One direction between two members is blocked for good: nobody may take that for a reason to elect for ever. */
