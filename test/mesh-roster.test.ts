@@ -149,6 +149,31 @@ describe('the roster', () => {
     });
   });
 
+  it('[ME71] an address where we answered ourselves is called again once ours have changed', () => {
+    const THERE = { host: '10.0.7.7', port: 1 };
+    const calls: number[] = [];
+    const dialer = new Dialer(
+      { self: id(1), connect: (now: number) => calls.push(now) } as never,
+      { get: () => undefined } as never,
+      { route: () => undefined } as never,
+      undefined,
+    );
+    dialer.addCandidate(0, THERE);
+    dialer.tick(0, undefined, false);
+    dialer.onFailed(5, 1 as never, 'self');
+    const until = (end: number): void => {
+      for (let now = 500; now < end; now += 500) {
+        dialer.addCandidate(now, THERE);
+        dialer.tick(now, undefined, false);
+      }
+    };
+    until(20_000);
+    expect(calls).toEqual([0]);
+    dialer.onMoved();
+    dialer.tick(20_000, undefined, false);
+    expect(calls).toEqual([0, 20_000]);
+  });
+
   it('[ME24] a merge keeps the winner’s slots, gives colliding seats free ones, and loses nobody', () => {
     fc.assert(
       fc.property(

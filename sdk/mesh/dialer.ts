@@ -38,6 +38,7 @@ interface Target {
   open: number;
   /** Who answered there last. */
   peer: PeerId | undefined;
+  /** It was ourselves who answered there. */
   dead: boolean;
   /** How often it did not take our code. */
   refusals: number;
@@ -133,6 +134,11 @@ export class Dialer {
       if (target !== undefined && seat.addresses.some(isThere)) hasten(target);
     }
     return any;
+  }
+
+  /** Our own addresses changed: one that was ours may be somebody else's now. */
+  onMoved(): void {
+    for (const target of this.#candidates.values()) target.dead = false;
   }
 
   /** `door`: where the peer's join socket is, whichever side called. */

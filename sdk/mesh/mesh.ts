@@ -192,6 +192,7 @@ export class Mesh implements MeshLike {
 
   setAddresses(now: number, addresses: readonly Address[]): void {
     this.#membership.setAddresses(now, addresses);
+    this.#dialer.onMoved();
   }
 
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane = 0): boolean {
