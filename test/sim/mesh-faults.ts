@@ -96,6 +96,8 @@ export class MeshFaults {
   breakForEver(peer: WorldPeer, fate: Fate, core: ReadonlySet<WorldPeer>): void {
     this.#trace(`${Math.round(this.#world.now)} ${peer.index} is ${fate} for ever`);
     this.#broken.set(peer, { fate, core });
+    // A process that sleeps would learn only when it wakes that it is deaf, and all others with it.
+    this.hosts.restore(peer);
     this.#breakNow(peer, fate, core);
   }
 
