@@ -147,7 +147,7 @@ describe('a mistake', () => {
 describe('a subscription', () => {
   it('[RO29] leaves an entity that nobody watches any more as it was before anybody did', () => {
     const store = new EntityStore(game);
-    const home = { roomTime: () => 0, despawn: () => undefined, requestAuthority: async () => undefined };
+    const home = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
     const core = new EntityCore(home, store.kind('dot'), 1, 1, 'a' as PeerId);
     initialise(core, {});
     const offs = [core.onChange('n', () => undefined), core.onChange('n', () => undefined)];

@@ -17,7 +17,7 @@ import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
 
 const SESSION = 7;
 const OWNER = 'owner' as PeerId;
-const home: EntityHome = { roomTime: () => 0, despawn: () => undefined, requestAuthority: async () => undefined };
+const home: EntityHome = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
 
 const game = defineGame({
   id: 'run',

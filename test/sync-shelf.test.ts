@@ -13,7 +13,7 @@ const game = defineGame({
   version: 1,
   entities: { dot: entity({ authority: 'spawner', fields: { x: s.i32(), y: s.num({ min: 0, max: 100, step: 0.5 }) } }) },
 });
-const home: EntityHome = { roomTime: () => 0, despawn: () => undefined, requestAuthority: async () => undefined };
+const home: EntityHome = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
 
 /** An entity and what its numbers and its past have to be. */
 interface Model {

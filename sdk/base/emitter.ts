@@ -15,6 +15,12 @@ export function disposable(dispose: () => void): Disposable {
 
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>();
+  readonly #failed: ((name: keyof Events, cause: unknown) => void) | undefined;
+
+  /** @param failed told of what a listener throws, which stops nobody then; without it, it is thrown at whoever emits. */
+  constructor(failed?: (name: keyof Events, cause: unknown) => void) {
+    this.#failed = failed;
+  }
 
   on<Name extends keyof Events>(name: Name, listener: (value: Events[Name]) => void): Disposable {
     let set = this.#listeners.get(name);
@@ -29,7 +35,14 @@ export class Emitter<Events extends object> {
   emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
     const set = this.#listeners.get(name);
     if (set === undefined) return;
-    for (const listener of [...set]) (listener as (value: Events[Name]) => void)(value);
+    for (const listener of [...set]) {
+      try {
+        (listener as (value: Events[Name]) => void)(value);
+      } catch (error) {
+        if (this.#failed === undefined) throw error;
+        this.#failed(name, error);
+      }
+    }
   }
 
   clear(): void {

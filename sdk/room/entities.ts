@@ -17,6 +17,8 @@ export interface EntitiesWorld {
   roomTime(): number;
   isHost(): boolean;
   closed(): boolean;
+  /** A callback of the game threw. */
+  failed(what: string, cause: unknown): void;
 }
 
 /** Untyped inside: what the types of `Entities` promise is checked against the schema at run time. */
@@ -71,6 +73,10 @@ export class RoomEntities implements EntityHome {
 
   roomTime(): number {
     return this.#world.roomTime();
+  }
+
+  failed(what: string, cause: unknown): void {
+    this.#world.failed(what, cause);
   }
 
   despawn(core: EntityCore): void {

@@ -47,7 +47,10 @@ export interface RoomSetup {
 export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #port: RoomPort;
   readonly #time: LocalTime;
-  readonly #events = new Emitter<RoomEvents<G>>();
+  readonly #events = new Emitter<RoomEvents<G>>((name, cause) => {
+    // What a listener of `warn` throws has nobody left to be told to.
+    if (name !== 'warn') this.#failed(`on('${name}')`, cause);
+  });
   readonly #seats: Seats<G>;
   readonly #store: EntityStore;
   readonly #replication: Replication;
@@ -84,11 +87,18 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#roster = port.roster();
     this.#seats = new Seats<G>(port.self);
     this.#openedAt = this.#time.now();
-    this.#store = new EntityStore(game);
+    this.#store = new EntityStore(game, (what, cause) => this.#failed(what, cause));
     this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
     const roomTime = (): number => port.time(this.#time.now());
     this.#entities = new RoomEntities(
-      { self: port.self, session: setup.session, roomTime, isHost: () => this.isHost, closed: () => this.#closed !== undefined },
+      {
+        self: port.self,
+        session: setup.session,
+        roomTime,
+        isHost: () => this.isHost,
+        closed: () => this.#closed !== undefined,
+        failed: (what, cause) => this.#failed(what, cause),
+      },
       this.#store,
       this.#replication,
     );

@@ -21,6 +21,8 @@ import { Track } from './track.ts';
 export interface EntityHome {
   /** Room time now, ms. */
   roomTime(): number;
+  /** A callback of the game threw. */
+  failed(what: string, cause: unknown): void;
   despawn(core: EntityCore): void;
   requestAuthority(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined>;
 }
@@ -193,7 +195,13 @@ export class EntityCore {
     const list = this.#listeners?.[field];
     if (list === undefined) return;
     const value = this.value(field);
-    for (const listener of [...list]) listener(value, old);
+    for (const listener of [...list]) {
+      try {
+        listener(value, old);
+      } catch (error) {
+        this.home.failed(`${this.kind.name}.onChange('${this.kind.names[field]}')`, error);
+      }
+    }
   }
 
   onChange(name: string, listener: Listener): Disposable {

@@ -36,6 +36,11 @@ const MAX_GRAVES = 4_096;
 
 const NONE = new Siblings();
 
+/** Where no room is around it. */
+function rethrow(_what: string, cause: unknown): never {
+  throw cause;
+}
+
 /** Whether claim (`epoch`, `owner`) beats the other: a higher epoch, at a tie the lower owner. */
 export function isBetterClaim(epoch: number, owner: PeerId, than: Grave): boolean {
   return epoch > than.epoch || (epoch === than.epoch && owner < than.owner);
@@ -50,8 +55,11 @@ export class EntityStore {
   readonly #byKind: Set<EntityCore>[];
   readonly #graves = new Map<number, Grave>();
   readonly #watchers: Set<Watcher>[];
+  readonly #failed: (what: string, cause: unknown) => void;
 
-  constructor(game: AnyGame) {
+  /** @param failed told of what a watcher throws: what is being applied must not be left half done for it. */
+  constructor(game: AnyGame, failed: (what: string, cause: unknown) => void = rethrow) {
+    this.#failed = failed;
     this.kinds = Object.entries(game.entities).map(([name, def], index) => new KindSpec(index, name, def as never, game.stateHz));
     for (const kind of this.kinds) this.#byName.set(kind.name, kind);
     this.#byKind = this.kinds.map(() => new Set());
@@ -118,7 +126,7 @@ export class EntityStore {
     if (siblings === undefined) this.#byOrigin.set(core.origin, (siblings = new Siblings()));
     siblings.set(core.counter, core);
     this.#byKind[core.kind.index]!.add(core);
-    for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.spawn?.(core.handle);
+    this.#tell(core, 'spawn', (watcher) => watcher.spawn?.(core.handle));
   }
 
   /** @param grave what is remembered of it; undefined for nothing. */
@@ -141,24 +149,39 @@ export class EntityStore {
           break;
         }
     }
-    for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.despawn?.(core.handle);
+    this.#tell(core, 'despawn', (watcher) => watcher.despawn?.(core.handle));
   }
 
   /** Tells watchers that the owner changed from `previous`. */
   authorityChanged(core: EntityCore, previous: PeerId): void {
-    for (const watcher of [...this.#watchers[core.kind.index]!]) watcher.authority?.(core.handle, previous);
+    this.#tell(core, 'authority', (watcher) => watcher.authority?.(core.handle, previous));
   }
 
-  /** Whether the game lets `from` have it; yes unless a watcher refuses. */
+  /** Whether the game lets `from` have it; yes unless a watcher refuses, or fails to say. */
   allows(core: EntityCore, from: PeerId): boolean {
-    for (const watcher of [...this.#watchers[core.kind.index]!]) if (watcher.request?.(core.handle, from) === false) return false;
+    for (const watcher of [...this.#watchers[core.kind.index]!])
+      if (this.#guard(core.kind, 'request', () => watcher.request?.(core.handle, from) !== false) !== true) return false;
     return true;
+  }
+
+  #tell(core: EntityCore, what: keyof Watcher, say: (watcher: Watcher) => void): void {
+    for (const watcher of [...this.#watchers[core.kind.index]!]) this.#guard(core.kind, what, () => say(watcher));
+  }
+
+  #guard<T>(kind: KindSpec, what: keyof Watcher, run: () => T): T | undefined {
+    try {
+      return run();
+    } catch (error) {
+      this.#failed(`entities.on('${kind.name}').${what}`, error);
+      return undefined;
+    }
   }
 
   watch(kind: KindSpec, watcher: Watcher): Disposable {
     const set = this.#watchers[kind.index]!;
     set.add(watcher);
-    if (watcher.spawn !== undefined) for (const core of [...this.#byKind[kind.index]!]) watcher.spawn(core.handle);
+    if (watcher.spawn !== undefined)
+      for (const core of [...this.#byKind[kind.index]!]) this.#guard(kind, 'spawn', () => watcher.spawn?.(core.handle));
     return disposable(() => set.delete(watcher));
   }
 }

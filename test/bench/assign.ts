@@ -44,6 +44,7 @@ function world(start: number) {
   const home: EntityHome = {
     roomTime: () => 0,
     despawn: () => undefined,
+    failed: () => undefined,
     requestAuthority: async () => undefined,
   };
   const ships = Array.from({ length: COUNT }, (_, i) => {

@@ -110,5 +110,5 @@ export class Viewer {
 }
 
 function homeAt(roomTime: () => number): EntityHome {
-  return { roomTime, despawn: () => undefined, requestAuthority: async () => undefined };
+  return { roomTime, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
 }

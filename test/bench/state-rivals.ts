@@ -38,7 +38,7 @@ export interface Rival {
 const start = (i: number): Ship => ({ x: i, y: i, vx: 0, vy: 0, rot: 0, hp: 0, ammo: 0, flags: 0 });
 
 const SESSION = 7;
-export const home: EntityHome = { roomTime: () => 0, despawn: () => undefined, requestAuthority: async () => undefined };
+export const home: EntityHome = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
 
 /** Rules of a room with one owner and nothing to decide; a replica that diverges ends the benchmark. */
 export function rulesOf(hash: () => number): InboundRules {

@@ -1,0 +1,126 @@
+/**
+ * What a game's own callbacks may do to a room by throwing: nothing (`docs/spec.md`, RO6). Each kind of callback, where it hurts.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Room, RoomEvents } from 'lanista';
+import type { G } from './room-party.ts';
+import { only, pair, Party } from './room-party.ts';
+
+const oops = (): never => {
+  throw new Error('oops');
+};
+
+function warnings(room: Room<G>): string[] {
+  const said: string[] = [];
+  room.on('warn', ({ detail }) => said.push(detail.split('\n')[0]!));
+  return said;
+}
+
+describe('a callback that throws', () => {
+  it('[RO6] for an event: the other listeners hear it, a warning says which, and the room goes on', async () => {
+    const { party, ann, bob } = await pair();
+    const names = ['join', 'presence', 'away', 'back', 'leave', 'host'] as const satisfies readonly (keyof RoomEvents<G>)[];
+    const said = warnings(bob);
+    const heard: string[] = [];
+    for (const name of names) {
+      bob.on(name, oops);
+      bob.on(name, () => void heard.push(name));
+    }
+    const eve = await party.add('Eve');
+    await party.play(100);
+    eve.setPresence({ ready: true });
+    await party.play(100);
+    const den = only(party.hub.rooms.values());
+    den.setAway(eve.self.id, true);
+    await party.play(100);
+    den.setAway(eve.self.id, false);
+    await party.play(100);
+    await party.wait(eve.leave());
+    await party.wait(ann.leave());
+    await party.play(100);
+    for (const name of names) {
+      expect(heard, name).toContain(name);
+      expect(said, name).toContain(`on('${name}'): Error: oops`);
+    }
+  });
+
+  it('[RO6] for the change of host: its duties begin all the same', async () => {
+    const { party, ann, bob } = await pair();
+    let duties = 0;
+    bob.whileHost(() => void duties++);
+    bob.on('host', oops);
+    await party.wait(ann.leave());
+    await party.play(100);
+    expect([bob.isHost, duties]).toEqual([true, 1]);
+  });
+
+  it('[RO6] for the end of the room: leaving ends, and so does closing the lan', async () => {
+    const { party, ann } = await pair();
+    ann.on('close', oops);
+    await party.wait(ann.leave());
+    expect(ann.signal.aborted).toBe(true);
+    await party.wait(party.members[0]!.lan.close());
+  });
+
+  it('[RO6] for a warning: nobody is left to be told', async () => {
+    const party = new Party();
+    const ann = await party.add('Ann');
+    let ticks = 0;
+    ann.on('warn', oops);
+    ann.clock.every(10, () => {
+      ticks++;
+      oops();
+    });
+    await party.play(1_000);
+    expect(ticks).toBe(10);
+  });
+
+  it('[RO6] for entities and fields: the rest of the same tick is applied, and the other watchers are told', async () => {
+    const { party, ann, bob } = await pair();
+    const said = warnings(bob);
+    const seen: string[] = [];
+    bob.entities.on('blob', { spawn: oops, despawn: oops });
+    bob.entities.on('blob', { spawn: ({ tag }) => void seen.push(`+${tag}`), despawn: ({ tag }) => void seen.push(`-${tag}`) });
+    bob.entities.on('flag', { authority: oops });
+    const blobs = ['a', 'b', 'c'].map((tag) => ann.entities.spawn('blob', { x: 1, state: 'alive', tag }));
+    ann.entities.spawn('flag', { x: 1 });
+    await party.play(60);
+    expect(seen.sort()).toEqual(['+a', '+b', '+c']);
+    const theirs = [...bob.entities.all('blob')];
+    theirs[0]!.onChange('hp', oops);
+    const heard: number[] = [];
+    for (const blob of theirs) blob.onChange('hp', (hp) => void heard.push(hp));
+    for (const blob of blobs) blob.hp = 2;
+    await party.play(60);
+    expect(heard).toEqual([2, 2, 2]);
+    for (const blob of blobs) blob.despawn();
+    expect(await only(bob.entities.all('flag')).requestAuthority()).toBeDefined();
+    await party.play(60);
+    expect(seen.sort()).toEqual(['+a', '+b', '+c', '-a', '-b', '-c']);
+    expect([...new Set(said)].sort()).toEqual([
+      "blob.onChange('hp'): Error: oops",
+      "entities.on('blob').despawn: Error: oops",
+      "entities.on('blob').spawn: Error: oops",
+      "entities.on('flag').authority: Error: oops",
+    ]);
+  });
+
+  it('[RO6] for who may have an entity: it is refused, and who asked is told', async () => {
+    const { party, ann, bob } = await pair();
+    const said = warnings(ann);
+    ann.entities.spawn('ball', { x: 1 });
+    ann.entities.on('ball', { request: oops });
+    await party.play(60);
+    expect(await party.wait(only(bob.entities.all('ball')).requestAuthority({ timeoutMs: 5_000 }))).toBeUndefined();
+    expect(said).toEqual(["entities.on('ball').request: Error: oops"]);
+  });
+
+  it('[RO6] at an own assignment: the assignment stands, and so does what comes after it', async () => {
+    const party = new Party();
+    const ann = await party.add('Ann');
+    const blob = ann.entities.spawn('blob', { x: 1, state: 'alive' });
+    blob.onChange('hp', oops);
+    blob.hp = 9;
+    expect(blob.hp).toBe(9);
+  });
+});
