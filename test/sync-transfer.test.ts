@@ -140,6 +140,21 @@ describe('asking', () => {
     expect(gone.ms).toBeDefined();
   });
 
+  it('[SY47] leaving the room ends the asking with undefined, and nothing can be taken any more', async () => {
+    const { hub, ann, bob } = await open(2, 300);
+    ann.entities.spawn('ball', {});
+    ann.entities.spawn('flag', {});
+    await hub.play(1_000);
+    const asked = outcome(hub, one(bob, 'ball').requestAuthority({ timeoutMs: 5_000 }));
+    await hub.play(50);
+    await settled(hub, bob.leave());
+    await hub.play(20);
+    expect(asked).toEqual({ value: undefined, ms: expect.any(Number) });
+    expect(asked.ms).toBeLessThan(500);
+    expect(await one(bob, 'flag').requestAuthority()).toBeUndefined();
+    expect([one(bob, 'flag').mine, one(ann, 'flag').owner]).toEqual([false, ann.self.id]);
+  });
+
   it('[SY8] `take` is at once, and taken back when somebody else’s claim was better: one owner everywhere, and its loser is told', async () => {
     const { hub, rooms, ann, bob, eve } = await open(3, 50);
     ann.entities.spawn('flag', {});

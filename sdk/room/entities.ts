@@ -87,6 +87,8 @@ export class RoomEntities implements EntityHome {
   }
 
   requestAuthority(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined> {
+    // Nobody hears it any more, so nothing is taken either.
+    if (this.#world.closed() && core.alive && !core.mine) return Promise.resolve(undefined);
     return this.#authority.request(core, options);
   }
 }

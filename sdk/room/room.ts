@@ -474,6 +474,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#time.cancel();
     this.#beats.stop();
     this.#requests.close();
+    this.#authority.close();
     this.#control.abort();
     this.#events.emit('close', { reason });
     for (const resolve of [...this.#opening.splice(0), ...this.#closing.splice(0)]) resolve();

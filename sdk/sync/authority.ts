@@ -258,6 +258,11 @@ export class AuthorityRules {
     });
   }
 
+  /** The room is left: what was asked for is not coming any more. */
+  close(): void {
+    for (const ask of [...this.#asks.values()]) ask.settle(undefined);
+  }
+
   deadline(): number {
     let earliest = this.#orphansSince + (this.#secondHeirsAsked ? ORPHAN_MS : SECOND_HEIR_MS);
     for (const ask of this.#asks.values()) earliest = Math.min(earliest, ask.deadline);
