@@ -20,6 +20,21 @@ describe('messages', () => {
     expect(() => bob.send('nope' as never, {} as never)).toThrow(expect.objectContaining({ code: 'unknown-name' }));
   });
 
+  it('[SY11] a peer whose queue is full keeps them from nobody else', async () => {
+    const { party, ann, bob } = await pair();
+    const eve = await party.add('Eve');
+    await party.play(100);
+    const got: string[] = [];
+    for (const room of [bob, eve]) room.onMessage('chat', ({ text }) => got.push(`${room.self.presence.name} ${text}`));
+    const { port } = only(party.hub.rooms.values()).seats.get(ann.self.id)!;
+    const send = port.send.bind(port);
+    port.send = (now, to, channel, bytes, lane) => !(to === bob.self.id && channel === 'reliable') && send(now, to, channel, bytes, lane);
+    expect(() => ann.send('chat', { text: 'all' })).toThrow(expect.objectContaining({ code: 'queue-full' }));
+    expect(() => ann.send('chat', { text: 'both' }, { to: [bob.self.id, eve.self.id] })).toThrow(expect.objectContaining({ code: 'queue-full' }));
+    await party.play(100);
+    expect(got).toEqual(['Eve all', 'Eve both']);
+  });
+
   it('[SY12] redundancy survives loss, and no copy arrives twice', async () => {
     const { party, ann, bob } = await pair({ lossRatio: 0.3 });
     const got: number[] = [];

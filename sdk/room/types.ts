@@ -206,7 +206,8 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   readonly signal: AbortSignal;
   setPresence(values: Partial<Infer<G['presence']>>): void;
   /**
-   * Sends a message. Throws `bad-value`, `bad-argument`, `unknown-name`, `queue-full`, `too-large`, `closed`. What arrives and does not validate is
+   * Sends a message. Throws `bad-value`, `bad-argument`, `unknown-name`, `too-large`, `closed`, and `queue-full` when a peer could not be sent it; the
+   * others were. What arrives and does not validate is
    * counted in `stats().drops['message-invalid']`, and no listener sees it.
    */
   send<K extends MessageName<G>>(name: K, body: MessageGiven<G, K>, options?: SendOptions): void;

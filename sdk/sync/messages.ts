@@ -112,19 +112,22 @@ export class Messages {
     spec.next = (spec.next + 1) & 0xffff;
     const bytes = out.copy();
     const targets = this.#targets(to);
+    let refused: PeerId | undefined;
     for (const peer of targets) {
       if (peer === this.#world.self) this.#world.later(() => this.handle(this.#world.self, bytes));
       else {
         this.bytesOut += bytes.length;
         const taken = this.#world.send(peer, delivery === 'reliable' ? 'reliable' : 'unreliable', bytes);
-        if (!taken && delivery === 'reliable' && this.#world.present().includes(peer))
-          throw new LanError('queue-full', `message '${name}' was not taken: more is queued for ${peer} than the link may hold.`, {
-            hint: 'Send less, or wait.',
-          });
+        if (!taken && delivery === 'reliable' && this.#world.present().includes(peer)) refused ??= peer;
       }
     }
     if (redundancy > 1 && delivery !== 'reliable' && this.#repeats.length < MAX_REPEATS)
       this.#repeats.push({ bytes, to: targets.filter((peer) => peer !== this.#world.self), left: redundancy - 1 });
+    // Only now: one peer that takes nothing must not keep it from the others.
+    if (refused !== undefined)
+      throw new LanError('queue-full', `message '${name}' was not taken: more is queued for ${refused} than the link may hold.`, {
+        hint: 'Send less, or wait. Everybody else was sent it.',
+      });
   }
 
   #targets(to: PeerId | 'host' | 'all' | readonly PeerId[]): readonly PeerId[] {
