@@ -1,10 +1,12 @@
 /**
  * What a game hears of people who drop out (`docs/spec.md`, Room): over the in-memory port, and over the whole network half in a simulated world.
  */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { Peer, Room } from 'lanista';
+import { createMemoryLan, MemoryRoomPort } from '../sdk/port/memory.ts';
 import type { PortEvent } from '../sdk/port/port.ts';
+import { createLan } from '../sdk/room/lan.ts';
 import { GameRoom } from '../sdk/room/room.ts';
 import { World } from '../sdk/testing/index.ts';
 import { openRooms } from './open-rooms.ts';
@@ -125,5 +127,50 @@ describe('away, back and leave', () => {
       expect(at(log[3]!) - at(log[2]!)).toBeGreaterThan(graceMs - 1_500);
     }
     for (const room of rooms.slice(0, 3)) expect([...room.entities.all('blob')]).toEqual([]);
+  });
+});
+
+describe('a room that is being opened', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  /** Somebody who got a seat and waits for the others' state, which does not come. */
+  async function waiting() {
+    const { hub, rooms } = await openRooms(game, 2);
+    const lan = createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() });
+    const { receive } = MemoryRoomPort.prototype;
+    vi.spyOn(MemoryRoomPort.prototype, 'receive').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof receive>) {
+      if (this.self !== lan.self) receive.apply(this, args);
+    });
+    const stop = new AbortController();
+    const seen: { code?: string } = {};
+    lan.joinOrCreate({ name: 'den', signal: stop.signal }).then(
+      () => (seen.code = 'opened'),
+      (error: { code: string }) => (seen.code = error.code),
+    );
+    await hub.play(300);
+    const seats = only(hub.rooms.values()).seats;
+    expect([seen.code, seats.has(lan.self)]).toEqual([undefined, true]);
+    return { hub, ann: rooms[0]!, lan, stop, seats, seen };
+  }
+
+  it('[RO31] is left when that is aborted, at once', async () => {
+    const { hub, lan, stop, seats, seen } = await waiting();
+    stop.abort();
+    await hub.play(50);
+    expect([seen.code, seats.has(lan.self)]).toEqual(['aborted', false]);
+  });
+
+  it('[RO31] rejects when its seat is lost: there was nobody to tell of the end', async () => {
+    const { hub, ann, lan, seen } = await waiting();
+    ann.kick(lan.self);
+    await hub.play(50);
+    expect(seen.code).toBe('kicked');
+  });
+
+  it('[RO31] rejects when the lan is closed', async () => {
+    const { hub, lan, seats, seen } = await waiting();
+    void lan.close();
+    await hub.play(50);
+    expect([seen.code, seats.has(lan.self)]).toEqual(['closed', false]);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { LanError } from '../base/errors.ts';
 import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
-import type { RoomPort } from '../port/port.ts';
+import type { LeaveReason, RoomPort } from '../port/port.ts';
 import { show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
@@ -36,7 +36,14 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       onClosed: () => rooms.delete(room),
     });
     rooms.add(room);
-    await room.opened();
+    const leave = (): void => void room.leave();
+    // While the seat came, nobody listened.
+    if (closed || signal?.aborted === true) leave();
+    else signal?.addEventListener('abort', leave, { once: true });
+    const reason = await room.opened();
+    signal?.removeEventListener('abort', leave);
+    // Nobody has seen this room yet, so nobody could be told of its end.
+    if (reason !== undefined) throw unopened(reason, signal);
     return room;
   };
 
@@ -65,6 +72,14 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     [Symbol.asyncDispose]: () => lan.close(),
   };
   return lan;
+}
+
+/** A seat was there, and was gone before the room was. */
+function unopened(reason: LeaveReason | 'bridge', signal: AbortSignal | undefined): LanError {
+  if (signal?.aborted === true) return new LanError('aborted', 'Opening the room was aborted.', { cause: signal.reason });
+  if (reason === 'bridge') return new LanError('bridge', 'The game on this computer went away while the room was opened.', { hint: 'Try again.' });
+  if (reason === 'kicked') return new LanError('kicked', 'The host removed this player while the room was opened.');
+  return new LanError('closed', 'The room was left while it was opened.', { hint: 'Try again.' });
 }
 
 /** The same peer never opens two rooms at the same moment of room time, and two peers differ by name. */

@@ -166,10 +166,10 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#wake();
   }
 
-  /** Resolves when this replica has the room: every ready member's state, or `OPENING_MS` passed. */
-  opened(): Promise<void> {
-    if (this.#ready || this.#closed !== undefined) return Promise.resolve();
-    return new Promise((resolve) => this.#opening.push(resolve));
+  /** Resolves when this replica has the room: every ready member's state, or `OPENING_MS` passed. With the reason when the room was closed first. */
+  async opened(): Promise<LeaveReason | 'bridge' | undefined> {
+    if (!this.#ready && this.#closed === undefined) await new Promise<void>((resolve) => this.#opening.push(resolve));
+    return this.#closed;
   }
 
   get id(): RoomId {
