@@ -18,6 +18,7 @@ const game = defineGame({
   presence: { ready: s.bool().default(false) },
   entities: {
     dot: entity({ authority: 'spawner', fields: { n: s.u8().default(0) } }),
+    ball: entity({ authority: 'distributed', fields: { n: s.u8().default(0) } }),
     score: entity({ authority: 'host', fields: { n: s.u8().default(0) } }),
   },
   messages: { long: message({ parts: s.list(s.text(900), 256) }), quick: message({ parts: s.list(s.text(900), 8) }, { delivery: 'unreliable' }) },
@@ -78,7 +79,13 @@ describe('a mistake', () => {
     void first;
     expect(codeOf(() => ann.handle('ask', () => ({ n: 2 })))).toBe('bad-argument');
     await expect(bob.call('blub' as never, {} as never)).rejects.toMatchObject({ code: 'unknown-name' });
+    const dot = ann.entities.spawn('ball', {});
     await hub.play(200);
+    const theirs = bob.entities.get('ball', dot.id)!;
+    for (const timeoutMs of [Number.NaN, '50'] as unknown as number[]) {
+      await expect(bob.call('ask', {}, { timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });
+      await expect(theirs.requestAuthority({ timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });
+    }
     expect([heard, [...ann.entities.all('dot')].length, ann.peers.size, ann.peers.get(bob.self.id)!.presence.ready]).toEqual([[], 0, 2, false]);
     // The largest that is allowed goes through.
     bob.send('quick', { parts: ['x'.repeat(MAX_DATAGRAM_MESSAGE_BYTES - 500)] });

@@ -13,6 +13,7 @@ import { LanError } from '../base/errors.ts';
 import type { PortRoster } from '../port/port.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { PackWriter } from '../wire/pack.ts';
+import { deadlineAfter } from './clock.ts';
 import type { WholeValues } from './delta.ts';
 import { decodeWhole, encodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
@@ -237,6 +238,12 @@ export class AuthorityRules {
   request(core: EntityCore, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<object | undefined> {
     if (!core.alive) return Promise.reject(new LanError('closed', `${core.kind.name}: this entity was despawned.`));
     if (core.mine) return Promise.resolve(core.handle);
+    let deadline: number;
+    try {
+      deadline = deadlineAfter(`${core.kind.name}.requestAuthority`, this.#world.now(), options.timeoutMs ?? DEFAULT_ASK_MS);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     const { transfer } = core.kind.def;
     if (transfer === 'never' || options.signal?.aborted === true) return Promise.resolve(undefined);
     if (transfer === 'take') {
@@ -253,7 +260,7 @@ export class AuthorityRules {
         options.signal?.removeEventListener('abort', abort);
         resolve(handle);
       };
-      this.#asks.set(id, { core, deadline: this.#world.now() + (options.timeoutMs ?? DEFAULT_ASK_MS), settle });
+      this.#asks.set(id, { core, deadline, settle });
       options.signal?.addEventListener('abort', abort, { once: true });
     });
   }

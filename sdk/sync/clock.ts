@@ -9,6 +9,13 @@ import { show } from './definition.ts';
 /** Most of the past that is caught up, ms. */
 const CATCH_UP_MS = 250;
 
+/** The moment at which something asked for at `now` is given up. Throws `bad-argument`: what is no number would never come, and never be waited for. */
+export function deadlineAfter(what: string, now: number, timeoutMs: number): number {
+  if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs))
+    throw new LanError('bad-argument', `${what}: expected timeoutMs to be a number, got ${show(timeoutMs)}.`);
+  return now + timeoutMs;
+}
+
 interface Beat {
   readonly hz: number;
   readonly fn: (tick: number, time: number) => void;

@@ -16,6 +16,7 @@ import { MAX_MESSAGE_BYTES, MAX_PENDING_CALLS } from '../wire/limits.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
+import { deadlineAfter } from './clock.ts';
 import type { AnyGame, RequestDef } from './definition.ts';
 import type { MessageWorld } from './messages.ts';
 import { ANSWER, CALL, FAILURE } from './wire.ts';
@@ -111,6 +112,7 @@ export class Requests {
     let bytes: Uint8Array;
     const id = (this.#lastCall = (this.#lastCall + 1) >>> 0);
     let to: PeerId;
+    let deadline: number;
     let follows = false;
     try {
       spec = this.#request(name);
@@ -119,6 +121,7 @@ export class Requests {
         throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
       follows = target === 'host';
       to = target === 'host' ? this.#world.host() : target;
+      deadline = deadlineAfter(`request '${name}'`, this.#world.now(), options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
       bytes = this.#callBytes(spec, id, input);
     } catch (error) {
       return Promise.reject(error as Error);
@@ -135,7 +138,6 @@ export class Requests {
         if (error === undefined) resolve(value);
         else reject(error);
       };
-      const deadline = this.#world.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
       const pending: Pending = { to, spec, deadline, retryAt: Number.POSITIVE_INFINITY, follows, bytes, settle };
       this.#pending.set(id, pending);
       signal?.addEventListener('abort', abort, { once: true });
