@@ -362,6 +362,40 @@ describe('bridge: pages come and go', () => {
     for (const timer of timers) clearTimeout(timer);
   });
 
+  test('[BR4] a game that wants not to be host is not made one by a tab that was hidden and is back', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    let change = (): void => undefined;
+    const clock = {
+      hidden: false,
+      now: () => performance.now(),
+      setTimeout: (fn: () => void, ms: number) => setTimeout(fn, ms),
+      clearTimeout: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout),
+      requestFrame: () => undefined,
+      onVisibility: (fn: () => void) => {
+        change = fn;
+        return { [Symbol.dispose]: () => undefined };
+      },
+    };
+    const page = await bench.page(bridge, { page: clock });
+    const seat = await page.open(join());
+    const { eligible } = bench.lan.rooms[0]!;
+    seat.setEligible(page.time.now(), false);
+    for (const hidden of [true, false]) {
+      clock.hidden = hidden;
+      change();
+    }
+    seat.setEligible(page.time.now(), true);
+    await until(() => eligible.length === 4);
+    expect(eligible).toEqual([false, false, false, true]);
+    // Nor does the game make a hidden page one.
+    clock.hidden = true;
+    change();
+    seat.setEligible(page.time.now(), true);
+    await until(() => eligible.length === 6);
+    expect(eligible.slice(4)).toEqual([false, false]);
+  });
+
   test('[BR17] a taken port is one plain sentence', async () => {
     await using bench = new Bench();
     const bridge = await bench.start();

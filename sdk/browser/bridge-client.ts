@@ -306,7 +306,7 @@ export class BridgeClient implements LanPort {
     const seat = new BridgeRoomPort(this.#line, event.room, event.roster);
     if (opening === undefined) return seat.leave(this.#page.now());
     this.#seats.set(event.room, seat);
-    if (this.#page.hidden) seat.setEligible(this.#page.now(), false);
+    if (this.#page.hidden) seat.setHidden(true);
     opening.resolve(seat);
   }
 
@@ -348,7 +348,7 @@ export class BridgeClient implements LanPort {
   #tellVisibility(): void {
     const { hidden } = this.#page;
     this.#tell({ type: 'beat', hz: hidden ? HIDDEN_HZ : 0 });
-    for (const seat of this.#seats.values()) seat.setEligible(this.#page.now(), !hidden);
+    for (const seat of this.#seats.values()) seat.setHidden(hidden);
     this.#post();
     if (!hidden) this.time.pulse();
   }

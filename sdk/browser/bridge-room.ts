@@ -42,6 +42,9 @@ export class BridgeRoomPort implements RoomPort {
   readonly #sent = new Map<PeerId, number>();
   readonly #taken = new Map<PeerId, number>();
   #over = false;
+  /** What the game last said of itself as host. */
+  #wanted = true;
+  #hidden = false;
 
   constructor(line: SeatLine, room: number, roster: BridgeRoster) {
     this.#line = line;
@@ -87,7 +90,18 @@ export class BridgeRoomPort implements RoomPort {
   }
 
   setEligible(_now: number, eligible: boolean): void {
-    this.#command({ type: 'eligible', room: this.room, eligible });
+    this.#wanted = eligible;
+    this.#tellEligible();
+  }
+
+  /** A hidden page is no host, whatever the game says; a visible one is what the game says. */
+  setHidden(hidden: boolean): void {
+    this.#hidden = hidden;
+    this.#tellEligible();
+  }
+
+  #tellEligible(): void {
+    this.#command({ type: 'eligible', room: this.room, eligible: this.#wanted && !this.#hidden });
   }
 
   kick(_now: number, peer: PeerId): boolean {

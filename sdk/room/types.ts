@@ -233,7 +233,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * weighed by priority, goes first; everything arrives in the end. Others draw what waits a little coarser. Throws `bad-argument`.
    */
   setStateBudget(budget: StateBudget<G> | undefined): void;
-  /** Tells the others not to make this peer host (a hidden page). */
+  /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. */
   setEligible(eligible: boolean): void;
   /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere. */
   kick(peer: PeerId): void;
