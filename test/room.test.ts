@@ -329,6 +329,26 @@ describe('time and duty', () => {
     expect(first).toEqual([false]);
   });
 
+  it('[RO5] the host gets its entities also when its process kept the seat, and no link started anew', async () => {
+    const { party, ann, bob } = await pair();
+    ann.entities.spawn('pickup', { what: 'turbo', n: 5 });
+    ann.entities.spawn('rock', { x: 7 });
+    // Bob's tab is hidden, so that the host stays host while its page is reloaded.
+    bob.setEligible(false);
+    await party.play(200);
+    const { port } = only(party.hub.rooms.values()).seats.get(bob.self.id)!;
+    const push = port.push.bind(port);
+    port.push = (event) => void (event.type === 'reset' || push(event));
+    const again = await party.add('Ann', ann.self.id);
+    await party.play(1_000);
+    expect(again.isHost).toBe(true);
+    for (const room of [again, bob]) {
+      expect(only(room.entities.all('pickup'))).toMatchObject({ n: 5, owner: again.self.id });
+      expect(only(room.entities.all('rock'))).toMatchObject({ x: 7, owner: again.self.id });
+    }
+    expect(again.stats().drops['before-hello'] ?? 0).toBe(0);
+  });
+
   it('[RO6] a handler of the game that throws is a warning, not the end', async () => {
     const { party, ann, bob } = await pair();
     const warnings: string[] = [];

@@ -211,6 +211,8 @@ export class Reception<G extends AnyGame> {
     if (known) {
       this.#room.replication.outbound.get(seat.id)?.restart();
       this.#greeted.delete(seat.id);
+      // First of all: what it is told of its former self counts only from whom it knows.
+      this.greet(this.#room.time.now());
       this.#room.authority.handleRestart(seat.id);
       this.#room.events.emit('presence', seat);
     } else this.#room.events.emit('join', seat);
