@@ -169,6 +169,33 @@ describe('a subscription', () => {
     expect(core.watched).toBe(false);
   });
 
+  it('[RO29] ends at once, also when it is disposed by a callback for the same event', async () => {
+    const { hub, rooms } = await openRooms(game, 2);
+    const [ann, bob] = [rooms[0]!, rooms[1]!];
+    const heard: string[] = [];
+    /** Subscribes twice; the first of both ends the second. */
+    const twice = (what: string, subscribe: (fn: () => void) => Disposable): void => {
+      let second: Disposable | undefined;
+      subscribe(() => second?.[Symbol.dispose]());
+      second = subscribe(() => void heard.push(what));
+    };
+    const ball = ann.entities.spawn('ball', { n: 1 });
+    await hub.play(100);
+    twice('event', (fn) => bob.on('presence', fn));
+    twice('message', (fn) => bob.onMessage('quick', fn));
+    twice('watcher', (fn) => bob.entities.on('dot', { spawn: fn }));
+    twice('field', (fn) => bob.entities.get('ball', ball.id)!.onChange('n', fn));
+    twice('duty', (fn) => bob.whileHost(fn));
+    ann.setPresence({ ready: true });
+    ann.send('quick', { parts: [] });
+    ann.entities.spawn('dot', {});
+    ball.n = 2;
+    await hub.play(100);
+    await settled(hub, ann.leave());
+    await hub.play(100);
+    expect([bob.isHost, heard]).toEqual([true, []]);
+  });
+
   it('[RO29] ends when what it handed out is disposed, and only that one; disposing twice is disposing once', async () => {
     const { hub, rooms } = await openRooms(game, 2);
     const [ann, bob] = [rooms[0]!, rooms[1]!];

@@ -31,11 +31,12 @@ export class Emitter<Events extends object> {
     return disposable(() => set.delete(entry as (value: never) => void));
   }
 
-  /** Listeners added while emitting are not called for this event. */
+  /** Listeners added while emitting are not called for this event, nor those that were disposed meanwhile. */
   emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
     const set = this.#listeners.get(name);
     if (set === undefined) return;
     for (const listener of [...set]) {
+      if (!set.has(listener)) continue;
       try {
         (listener as (value: Events[Name]) => void)(value);
       } catch (error) {

@@ -29,6 +29,8 @@ export class HostDuties {
     this.#onDuty = onDuty;
     this.#first = first;
     for (const duty of [...this.#duties]) {
+      // Another duty disposed of it: nobody could end it any more.
+      if (!this.#duties.has(duty)) continue;
       if (onDuty) this.#start(duty);
       else this.#stop(duty);
     }

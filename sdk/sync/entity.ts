@@ -196,6 +196,7 @@ export class EntityCore {
     if (list === undefined) return;
     const value = this.value(field);
     for (const listener of [...list]) {
+      if (!list.includes(listener)) continue;
       try {
         listener(value, old);
       } catch (error) {

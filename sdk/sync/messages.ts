@@ -174,7 +174,8 @@ export class Messages {
       if (spec.def.redundancy === 1) this.#world.drop('message-old');
       return;
     }
-    for (const listener of [...spec.listeners]) this.#guard(`onMessage('${spec.name}')`, () => listener(read.body, { from, time }));
+    for (const listener of [...spec.listeners])
+      if (spec.listeners.has(listener)) this.#guard(`onMessage('${spec.name}')`, () => listener(read.body, { from, time }));
   }
 
   #isNew(spec: MessageSpec, from: PeerId, stamp: number): boolean {

@@ -165,7 +165,8 @@ export class EntityStore {
   }
 
   #tell(core: EntityCore, what: keyof Watcher, say: (watcher: Watcher) => void): void {
-    for (const watcher of [...this.#watchers[core.kind.index]!]) this.#guard(core.kind, what, () => say(watcher));
+    const watchers = this.#watchers[core.kind.index]!;
+    for (const watcher of [...watchers]) if (watchers.has(watcher)) this.#guard(core.kind, what, () => say(watcher));
   }
 
   #guard<T>(kind: KindSpec, what: keyof Watcher, run: () => T): T | undefined {
