@@ -196,6 +196,21 @@ describe('a subscription', () => {
     expect([bob.isHost, heard]).toEqual([true, []]);
   });
 
+  it('[RO29] ends alone, also where one watcher watches twice', async () => {
+    const { rooms } = await openRooms(game, 1);
+    const room = rooms[0]!;
+    let spawned = 0;
+    const watcher = { spawn: () => void spawned++ };
+    const first = room.entities.on('dot', watcher);
+    using second = room.entities.on('dot', watcher);
+    void second;
+    room.entities.spawn('dot', {});
+    expect(spawned).toBe(2);
+    first[Symbol.dispose]();
+    room.entities.spawn('dot', {});
+    expect(spawned).toBe(3);
+  });
+
   it('[RO29] ends when what it handed out is disposed, and only that one; disposing twice is disposing once', async () => {
     const { hub, rooms } = await openRooms(game, 2);
     const [ann, bob] = [rooms[0]!, rooms[1]!];

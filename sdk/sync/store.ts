@@ -54,7 +54,8 @@ export class EntityStore {
   readonly #byOrigin = new Map<number, Siblings>();
   readonly #byKind: Set<EntityCore>[];
   readonly #graves = new Map<number, Grave>();
-  readonly #watchers: Set<Watcher>[];
+  /** Each in an object of its own: one watcher may watch twice. */
+  readonly #watchers: Set<{ readonly watcher: Watcher }>[];
   readonly #failed: (what: string, cause: unknown) => void;
 
   /** @param failed told of what a watcher throws: what is being applied must not be left half done for it. */
@@ -159,14 +160,14 @@ export class EntityStore {
 
   /** Whether the game lets `from` have it; yes unless a watcher refuses, or fails to say. */
   allows(core: EntityCore, from: PeerId): boolean {
-    for (const watcher of [...this.#watchers[core.kind.index]!])
+    for (const { watcher } of [...this.#watchers[core.kind.index]!])
       if (this.#guard(core.kind, 'request', () => watcher.request?.(core.handle, from) !== false) !== true) return false;
     return true;
   }
 
   #tell(core: EntityCore, what: keyof Watcher, say: (watcher: Watcher) => void): void {
     const watchers = this.#watchers[core.kind.index]!;
-    for (const watcher of [...watchers]) if (watchers.has(watcher)) this.#guard(core.kind, what, () => say(watcher));
+    for (const entry of [...watchers]) if (watchers.has(entry)) this.#guard(core.kind, what, () => say(entry.watcher));
   }
 
   #guard<T>(kind: KindSpec, what: keyof Watcher, run: () => T): T | undefined {
@@ -180,9 +181,10 @@ export class EntityStore {
 
   watch(kind: KindSpec, watcher: Watcher): Disposable {
     const set = this.#watchers[kind.index]!;
-    set.add(watcher);
+    const entry = { watcher };
+    set.add(entry);
     if (watcher.spawn !== undefined)
       for (const core of [...this.#byKind[kind.index]!]) this.#guard(kind, 'spawn', () => watcher.spawn?.(core.handle));
-    return disposable(() => set.delete(watcher));
+    return disposable(() => set.delete(entry));
   }
 }
