@@ -15,6 +15,16 @@ export interface StuckProcess {
   readonly command: string;
   /** Share of one processor that it used while it was looked at, 0 to 1 and more. */
   readonly busy: number;
+  /** It used half a processor, or would have: it was ready to run whenever it was looked at, on a machine that had other work too. */
+  readonly computed: boolean;
+}
+
+/** A process as the system tells of it. */
+interface Seen {
+  readonly pid: number;
+  readonly command: string;
+  readonly ticks: number;
+  readonly isReady: boolean;
 }
 
 export interface PartResult {
@@ -58,17 +68,21 @@ export async function runPart(argv: readonly string[], limitMs: number): Promise
 
 /** Whether all of them waited: then no test was computing, and one that waits ends by its own time-out. */
 export function allWaited(stuck: readonly StuckProcess[]): boolean {
-  return stuck.length > 0 && stuck.every(({ busy }) => busy < 0.5);
+  return stuck.length > 0 && stuck.every(({ computed }) => !computed);
 }
 
 /** Linux only: elsewhere the processes of a group are not known. */
 async function look(child: ChildProcess): Promise<readonly StuckProcess[]> {
-  const before = new Map(processesOf(child).map(({ pid, ticks }) => [pid, ticks]));
+  const before = new Map(processesOf(child).map((seen) => [seen.pid, seen]));
   await wait(LOOK_MS);
-  return processesOf(child).map(({ pid, command, ticks }) => ({ command, busy: ((ticks - (before.get(pid) ?? ticks)) * TICK_MS) / LOOK_MS }));
+  return processesOf(child).map(({ pid, command, ticks, isReady }) => {
+    const first = before.get(pid);
+    const busy = ((ticks - (first?.ticks ?? ticks)) * TICK_MS) / LOOK_MS;
+    return { command, busy, computed: busy >= 0.5 || (isReady && first?.isReady === true) };
+  });
 }
 
-function processesOf(child: ChildProcess): readonly { readonly pid: number; readonly command: string; readonly ticks: number }[] {
+function processesOf(child: ChildProcess): readonly Seen[] {
   if (!existsSync('/proc/self/stat')) return [];
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
@@ -78,7 +92,7 @@ function processesOf(child: ChildProcess): readonly { readonly pid: number; read
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       if (Number(fields[2]) !== child.pid) return [];
       const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      return [{ pid: Number(name), command, ticks: Number(fields[11]) + Number(fields[12]) }];
+      return [{ pid: Number(name), command, ticks: Number(fields[11]) + Number(fields[12]), isReady: fields[0] === 'R' }];
     } catch {
       return []; // Ended since it was listed.
     }
