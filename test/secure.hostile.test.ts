@@ -46,6 +46,30 @@ describe('handshake against forgers', () => {
     );
   });
 
+  it('[SE13] a FIN that is noise computes no key, and of the initiator’s own only one is looked at', () => {
+    for (const mode of ['open', 'code', 'member'] as const) {
+      let work = 0;
+      const counting: CryptoProvider = {
+        ...nodeCrypto,
+        dh: (secret, theirs) => {
+          work++;
+          return nodeCrypto.dh(secret, theirs);
+        },
+      };
+      // A static key of low order: its FIN is sealed well, and ends before the psk.
+      const identity = { publicKey: new Uint8Array(32), secretKey: nodeCrypto.randomBytes(32) };
+      const initiator = new InitiatorHandshake({ ...context(nodeCrypto), identity }, mode, code);
+      const responder = ResponderHandshake.start(context(counting), initiator.message1, code, () => true)!;
+      const done = initiator.handleMessage2(responder.message2)!;
+      work = 0;
+      for (let i = 0; i < 50; i++) expect(responder.handleMessage3(nodeCrypto.randomBytes(64))).toBe('wrong-psk');
+      expect([work, responder.over]).toEqual([0, false]);
+      for (let i = 0; i < 50; i++) expect(responder.handleMessage3(done.message3)).toBe('wrong-psk');
+      expect(work).toBeLessThanOrEqual(2);
+      expect([responder.failedGuess, responder.over]).toEqual([false, true]);
+    }
+  });
+
   it('[SE2] a wrong code is a guess, and the only one', () => {
     const initiator = new InitiatorHandshake(context(nodeCrypto), 'code', { code: 'K7Q-2MY' });
     const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;

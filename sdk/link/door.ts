@@ -104,11 +104,9 @@ export class Door {
       this.#halfOpen.remove(half);
       return { half, far: result.far, keys: result.keys };
     }
-    // Noise under a borrowed address is no guess: the true FIN may still come.
-    if (handshake.failedGuess) {
-      this.#halfOpen.remove(half);
-      if (handshake.mode === 'code') this.#guard.onWrongCode(now, host);
-    }
+    // Noise under a borrowed address ends nothing and is no guess: the true FIN may still come.
+    if (handshake.over) this.#halfOpen.remove(half);
+    if (handshake.failedGuess && handshake.mode === 'code') this.#guard.onWrongCode(now, host);
     drops.count('handshake');
     return undefined;
   }

@@ -194,6 +194,7 @@ export class ResponderHandshake {
   readonly #secrets: HandshakeSecrets;
   readonly #hello: Hello;
   #failedGuess = false;
+  #over = false;
   /** Noise message of RESP, `MESSAGE_2_BYTES`. The same bytes answer every repeat of the INIT. */
   readonly message2: Uint8Array;
 
@@ -212,6 +213,11 @@ export class ResponderHandshake {
    */
   get failedGuess(): boolean {
     return this.#failedGuess;
+  }
+
+  /** True once a FIN of the initiator itself has failed, be it a guess or not: no other one can succeed. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** The mode the initiator asked for. */
@@ -239,27 +245,22 @@ export class ResponderHandshake {
 
   /**
    * Takes FIN's Noise message. `wrong-psk` means that it does not open; `failedGuess` tells a wrong code
-   * from noise. After noise the true FIN may still come, after a guess the handshake is over.
+   * from noise, `over` a FIN of the initiator's own. After noise the true FIN may still come.
    */
   handleMessage3(message3: Uint8Array): { readonly keys: HandshakeKeys; readonly far: FarSide } | 'wrong-psk' {
-    if (this.#failedGuess || this.#noise.done) return 'wrong-psk';
-    if (this.#proof.mode !== 'open' && this.#proof.mode !== 'code') {
-      // The member psk depends on the initiator's key, which this message carries: read it first.
-      const key = this.#noise.peekStatic(message3);
-      const psk = key === undefined ? undefined : this.#proof.psk(this.#hello.share, key, this.#secrets);
-      if (psk === undefined) return 'wrong-psk';
+    if (this.#over || this.#noise.done) return 'wrong-psk';
+    // Who cannot seal the static key is not the initiator: noise, however much of it comes, computes no key.
+    const key = this.#noise.peekStatic(message3);
+    if (key === undefined) return 'wrong-psk';
+    const psk = this.#proof.psk(this.#hello.share, key, this.#secrets);
+    if (psk !== undefined) {
       this.#noise.setPsk(psk);
-    } else {
-      const psk = this.#proof.psk(this.#hello.share, this.#context.identity.publicKey, this.#secrets);
-      if (psk === undefined) return 'wrong-psk';
-      this.#noise.setPsk(psk);
-    }
-    const payload = this.#noise.readMessage(message3);
-    if (payload === undefined || payload.length > 0) {
+      const payload = this.#noise.readMessage(message3);
+      if (payload?.length === 0) return { keys: this.#noise.split(), far: farSide(this.#context, this.#noise.rs!, this.#hello) };
       this.#failedGuess = this.#noise.pskReached;
-      return 'wrong-psk';
     }
-    return { keys: this.#noise.split(), far: farSide(this.#context, this.#noise.rs!, this.#hello) };
+    this.#over = true;
+    return 'wrong-psk';
   }
 }
 
