@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import type { RoomId } from '../sdk/base/brand.ts';
 import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
-import { MAX_HALF_OPEN } from '../sdk/wire/limits.ts';
+import { MAX_CODE_FAILURES_PER_SOURCE, MAX_HALF_OPEN } from '../sdk/wire/limits.ts';
 import { JOIN_PORT, Rig, linkOf, messagesOf, type Node, numbered } from './link-rig.ts';
 
 const failures = (node: Node): unknown[] => node.events.filter((e) => e.type === 'failed').map((e) => (e.type === 'failed' ? e.reason : ''));
@@ -61,6 +61,19 @@ describe('handshake', () => {
     expect(linkOf(host, bad)).toBeUndefined();
     expect(failures(bad).slice(0, 5)).toEqual(['wrong-code', 'wrong-code', 'wrong-code', 'wrong-code', 'wrong-code']);
     expect(host.endpoint.drops['code-guess']).toBeGreaterThan(0);
+  });
+
+  it('[LK4] hears no more guesses where many handshakes were begun at once', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [host, bad] = [rig.add(), rig.add()];
+    host.endpoint.setDoor({ open: false, code: 'K7Q2MX', roomKey: undefined });
+    const fins: Uint8Array[] = [];
+    rig.onSend = (from, _socket, _host, _port, bytes) => from !== bad || bytes[0] !== 5 || fins.push(bytes) === 0;
+    for (let i = 0; i < 20; i++) rig.connect(bad, host, 'code', `AAAA${i}`);
+    rig.run(50);
+    expect([fins.length, host.endpoint.load.halfOpen]).toEqual([20, 20]);
+    for (const fin of fins) rig.deliver(host, 'join', bad.host, JOIN_PORT, fin);
+    expect(host.endpoint.drops).toEqual({ handshake: MAX_CODE_FAILURES_PER_SOURCE, 'code-guess': 20 - MAX_CODE_FAILURES_PER_SOURCE });
   });
 
   it('[LK5] links members by the room key, and refuses another key', () => {

@@ -99,6 +99,11 @@ export class Door {
     const half = this.#halfOpen.match(fin.cid, host, port);
     if (half === undefined) return { unknown: fin.cid };
     const { handshake } = half;
+    // Asked again: of the handshakes that were open at once, each would be a guess past the limit.
+    if (handshake.mode === 'code' && !this.#guard.allowsCode(now, host)) {
+      drops.count('code-guess');
+      return undefined;
+    }
     const result = handshake.handleMessage3(fin.noise);
     if (result !== 'wrong-psk') {
       this.#halfOpen.remove(half);
