@@ -76,6 +76,24 @@ describe('handshake', () => {
     expect(host.endpoint.drops).toEqual({ handshake: MAX_CODE_FAILURES_PER_SOURCE, 'code-guess': 20 - MAX_CODE_FAILURES_PER_SOURCE });
   });
 
+  it('[LK34] does not take its own stall for the silence that means a wrong code', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [a, b] = [rig.add(), rig.add()];
+    b.endpoint.setDoor({ open: false, code: 'ABC', roomKey: undefined });
+    rig.connect(a, b, 'code', 'ABC');
+    rig.run(1_000, () => linkOf(b, a) !== undefined);
+    // FIN has arrived; the answer waits in the socket of a process that stands still.
+    expect(linkOf(a, b)).toBeUndefined();
+    a.paused = true;
+    rig.run(2_500);
+    a.paused = false;
+    a.endpoint.handleTimeout(rig.now);
+    rig.drain(a);
+    rig.run(1_000, () => linkOf(a, b) !== undefined);
+    expect(failures(a)).toEqual([]);
+    expect(linkOf(a, b)).toBeDefined();
+  });
+
   it('[LK5] links members by the room key, and refuses another key', () => {
     const rig = new Rig();
     const [a, b, c] = [rig.add(), rig.add(), rig.add()];

@@ -106,6 +106,12 @@ export class Attempt {
     return Math.min(this.nextAt, this.deadline, this.#patienceUntil());
   }
 
+  /** We did not run for so long (ms): an answer may lie in the socket. */
+  excuse(lateMs: number): void {
+    this.deadline += lateMs;
+    if (this.state.type !== 'hello') this.state = { ...this.state, since: this.state.since + lateMs };
+  }
+
   /** The peer answers us with a handshake of its own: ours waits, in case that one fails. */
   park(until: number): void {
     if (this.nextAt < until) this.nextAt = until;

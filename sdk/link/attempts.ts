@@ -116,7 +116,7 @@ export class Attempts {
   }
 
   handleStall(lateMs: number): void {
-    for (const attempt of this.#byId.values()) attempt.deadline += lateMs;
+    for (const attempt of this.#byId.values()) attempt.excuse(lateMs);
   }
 
   /** The attempt whose datagram is due, marked as sent. */
