@@ -206,4 +206,18 @@ describe('a door', () => {
     victim.handleTimeout(NOW + 11_000);
     expect(victim.load.halfOpen).toBe(0);
   });
+
+  it('[LK11] forgets a handshake after 10 s, also where no timer runs', () => {
+    const { crypto } = counted();
+    for (const [ageMs, links] of [
+      [9_999, 1],
+      [10_000, 0],
+    ] as const) {
+      const victim = createVictim(crypto, 1);
+      const { fin } = new Insider(crypto, victim, ROOM, PROLOGUE, 'slow').knock(NOW)!;
+      expect(victim.pollTimeout()).toBe(Infinity);
+      victim.handleDatagram(NOW + ageMs, 'join', 'slow', 1, fin);
+      expect(victim.load).toMatchObject({ halfOpen: 0, links });
+    }
+  });
 });

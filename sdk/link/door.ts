@@ -96,6 +96,8 @@ export class Door {
       drops.count('malformed');
       return undefined;
     }
+    // Here, too: who has neither link nor attempt sets no timer.
+    this.#halfOpen.expire(now);
     const half = this.#halfOpen.match(fin.cid, host, port);
     if (half === undefined) return { unknown: fin.cid };
     const { handshake } = half;
