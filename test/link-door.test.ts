@@ -15,6 +15,7 @@ import {
   MAX_CODE_FAILURES,
   MAX_CODE_FAILURES_PER_SOURCE,
   MAX_HALF_OPEN,
+  MAX_LINKS,
   SOURCE_BURST,
   SOURCE_RATE_PER_SECOND,
 } from '../sdk/wire/limits.ts';
@@ -205,6 +206,32 @@ describe('a door', () => {
     // What never finished is forgotten.
     victim.handleTimeout(NOW + 11_000);
     expect(victim.load.halfOpen).toBe(0);
+  });
+
+  it('[LK8] keeps a place for others from a peer that comes back again and again', () => {
+    const { crypto } = counted();
+    const victim = createVictim(crypto, 1);
+    const restless = new Insider(crypto, victim, ROOM, PROLOGUE, 'restless');
+    let now = NOW;
+    for (let i = 0; i < 2 * MAX_LINKS; i++) {
+      expect(restless.connect((now += 5))).toBe(true);
+      restless.collect(now);
+      expect(victim.load.links).toBeLessThanOrEqual(MAX_LINKS);
+      if (victim.pollTimeout() <= now) victim.handleTimeout(now);
+    }
+    expect(victim.load.links).toBe(MAX_LINKS);
+    const others = Array.from({ length: MAX_LINKS }, (_, i) => new Insider(crypto, victim, ROOM, PROLOGUE, `h${i}`));
+    // All places but those of the living.
+    const came = others.map((other) => other.connect((now += 1)));
+    expect(came).toEqual(others.map((_, i) => i < MAX_LINKS - 1));
+    expect(victim.drops['links']).toBe(1);
+    // What gave way is gone for good, and every place is given back in the end.
+    for (let ms = 0; ms < 60_000; ms += 50) {
+      now += 50;
+      victim.handleTimeout(now);
+      drain(now, victim);
+    }
+    expect([victim.load.links, victim.load.heldBytes, victim.pollTimeout()]).toEqual([0, 0, Infinity]);
   });
 
   it('[LK11] forgets a handshake after 10 s, also where no timer runs', () => {

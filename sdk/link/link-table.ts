@@ -90,8 +90,9 @@ export class LinkTable implements LinkSink {
     return this.#byId.size;
   }
 
+  /** A link that says goodbye is no reason to refuse one: a peer that comes again and again leaves dozens of them. */
   get full(): boolean {
-    return this.#byId.size >= MAX_LINKS;
+    return this.#byId.size >= MAX_LINKS && !this.#all.some((entry) => entry.link.closing);
   }
 
   hasCid(cid: number): boolean {
@@ -135,6 +136,7 @@ export class LinkTable implements LinkSink {
     const { session, far, cid, address, door, attempt, initiator, initiatorCid } = made;
     const { options } = this.#premises;
     const id = this.#nextId++ as LinkId;
+    if (this.#freeSlots.length === 0) this.#abandonOldest();
     const link = new Link(now, {
       id,
       peer: far.peer,
@@ -181,6 +183,20 @@ export class LinkTable implements LinkSink {
     });
     this.touch(entry);
     return entry;
+  }
+
+  #abandonOldest(): void {
+    const oldest = this.#all.find((entry) => entry.link.closing);
+    oldest?.link.abandon();
+    if (oldest !== undefined) this.#remove(oldest);
+  }
+
+  #remove(entry: Entry): void {
+    this.#wakeAt[entry.slot] = Infinity;
+    this.#freeSlots.push(entry.slot);
+    this.#byId.delete(entry.link.id);
+    this.#all.splice(this.#all.indexOf(entry), 1);
+    this.#byCid.delete(entry.cid);
   }
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
@@ -234,13 +250,10 @@ export class LinkTable implements LinkSink {
       }
       this.#dirty.pop();
       entry.dirty = false;
-      this.#wakeAt[entry.slot] = link.nextTimeout();
-      if (!link.finished) continue;
-      this.#wakeAt[entry.slot] = Infinity;
-      this.#freeSlots.push(entry.slot);
-      this.#byId.delete(link.id);
-      this.#all.splice(this.#all.indexOf(entry), 1);
-      this.#byCid.delete(entry.cid);
+      // One that gave up its place has it no more.
+      if (this.#byId.get(link.id) !== entry) continue;
+      if (link.finished) this.#remove(entry);
+      else this.#wakeAt[entry.slot] = link.nextTimeout();
     }
     return false;
   }

@@ -78,6 +78,11 @@ export class Link {
     return this.#phase === 'finished';
   }
 
+  /** True while only the goodbye is left to say. */
+  get closing(): boolean {
+    return this.#phase === 'closing';
+  }
+
   get heardAt(): number {
     return this.#silence.heardAt;
   }
@@ -238,6 +243,11 @@ export class Link {
     this.#in.release();
     this.#out.release();
     this.close(now, 'exhausted');
+  }
+
+  /** What is left of the goodbye stays unsaid: somebody needs the place. */
+  abandon(): void {
+    if (this.#farewell !== undefined) this.#finish(this.#farewell.reason, false);
   }
 
   #finish(reason: CloseReason, byPeer: boolean): void {
