@@ -148,6 +148,28 @@ describe('the path', () => {
     expect(transfer()).toBe(1);
     expect(largest).toBeLessThanOrEqual(MTU_FLOOR_BYTES);
   });
+
+  it('[LK46] that stops carrying large datagrams is used with small ones again, also where nothing reliable is sent', () => {
+    const rig = new Rig({ delayMs: 2 });
+    const [a, b] = [rig.add(), rig.add()];
+    const [link] = rig.pair(a, b);
+    rig.run(1_000);
+    // Ticks of three realtime messages, 1,330 bytes together, for so many seconds; returns how many arrived in the last one.
+    const stream = (seconds: number): number => {
+      let before = 0;
+      for (let tick = 0; tick < seconds * 60; tick++) {
+        if (tick === (seconds - 1) * 60) before = messagesOf(b).length;
+        for (let i = 0; i < 3; i++) a.endpoint.send(rig.now, link, 'unreliable', numbered(tick, 440));
+        a.endpoint.flush(rig.now);
+        rig.run(16);
+      }
+      return messagesOf(b).length - before;
+    };
+    expect(stream(2)).toBeGreaterThan(170);
+    rig.net.configure({ mtuBytes: 1_300 });
+    expect(stream(4)).toBeGreaterThan(170);
+    expect([...a.events, ...b.events].filter((e) => e.type === 'closed')).toEqual([]);
+  });
 });
 
 describe('the end', () => {

@@ -94,7 +94,7 @@ const RECORD = 4;
 const AT = 1;
 /** Reliable bytes in flight. */
 const BYTES = 2;
-/** Its state, whether the peer is to answer, and how many reliable pieces are in flight, in bits. */
+/** Its state, whether the peer is to answer, whether it is larger than the floor, and how many reliable pieces are in flight, in bits. */
 const MARK = 3;
 
 const STATE_BITS = 7;
@@ -104,8 +104,9 @@ const ACKED = 2;
 const LOST = 3;
 const SKIPPED = 4;
 const ELICITING_BIT = 8;
-const PIECE = 16;
-const PIECE_SHIFT = 4;
+const LARGE_BIT = 16;
+const PIECE = 32;
+const PIECE_SHIFT = 5;
 
 export type AckVerdict = 'ok' | 'unsent';
 
@@ -140,6 +141,9 @@ export class SentPackets {
   flightPackets = 0;
   /** No packet below this has reliable pieces in flight. */
   #oldestReliable = 0;
+  /** Packets larger than the floor that were lost since the newest such one that arrived. */
+  largeLost = 0;
+  #largeAcked = -1;
   /** What the newest ACK named already. */
   readonly #seen = new NamedPackets();
   /** Result of the last `handleAck`. */
@@ -179,6 +183,11 @@ export class SentPackets {
     this.#records[record + MARK]! += PIECE;
     this.#records[record + BYTES]! += bytes;
     this.flightBytes += bytes;
+  }
+
+  /** Packet `seq` is larger than what passes every path. */
+  large(seq: number): void {
+    this.#records[(seq % this.#slots) * RECORD + MARK]! |= LARGE_BIT;
   }
 
   #state(record: number): number {
@@ -234,6 +243,7 @@ export class SentPackets {
   #lose(record: number, fate: SentFate): void {
     this.#setState(record, LOST);
     this.newlyLostPackets++;
+    if ((this.#records[record + MARK]! & LARGE_BIT) !== 0 && this.#records[record]! > this.#largeAcked) this.largeLost++;
     const messages = this.#messages[record / RECORD]!;
     const indexes = this.#indexes[record / RECORD]!;
     const count = this.#pieces(record);
@@ -253,6 +263,10 @@ export class SentPackets {
     const sentAt = this.#records[record + AT]!;
     if ((mark & ELICITING_BIT) !== 0 && sentAt > this.sampleSentAt) this.sampleSentAt = sentAt;
     this.newlyAckedPackets++;
+    if ((mark & LARGE_BIT) !== 0 && seq > this.#largeAcked) {
+      this.#largeAcked = seq;
+      this.largeLost = 0;
+    }
     // A packet that was taken for lost may still arrive: its pieces went back to the queue, where the
     // receiver's own bookkeeping makes the second copy harmless.
     if (state === IN_FLIGHT && mark >= PIECE) {

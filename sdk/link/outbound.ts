@@ -28,6 +28,7 @@ import {
   FLUSH_MS,
   MAX_DATAGRAM_BYTES,
   MAX_DATAGRAM_MESSAGE_BYTES,
+  MTU_FLOOR_BYTES,
   SKIP_SEQ_MAX,
   SKIP_SEQ_MIN,
 } from '../wire/limits.ts';
@@ -52,6 +53,9 @@ const ENVELOPE_BYTES = DATA_HEADER_BYTES + TAG_BYTES;
 const CONTROL_BYTES = ACK_FRAME_BYTES + PING_FRAME_BYTES + PONG_FRAME_BYTES + MTU_FRAME_BYTES;
 
 const LAST_SEQ = 2 ** 48 - 2;
+
+/** So many datagrams above the floor lost, and none between them that arrived: the path carries them no more. */
+const LARGE_LOST = 16;
 
 /** One writer serves all links: it is not used across calls. */
 const writer = new FrameWriter(MAX_DATAGRAM_BYTES);
@@ -160,6 +164,10 @@ export class Outbound {
     this.#sent.detectLost(now - this.rtt.reorderMs(), 3, this.#reliable);
     this.traffic.onAcked(this.#sent.newlyAckedPackets, this.#sent.newlyLostPackets);
     if (this.#sent.newlyAckedBytes > 0) this.#backoff = 0;
+    if (this.#sent.largeLost >= LARGE_LOST) {
+      this.#sent.largeLost = 0;
+      this.#restartMtu(now);
+    }
     this.#congestion.onAck(now, this.#sent.newlyAckedBytes, this.#sent.newlyAckedPackets, this.#sent.newlyLostPackets, rttMs, flight);
     this.#armResend();
     return true;
@@ -320,6 +328,7 @@ export class Outbound {
     if (realtime) this.#fillRealtime();
     else if (this.#realtime.waiting) this.#realtime.fill(writer); // Company is here: no need to wait for the flush.
     if (reliable) this.#fillReliable(seq);
+    if (writer.at > MTU_FLOOR_BYTES - ENVELOPE_BYTES) this.#sent.large(seq);
     return this.#end(now, seq);
   }
 
