@@ -182,6 +182,31 @@ describe('life of a link', () => {
     }
   });
 
+  it('[LK31] does not take packets that were overtaken for lost ones', () => {
+    const rig = new Rig({ delayMs: 2, jitterMs: 50 });
+    const [a, b] = [rig.add(), rig.add()];
+    const links = rig.pair(a, b);
+    let most = 0;
+    for (let tick = 0; tick < 1_200; tick++) {
+      for (const [i, node] of [a, b].entries()) {
+        node.endpoint.send(rig.now, links[i]!, 'unreliable', numbered(tick));
+        node.endpoint.flush(rig.now, links[i]!);
+      }
+      rig.run(16);
+      most = Math.max(most, a.endpoint.stats(rig.now, links[0])!.lossInRatio, b.endpoint.stats(rig.now, links[1])!.lossInRatio);
+    }
+    expect(most).toBeLessThan(0.04);
+    rig.net.configure({ lossRatio: 0.2 });
+    for (let tick = 0; tick < 1_200; tick++) {
+      a.endpoint.send(rig.now, links[0], 'unreliable', numbered(tick));
+      a.endpoint.flush(rig.now, links[0]);
+      rig.run(16);
+    }
+    const seen = b.endpoint.stats(rig.now, links[1])!.lossInRatio;
+    expect(seen).toBeGreaterThan(0.12);
+    expect(seen).toBeLessThan(0.28);
+  });
+
   it('[LK31] does not call a lossy link silent', () => {
     const rig = new Rig({ delayMs: 2, lossRatio: 0 });
     const [a, b] = [rig.add(), rig.add()];

@@ -144,7 +144,7 @@ export class Link {
     const verdict = this.#in.read(now, plain, size, datagramBytes, host, port, this.#phase === 'closing');
     if (verdict === 'taken') {
       received.record(now, seq);
-      if (newest) traffic.onReceived(now, seq);
+      traffic.onReceived(now, seq);
       if (this.#in.eliciting) this.#out.wantAck(now, this.#in.reliable);
     } else if (verdict === 'later') this.#sink.onDrop('held');
     else if (verdict === 'refused') this.#break(now, this.#in.refusal, false);

@@ -21,30 +21,36 @@ export class Traffic {
   #spanLost = 0;
   #spanReceived = 0;
   #spanFirst = -1;
+  #newest = -1;
 
   onAcked(acked: number, lost: number): void {
     this.#spanAcked += acked;
     this.#spanLost += lost;
   }
 
-  onReceived(now: number, newest: number): void {
-    this.#spanReceived++;
+  /** A packet was taken, the newest or one that was overtaken: that is late, not lost. */
+  onReceived(now: number, seq: number): void {
     if (this.#spanFirst < 0) {
-      this.#spanFirst = newest;
-      this.#spanReceived = 0;
+      this.#spanFirst = seq;
+      this.#newest = seq;
       this.#spanAt = now;
+      return;
     }
-    const expected = newest - this.#spanFirst;
+    this.#spanReceived++;
+    if (seq < this.#newest) return;
+    this.#newest = seq;
+    const expected = seq - this.#spanFirst;
     // Too few packets say nothing: three keep-alives lost out of five would look like a broken path.
     if (now - this.#spanAt < SPAN_MS || expected < 8) return;
-    const missing = Math.max(0, 1 - this.#spanReceived / expected - SKIPPED_RATIO);
-    this.lossInRatio += (Math.min(1, missing) - this.lossInRatio) * BLEND;
+    // Less than none, where packets of the span before came in this one: it takes back what that one missed.
+    const missing = 1 - this.#spanReceived / expected - SKIPPED_RATIO;
+    this.lossInRatio = Math.max(0, this.lossInRatio + (missing - this.lossInRatio) * BLEND);
     const settled = this.#spanAcked + this.#spanLost;
     if (settled > 0) this.lossOutRatio += (this.#spanLost / settled - this.lossOutRatio) * BLEND;
     this.#spanAcked = 0;
     this.#spanLost = 0;
     this.#spanReceived = 0;
-    this.#spanFirst = newest;
+    this.#spanFirst = seq;
     this.#spanAt = now;
   }
 }
