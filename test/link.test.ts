@@ -12,7 +12,7 @@ import {
   MTU_CEILING_BYTES,
   MTU_FLOOR_BYTES,
 } from '../sdk/wire/limits.ts';
-import { Rig, linkOf, messagesOf, numberOf, numbered } from './link-rig.ts';
+import { Rig, SESSION_PORT, linkOf, messagesOf, numberOf, numbered } from './link-rig.ts';
 
 describe('channels', () => {
   it('[LK20] delivers reliable messages exactly once, in order per lane, under 40 % loss, 25 % duplication, reordering and jitter', () => {
@@ -262,6 +262,32 @@ describe('life of a link', () => {
     expect(a.events.filter((e) => e.type === 'silent')).toEqual([]);
     expect(b.events.filter((e) => e.type === 'silent')).toHaveLength(1);
     expect(b.events.filter((e) => e.type === 'heard')).toHaveLength(1);
+  });
+
+  it('[LK34] measures no path by what waited for a stall to end, on either side', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [a, b] = [rig.add(), rig.add()];
+    const links = rig.pair(a, b);
+    rig.run(3_000);
+    // b stands still with something under way; what comes for it waits in its socket.
+    b.endpoint.send(rig.now, links[1], 'reliable', numbered(1));
+    b.endpoint.flush(rig.now);
+    rig.drain(b);
+    b.paused = true;
+    const socket: Uint8Array[] = [];
+    rig.onSend = (from, _socket, _host, _port, bytes) => from !== a || socket.push(bytes.slice()) === 0;
+    rig.run(3_000);
+    rig.onSend = undefined;
+    b.paused = false;
+    b.endpoint.handleTimeout(rig.now);
+    rig.drain(b);
+    for (const bytes of socket) rig.deliver(b, 'session', a.host, SESSION_PORT, bytes);
+    rig.run(50);
+    for (const [i, node] of [a, b].entries()) {
+      const stats = node.endpoint.stats(rig.now, links[i]!)!;
+      expect(stats.rttMs).toBeLessThan(10);
+      expect(stats.jitterMs).toBeLessThan(10);
+    }
   });
 
   it('[LK35] finds the MTU of the path, and the floor where nothing larger passes', () => {

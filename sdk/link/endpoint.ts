@@ -142,7 +142,7 @@ export class Endpoint implements EndpointLike {
     this.#seenAt = now;
     if (!(late > STALL_MS) || this.#deadline === Infinity) return;
     this.#deadline = Infinity;
-    this.#links.handleStall(late);
+    this.#links.handleStall(now, late);
     this.#attempts.handleStall(late);
   }
 

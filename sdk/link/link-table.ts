@@ -127,8 +127,8 @@ export class LinkTable implements LinkSink {
     }
   }
 
-  handleStall(lateMs: number): void {
-    for (const entry of this.#all) entry.link.handleStall(lateMs);
+  handleStall(now: number, lateMs: number): void {
+    for (const entry of this.#all) entry.link.handleStall(now, lateMs);
   }
 
   /** Undefined when an older twin of this session stays. */

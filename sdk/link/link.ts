@@ -164,8 +164,9 @@ export class Link {
   }
 
   /** We did not run for `stallMs`: what we did not hear in that time says nothing about the peer. */
-  handleStall(stallMs: number): void {
+  handleStall(now: number, stallMs: number): void {
     this.#silence.excuse(stallMs);
+    this.#out.measureFrom(now);
   }
 
   handleTimeout(now: number): void {

@@ -176,7 +176,7 @@ export class Outbound {
   /** False for an answer to nothing we asked. */
   handlePong(now: number, t1: number, t2: number, t3: number): boolean {
     const rttMs = this.pings.handlePong(now, t1, t2, t3);
-    if (rttMs !== undefined && rttMs >= 0) this.rtt.sample(now, rttMs);
+    if (rttMs !== undefined && rttMs >= 0 && t1 / 1_000 >= this.#measuredFrom) this.rtt.sample(now, rttMs);
     return rttMs !== undefined;
   }
 
@@ -210,11 +210,16 @@ export class Outbound {
   }
 
   /**
-   * A silence ended. What left before is no measure of the path: its acknowledgement waited for the silence, and a
-   * round trip of seconds would keep what is lost from being sent again. Nor does what is due sit out the wait that grew.
+   * The peer or we ourselves did not run for a while. What left before is no measure of the path: its answer waited for
+   * that, and a round trip of seconds would keep what is lost from being sent again.
    */
-  onHeard(now: number): void {
+  measureFrom(now: number): void {
     this.#measuredFrom = now;
+  }
+
+  /** A silence ended: what is due does not sit out the wait that grew meanwhile. */
+  onHeard(now: number): void {
+    this.measureFrom(now);
     this.#backoff = 0;
     this.#armResend();
   }
