@@ -23,7 +23,8 @@ export interface MulticastSenderOptions {
 
 export class MulticastSender {
   readonly #options: MulticastSenderOptions;
-  readonly #joined = new Set<string>();
+  /** Where this socket is in the group, by name and address. */
+  readonly #joined = new Map<string, LanInterface>();
   readonly #queue: Job[] = [];
   readonly #failures = new Map<string, string>();
   #socket: Socket | undefined;
@@ -48,6 +49,7 @@ export class MulticastSender {
   /** The socket to send with; undefined stops sending and forgets what waits. */
   use(socket: Socket | undefined): void {
     this.#socket = socket;
+    this.#joined.clear();
     if (socket === undefined) this.#queue.length = 0;
   }
 
@@ -60,6 +62,7 @@ export class MulticastSender {
     for (const name of this.#failures.keys()) if (!nics.some((nic) => nic.name === name)) this.#failures.delete(name);
     const socket = this.#socket;
     if (socket === undefined) return false;
+    this.#leaveVanished(socket);
     let isNew = false;
     for (const nic of nics) {
       const key = `${nic.name}/${nic.address}`;
@@ -68,13 +71,34 @@ export class MulticastSender {
         isNew = true;
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        // Joined already, by this socket.
-        if (code === 'EADDRINUSE') isNew ||= !this.#joined.has(key);
-        else this.#fail(nic, code ?? 'unknown', 'join');
+        // Joined already, by this socket; Windows has the other word for it, which also says that there is no such interface.
+        if (code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && this.#hasJoinedOn(nic.name))) isNew ||= !this.#joined.has(key);
+        else {
+          this.#fail(nic, code ?? 'unknown', 'join');
+          continue;
+        }
       }
-      this.#joined.add(key);
+      this.#joined.set(key, nic);
     }
     return isNew;
+  }
+
+  /** Linux counts the memberships on interfaces that are gone, and refuses after twenty: tunnels and bridges come and go. */
+  #leaveVanished(socket: Socket): void {
+    for (const [key, { name, address }] of this.#joined) {
+      if (this.#nics.some((nic) => nic.name === name && nic.address === address)) continue;
+      this.#joined.delete(key);
+      try {
+        socket.dropMembership(MDNS_GROUP, address);
+      } catch {
+        // The system has forgotten it as well.
+      }
+    }
+  }
+
+  #hasJoinedOn(name: string): boolean {
+    for (const nic of this.#joined.values()) if (nic.name === name) return true;
+    return false;
   }
 
   /** Queues what `bytesFor` makes for each interface. More than a queueful is an amplifier, and dropped. */
