@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -23,7 +24,9 @@ beforeAll(async () => {
   await writeFile(join(root, 'index.html'), '<!doctype html>');
   await writeFile(join(root, '.env'), 'secret');
   await writeFile(join(root, 'assets', 'main-abc.js'), 'export {};');
+  await writeFile(join(root, 'large.mp3'), new Uint8Array(20_000_000));
   await symlink(join(folder, 'secret.txt'), join(root, 'link.txt'));
+  await symlink(join(root, '.env'), join(root, 'inside.txt'));
   bridge = await bench.start({ root, game: GAME });
 });
 afterAll(async () => {
@@ -35,6 +38,14 @@ interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return '';
+  }
 }
 
 function ask(path: string, options: { method?: string; host?: string } = {}): Promise<Answer> {
@@ -173,6 +184,7 @@ describe('bridge: who gets in', () => {
       '/.env',
       '/%2eenv',
       '/link.txt',
+      '/inside.txt',
       '/index.html%00.js',
       '//etc/passwd',
       '/c:/x',
@@ -187,6 +199,21 @@ describe('bridge: who gets in', () => {
     }
     expect(filePartsOf('http://evil.example/x')).toBeUndefined();
     expect(filePartsOf('/a/b.js?x=/../y')).toEqual(['a', 'b.js']);
+  });
+
+  test.skipIf(!existsSync('/proc/self/fd'))('[BR22] a page that reloads while it loads leaves no file open', async () => {
+    const open = (): number => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd).endsWith('large.mp3')).length;
+    await new Promise<void>((resolve) => {
+      const asked = request({ host: '127.0.0.1', port: bridge.port, path: '/large.mp3' }, (answer) => {
+        answer.once('data', () => {
+          expect(open()).toBe(1);
+          asked.destroy();
+          resolve();
+        });
+      });
+      asked.on('error', () => undefined).end();
+    });
+    await expect.poll(open).toBe(0);
   });
 
   test('[BR24] bytes that are no HTTP end the connection and nothing else', async () => {

@@ -97,13 +97,24 @@ export async function serveFile(root: string, request: IncomingMessage, response
   }
   const stream = createReadStream(file.path);
   stream.on('error', () => response.destroy());
+  // A page that reloads does not read to the end, and `pipe` leaves the file open then.
+  response.on('close', () => stream.destroy());
   stream.pipe(response);
 }
 
 async function plainFileIn(root: string, parts: readonly string[]): Promise<{ path: string; size: number } | undefined> {
   try {
     const [base, path] = await Promise.all([realpath(root), realpath(join(root, ...parts))]);
-    if (!path.startsWith(base.endsWith(sep) ? base : base + sep)) return undefined;
+    const inside = base.endsWith(sep) ? base : base + sep;
+    // A link, or a short name of Windows, may have led to what no request may name.
+    if (
+      !path.startsWith(inside) ||
+      path
+        .slice(inside.length)
+        .split(sep)
+        .some((part) => part.startsWith('.'))
+    )
+      return undefined;
     const facts = await stat(path);
     return facts.isFile() ? { path, size: facts.size } : undefined;
   } catch {
