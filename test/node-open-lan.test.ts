@@ -46,3 +46,16 @@ it('[DI30] three open the LAN by the public API, find each other, chat and see e
   blob.x = 42;
   await until(() => [a, c].every((room) => [...room.entities.all('blob')].some((one) => one.x === 42)));
 });
+
+it('[DI30] a lan that is closed while it looks for a room opens none', async () => {
+  const lan = await openLan(game, {
+    presence: { name: 'Ann' },
+    interfaces: ['127.0.0.1'],
+    profile: false,
+    discovery: { mdns: false, beacon: false, localDirectory },
+  });
+  const opening = Promise.allSettled([lan.joinOrCreate({ name: 'Never' })]);
+  await lan.close();
+  const [end] = await opening;
+  expect(end).toMatchObject({ status: 'rejected', reason: { code: 'closed' } });
+});

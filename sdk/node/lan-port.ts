@@ -83,6 +83,8 @@ export class NodeLanPort implements LanPort {
   #room: OpenRoom | undefined;
   #opening = false;
   #diagnosis: Promise<readonly NetworkCheck[]> | undefined;
+  /** Ends what is being opened when this is closed. */
+  readonly #closing = new AbortController();
   #closed = false;
 
   /** Use `openNodeLanPort`. */
@@ -170,15 +172,19 @@ export class NodeLanPort implements LanPort {
       throw new LanError('bad-argument', 'This player sits in a room already.', { hint: 'Leave that room first, or open a second lan.' });
     }
     this.#opening = true;
+    const ends = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     try {
       switch (request.type) {
         case 'create':
           return this.#found(request, toHex(this.#crypto.randomBytes(16)) as RoomId).port;
         case 'join':
-          return await this.#joinTarget(request, signal);
+          return await this.#joinTarget(request, ends);
         case 'join-or-create':
-          return await this.#joinOrCreate(request, signal);
+          return await this.#joinOrCreate(request, ends);
       }
+    } catch (error) {
+      this.#assertOpen();
+      throw error;
     } finally {
       this.#opening = false;
     }
@@ -187,6 +193,7 @@ export class NodeLanPort implements LanPort {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#closing.abort();
     const room = this.#room;
     if (room !== undefined) {
       room.port.leave(monotonicMs());
@@ -216,6 +223,8 @@ export class NodeLanPort implements LanPort {
   }
 
   #mesh(parts: Pick<MeshOptions, 'roomId' | 'name' | 'max' | 'code' | 'spectate' | 'entry'>, addresses: readonly Address[]): OpenRoom {
+    // A room nobody drives would keep the process alive, and nobody could leave it.
+    this.#assertOpen();
     const mesh: MeshLike = new Mesh(monotonicMs(), {
       ...parts,
       crypto: this.#crypto,

@@ -28,6 +28,7 @@ export interface RoomSearch {
 
 /** The first room `choose` takes; undefined when there was none in time. Rejects with `aborted`. */
 export function searchRoom(discovery: Discovery, { choose, withinMs, signal, ask }: RoomSearch): Promise<FoundRoom | undefined> {
+  if (signal?.aborted === true) return Promise.reject(aborted(signal));
   return new Promise((resolve, reject) => {
     const timers = new Set<NodeJS.Timeout>();
     let off: Disposable = disposable(() => undefined);
