@@ -1,6 +1,6 @@
 /** Edges of the Node process: profile, sockets, driver, doctor. */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -57,6 +57,33 @@ describe('profile', () => {
     const profile = openProfile(nodeCrypto, 'ann', at);
     expect(profile.name).toBe(process.platform === 'linux' ? 'ann' : 'ann-2');
     profile.release();
+  });
+
+  it("[DI20] a lock that was made and never filled is nobody's after a while", () => {
+    const at = home();
+    const path = join(at, 'ann.lock');
+    writeFileSync(path, '');
+    const beside = openProfile(nodeCrypto, 'ann', at);
+    expect(beside.name).toBe('ann-2');
+    beside.release();
+    utimesSync(path, new Date(Date.now() - 60_000), new Date(Date.now() - 60_000));
+    const profile = openProfile(nodeCrypto, 'ann', at);
+    expect(profile.name).toBe('ann');
+    profile.release();
+    expect(readdirSync(at).toSorted()).toEqual(['ann-2.key', 'ann.key']);
+  });
+
+  it.runIf(process.platform === 'linux' && process.getuid?.() === 0)('[DI20] a full disk leaves no lock behind', () => {
+    const script = `
+      import { nodeCrypto } from ${JSON.stringify(new URL('../sdk/node/crypto-node.ts', import.meta.url).href)};
+      import { openProfile } from ${JSON.stringify(new URL('../sdk/node/profile.ts', import.meta.url).href)};
+      console.log(openProfile(nodeCrypto, 'ann', process.env.AT).warning);`;
+    const at = home();
+    const shell = 'mount -t tmpfs -o size=4k none "$AT" && head -c 4096 /dev/zero >"$AT/full" && "$@" && ls "$AT"';
+    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const ran = spawnSync('unshare', ['-m', 'sh', '-c', shell, 'sh', ...node], { env: { ...process.env, AT: at }, encoding: 'utf8' });
+    if (/unshare|mount/.test(ran.stderr)) return;
+    expect(ran.stdout).toMatch(/cannot be used \(ENOSPC\)[^\n]*\nfull\n$/);
   });
 
   it('[DI20] processes that start at the same instant over a dead lock get a key each', async () => {

@@ -5,7 +5,7 @@
  * a second process on the same machine takes `default-2`, a third `default-3`. A lock names its owner's
  * process id; it is broken when that process is gone, so `kill -9` costs nothing.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -26,6 +26,9 @@ export interface Profile {
 
 /** Profiles of one name tried before giving up on keeping an identity. */
 const MAX_PROFILES = 64;
+
+/** How long a process may take to fill the lock it made, ms; they are two system calls in a row. */
+const EMPTY_LOCK_MS = 10_000;
 
 /** Locks this process holds: our own process id in a lock file is only alive if it is here. */
 const held = new Set<string>();
@@ -70,12 +73,29 @@ function isLockStale(path: string, text: string): boolean {
 
 const lockText = (): string => `${process.pid} ${startMark(process.pid)}`;
 
+/** Throws as `openSync` does. On a full disk a file can be made and not filled: that one is taken away again. */
+function createLock(path: string): void {
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    writeSync(file, lockText());
+  } catch (error) {
+    closeSync(file);
+    rmSync(path, { force: true });
+    throw error;
+  }
+  closeSync(file);
+}
+
+/** An empty lock was created this instant and is about to be filled, or its process or its machine ended right then. */
+function isForgotten(path: string): boolean {
+  const made = statSync(path, { throwIfNoEntry: false });
+  return made !== undefined && Date.now() - made.mtimeMs > EMPTY_LOCK_MS;
+}
+
 function tryLock(path: string): boolean {
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
-      const file = openSync(path, 'wx', 0o600);
-      writeSync(file, lockText());
-      closeSync(file);
+      createLock(path);
       held.add(path);
       return true;
     } catch (error) {
@@ -87,11 +107,10 @@ function tryLock(path: string): boolean {
     } catch {
       continue;
     }
-    // An empty lock was created this instant and is about to be filled.
-    if (text === '' || !isLockStale(path, text)) return false;
+    if (text === '' ? !isForgotten(path) : !isLockStale(path, text)) return false;
     // Only who makes this file may replace this very lock, and the lock is looked at once more, since who made the file
     // before us has done so. A process that dies right here leaves the profile locked, never shared.
-    const right = `${path}.${text.replace(/\W/g, '_').slice(0, 40)}`;
+    const right = `${path}.${text === '' ? 'empty' : text.replace(/\W/g, '_').slice(0, 40)}`;
     try {
       closeSync(openSync(right, 'wx', 0o600));
     } catch {
