@@ -1,8 +1,39 @@
 /** What other operating systems answer, and machines in a bad way: their error codes are put in by hand. */
-import { describe, expect, it } from 'vitest';
+import type * as fs from 'node:fs';
+import type * as os from 'node:os';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import { LocalRegistry, localDirectory } from '../sdk/node/discovery/local.ts';
 import type { LanInterface } from '../sdk/node/discovery/interfaces.ts';
 import { MulticastSender } from '../sdk/node/discovery/multicast-sender.ts';
+import { openProfile } from '../sdk/node/profile.ts';
+
+const trouble = vi.hoisted(() => ({ hasNoUser: false, remove: undefined as string | undefined }));
+afterEach(() => Object.assign(trouble, { hasNoUser: false, remove: undefined }));
+
+vi.mock('node:os', async (original) => {
+  const real = await original<typeof os>();
+  const known =
+    <T>(call: () => T) =>
+    (): T => {
+      if (trouble.hasNoUser) throw Object.assign(new Error('ENOENT'), { code: 'ERR_SYSTEM_ERROR' });
+      return call();
+    };
+  return { ...real, homedir: known(() => real.homedir()), userInfo: known(() => real.userInfo()) };
+});
+
+vi.mock('node:fs', async (original) => {
+  const real = await original<typeof fs>();
+  const remove: typeof real.rmSync = (path, options) => {
+    if (trouble.remove !== undefined) throw Object.assign(new Error(trouble.remove), { code: trouble.remove });
+    real.rmSync(path, options);
+  };
+  return { ...real, rmSync: remove };
+});
 
 const lan = (name: string, address: string): LanInterface => ({
   name,
@@ -73,5 +104,20 @@ describe('multicast memberships', () => {
       sender.setInterfaces([stays]);
     }
     expect(sender.reasons()).toEqual([]);
+  });
+});
+
+describe('files of a process', () => {
+  const temporary = (): string => mkdtempSync(join(tmpdir(), 'lanista-platform-'));
+
+  it('[DI20] a user that the system does not know plays without a home', () => {
+    trouble.hasNoUser = true;
+    vi.stubEnv('LANISTA_HOME', '');
+    vi.stubEnv('XDG_CONFIG_HOME', undefined);
+    const profile = openProfile(nodeCrypto);
+    vi.unstubAllEnvs();
+    expect(profile.directory).toBeUndefined();
+    expect(profile.warning).toMatch(/cannot be used/);
+    expect(localDirectory()).toContain('lanista');
   });
 });

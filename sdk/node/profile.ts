@@ -160,18 +160,21 @@ function loadKey(path: string, crypto: CryptoProvider): KeyPair {
  * lives as long as the process: everything works, only the seat is not regained after a restart.
  * Throws `bad-argument` for a name that is no file name.
  */
-export function openProfile(crypto: CryptoProvider, name: string | false = 'default', home: string = profileHome()): Profile {
+export function openProfile(crypto: CryptoProvider, name: string | false = 'default', wantedHome?: string): Profile {
   if (name === false) return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning: undefined, release: () => undefined };
   if (!/^[a-z0-9][a-z0-9_-]{0,31}$/i.test(name)) {
     throw new LanError('bad-argument', `Expected a profile name of letters, digits, "-" and "_", got ${JSON.stringify(name)}.`, {
       hint: 'Use something like "ann".',
     });
   }
+  let home = wantedHome;
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
+    home ??= profileHome();
+    const directory = home;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     for (let i = 1; i <= MAX_PROFILES; i++) {
       const chosen = i === 1 ? name : `${name}-${i}`;
-      const lock = join(home, `${chosen}.lock`);
+      const lock = join(directory, `${chosen}.lock`);
       if (!tryLock(lock)) continue;
       const release = (): void => {
         if (!held.delete(lock)) return;
@@ -179,9 +182,9 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
         rmSync(lock, { force: true });
       };
       try {
-        const identity = loadKey(join(home, `${chosen}.key`), crypto);
+        const identity = loadKey(join(directory, `${chosen}.key`), crypto);
         process.on('exit', release);
-        return { name: chosen, identity, directory: home, warning: undefined, release };
+        return { name: chosen, identity, directory, warning: undefined, release };
       } catch (error) {
         release();
         throw error;
@@ -189,7 +192,8 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const warning = `The profile in ${home} cannot be used (${code ?? String(error)}); a seat is not regained after a restart.`;
+    // A user that the system does not know, as containers have them, has no home.
+    const warning = `The profile in ${home ?? 'the home folder'} cannot be used (${code ?? String(error)}); a seat is not regained after a restart.`;
     return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning, release: () => undefined };
   }
   return {

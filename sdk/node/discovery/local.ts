@@ -6,7 +6,7 @@
  * The directory is ours (0700, owner checked, no link): what stands in it is still only a candidate.
  */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, renameSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Address } from '../../link/endpoint-types.ts';
@@ -14,10 +14,12 @@ import { isAlive } from '../profile.ts';
 import { LOCAL_ENTRY_BYTES, MAX_LOCAL_ENTRIES } from './bounds.ts';
 import { parseIpv4 } from './interfaces.ts';
 
+/** Undefined on Windows, where the temporary directory is the user's own. The number alone: a container's user may have no name. */
+const userId = (): number | undefined => process.getuid?.();
+
 export function localDirectory(): string {
-  // On Windows there is no uid, and the temporary directory is the user's own.
-  const { uid } = userInfo();
-  return join(tmpdir(), uid >= 0 ? `lanista-${uid}` : 'lanista');
+  const uid = userId();
+  return join(tmpdir(), uid === undefined ? 'lanista' : `lanista-${uid}`);
 }
 
 interface Entry {
@@ -51,8 +53,8 @@ export class LocalRegistry {
     try {
       mkdirSync(directory, { mode: 0o700, recursive: true });
       const stat = lstatSync(directory);
-      const { uid } = userInfo();
-      if (!stat.isDirectory() || (uid >= 0 && stat.uid !== uid))
+      const uid = userId();
+      if (!stat.isDirectory() || (uid !== undefined && stat.uid !== uid))
         this.#failure = `Players on this machine are not found: ${directory} belongs to somebody else.`;
     } catch (error) {
       this.#failure = `Players on this machine are not found: ${directory} cannot be used (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
