@@ -120,4 +120,29 @@ describe('files of a process', () => {
     expect(profile.warning).toMatch(/cannot be used/);
     expect(localDirectory()).toContain('lanista');
   });
+
+  it.each(['EBUSY', 'EPERM', 'EROFS'])('[DI20] a file that cannot be removed (%s) keeps nobody from leaving', (code) => {
+    const at = temporary();
+    const registry = new LocalRegistry(join(at, 'local'));
+    const profile = openProfile(nodeCrypto, 'ann', join(at, 'home'));
+    registry.publish({ host: '127.0.0.1', port: 29_798 });
+    trouble.remove = code;
+    expect(() => registry.unpublish()).not.toThrow();
+    expect(() => profile.release()).not.toThrow();
+    trouble.remove = undefined;
+    const again = openProfile(nodeCrypto, 'ann', join(at, 'home'));
+    expect(again.name).toBe('ann');
+    again.release();
+  });
+
+  it('[DI10] a registry whose directory was cleaned away is there again with the next room', () => {
+    const directory = join(temporary(), 'local');
+    const registry = new LocalRegistry(directory);
+    rmSync(directory, { recursive: true });
+    expect(registry.read()).toEqual([]);
+    registry.publish({ host: '127.0.0.1', port: 29_798 });
+    expect(registry.reasons()).toEqual([]);
+    expect(readdirSync(directory)).toHaveLength(1);
+    registry.unpublish();
+  });
 });

@@ -179,7 +179,11 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
       const release = (): void => {
         if (!held.delete(lock)) return;
         process.removeListener('exit', release);
-        rmSync(lock, { force: true });
+        try {
+          rmSync(lock, { force: true });
+        } catch {
+          // A virus scanner holds it, or the disk is read-only by now: the next process sees that we are gone.
+        }
       };
       try {
         const identity = loadKey(join(directory, `${chosen}.key`), crypto);

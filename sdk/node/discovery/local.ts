@@ -45,11 +45,19 @@ export function parseLocalEntry(text: string): Entry | undefined {
 export class LocalRegistry {
   readonly directory: string;
   #failure: string | undefined;
+  #publishFailure: string | undefined;
   #file: string | undefined;
   readonly #remove = (): void => this.unpublish();
 
   constructor(directory: string = localDirectory()) {
     this.directory = directory;
+    this.#claim();
+  }
+
+  /** Makes sure that the directory is there and ours. */
+  #claim(): void {
+    const { directory } = this;
+    this.#failure = undefined;
     try {
       mkdirSync(directory, { mode: 0o700, recursive: true });
       const stat = lstatSync(directory);
@@ -62,12 +70,15 @@ export class LocalRegistry {
   }
 
   reasons(): readonly string[] {
-    return this.#failure === undefined ? [] : [this.#failure];
+    return [this.#failure, this.#publishFailure].filter((reason) => reason !== undefined);
   }
 
   publish(address: Address): void {
-    if (this.#failure !== undefined) return;
     this.unpublish();
+    // Systems empty their temporary directory while a process runs for days.
+    this.#claim();
+    this.#publishFailure = undefined;
+    if (this.#failure !== undefined) return;
     const file = join(this.directory, `${process.pid}-${address.port}.json`);
     try {
       // Moved into place whole, so that a reader never sees half of it.
@@ -76,15 +87,20 @@ export class LocalRegistry {
       this.#file = file;
       process.on('exit', this.#remove);
     } catch (error) {
-      this.#failure = `Players on this machine cannot find this room (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
+      this.#publishFailure = `Players on this machine cannot find this room (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
     }
   }
 
   unpublish(): void {
-    if (this.#file === undefined) return;
-    rmSync(this.#file, { force: true });
+    const file = this.#file;
+    if (file === undefined) return;
     this.#file = undefined;
     process.removeListener('exit', this.#remove);
+    try {
+      rmSync(file, { force: true });
+    } catch {
+      // A virus scanner holds it, or the disk is read-only by now: who asks there gets no answer.
+    }
   }
 
   /** Join addresses of the others, at most `MAX_LOCAL_ENTRIES`. */
