@@ -74,6 +74,18 @@ describe('interfaces', () => {
     expect(watch.onLink('192.168.1.77')?.name).toBe('eth0');
     expect(watch.onLink('192.168.2.77')).toBeUndefined();
   });
+
+  it('[DI2] keeps the interfaces it knows while the system does not tell', () => {
+    let isTelling = true;
+    const watch = new InterfaceWatch(() => {
+      if (!isTelling) throw Object.assign(new Error('uv_interface_addresses returned EMFILE'), { code: 'ERR_SYSTEM_ERROR' });
+      return { ...lo, eth0: [nic('192.168.1.7', '255.255.255.0')] };
+    }, []);
+    isTelling = false;
+    expect(watch.poll(1_000, 1_000)).toBeUndefined();
+    expect(watch.list.map((one) => one.name)).toEqual(['eth0']);
+    expect(watch.nextAt).toBe(2_000);
+  });
 });
 
 const SERVICE = '_lanista._udp.local';

@@ -135,7 +135,11 @@ export class InterfaceWatch {
     this.nextAt = now + INTERFACE_POLL_MS;
     const slept = this.#wallMs !== undefined && wallMs - this.#wallMs > INTERFACE_POLL_MS + SLEEP_JUMP_MS;
     this.#wallMs = wallMs;
-    this.#list = scanInterfaces(this.#read, this.#only);
+    try {
+      this.#list = scanInterfaces(this.#read, this.#only);
+    } catch {
+      // The system asks with a socket of its own, and a process may be out of descriptors for a moment: nothing is known to have changed.
+    }
     const key = keyOf(this.#list);
     const changed = key !== this.#key;
     this.#key = key;
