@@ -53,6 +53,20 @@ describe('interfaces', () => {
     expect(list[1]!.kind).toBe('link-local');
   });
 
+  it.each([
+    'VMware Network Adapter VMnet8',
+    'VirtualBox Host-Only Network',
+    'OpenVPN Wintun',
+    'Radmin VPN',
+    'bridge100',
+    'feth2013',
+    'lxdbr0',
+    'podman0',
+  ])('[DI1] knows %s for a virtual adapter, so that its address is not the one to read aloud', (name) => {
+    const list = scanInterfaces(() => ({ [name]: [nic('192.168.56.1', '255.255.255.0')], 'Wi-Fi': [nic('192.168.1.7', '255.255.255.0')] }));
+    expect(list.map((one) => one.address)).toEqual(['192.168.1.7', '192.168.56.1']);
+  });
+
   it('[DI1] falls back to loopback when nothing else is up, and takes exactly what was asked for', () => {
     expect(scanInterfaces(() => lo).map((one) => one.broadcast)).toEqual(['127.255.255.255']);
     const both: InterfaceReader = () => ({ ...lo, eth0: [nic('192.168.1.7', '255.255.255.0')] });

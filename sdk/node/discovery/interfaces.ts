@@ -26,7 +26,8 @@ export interface LanInterface {
 export type InterfaceReader = () => NodeJS.Dict<NetworkInterfaceInfo[]>;
 
 /** Adapters that carry no LAN by themselves: tunnels, containers, hypervisors. Ranked last, never excluded. */
-const VIRTUAL_NAME = /^(docker|br-|veth|virbr|vmnet|vboxnet|vethernet|wsl|utun|tun|tap|wg|ppp|tailscale|zt|zerotier|hamachi|ipsec|nordlynx)/i;
+const VIRTUAL_NAME =
+  /^(docker|podman|cni|flannel|lxc|lxd|incus|br-|bridge\d|veth|virbr|vmnet|vmenet|vmware|vboxnet|virtualbox|vethernet|wsl|utun|tun|tap|openvpn|wg|wireguard|ppp|tailscale|zt|feth|zerotier|hamachi|radmin|ipsec|nordlynx|proton)/i;
 
 const RANK: Record<InterfaceKind, number> = { lan: 0, public: 1, 'link-local': 2, virtual: 3, loopback: 4 };
 
