@@ -57,18 +57,22 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function startBuilt(flags: Flags): Promise<Running> {
-  const first = flags.port ?? usualPort;
-  const tries = flags.port === undefined ? portsTried : 1;
-  for (let i = 0; ; i++) {
+  const ports = flags.port === undefined ? [...Array.from({ length: portsTried }, (_, i) => usualPort + i), 0] : [flags.port];
+  let refusal: unknown;
+  for (const port of ports) {
     try {
-      const bridge = await startBridge({ lan: () => openNetwork(flags), root: pageRoot, port: first + i, game });
-      return bridge;
+      return await startBridge({ lan: () => openNetwork(flags), root: pageRoot, port, game });
     } catch (error) {
-      if (!(error instanceof LanError) || error.code !== 'bind-failed' || !/EADDRINUSE/u.test(causes(error))) throw error;
-      if (i + 1 < tries) continue;
-      throw new Error(`Port ${first} is taken: start with another one (--port ${first + 1}), or with --port 0 for any free one.`, { cause: error });
+      if (!(error instanceof LanError) || error.code !== 'bind-failed') throw error;
+      // Windows answers EACCES for ports that Hyper-V has reserved, a hundred in a row.
+      if (!/EADDRINUSE|EACCES/u.test(causes(error))) throw error;
+      refusal = error;
     }
   }
+  if (flags.port === undefined || !/EADDRINUSE/u.test(causes(refusal))) throw refusal;
+  throw new Error(`Port ${flags.port} is taken: start with another one (--port ${flags.port + 1}), or with --port 0 for any free one.`, {
+    cause: refusal,
+  });
 }
 
 /** Vite serves the page with hot reload, and carries the bridge. */
