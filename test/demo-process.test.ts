@@ -1,7 +1,7 @@
 /**
  * The demo's local process from the outside: its flags, its sentences, its exit codes. On loopback only.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -66,6 +66,31 @@ describe('npm start', () => {
     expect(code).toBe(1);
     expect(output).toContain(`Port ${port} is taken: start with another one (--port ${port + 1})`);
     expect(output).not.toContain('    at ');
+  }, 60_000);
+
+  it.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
+    'starts where the system keeps the usual ports for itself',
+    () => {
+      // What Windows does for Hyper-V; in a network of its own, as a user who may not bind there.
+      const rules = 'echo 6000 >/proc/sys/net/ipv4/ip_unprivileged_port_start && ip link set lo up && exec "$@"';
+      const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'timeout', '--signal=INT', '6'];
+      const game = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', 'demo-game/process/main.ts', ...loopback];
+      const { stdout, stderr } = spawnSync('unshare', ['-n', 'sh', '-c', rules, 'sh', ...user, ...game], { cwd: root, encoding: 'utf8' });
+      if (/unshare|setpriv|ip_unprivileged/u.test(stderr)) return;
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(/Chroma Rush is at http:\/\/127\.0\.0\.1:\d+/u);
+    },
+    60_000,
+  );
+
+  it('ends when the dev server gets no port', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const { code, output } = await run([...loopback, '--dev', '--port', String(port)]);
+    server.close();
+    expect(code).toBe(1);
+    expect(output).toContain(`Port ${port} is already in use`);
   }, 60_000);
 
   it('says so when there is no such network', async () => {

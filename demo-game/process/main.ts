@@ -86,7 +86,12 @@ async function startDev(flags: Flags): Promise<Running> {
     server: { port: flags.port ?? usualPort, strictPort: flags.port !== undefined && flags.port !== 0 },
     plugins: [lanista({ start: () => openNetwork(flags), game, onUrl: (url) => tell(url) })],
   });
-  await server.listen();
+  try {
+    await server.listen();
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   return { url: await ready, close: () => server.close() };
 }
 

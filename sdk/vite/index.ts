@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { Plugin, ViteDevServer } from 'vite';
 import { attachBridge } from '../node/bridge-server.ts';
-import type { AttachedBridge, GameFacts, LanPort } from '../node/bridge-server.ts';
+import type { GameFacts, LanPort } from '../node/bridge-server.ts';
 
 export interface LanistaPluginOptions {
   /** Opens the network half. Called once when the dev server starts; closed with it. */
@@ -19,22 +19,38 @@ export interface LanistaPluginOptions {
   readonly onUrl?: (url: string) => void;
 }
 
+interface Running {
+  readonly token: string;
+  /** Ends the bridge and the network half; later calls wait for the first. */
+  readonly end: () => Promise<void>;
+}
+
+/**
+ * What runs for a dev server, by what it was made with: that alone is the same after a restart, which reads the
+ * configuration again, makes other plugins, and starts the new server before it closes the old one.
+ */
+const running = new WeakMap<object, Running>();
+
 /** Runs the local process inside Vite's dev server. Does nothing in a build. */
 export function lanista(options: LanistaPluginOptions): Plugin {
-  // The same token through restarts of the dev server, so that open pages reconnect by themselves.
-  const token = randomBytes(16).toString('base64url');
   return {
     name: 'lanista',
     apply: 'serve',
     config: () => ({ server: { host: '127.0.0.1' } }),
-    configureServer: (server) => startInside(server, token, options),
+    configureServer: (server) => startInside(server, options),
   };
 }
 
-async function startInside(server: ViteDevServer, token: string, options: LanistaPluginOptions): Promise<void> {
+async function startInside(server: ViteDevServer, options: LanistaPluginOptions): Promise<void> {
   const http = server.httpServer as Server | null;
   if (http === null) return;
+  const { inlineConfig } = server.config;
+  const before = running.get(inlineConfig);
+  // Two at once would be two players, of whom the second has another identity.
+  await before?.end();
   const lan = await options.start();
+  // The same token through restarts of the dev server, so that open pages reconnect by themselves.
+  const token = before?.token ?? randomBytes(16).toString('base64url');
   const bridge = attachBridge(http, { lan, token, ...(options.game && { game: options.game }) });
   const tell = (): void => {
     const url = bridge.url();
@@ -43,11 +59,18 @@ async function startInside(server: ViteDevServer, token: string, options: Lanist
   };
   if (http.listening) tell();
   else http.once('listening', () => setImmediate(tell));
-  closeWith(http, bridge, lan);
+  let ended: Promise<void> | undefined;
+  const end = (): Promise<void> => (ended ??= bridge.close().then(() => lan.close()));
+  running.set(inlineConfig, { token, end });
+  closeWith(server, http, end);
 }
 
-function closeWith(http: Server, bridge: AttachedBridge, lan: LanPort): void {
-  http.once('close', () => {
-    void bridge.close().then(() => lan.close());
-  });
+function closeWith(server: ViteDevServer, http: Server, end: () => Promise<void>): void {
+  http.once('close', () => void end());
+  // One that got no port has nothing to close, and says nothing.
+  const close = server.close.bind(server);
+  server.close = async () => {
+    await close();
+    await end();
+  };
 }
