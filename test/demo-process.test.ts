@@ -2,14 +2,27 @@
  * The demo's local process from the outside: its flags, its sentences, its exit codes. On loopback only.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import type * as fs from 'node:fs';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { putInPlace } from '../demo-game/process/page-files.ts';
+
+/** What the next moves of a folder are refused with. */
+const held = vi.hoisted((): string[] => []);
+vi.mock('node:fs', async (original) => {
+  const real = await original<typeof fs>();
+  const renameSync: typeof real.renameSync = (from, to) => {
+    const code = held.shift();
+    if (code !== undefined) throw Object.assign(new Error(code), { code });
+    real.renameSync(from, to);
+  };
+  return { ...real, renameSync };
+});
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'chroma-'));
@@ -126,6 +139,14 @@ describe('a page that was built', () => {
     expect(readFileSync(join(place, 'index.html'), 'utf8')).toBe('second');
     expect(readdirSync(home).filter((name) => name.startsWith('first') || name.startsWith('second'))).toEqual([]);
     expect(existsSync(join(place, 'left-over.js'))).toBe(false);
+  });
+
+  it.each(['EPERM', 'EACCES', 'EBUSY'])('gets into place although a virus scanner holds it for a moment (%s)', (code) => {
+    const fresh = build(`scanned-${code}`);
+    held.push(code, code, code);
+    putInPlace(fresh, place);
+    expect(held).toEqual([]);
+    expect(readFileSync(join(place, 'index.html'), 'utf8')).toBe(`scanned-${code}`);
   });
 
   it('is one of two when two games build at once, and neither fails', async () => {

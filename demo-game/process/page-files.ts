@@ -25,6 +25,10 @@ const sources = [
   'package-lock.json',
 ];
 
+const heldCodes: readonly string[] = ['EPERM', 'EACCES', 'EBUSY'];
+const heldTries = 25;
+const heldMs = 100;
+
 /** True when the page must be built before it can be served. */
 export function pageIsStale(): boolean {
   const built = join(pageRoot, 'index.html');
@@ -44,17 +48,39 @@ export async function buildPage(): Promise<void> {
 /** Moves the folder `fresh` to where `place` is; another game on this machine may do the same at the same moment. */
 export function putInPlace(fresh: string, place: string): void {
   const old = `${fresh}-old`;
+  const isThere = (): boolean => existsSync(join(place, 'index.html'));
   // Moved away whole, not emptied: what is being emptied here could be filled by the other at the same time.
-  if (existsSync(place)) ignoring(() => renameSync(place, old));
+  if (existsSync(place))
+    ignoring(() =>
+      patiently(
+        () => renameSync(place, old),
+        () => false,
+      ),
+    );
   try {
-    renameSync(fresh, place);
+    patiently(() => renameSync(fresh, place), isThere);
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
     // The other was quicker, and its page is as good as ours; Windows says of a folder that is there that it may not.
-    const there = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '') || existsSync(join(place, 'index.html'));
+    const there = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '') || isThere();
     if (!there) throw error;
   } finally {
     rmSync(old, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Windows does not move a folder while anybody has a file in it open, and a virus scanner opens what was just written: for a
+ * second or two that says nothing, unless it `isVain` by now. Elsewhere these codes are final, and as rare.
+ */
+function patiently(move: () => void, isVain: () => boolean): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      return move();
+    } catch (error) {
+      if (tries === heldTries || isVain() || !heldCodes.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, heldMs);
+    }
   }
 }
 
