@@ -145,4 +145,16 @@ describe('files of a process', () => {
     expect(readdirSync(directory)).toHaveLength(1);
     registry.unpublish();
   });
+
+  it('[DI20] a dozen players in one process are one listener of its end', () => {
+    const at = temporary();
+    const before = process.listenerCount('exit');
+    const profiles = Array.from({ length: 12 }, () => openProfile(nodeCrypto, 'ann', at));
+    const registries = profiles.map(() => new LocalRegistry(join(at, 'local')));
+    registries.forEach((registry, i) => registry.publish({ host: '127.0.0.1', port: 29_798 + i }));
+    expect(process.listenerCount('exit') - before).toBe(1);
+    for (const profile of profiles) profile.release();
+    for (const registry of registries) registry.unpublish();
+    expect(process.listenerCount('exit')).toBe(before);
+  });
 });

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { LanError } from '../base/errors.ts';
 import { fromHex, toHex } from '../base/bytes.ts';
 import type { CryptoProvider, KeyPair } from '../secure/provider.ts';
+import { atExit, notAtExit } from './at-exit.ts';
 
 export interface Profile {
   readonly name: string;
@@ -178,7 +179,7 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
       if (!tryLock(lock)) continue;
       const release = (): void => {
         if (!held.delete(lock)) return;
-        process.removeListener('exit', release);
+        notAtExit(release);
         try {
           rmSync(lock, { force: true });
         } catch {
@@ -187,7 +188,7 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
       };
       try {
         const identity = loadKey(join(directory, `${chosen}.key`), crypto);
-        process.on('exit', release);
+        atExit(release);
         return { name: chosen, identity, directory, warning: undefined, release };
       } catch (error) {
         release();

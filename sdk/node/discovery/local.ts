@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Address } from '../../link/endpoint-types.ts';
+import { atExit, notAtExit } from '../at-exit.ts';
 import { isAlive } from '../profile.ts';
 import { LOCAL_ENTRY_BYTES, MAX_LOCAL_ENTRIES } from './bounds.ts';
 import { parseIpv4 } from './interfaces.ts';
@@ -85,7 +86,7 @@ export class LocalRegistry {
       writeFileSync(`${file}.new`, JSON.stringify({ pid: process.pid, host: address.host, port: address.port }), { mode: 0o600 });
       renameSync(`${file}.new`, file);
       this.#file = file;
-      process.on('exit', this.#remove);
+      atExit(this.#remove);
     } catch (error) {
       this.#publishFailure = `Players on this machine cannot find this room (${(error as NodeJS.ErrnoException).code ?? 'error'}).`;
     }
@@ -95,7 +96,7 @@ export class LocalRegistry {
     const file = this.#file;
     if (file === undefined) return;
     this.#file = undefined;
-    process.removeListener('exit', this.#remove);
+    notAtExit(this.#remove);
     try {
       rmSync(file, { force: true });
     } catch {
