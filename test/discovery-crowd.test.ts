@@ -82,6 +82,7 @@ describe('mDNS packets', () => {
       known: () => [],
       now: () => at.now,
       onHeard: () => undefined,
+      onMoved: () => undefined,
       onState: () => undefined,
     });
     socket.setInterfaces(

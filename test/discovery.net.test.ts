@@ -15,7 +15,9 @@ import { createRng } from '../sdk/base/rng.ts';
 import type { RoomFacts } from '../sdk/mesh/mesh-types.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { Discovery, type DiscoverySwitches } from '../sdk/node/discovery/discovery.ts';
+import { scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
 import { KnownPeers } from '../sdk/node/discovery/known-peers.ts';
+import { Mdns } from '../sdk/node/discovery/mdns.ts';
 import { NodeTime } from '../sdk/node/local-time.ts';
 import { openUdp } from '../sdk/node/udp.ts';
 import { WHO_BYTES } from '../sdk/wire/limits.ts';
@@ -216,6 +218,40 @@ it('[DI17] 10,000 mutated packets into the live mDNS socket: none throws, none b
   expect(discovery.candidates.size).toBeLessThanOrEqual(64);
   socket.handlePacket(Buffer.alloc(20), { address: '10.1.2.3', port: 5_353, family: 'IPv4', size: 20 });
   expect(socket.drops['off-link']).toBe(1);
+});
+
+it('[DI13] a player that speaks from another address now is asked there as well', async () => {
+  const said = new Set<string>();
+  const [nic] = scanInterfaces(networkInterfaces, ['127.0.0.1']);
+  const mdns = new Mdns(
+    {
+      rng: createRng(1),
+      now: () => performance.now(),
+      onCandidate: ({ host, port }) => void said.add(`${host}:${port}`),
+      onGone: () => undefined,
+      onHeard: () => undefined,
+      onState: () => undefined,
+    },
+    [nic!],
+  );
+  closers.push(() => mdns.close());
+  mdns.search(0);
+  const fqdn = `ln-moves.${SERVICE}`;
+  const bytes = dnsPacket.encode({
+    type: 'response',
+    answers: [{ name: SERVICE, type: 'PTR', ttl: 120, data: fqdn }],
+    additionals: [
+      { name: fqdn, type: 'SRV', ttl: 120, data: { port: 29_798, target: 'x.local' } },
+      { name: fqdn, type: 'TXT', ttl: 120, data: ['g=other'] },
+    ],
+  }) as Buffer;
+  const hear = (host: string): void => mdns.socket.handlePacket(bytes, { address: host, port: 5_353, family: 'IPv4', size: bytes.length });
+  hear('127.0.0.2');
+  hear('127.0.0.3');
+  expect([...said]).toEqual(expect.arrayContaining(['127.0.0.2:29798', '127.0.0.3:29798']));
+  said.clear();
+  mdns.poll(performance.now() + 60_000);
+  expect(said).toContain('127.0.0.3:29798');
 });
 
 it('[DI18] the advert names neither machine nor user, stays within 200 bytes of TXT, and says goodbye twice', async () => {

@@ -47,6 +47,8 @@ export interface LanSocketOptions {
   readonly now: () => number;
   /** Another machine of a subnet of ours spoke of our service. */
   readonly onHeard: (host: string) => void;
+  /** An instance, by its name in lower case, was heard from another address than the last time. */
+  readonly onMoved: (instance: string, host: string) => void;
   /** Something about the state changed. */
   readonly onState: () => void;
 }
@@ -255,6 +257,7 @@ export class LanSocket extends EventEmitter {
     if (instance === undefined || !isPlain) return false;
     const last = this.#told.get(instance);
     if (last?.host === host && last.bytes.equals(bytes)) return true;
+    if (last !== undefined && last.host !== host) this.#options.onMoved(instance, host);
     if (last === undefined && this.#told.size >= MDNS_MAX_NAMES) this.#told.clear();
     this.#told.set(instance, { host, bytes: Buffer.from(bytes) });
     return false;

@@ -11,7 +11,7 @@ import { toBase32 } from '../../base/bytes.ts';
 import type { Rng } from '../../base/rng.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import { PROTOCOL_VERSION } from '../../wire/limits.ts';
-import { MDNS_CROWD, MDNS_QUERY_LADDER_MS, MDNS_QUERY_SLOW_MS, SERVICE_NAME } from './bounds.ts';
+import { MDNS_CROWD, MDNS_MAX_NAMES, MDNS_QUERY_LADDER_MS, MDNS_QUERY_SLOW_MS, SERVICE_NAME } from './bounds.ts';
 import type { LanInterface } from './interfaces.ts';
 import { LanSocket } from './lan-socket.ts';
 
@@ -42,6 +42,8 @@ export class Mdns {
   readonly socket: LanSocket;
   readonly #options: MdnsOptions;
   readonly #bonjour: Bonjour;
+  /** Where an instance was heard last, when not only where it was heard first: the library never looks again. */
+  readonly #hosts = new Map<string, string>();
   #browser: Browser | undefined;
   #service: Service | undefined;
   #farewell: Promise<void> = Promise.resolve();
@@ -58,6 +60,7 @@ export class Mdns {
       now: options.now,
       known: () => this.#knownLabels(),
       onHeard: options.onHeard,
+      onMoved: (instance, host) => this.#moved(instance, host),
       onState: options.onState,
     });
     this.socket.setInterfaces(nics);
@@ -103,6 +106,7 @@ export class Mdns {
     const step = this.#step;
     this.#browser?.stop();
     this.socket.forgetNames();
+    this.#hosts.clear();
     this.#browse();
     this.nextAt = nextAt;
     this.#step = step;
@@ -117,20 +121,32 @@ export class Mdns {
     browser.on('srv-update', (service) => this.#report(service));
     browser.on('txt-update', (service) => this.#report(service));
     browser.on('down', (service) => {
-      const address = addressOf(service);
-      if (address !== undefined) this.#options.onGone(address);
+      for (const address of this.#addresses(service)) this.#options.onGone(address);
     });
     this.#browser = browser;
   }
 
   #report(service: Service): void {
-    const address = addressOf(service);
-    if (address === undefined) return;
     const text = (key: string): string | undefined => {
       const value: unknown = (service.txt as Record<string, unknown> | undefined)?.[key];
       return typeof value === 'string' && value.length <= 64 ? value : undefined;
     };
-    this.#options.onCandidate(address, text('id'), text('g'));
+    for (const address of this.#addresses(service)) this.#options.onCandidate(address, text('id'), text('g'));
+  }
+
+  /** It has another address now, or a second one. Whoever says so may lie, so both are asked. */
+  #moved(instance: string, host: string): void {
+    if (this.#hosts.size >= MDNS_MAX_NAMES) this.#hosts.clear();
+    this.#hosts.set(instance, host);
+    const service = this.#browser?.services.find((known) => known.fqdn.toLowerCase() === instance);
+    if (service !== undefined) this.#report(service);
+  }
+
+  #addresses(service: Service): readonly Address[] {
+    const first = addressOf(service);
+    if (first === undefined) return [];
+    const host = this.#hosts.get(service.fqdn.toLowerCase());
+    return host === undefined || host === first.host ? [first] : [first, { host, port: first.port }];
   }
 
   /** One advert at a time: the library unpublishes all when one of several stops. */
