@@ -93,6 +93,27 @@ describe('multicast memberships', () => {
     expect(sender.reasons()).toHaveLength(1);
   });
 
+  it('[DI31] a tunnel that carries no multicast is no trouble beside a LAN that works, and is told when there is nothing else', () => {
+    const sender = new MulticastSender({ onState: () => undefined, onDrop: () => undefined });
+    const tunnel: LanInterface = { ...lan('wg0', '10.9.0.2'), kind: 'virtual', rank: 3 };
+    let from = '';
+    sender.use({
+      addMembership: () => undefined,
+      dropMembership: () => undefined,
+      setMulticastInterface: (address: string) => void (from = address),
+      send: (_bytes: Uint8Array, _port: number, _host: string, done: (error: Error | null) => void) =>
+        done(from === tunnel.address ? failure('ENOKEY') : null),
+    } as never);
+    sender.setInterfaces([lan('wlan0', '192.168.1.7'), tunnel]);
+    sender.sendEach(
+      () => new Uint8Array(1),
+      () => undefined,
+    );
+    expect(sender.reasons()).toEqual([]);
+    sender.setInterfaces([tunnel]);
+    expect(sender.reasons()).toEqual(['Sending on wg0 fails (ENOKEY).']);
+  });
+
   it('[DI2] interfaces that come and go for days leave no memberships behind', () => {
     const sender = new MulticastSender({ onState: () => undefined, onDrop: () => undefined });
     const group = new Group('EADDRINUSE', 20);

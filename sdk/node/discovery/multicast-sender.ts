@@ -41,9 +41,14 @@ export class MulticastSender {
     return this.#nics;
   }
 
-  /** Plain sentences, one per interface that fails. */
+  /**
+   * Plain sentences, one per interface that fails. A tunnel that carries no multicast, as WireGuard does not, is no trouble
+   * of a machine whose LAN works.
+   */
   reasons(): readonly string[] {
-    return [...new Set(this.#failures.values())];
+    const worksOnLan = this.#nics.some((nic) => nic.kind !== 'virtual' && !this.#failures.has(nic.name));
+    const isTold = (name: string): boolean => !worksOnLan || this.#nics.some((nic) => nic.name === name && nic.kind !== 'virtual');
+    return [...new Set([...this.#failures].filter(([name]) => isTold(name)).map(([, words]) => words))];
   }
 
   /** The socket to send with; undefined stops sending and forgets what waits. */
