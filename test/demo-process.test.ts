@@ -56,6 +56,11 @@ function run(flags: readonly string[], until?: RegExp): Promise<Ended> {
 
 const loopback = ['--no-open', '--interface', '127.0.0.1'];
 
+/** Whether this machine gives a process a network of its own, with rules of its own, and lets it be somebody else there. */
+const maySplit =
+  spawnSync('unshare', ['-n', 'sh', '-c', 'echo 6000 >/proc/sys/net/ipv4/ip_unprivileged_port_start && setpriv --reuid 65534 --clear-groups true'])
+    .status === 0;
+
 describe('npm start', () => {
   it('explains its flags', async () => {
     const { code, output } = await run(['--help']);
@@ -81,7 +86,7 @@ describe('npm start', () => {
     expect(output).not.toContain('    at ');
   }, 60_000);
 
-  it.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
+  it.runIf(maySplit)(
     'starts where the system keeps the usual ports for itself',
     () => {
       // What Windows does for Hyper-V; in a network of its own, as a user who may not bind there.
@@ -89,7 +94,6 @@ describe('npm start', () => {
       const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'timeout', '--signal=INT', '6'];
       const game = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', 'demo-game/process/main.ts', ...loopback];
       const { stdout, stderr } = spawnSync('unshare', ['-n', 'sh', '-c', rules, 'sh', ...user, ...game], { cwd: root, encoding: 'utf8' });
-      if (/unshare|setpriv|ip_unprivileged/u.test(stderr)) return;
       expect(stderr).toBe('');
       expect(stdout).toMatch(/Chroma Rush is at http:\/\/127\.0\.0\.1:\d+/u);
     },
