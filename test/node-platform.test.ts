@@ -1,9 +1,11 @@
 /** What other operating systems answer, and machines in a bad way: their error codes are put in by hand. */
+import { spawn } from 'node:child_process';
 import type * as fs from 'node:fs';
 import type * as os from 'node:os';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
@@ -179,3 +181,14 @@ describe('files of a process', () => {
     expect(process.listenerCount('exit')).toBe(before);
   });
 });
+
+it('[DI37] `lanista browse` ends without a word when nobody reads it any more', async () => {
+  const main = fileURLToPath(new URL('../sdk/node/cli/main.ts', import.meta.url));
+  const flags = ['browse', '--interface', '127.0.0.1', '--json', '--seconds', '20'];
+  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', main, ...flags]);
+  child.stdout.destroy();
+  let words = '';
+  child.stderr.on('data', (text: Buffer) => (words += text.toString()));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  expect([code, words]).toEqual([0, '']);
+}, 15_000);

@@ -46,6 +46,8 @@ async function browse(options: { interface: readonly string[]; json?: boolean; s
   const stop = (): void => ended.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
+  // Whoever reads has seen enough, as `head` does after its lines.
+  process.stdout.on('error', stop);
   const live = process.stdout.isTTY && options.json !== true;
   using watch = search.watch((all) => {
     const rooms = chooseRooms(all, options.game);
@@ -58,8 +60,9 @@ async function browse(options: { interface: readonly string[]; json?: boolean; s
     }
   });
   void watch;
-  if (options.seconds !== undefined) setTimeout(stop, options.seconds * 1_000);
+  const timer = options.seconds === undefined ? undefined : setTimeout(stop, options.seconds * 1_000);
   await new Promise<void>((resolve) => ended.signal.addEventListener('abort', () => resolve(), { once: true }));
+  clearTimeout(timer);
   await search.close();
 }
 
