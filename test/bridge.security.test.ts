@@ -216,6 +216,17 @@ describe('bridge: who gets in', () => {
     await expect.poll(open).toBe(0);
   });
 
+  test('[BR20] who is refused cannot keep the bridge from closing', async () => {
+    const other = await bench.start({ game: GAME });
+    const host = `127.0.0.1:${other.port}`;
+    const socket = connect({ host: '127.0.0.1', port: other.port, allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    socket.write(`GET /__lanista HTTP/1.1\r\nHost: ${host}\r\nOrigin: http://evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n`);
+    await new Promise((resolve) => socket.once('data', resolve));
+    await other.close();
+    socket.destroy();
+  }, 3_000);
+
   test('[BR24] bytes that are no HTTP end the connection and nothing else', async () => {
     await new Promise<void>((resolve) => {
       const socket = connect(bridge.port, '127.0.0.1', () => socket.write('\x16\x03\x01\x00\xff\r\n\r\n'));

@@ -96,7 +96,8 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
     if (status !== undefined) {
       session.drop(`bridge-upgrade-${status.reason}`);
       socket.on('error', () => socket.destroy());
-      socket.end(`HTTP/1.1 ${status.code} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      // Destroyed, not only ended: a client that keeps its half open would keep the server from closing.
+      socket.end(`HTTP/1.1 ${status.code} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
       return;
     }
     strangers.add(socket);
