@@ -9,6 +9,7 @@ const edges = [
   'test/discovery.test.ts',
   'test/node.test.ts',
   'test/node-driver.test.ts',
+  'test/node-platform.test.ts',
   'test/port-network.test.ts',
 ];
 
