@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { LanError } from 'lanista';
+import { pack, unpack } from 'msgpackr';
 import { createMemoryLan } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { game, only, pair, Party } from './room-party.ts';
@@ -347,6 +348,36 @@ describe('time and duty', () => {
       expect(only(room.entities.all('rock'))).toMatchObject({ x: 7, owner: again.self.id });
     }
     expect(again.stats().drops['before-hello'] ?? 0).toBe(0);
+  });
+
+  it('[RO32] who greets anew in every tick is sent the whole state twice a second, not every time', async () => {
+    const { party, ann, bob } = await pair();
+    for (let i = 0; i < 20; i++) ann.entities.spawn('rock', { x: i });
+    await party.play(1_000);
+    const { seats } = only(party.hub.rooms.values());
+    const [annPort, bobPort] = [seats.get(ann.self.id)!.port, seats.get(bob.self.id)!.port];
+    let wholes = 0;
+    const send = annPort.send.bind(annPort);
+    annPort.send = (now, to, channel, bytes, lane) => {
+      if (to === bob.self.id && (unpack(bytes) as unknown[])[0] === 4) wholes++;
+      return send(now, to, channel, bytes, lane);
+    };
+    const says = bobPort.send.bind(bobPort);
+    let greeting: unknown[] | undefined;
+    bobPort.send = (now, to, channel, bytes, lane) => {
+      const words = unpack(bytes) as unknown[];
+      if (words[0] === 1) greeting = words;
+      return says(now, to, channel, bytes, lane);
+    };
+    await party.add('Eve');
+    await party.play(1_000);
+    wholes = 0;
+    for (let session = 1; session <= 200; session++) {
+      says(0, ann.self.id, 'reliable', pack([1, session, ...greeting!.slice(2)]), 1);
+      await party.play(10);
+    }
+    expect(wholes).toBeGreaterThan(0);
+    expect(wholes).toBeLessThanOrEqual(5);
   });
 
   it('[RO6] a handler of the game that throws is a warning, not the end', async () => {

@@ -209,7 +209,8 @@ export class Reception<G extends AnyGame> {
     seat.ready = ready;
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
     if (known) {
-      this.#room.replication.outbound.get(seat.id)?.restart();
+      // On its word: who starts anew in every tick is not sent the whole state in every tick.
+      this.#room.replication.outbound.get(seat.id)?.restartSlowly();
       this.#greeted.delete(seat.id);
       // First of all: what it is told of its former self counts only from whom it knows.
       this.greet(this.#room.time.now());
@@ -221,7 +222,7 @@ export class Reception<G extends AnyGame> {
   /** `peer` has lost us and got us anew: it followed a list without us for a while, of which we heard nothing. */
   #forgotten(peer: PeerId): void {
     this.#room.requests.peerGone(peer, false);
-    this.#room.replication.outbound.get(peer)?.restart();
+    this.#room.replication.outbound.get(peer)?.restartSlowly();
     this.greetAgain(peer);
     this.#room.sent();
   }
