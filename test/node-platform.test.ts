@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type * as fs from 'node:fs';
 import type * as os from 'node:os';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -167,6 +167,24 @@ describe('files of a process', () => {
     expect(registry.reasons()).toEqual([]);
     expect(readdirSync(directory)).toHaveLength(1);
     registry.unpublish();
+  });
+
+  it('[DI20] machines that share one home are not one player, and one that is gone for good keeps nothing', () => {
+    const at = temporary();
+    const mine = openProfile(nodeCrypto, 'ann', at);
+    const lock = readFileSync(join(at, 'ann.lock'), 'utf8');
+    mine.release();
+    expect(lock.split(' ')).toHaveLength(3);
+    // No process of ours has this id.
+    writeFileSync(join(at, 'ann.lock'), `4194303 1 not-${lock.split(' ')[2]}`);
+    const beside = openProfile(nodeCrypto, 'ann', at);
+    expect(beside.name).toBe('ann-2');
+    beside.release();
+    const lastMonth = new Date(Date.now() - 30 * 24 * 3_600_000);
+    utimesSync(join(at, 'ann.lock'), lastMonth, lastMonth);
+    const again = openProfile(nodeCrypto, 'ann', at);
+    expect(again.name).toBe('ann');
+    again.release();
   });
 
   it('[DI20] a dozen players in one process are one listener of its end', () => {

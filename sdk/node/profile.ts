@@ -2,11 +2,11 @@
  * A profile: the secret key that makes this player the same peer tomorrow, in a small directory on disk.
  *
  * Two processes with one key would be one peer in two places, so each profile is locked by its process;
- * a second process on the same machine takes `default-2`, a third `default-3`. A lock names its owner's
- * process id; it is broken when that process is gone, so `kill -9` costs nothing.
+ * a second process takes `default-2`, a third `default-3`. A lock names its owner's process id and machine; it
+ * is broken when that process is gone, so `kill -9` costs nothing.
  */
 import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 
 import { LanError } from '../base/errors.ts';
@@ -30,6 +30,9 @@ const MAX_PROFILES = 64;
 
 /** How long a process may take to fill the lock it made, ms; they are two system calls in a row. */
 const EMPTY_LOCK_MS = 10_000;
+
+/** A home may lie on a server, for many machines. How long the lock of another one counts, ms: it breaks its own sooner. */
+const FOREIGN_LOCK_MS = 7 * 24 * 3_600_000;
 
 /** Locks this process holds: our own process id in a lock file is only alive if it is here. */
 const held = new Set<string>();
@@ -63,16 +66,20 @@ function startMark(pid: number): string {
 }
 
 function isLockStale(path: string, text: string): boolean {
-  const [pidText = '', mark = ''] = text.split(' ');
+  const [pidText = '', mark = '', host = ''] = text.split(' ');
   const pid = Number(pidText);
   if (!Number.isInteger(pid) || pid <= 0) return true;
+  // Process ids of another machine say nothing here.
+  if (host !== '' && host !== hostName()) return isOlder(path, FOREIGN_LOCK_MS);
   if (pid === process.pid) return !held.has(path);
   if (!isAlive(pid)) return true;
   const current = startMark(pid);
   return mark !== '' && current !== '' && mark !== current;
 }
 
-const lockText = (): string => `${process.pid} ${startMark(process.pid)}`;
+const hostName = (): string => hostname().replace(/\s/g, '_');
+
+const lockText = (): string => `${process.pid} ${startMark(process.pid)} ${hostName()}`;
 
 /** Throws as `openSync` does. On a full disk a file can be made and not filled: that one is taken away again. */
 function createLock(path: string): void {
@@ -87,10 +94,9 @@ function createLock(path: string): void {
   closeSync(file);
 }
 
-/** An empty lock was created this instant and is about to be filled, or its process or its machine ended right then. */
-function isForgotten(path: string): boolean {
+function isOlder(path: string, ms: number): boolean {
   const made = statSync(path, { throwIfNoEntry: false });
-  return made !== undefined && Date.now() - made.mtimeMs > EMPTY_LOCK_MS;
+  return made !== undefined && Date.now() - made.mtimeMs > ms;
 }
 
 function tryLock(path: string): boolean {
@@ -108,7 +114,8 @@ function tryLock(path: string): boolean {
     } catch {
       continue;
     }
-    if (text === '' ? !isForgotten(path) : !isLockStale(path, text)) return false;
+    // An empty lock was created this instant and is about to be filled, or its process or its machine ended right then.
+    if (text === '' ? !isOlder(path, EMPTY_LOCK_MS) : !isLockStale(path, text)) return false;
     // Only who makes this file may replace this very lock, and the lock is looked at once more, since who made the file
     // before us has done so. A process that dies right here leaves the profile locked, never shared.
     const right = `${path}.${text === '' ? 'empty' : text.replace(/\W/g, '_').slice(0, 40)}`;
