@@ -31,8 +31,11 @@ const MAX_PROFILES = 64;
 /** How long a process may take to fill the lock it made, ms; they are two system calls in a row. */
 const EMPTY_LOCK_MS = 10_000;
 
-/** A home may lie on a server, for many machines. How long the lock of another one counts, ms: it breaks its own sooner. */
-const FOREIGN_LOCK_MS = 7 * 24 * 3_600_000;
+/**
+ * A home may lie on a server, for many machines. How long the lock of another one counts, ms: it breaks its own sooner. Not for ever, since a
+ * machine that has another name on another network leaves such a lock when it is switched off.
+ */
+const FOREIGN_LOCK_MS = 24 * 3_600_000;
 
 /** Locks this process holds: our own process id in a lock file is only alive if it is here. */
 const held = new Set<string>();
