@@ -99,7 +99,7 @@ export class HostDuty {
     this.#settledAt.set(newcomer.id, now + SEAT_SETTLE_MS);
     this.#lostAt.delete(newcomer.id);
     if (!later) return next;
-    const own = nextTerm(term, this.#party.self);
+    const own = nextTerm(term, this.#party.self, this.#party.instance);
     return changeRoster(next, { term: own, lineage: [...next.lineage, own].slice(-MAX_LINEAGE), merged: [] });
   }
 

@@ -69,9 +69,12 @@ function hostBits(id: PeerId): number {
   return bits & (TERM_STEP - 1);
 }
 
-/** The smallest term of `host` that is greater than `after`. */
-export function nextTerm(after: number, host: PeerId): number {
-  return (Math.floor(after / TERM_STEP) + 1) * TERM_STEP + hostBits(host);
+/**
+ * The smallest term of this process of `host` that is greater than `after`. Not of another process of it: one that was started anew
+ * among others does not know which terms the one before it has written in.
+ */
+export function nextTerm(after: number, host: PeerId, instance: number): number {
+  return (Math.floor(after / TERM_STEP) + 1) * TERM_STEP + (hostBits(host) ^ (instance % TERM_STEP));
 }
 
 export function seatOf(roster: Roster, id: PeerId): Seat | undefined {
@@ -121,7 +124,7 @@ export function foundRoster(
   founder: Newcomer,
   startTerm: number,
 ): Roster {
-  const term = nextTerm(startTerm * TERM_STEP, founder.id);
+  const term = nextTerm(startTerm * TERM_STEP, founder.id, founder.instance);
   const { roomId, name, max, locked } = room;
   const seats = [newSeat(founder, 0 as Slot)];
   return { roomId, name, max, locked, term, epoch: 1, host: founder.id, seats, banned: [], departed: [], lineage: [term], merged: [] };
@@ -192,7 +195,7 @@ export function removeSeat(roster: Roster, id: PeerId, reason: LeaveReason, ban 
 
 /** A new host continues the list in a term of its own, with those it reaches present. */
 export function claimRoster(roster: Roster, host: PeerId, after: number, isPresent: (seat: Seat) => boolean): Roster {
-  const term = nextTerm(Math.max(after, roster.term), host);
+  const term = nextTerm(Math.max(after, roster.term), host, seatOf(roster, host)!.instance);
   const seats = roster.seats.map((seat): Seat => {
     const status = seat.id === host || (seat.status === 'present' && isPresent(seat)) ? 'present' : 'away';
     return status === seat.status ? seat : changeSeat(seat, { status });
@@ -240,7 +243,7 @@ export function mergeRosters(winner: Roster, loser: Roster, after: number): Rost
     seats.push(changeSeat(seat, { slot }));
     if (seat.status === 'present') merged.push(seat.id);
   }
-  const term = nextTerm(Math.max(after, winner.term, loser.term), winner.host);
+  const term = nextTerm(Math.max(after, winner.term, loser.term), winner.host, seatOf(winner, winner.host)!.instance);
   const lineage = [...winner.lineage.filter((one) => one !== loser.term), term].slice(-MAX_LINEAGE);
   const departed = winner.departed.filter((one) => !seats.some((seat) => seat.id === one.id));
   const epoch = Math.max(winner.epoch, loser.epoch) + 1;

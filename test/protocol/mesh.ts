@@ -68,13 +68,14 @@ function departure(value: unknown) {
   return { id: peer(id), slot: number(31)(slot), reason: oneOf(DEPARTURES)(reason) };
 }
 
-/** 20 bits of the host's id make its terms its own. */
-function isTermOf(value: number, host: string): boolean {
+/** 20 bits of the host's id and of its instance make its terms its own. */
+function isTermOf({ term: value, host, seats }: ReturnType<typeof roster>): boolean {
   const bits = host
     .slice(0, 4)
     .split('')
     .reduce((sum, char) => sum * 32 + 'abcdefghijklmnopqrstuvwxyz234567'.indexOf(char), 0);
-  return value % 2 ** 20 === bits;
+  const { instance: process } = seats.find((one) => one.id === host)!;
+  return value % 2 ** 20 === (bits ^ (process % 2 ** 20));
 }
 
 function roster(value: unknown) {
@@ -174,7 +175,7 @@ export function decodeMesh(bytes: Uint8Array) {
 
 /** What the page says of who sends such a message, besides its form. */
 export function keepsToMesh(message: MeshMessage): void {
-  if ('roster' in message) must(isTermOf(message.roster.term, message.roster.host), 'a term of another host');
+  if ('roster' in message) must(isTermOf(message.roster), 'a term of another host');
   if (message.type !== 'relay') return;
   const { part, parts, bytes } = message.relay;
   must(parts === 2 && part === 0 ? bytes.length === 2 * 1_040 : bytes.length <= 2 * 1_040, 'a part of a wrong size');
