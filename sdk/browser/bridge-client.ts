@@ -118,9 +118,9 @@ export class BridgeClient implements LanPort {
   static async connect(options: BridgeClientOptions): Promise<BridgeClient> {
     const client = new BridgeClient(options);
     const welcomed = new Promise<void>((resolve, reject) => (client.#first = { resolve, reject }));
-    client.#wait(options.timeoutMs ?? FIRST_PATIENCE_MS);
-    client.#connect();
     try {
+      client.#wait(options.timeoutMs ?? FIRST_PATIENCE_MS);
+      client.#connect();
       await welcomed;
     } finally {
       client.#page.clearTimeout(client.#patienceTimer);
@@ -228,7 +228,13 @@ export class BridgeClient implements LanPort {
   #connect(): void {
     this.#setState({ type: 'connecting' });
     const open = this.#options.openSocket ?? ((url: string): PageWebSocket => new WebSocket(url) as unknown as PageWebSocket);
-    const socket = open(this.#options.url);
+    let socket: PageWebSocket;
+    try {
+      socket = open(this.#options.url);
+    } catch (cause) {
+      // Another attempt would end the same way.
+      return this.#end(unopened(cause));
+    }
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
@@ -424,4 +430,12 @@ export class BridgeClient implements LanPort {
 
 function aborted(signal: AbortSignal): LanError {
   return new LanError('aborted', 'Opening the room was aborted.', { cause: signal.reason });
+}
+
+function unopened(cause: unknown): LanError {
+  const hint =
+    cause instanceof ReferenceError || cause instanceof TypeError
+      ? "connectLan is for pages; in Node use openLan from 'lanista/node'."
+      : 'Check `url`: it looks like "ws://127.0.0.1:5173/__lanista".';
+  return new LanError('bridge', `No WebSocket can be opened here (${cause instanceof Error ? cause.message : String(cause)}).`, { hint, cause });
 }

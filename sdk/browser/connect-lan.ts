@@ -34,9 +34,13 @@ const TOKEN = /^#?([A-Za-z0-9_-]{20,64})$/;
 
 /**
  * Connects the page to its local process.
- * Rejects with `LanError` `bridge`: no process answers, or it refuses this page (the words say why).
+ * Rejects with `LanError` `bridge`: no process answers, or it refuses this page (the words say why); with `bad-argument`
+ * outside a page.
  */
 export async function connectLan<const G extends AnyGame>(game: G, options: ConnectOptions<G>): Promise<PageLan<G>> {
+  if (typeof location === 'undefined' && (options.url === undefined || options.token === undefined)) {
+    throw new LanError('bad-argument', 'connectLan is for pages, and this is none.', { hint: "In Node use openLan from 'lanista/node'." });
+  }
   const port = await BridgeClient.connect({
     url: options.url ?? defaultUrl(),
     token: options.token ?? takeToken(),
