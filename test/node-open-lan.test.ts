@@ -59,3 +59,15 @@ it('[DI30] a lan that is closed while it looks for a room opens none', async () 
   const [end] = await opening;
   expect(end).toMatchObject({ status: 'rejected', reason: { code: 'closed' } });
 });
+
+it('[DI30] openLan refuses what no machine has, before a socket is opened', async () => {
+  const wrong = [
+    ...[99_999, -1, 1.5, Number.NaN, 'abc', null].map((port) => ({ port })),
+    ...[-1, Number.NaN, '5'].map((graceMs) => ({ graceMs })),
+    ...['127.0.0.1', [1]].map((interfaces) => ({ interfaces })),
+  ];
+  for (const one of wrong) {
+    const options = { presence: { name: 'Ann' }, interfaces: ['127.0.0.1'], profile: false as const, ...(one as object) };
+    await expect(openLan(game, options), JSON.stringify(one)).rejects.toMatchObject({ code: 'bad-argument' });
+  }
+});

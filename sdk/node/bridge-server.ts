@@ -29,6 +29,7 @@ import {
   MAX_BRIDGE_STRANGERS,
 } from '../bridge/index.ts';
 import type { GameFacts, LanPort } from '../port/lan-port.ts';
+import { checkPort } from './option-checks.ts';
 import { BridgeSession } from './bridge-session.ts';
 import type { BridgeStats } from './bridge-session.ts';
 import { refuse, securityHeaders, serveFile } from './static-files.ts';
@@ -130,6 +131,7 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
  */
 export async function startBridge(options: StartBridgeOptions): Promise<Bridge> {
   const host = options.host ?? '127.0.0.1';
+  checkPort('startBridge', options.port);
   const server = createServer((request, response) => handleRequest(server, options.root, request, response));
   server.on('clientError', (_error, socket) => socket.destroy());
   await listen(server, host, options.port ?? 0);

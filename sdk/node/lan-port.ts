@@ -26,12 +26,13 @@ import { loadCrypto } from './crypto.ts';
 import { diagnose } from './cli/doctor-checks.ts';
 import { examine } from './cli/doctor-probe.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
-import { scanInterfaces, type InterfaceReader } from './discovery/interfaces.ts';
+import type { InterfaceReader } from './discovery/interfaces.ts';
 import { encodeJoinCode } from './discovery/join-code.ts';
 import { KnownPeers } from './discovery/known-peers.ts';
 import { whyIncompatible } from './discovery/words.ts';
 import { Driver, type DrivenPort } from './driver.ts';
 import { NodeTime, monotonicMs } from './local-time.ts';
+import { checkLanOptions, chosenInterfaces } from './option-checks.ts';
 import { openProfile, type Profile } from './profile.ts';
 import { aborted, checkRoom, incompatible, joinError, normaliseCode, resolveTarget } from './room-request.ts';
 import { searchRoom } from './room-search.ts';
@@ -372,14 +373,12 @@ export class NodeLanPort implements LanPort {
   }
 }
 
-/** Opens sockets, profile and discovery. Rejects with `bind-failed` or `bad-argument`. */
+/** Opens sockets, profile and discovery. Rejects with `bind-failed`, `no-network` (an interface that does not exist) or `bad-argument`. */
 export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions = {}): Promise<NodeLanPort> {
+  checkLanOptions(options);
   const crypto = await loadCrypto();
   const wanted = options.interfaces ?? [];
-  const nics = scanInterfaces(options.readInterfaces ?? networkInterfaces, wanted);
-  if (wanted.length > 0 && nics.length === 0) {
-    throw new LanError('no-network', `This machine has no interface ${wanted.join(', ')}.`, { hint: 'Run "lanista doctor" to see its interfaces.' });
-  }
+  const nics = chosenInterfaces(options.readInterfaces ?? networkInterfaces, wanted);
   let port: NodeLanPort | undefined;
   const udp = await openUdp({
     host: bindHost(wanted.length === 0 ? [] : nics.map((nic) => nic.address)),

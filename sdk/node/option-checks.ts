@@ -1,0 +1,33 @@
+/** What may not be asked of this machine, refused before a socket is opened: the system would wrap or ignore it. */
+import { LanError } from '../base/errors.ts';
+import { show } from '../sync/definition.ts';
+import { scanInterfaces, type InterfaceReader, type LanInterface } from './discovery/interfaces.ts';
+
+/** Throws `bad-argument` unless `port` is missing or a port; 0 stands for any free one. */
+export function checkPort(what: string, port: unknown): void {
+  if (port === undefined || (Number.isInteger(port) && (port as number) >= 0 && (port as number) <= 65_535)) return;
+  throw new LanError('bad-argument', `${what}: expected a port from 0 to 65535, got ${show(port)}.`, {
+    hint: 'Leave `port` out, or use 0, for a free one.',
+  });
+}
+
+/** Throws `bad-argument` unless port, interfaces and grace are what their types say. */
+export function checkLanOptions(options: { readonly port?: unknown; readonly interfaces?: unknown; readonly graceMs?: unknown }): void {
+  const { port, interfaces, graceMs } = options;
+  checkPort('openLan', port);
+  if (interfaces !== undefined && !(Array.isArray(interfaces) && interfaces.every((one) => typeof one === 'string')))
+    throw new LanError('bad-argument', `openLan: expected interfaces as an array of names or IPv4 addresses, got ${show(interfaces)}.`, {
+      hint: "Like ['eth0'] or ['192.168.1.5'].",
+    });
+  if (graceMs !== undefined && !(typeof graceMs === 'number' && graceMs >= 0))
+    throw new LanError('bad-argument', `openLan: expected graceMs of 0 or more, got ${show(graceMs)}.`, { hint: 'Leave it out for 20,000 ms.' });
+}
+
+/** The interfaces that were asked for. Throws `no-network` when this machine has none of them. */
+export function chosenInterfaces(read: InterfaceReader, wanted: readonly string[]): readonly LanInterface[] {
+  const nics = scanInterfaces(read, wanted);
+  if (wanted.length > 0 && nics.length === 0) {
+    throw new LanError('no-network', `This machine has no interface ${wanted.join(', ')}.`, { hint: 'Run "lanista doctor" to see its interfaces.' });
+  }
+  return nics;
+}
