@@ -403,7 +403,7 @@ describe('bridge: pages come and go', () => {
     expect(error).toBeInstanceOf(LanError);
     expect(error).toMatchObject({
       code: 'bind-failed',
-      message: `Port ${bridge.port} on 127.0.0.1 is taken by another program. Choose another with --port, or --port 0 for any free one.`,
+      message: `Port ${bridge.port} on 127.0.0.1 is taken by another program. Choose another \`port\`, or 0 for any free one.`,
     });
   });
 

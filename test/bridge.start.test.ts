@@ -10,3 +10,17 @@ test('[BR17] a port that no machine has is refused in words', async () => {
     await expect(bench.start({ port } as Partial<StartBridgeOptions>)).rejects.toMatchObject({ code: 'bad-argument' });
   }
 });
+
+test('[BR22] a folder that is not there is refused with its whole path', async () => {
+  await using bench = new Bench();
+  for (const root of ['no-such-folder', 'package.json']) {
+    await expect(bench.start({ root })).rejects.toMatchObject({ code: 'bad-argument', message: expect.stringContaining(resolve(root)) as string });
+  }
+});
+
+test('[BR20] the bridge listens on loopback and nowhere else', async () => {
+  await using bench = new Bench();
+  for (const host of ['0.0.0.0', '::', 'localhost', '127.0.0.2']) {
+    await expect(bench.start({ host } as unknown as Partial<StartBridgeOptions>)).rejects.toMatchObject({ code: 'bad-argument' });
+  }
+});

@@ -13,9 +13,11 @@
  * No cookie: cookies ignore ports. No CORS headers: nobody else may read anything here.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
@@ -30,6 +32,7 @@ import {
 } from '../bridge/index.ts';
 import type { GameFacts, LanPort } from '../port/lan-port.ts';
 import { checkPort } from './option-checks.ts';
+import { show } from '../sync/definition.ts';
 import { BridgeSession } from './bridge-session.ts';
 import type { BridgeStats } from './bridge-session.ts';
 import { refuse, securityHeaders, serveFile } from './static-files.ts';
@@ -127,11 +130,18 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 
 /**
  * Serves the page and the bridge on loopback.
- * @throws `LanError` `bind-failed` when the port is taken.
+ * Rejects with `LanError` `bind-failed` when the port is taken, and with `bad-argument` for a port that cannot be, a `root`
+ * that is no folder, or a `host` that is not loopback.
  */
 export async function startBridge(options: StartBridgeOptions): Promise<Bridge> {
   const host = options.host ?? '127.0.0.1';
   checkPort('startBridge', options.port);
+  // Nobody but this computer may reach it, whatever a cast let through.
+  if (!isBridgeHost(host))
+    throw new LanError('bad-argument', `startBridge: expected host '127.0.0.1' or '::1', got ${show(host)}.`, {
+      hint: 'Every computer serves its own page; players meet in a room.',
+    });
+  await checkRoot(options.root);
   const server = createServer((request, response) => handleRequest(server, options.root, request, response));
   server.on('clientError', (_error, socket) => socket.destroy());
   await listen(server, host, options.port ?? 0);
@@ -241,6 +251,21 @@ function isOurOrigin(request: IncomingMessage, port: number): boolean {
   return given?.length === 1 && allowedHosts(port).some((host) => given[0] === `http://${host}` && request.headers.host === host);
 }
 
+function isBridgeHost(host: unknown): boolean {
+  return host === '127.0.0.1' || host === '::1';
+}
+
+/** A folder that is not there would be a page of 404s. */
+async function checkRoot(root: string | undefined): Promise<void> {
+  if (root === undefined) return;
+  const path = typeof root === 'string' ? resolve(root) : undefined;
+  const found = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  if (found?.isDirectory() === true) return;
+  throw new LanError('bad-argument', `startBridge: root is no folder: ${path ?? show(root)}.`, {
+    hint: 'Build the page first, or correct the path.',
+  });
+}
+
 function isLoopback(address: string | undefined): boolean {
   return address === '::1' || (address !== undefined && /^(::ffff:)?127\./.test(address));
 }
@@ -261,7 +286,7 @@ function hostOf(server: Server): string {
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException): void => {
-      const hint = 'Choose another with --port, or --port 0 for any free one.';
+      const hint = 'Choose another `port`, or 0 for any free one.';
       const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code ?? error.message})`;
       reject(new LanError('bind-failed', `Port ${port} on ${host} ${why}.`, { hint, cause: error }));
     };
