@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createNetServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
-import { expect, test } from 'vitest';
-import { createServer } from 'vite';
+import { expect, test, vi } from 'vitest';
+import { createLogger, createServer } from 'vite';
 import type { InlineConfig } from 'vite';
 import { lanista } from '../sdk/vite/index.ts';
 import { Bench, GAME, join } from './bridge-fake.ts';
@@ -83,6 +83,46 @@ test('[BR25] a restart of the dev server keeps the token, and has one network op
     expect(log).toEqual(['open', token, 'close', 'open', token, 'close']);
   } finally {
     Reflect.deleteProperty(globalThis, 'restartedPlugin');
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('[BR25] what Vite prints and opens by itself carries the token', async () => {
+  const folder = mkdtempSync(joinPath(tmpdir(), 'lanista-vite-'));
+  const browser = joinPath(folder, 'browser.js');
+  const opened = joinPath(folder, 'opened');
+  writeFileSync(browser, `require('node:fs').writeFileSync(${JSON.stringify(opened)}, process.argv.at(-1));`);
+  vi.stubEnv('BROWSER', browser);
+  await using bench = new Bench();
+  const told: string[] = [];
+  const printed: string[] = [];
+  const logger = createLogger('silent');
+  logger.info = (line) => void printed.push(line);
+  const server = await createServer({
+    ...quiet,
+    configFile: false,
+    root: folder,
+    base: '/game/',
+    customLogger: logger,
+    server: { ...quiet.server, open: '/game/play.html?name=Ann' },
+    plugins: [lanista({ start: () => bench.lan, onUrl: (url) => told.push(url) })],
+  });
+  try {
+    await server.listen(0);
+    server.printUrls();
+    await expect.poll(() => told.length).toBe(1);
+    const url = new URL(told[0]!);
+    expect(url.pathname).toBe('/game/');
+    expect(url.hash).toMatch(/^#.{16,}/);
+    expect(printed.join()).toContain(`/game/${url.hash}`);
+    await expect
+      .poll(() => existsSync(opened) && readFileSync(opened, 'utf8'), { timeout: 5_000 })
+      .toBe(`${url.origin}/game/play.html?name=Ann${url.hash}`);
+    await server.restart();
+    expect(server.resolvedUrls?.local).toEqual([url.href]);
+  } finally {
+    vi.unstubAllEnvs();
+    await server.close();
     rmSync(folder, { recursive: true });
   }
 });

@@ -52,8 +52,9 @@ async function startInside(server: ViteDevServer, options: LanistaPluginOptions)
   // The same token through restarts of the dev server, so that open pages reconnect by themselves.
   const token = before?.token ?? randomBytes(16).toString('base64url');
   const bridge = attachBridge(http, { lan, token, ...(options.game && { game: options.game }) });
+  carryKey(server, http, token);
   const tell = (): void => {
-    const url = bridge.url();
+    const url = server.resolvedUrls?.local[0] ?? bridge.url();
     if (options.onUrl !== undefined) options.onUrl(url);
     else server.config.logger.info(`\n  Play at ${url}\n`);
   };
@@ -63,6 +64,19 @@ async function startInside(server: ViteDevServer, options: LanistaPluginOptions)
   const end = (): Promise<void> => (ended ??= bridge.close().then(() => lan.close()));
   running.set(inlineConfig, { token, end });
   closeWith(server, http, end);
+}
+
+/** What Vite prints and opens by itself has the key too: without it a page cannot get in. */
+function carryKey(server: ViteDevServer, http: Server, token: string): void {
+  const withKey = (url: string): string => (url.includes('#') ? url : `${url}#${token}`);
+  // Vite resolves this against its own address, which takes the fragment off.
+  const settings: { open?: boolean | string } = server.config.server;
+  if (typeof settings.open === 'string') settings.open = withKey(settings.open);
+  // Vite's own listener is put in front of this one, and has found the addresses; it opens the browser in a later turn.
+  http.once('listening', () => {
+    const urls = server.resolvedUrls;
+    if (urls !== null) urls.local = urls.local.map(withKey);
+  });
 }
 
 function closeWith(server: ViteDevServer, http: Server, end: () => Promise<void>): void {
