@@ -44,6 +44,7 @@ export type { BridgeStats } from './bridge-session.ts';
 export const BRIDGE_PATH = '/__lanista';
 
 export interface AttachBridgeOptions {
+  /** From `openNodeLanPort`. */
   readonly lan: LanPort;
   /** When given, a page built for other facts is told to reload. */
   readonly game?: GameFacts;
@@ -64,7 +65,7 @@ export interface AttachedBridge {
 }
 
 export interface StartBridgeOptions extends Omit<AttachBridgeOptions, 'lan'> {
-  /** A function is called once the port is ours, and what it gives is closed with the bridge. */
+  /** From `openNodeLanPort`. A function is called once the port is ours, and what it gives is closed with the bridge. */
   readonly lan: LanPort | (() => LanPort | Promise<LanPort>);
   /** Folder of the built page; without it only the WebSocket is served. */
   readonly root?: string;
@@ -84,7 +85,13 @@ export interface Bridge {
 }
 
 /**
- * Adds the bridge to a server that exists (a dev server). Upgrades for other paths are left alone.
+ * Adds the bridge to a server that exists (a dev server) and listens on loopback. Upgrades for other paths are left
+ * alone. `lan` stays yours to close. For Vite there is `lanista` in `lanista/vite`.
+ *
+ * @example
+ * const lan = await openNodeLanPort(game);
+ * const bridge = attachBridge(server, { lan, game });
+ * server.listen(5173, '127.0.0.1', () => console.log(`Play at ${bridge.url()}`));
  */
 export function attachBridge(server: Server, options: AttachBridgeOptions): AttachedBridge {
   const token = options.token ?? randomBytes(16).toString('base64url');
@@ -129,9 +136,17 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 }
 
 /**
- * Serves the page and the bridge on loopback.
+ * Serves the page and the bridge on loopback: the local process of a game that runs in a browser.
  * Rejects with `LanError` `bind-failed` when the port is taken, and with `bad-argument` for a port that cannot be, a `root`
  * that is no folder, or a `host` that is not loopback.
+ *
+ * @example
+ * import { closeOnSignal, openNodeLanPort, startBridge } from 'lanista/node';
+ * import { game } from './game.ts';
+ *
+ * const bridge = await startBridge({ lan: () => openNodeLanPort(game), root: 'dist', game });
+ * closeOnSignal(() => bridge.close());
+ * console.log(`Play at ${bridge.url}`);
  */
 export async function startBridge(options: StartBridgeOptions): Promise<Bridge> {
   const host = options.host ?? '127.0.0.1';

@@ -373,7 +373,13 @@ export class NodeLanPort implements LanPort {
   }
 }
 
-/** Opens sockets, profile and discovery. Rejects with `bind-failed`, `no-network` (an interface that does not exist) or `bad-argument`. */
+/**
+ * Opens sockets, profile and discovery: the network half that a bridge gives to pages. A game that runs in Node itself
+ * opens `openLan`. Rejects with `bind-failed`, `no-network` (an interface that does not exist) or `bad-argument`.
+ *
+ * @example
+ * const bridge = await startBridge({ lan: () => openNodeLanPort(game), root: 'dist', game });
+ */
 export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions = {}): Promise<NodeLanPort> {
   checkLanOptions(options);
   const crypto = await loadCrypto();

@@ -1,8 +1,6 @@
 /**
  * `lanista/vite`: page and local process in one command. The dev server's own HTTP server carries the bridge, so the
  * page finds it where it always is, and hot reload keeps the seat.
- *
- *     export default defineConfig({ plugins: [lanista({ start: () => openLanPort(game) })] });
  */
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
@@ -11,7 +9,7 @@ import { attachBridge } from '../node/bridge-server.ts';
 import type { GameFacts, LanPort } from '../node/bridge-server.ts';
 
 export interface LanistaPluginOptions {
-  /** Opens the network half. Called once when the dev server starts; closed with it. */
+  /** Opens the network half, with `openNodeLanPort` of `lanista/node`. Called once when the dev server starts; closed with it. */
   readonly start: () => LanPort | Promise<LanPort>;
   /** When given, a page built for another definition is told to reload. */
   readonly game?: GameFacts;
@@ -31,7 +29,19 @@ interface Running {
  */
 const running = new WeakMap<object, Running>();
 
-/** Runs the local process inside Vite's dev server. Does nothing in a build. */
+/**
+ * Runs the local process inside Vite's dev server, on loopback. Does nothing in a build: there `startBridge` serves
+ * what was built.
+ *
+ * @example
+ * // vite.config.ts
+ * import { defineConfig } from 'vite';
+ * import { openNodeLanPort } from 'lanista/node';
+ * import { lanista } from 'lanista/vite';
+ * import { game } from './src/game.ts';
+ *
+ * export default defineConfig({ plugins: [lanista({ start: () => openNodeLanPort(game), game })] });
+ */
 export function lanista(options: LanistaPluginOptions): Plugin {
   return {
     name: 'lanista',
