@@ -18,6 +18,9 @@ import type { DoctorFacts, InterfaceFacts } from './doctor-facts.ts';
 import { DOCTOR_GAME_ID, DoctorPeer, doctorFacts, type Neighbour } from './doctor-peer.ts';
 import { defaultRoute, isContainer, isWsl, linkLayer, portHolders, readMtu, versions } from './doctor-system.ts';
 
+/** How long the doctor listens for others unless told, ms: past the last question of `SILENT_MISSES`, with time for its answer. */
+export const LISTEN_MS = 2_500;
+
 export interface DoctorOptions {
   /** Names or addresses; empty means all. */
   readonly interfaces?: readonly string[];
@@ -226,7 +229,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   using watch = search.watch(() => undefined);
   void watch;
   let timerLateMs = 0;
-  const end = performance.now() + (options.listenMs ?? 2_500);
+  const end = performance.now() + (options.listenMs ?? LISTEN_MS);
   // An address that was announced late gets the time for all its questions.
   const isUndecided = (): boolean => search.silent(1).length > search.silent(SILENT_MISSES).length;
   while (performance.now() < end || (isUndecided() && performance.now() < end + SILENT_WAIT_MS)) {

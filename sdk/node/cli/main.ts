@@ -2,19 +2,21 @@
 /**
  * `lanista browse` and `lanista doctor`: what the network looks like, without a game.
  */
-import { homedir } from 'node:os';
+import { homedir, networkInterfaces } from 'node:os';
 
 import { Command, InvalidArgumentError } from 'commander';
 
 import { LanError } from '../../base/errors.ts';
 import { DATA_PORT_FIRST } from '../discovery/bounds.ts';
+import { chosenInterfaces } from '../option-checks.ts';
 import { openSearch } from '../search.ts';
 import { diagnose, exitCode } from './doctor-checks.ts';
 import type { Check } from './doctor-facts.ts';
-import { examine } from './doctor-probe.ts';
+import { examine, LISTEN_MS } from './doctor-probe.ts';
+import { versions } from './doctor-system.ts';
 import { chooseRooms, roomLine, type WantedGame } from './room-lines.ts';
 
-const collect = (value: string, list: readonly string[]): readonly string[] => [...list, value];
+const collect = (value: string, list: readonly string[] = []): readonly string[] => [...list, value];
 
 function parseAddress(text: string): { host: string; port: number } {
   const match = /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text);
@@ -40,8 +42,10 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-async function browse(options: { interface: readonly string[]; json?: boolean; seconds?: number; game?: WantedGame }): Promise<void> {
-  const search = await openSearch({ interfaces: options.interface });
+async function browse(options: { interface?: readonly string[]; json?: boolean; seconds?: number; game?: WantedGame }): Promise<void> {
+  const interfaces = options.interface ?? [];
+  chosenInterfaces(networkInterfaces, interfaces);
+  const search = await openSearch({ interfaces });
   const ended = new AbortController();
   const stop = (): void => ended.abort();
   process.once('SIGINT', stop);
@@ -72,16 +76,14 @@ function line(check: Check): string {
 }
 
 async function doctor(options: {
-  interface: readonly string[];
+  interface?: readonly string[];
   json?: boolean;
   probe?: { host: string; port: number };
-  listen?: number;
+  listen: number;
 }): Promise<void> {
-  const facts = await examine({
-    interfaces: options.interface,
-    probe: options.probe,
-    ...(options.listen === undefined ? {} : { listenMs: options.listen * 1_000 }),
-  });
+  const interfaces = options.interface ?? [];
+  chosenInterfaces(networkInterfaces, interfaces);
+  const facts = await examine({ interfaces, probe: options.probe, listenMs: options.listen * 1_000 });
   const checks = diagnose(facts);
   process.stdout.write(
     options.json === true ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, withoutHome, 2)}\n` : `${checks.map(line).join('\n')}\n`,
@@ -94,23 +96,26 @@ function withoutHome(_key: string, value: unknown): unknown {
   return typeof value === 'string' ? value.replaceAll(homedir(), '~') : value;
 }
 
-const program = new Command('lanista').description('LAN multiplayer without a server: tools').showHelpAfterError();
+const program = new Command('lanista')
+  .description('LAN multiplayer without a server: tools')
+  .version(versions()['lanista'] ?? 'unknown')
+  .showHelpAfterError();
 
 program
   .command('browse')
   .description('list the rooms on this network, live')
-  .option('--interface <name or ip>', 'use only this interface (repeatable)', collect, [])
+  .option('--interface <name or ip>', 'use only this interface (repeatable)', collect)
   .option('--game <id[@version]>', 'only rooms of this game; with a version, why others do not fit', parseGame)
-  .option('--seconds <n>', 'stop after that long', parseSeconds)
+  .option('--seconds <n>', 'stop after that long (default: until Ctrl-C)', parseSeconds)
   .option('--json', 'one JSON array per change')
   .action(browse);
 
 program
   .command('doctor')
   .description('find out why nobody is found; exit code 0 well, 1 warnings, 2 failures')
-  .option('--interface <name or ip>', 'use only this interface (repeatable)', collect, [])
+  .option('--interface <name or ip>', 'use only this interface (repeatable)', collect)
   .option('--probe <host[:port]>', 'ask another machine that sits in a room or runs the doctor', parseAddress)
-  .option('--listen <seconds>', 'how long to listen for others: run it on two machines at once', parseSeconds)
+  .option('--listen <seconds>', 'how long to listen for others: run it on two machines at once', parseSeconds, LISTEN_MS / 1_000)
   .option('--json', 'everything measured, for a bug report')
   .action(doctor);
 
@@ -119,5 +124,6 @@ try {
 } catch (error) {
   if (!(error instanceof LanError)) throw error;
   process.stderr.write(`${error.message}\n`);
-  process.exitCode = 2;
+  // A word that names nothing is a slip of whoever typed it, as an unknown option is; 2 is what the doctor says of the network.
+  process.exitCode = error.code === 'no-network' ? 1 : 2;
 }
