@@ -33,6 +33,13 @@ export interface OpenLanOptions<G extends AnyGame> extends LanOptions<G>, NodeLa
 /**
  * Opens this machine's LAN for `game`: sockets, profile, discovery. Rejects with `bind-failed`,
  * `no-network` (an interface that does not exist) or `bad-argument`.
+ *
+ * A process that is ended by Ctrl-C just falls silent, and the others wait for it to come back; `closeOnSignal` says
+ * goodbye first.
+ *
+ * @example
+ * const lan = await openLan(game, { presence: { name: 'Ann' } });
+ * closeOnSignal(() => lan.close());
  */
 export async function openLan<G extends AnyGame>(game: G, options: OpenLanOptions<G>): Promise<Lan<G>> {
   const port = await openNodeLanPort({ id: game.id, version: game.version, schemaHash: game.schemaHash }, options);

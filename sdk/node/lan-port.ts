@@ -43,10 +43,15 @@ export interface NodeLanOptions {
   readonly interfaces?: readonly string[];
   /** UDP port of the join socket; 0 or missing takes the first free one from 29798 on. */
   readonly port?: number;
-  /** Which stored identity to be; `false` for one that lasts as long as this process. Default `default`. */
+  /**
+   * Which stored identity to be: who comes back with it gets its seat again. Default `default`. While it is in use on this
+   * machine, whoever opens it too is another peer, with the first free identity of `ann-2`, `ann-3`, …, kept as well. It
+   * lies in `$LANISTA_HOME`, or where the system keeps settings. `false` for one that lasts until this is closed.
+   */
   readonly profile?: string | false;
+  /** Ways of finding rooms to leave out, for tests and odd networks. Default: every one is used. */
   readonly discovery?: DiscoverySwitches;
-  /** How long an absent peer keeps its seat, ms. Default `DEFAULT_GRACE_MS`. */
+  /** How long an absent peer keeps its seat, ms. Default 20,000. */
   readonly graceMs?: number;
   /** For tests: the list of interfaces. */
   readonly readInterfaces?: InterfaceReader;

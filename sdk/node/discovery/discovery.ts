@@ -48,15 +48,15 @@ import { RoomList } from './room-list.ts';
 import { SourceRates } from './source-rates.ts';
 
 export interface DiscoverySwitches {
-  /** Default true. */
+  /** Advertise and look for rooms by multicast DNS (224.0.0.251 port 5353). Default true. */
   readonly mdns?: boolean;
-  /** Default true. */
+  /** Ask for rooms by UDP broadcast, and answer such questions: for networks that drop multicast. Default true. */
   readonly beacon?: boolean;
-  /** Default true. */
+  /** Find the other processes of this machine by small files, without any network. Default true. */
   readonly local?: boolean;
-  /** Default 29797. */
+  /** UDP port of the broadcasts, the same for all who are to find each other. Default 29797. */
   readonly beaconPort?: number;
-  /** Directory of the same-machine registry. */
+  /** Folder of those small files, the same for all who are to find each other. Default: one per user in the system's temporary folder. */
   readonly localDirectory?: string;
 }
 
