@@ -19,6 +19,7 @@ import { InterfaceWatch, scanInterfaces, type InterfaceReader } from '../sdk/nod
 import { Health, stateOf } from '../sdk/node/discovery/health.ts';
 import { codeBytes } from '../sdk/secure/handshake.ts';
 import { decodeJoinCode, encodeJoinCode, normaliseRoomCode } from '../sdk/node/discovery/join-code.ts';
+import { noMachine } from '../sdk/node/room-request.ts';
 import { parseLocalEntry } from '../sdk/node/discovery/local.ts';
 import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
 import { describeSendError } from '../sdk/node/discovery/words.ts';
@@ -333,6 +334,14 @@ describe('answers', () => {
 });
 
 describe('codes and words', () => {
+  it('[DI9] a word that is no machine may be a mistyped join code, and is told so', () => {
+    expect(decodeJoinCode('p4aaa-amgt4')).toBeDefined();
+    expect(noMachine('p4aaa-amgt').message).toBe(
+      'No machine is called p4aaa-amgt. Use its IP address, or check the join code: ten letters and digits like p4aaa-amgt4.',
+    );
+    expect(noMachine('ann.local').message).toBe('No machine is called ann.local. Use its IP address.');
+  });
+
   it('[DI9] a join code holds an address and forgives how people write', () => {
     const code = encodeJoinCode({ host: '192.168.1.42', port: 29_798 })!;
     expect(code).toMatch(/^[a-z2-7]{5}-[a-z2-7]{5}$/);

@@ -47,8 +47,14 @@ export async function resolveTarget(target: string): Promise<Address> {
     const { address } = await lookup(match[1], 4);
     return { host: address, port };
   } catch (cause) {
-    throw new LanError('unreachable', `No machine is called ${match[1]}.`, { hint: 'Use its IP address.', cause });
+    throw noMachine(match[1], cause);
   }
+}
+
+/** A word without a dot may be a join code with a slip in it. */
+export function noMachine(name: string, cause?: unknown): LanError {
+  const hint = name.includes('.') ? 'Use its IP address.' : 'Use its IP address, or check the join code: ten letters and digits like p4aaa-amgt4.';
+  return new LanError('unreachable', `No machine is called ${name}.`, { hint, cause });
 }
 
 export function aborted(signal: AbortSignal | undefined): LanError {
