@@ -143,6 +143,10 @@ export class ScriptedLan implements LanPort {
   discovery() {
     return { level: 'degraded' as const, reasons: ['Multicast does not come through.'] };
   }
+  code: string | undefined = 'p4aaa-amgt4';
+  joinCode(): string | undefined {
+    return this.code;
+  }
   /** What the doctor finds; an error when it cannot look. */
   diagnosis: readonly NetworkCheck[] | LanError = [{ id: 'multicast:eth0', level: 'warn', what: 'Multicast is not heard.', fix: 'Allow it.' }];
   diagnoses = 0;

@@ -49,6 +49,11 @@ const event: fc.Arbitrary<ProcessEvent> = fc.oneof(
   fc.record({ type: fc.constant('merge' as const), room: u32, lost: fc.boolean(), joined: fc.array(u16, { maxLength: 32 }) }),
   fc.record({ type: fc.constant('pong' as const), stamp: ms, now: ms }),
   fc.record({
+    type: fc.constant('discovery' as const),
+    state: fc.record({ level: fc.constantFrom('ok' as const, 'degraded' as const), reasons: fc.array(word, { maxLength: 4 }) }),
+    joinCode: fc.option(fc.constant('p4aaa-amgt4'), { nil: undefined }),
+  }),
+  fc.record({
     type: fc.constant('opened' as const),
     room: u32,
     roster: fc.record({

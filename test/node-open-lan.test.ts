@@ -47,6 +47,16 @@ it('[DI30] three open the LAN by the public API, find each other, chat and see e
   await until(() => [a, c].every((room) => [...room.entities.all('blob')].some((one) => one.x === 42)));
 });
 
+it('[DI26] openLan tells the join code that others take', async () => {
+  const open = (name: string) =>
+    openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, local: false } });
+  await using ann = await open('Ann');
+  await using bob = await open('Bob');
+  await using a = await ann.create({ name: 'Code', max: 4 });
+  await using b = await bob.join(ann.joinCode()!);
+  expect(b.id).toBe(a.id);
+});
+
 it('[DI30] a lan that is closed while it looks for a room opens none', async () => {
   const lan = await openLan(game, {
     presence: { name: 'Ann' },

@@ -30,6 +30,7 @@ export function watchNetwork(lan: LanPort, gameId: string, print: (line: string)
     },
     watchRooms: (onChange) => lan.watchRooms(onChange),
     discovery: () => lan.discovery(),
+    joinCode: () => lan.joinCode(),
     diagnose: () => lan.diagnose(),
     close: () => lan.close(),
     [Symbol.dispose]() {

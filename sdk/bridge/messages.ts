@@ -26,7 +26,7 @@ import { blob, bool, list, ms, named, oneOf, optional, ratio, record, tagged, te
 import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
 
 /** Both ends ship together, so a difference means a stale page: it is told to reload. */
-export const BRIDGE_VERSION = 1;
+export const BRIDGE_VERSION = 2;
 
 const name = text(128);
 const peerId = named<PeerId>(64);
@@ -77,6 +77,8 @@ const listing: Field<RoomListing> = record({
 
 const discovery = record({ level: oneOf('ok', 'degraded', 'unavailable'), reasons: list(16, words) });
 
+const joinCode = optional(text(16));
+
 const check: Field<NetworkCheck> = record({ id: words, level: oneOf('ok', 'warn', 'fail'), what: words, fix: words });
 
 const peerStats = record({
@@ -118,8 +120,8 @@ export type PageCommand = FieldValue<typeof pageCommand>;
 /** What a process says. */
 export const processEvent = tagged({
   /** `kept`: a seat left behind by a page that went away moments ago; `claim` takes it over. */
-  welcome: record({ version: u8, self: peerId, kept: optional(record({ roomId, name })), discovery }),
-  discovery: record({ state: discovery }),
+  welcome: record({ version: u8, self: peerId, kept: optional(record({ roomId, name })), discovery, joinCode }),
+  discovery: record({ state: discovery, joinCode }),
   rooms: record({ rooms: list(MAX_BRIDGE_ROOMS_LISTED, listing) }),
   peer: record({ peer, id: peerId }),
   opened: record({ room, roster }),

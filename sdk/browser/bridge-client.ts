@@ -96,6 +96,7 @@ export class BridgeClient implements LanPort {
   #self = '' as PeerId;
   #kept: KeptSeat | undefined;
   #discovery: DiscoveryState = { level: 'unavailable', reasons: [NO_ANSWER] };
+  #joinCode: string | undefined;
   #rooms: readonly RoomListing[] = [];
   #nextRoom = 1;
   #pings = 0;
@@ -158,6 +159,10 @@ export class BridgeClient implements LanPort {
 
   discovery(): DiscoveryState {
     return this.#discovery;
+  }
+
+  joinCode(): string | undefined {
+    return this.#joinCode;
   }
 
   open(request: OpenRequest, signal?: AbortSignal): Promise<RoomPort> {
@@ -267,6 +272,7 @@ export class BridgeClient implements LanPort {
         return this.#welcome(event);
       case 'discovery':
         this.#discovery = event.state;
+        this.#joinCode = event.joinCode;
         return;
       case 'rooms':
         this.#rooms = event.rooms;
@@ -332,6 +338,7 @@ export class BridgeClient implements LanPort {
     this.#self = event.self;
     this.#kept = event.kept;
     this.#discovery = event.discovery;
+    this.#joinCode = event.joinCode;
     this.#retryMs = FIRST_RETRY_MS;
     this.#setState({ type: 'open' });
     if (this.#watchers.size > 0) this.#tell({ type: 'watch-rooms', on: true });
@@ -400,6 +407,7 @@ export class BridgeClient implements LanPort {
     this.#peerNumbers.clear();
     this.#kept = undefined;
     this.#discovery = { level: 'unavailable', reasons: [error.message] };
+    this.#joinCode = undefined;
     this.#rooms = [];
     const seats = [...this.#seats.values()];
     this.#seats.clear();

@@ -115,13 +115,15 @@ export class BridgeSession {
     this.#peerNumbers.clear();
     this.#peerIds.length = 0;
     const discovery = this.#lan.discovery();
-    this.#discoveryTold = JSON.stringify(discovery);
+    const joinCode = this.#lan.joinCode();
+    this.#discoveryTold = JSON.stringify([discovery, joinCode]);
     const roster = this.#kept?.port.roster();
     this.#tell({
       type: 'welcome',
       version: BRIDGE_VERSION,
       self: this.#lan.self,
       discovery,
+      joinCode,
       kept: roster && { roomId: roster.roomId, name: roster.name },
     });
     if (this.#kept !== undefined) this.#armKeep();
@@ -332,10 +334,11 @@ export class BridgeSession {
 
   #everySecond(): void {
     const state = this.#lan.discovery();
-    const told = JSON.stringify(state);
+    const joinCode = this.#lan.joinCode();
+    const told = JSON.stringify([state, joinCode]);
     if (told !== this.#discoveryTold) {
       this.#discoveryTold = told;
-      this.#tell({ type: 'discovery', state });
+      this.#tell({ type: 'discovery', state, joinCode });
     }
     for (const seat of this.#seats.values()) seat.tellStats();
   }

@@ -78,6 +78,8 @@ export interface LanPort {
   /** Calls `onChange` with the whole list now and after each change, until disposed. */
   watchRooms(onChange: (rooms: readonly RoomListing[]) => void): Disposable;
   discovery(): DiscoveryState;
+  /** What another machine's `open` takes as `target` to reach this one; undefined without a network. */
+  joinCode(): string | undefined;
   /**
    * Looks at the network as `lanista doctor` does: what is well, and what keeps players apart, with the fix. Takes
    * 3 to 8 s. Rejects with `bind-failed`, or `bridge` when the process is gone.

@@ -476,6 +476,8 @@ export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { read
       return disposable(() => hub.watchers.delete(tell));
     },
     discovery: () => ok,
+    // No machine, no address.
+    joinCode: () => undefined,
     close: async () => {
       for (const port of ports) port.leave();
       time.cancel();

@@ -61,6 +61,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     get discovery() {
       return port.discovery();
     },
+    joinCode: () => port.joinCode(),
     diagnose: () => port.diagnose(),
     close: async () => {
       if (closed) return;

@@ -271,6 +271,11 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
   join(target: RoomListing | string, options?: JoinOptions): Promise<Room<G>>;
   joinOrCreate(options: CreateOptions): Promise<Room<G>>;
   readonly discovery: DiscoveryState;
+  /**
+   * What others give to `join` while this peer is in a room, short enough to read aloud (`p4aaa-amgt4`): for networks where nobody finds anybody.
+   * Undefined without a network. It changes with this machine's address, so ask again when you show it.
+   */
+  joinCode(): string | undefined;
   /** What keeps players apart on this network, if anything, and what to do; takes 3 to 8 s. Rejects as `LanPort.diagnose` does. */
   diagnose(): Promise<readonly NetworkCheck[]>;
   close(): Promise<void>;
