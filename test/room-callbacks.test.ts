@@ -1,7 +1,7 @@
 /**
  * What a game's own callbacks may do to a room by throwing: nothing (`docs/spec.md`, RO6). Each kind of callback, where it hurts.
  */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Room, RoomEvents } from 'lanista';
 import type { G } from './room-party.ts';
 import { only, pair, Party } from './room-party.ts';
@@ -9,6 +9,19 @@ import { only, pair, Party } from './room-party.ts';
 const oops = (): never => {
   throw new Error('oops');
 };
+
+/** Async, where the types say that nobody waits. */
+const later = (async () => {
+  await Promise.resolve();
+  oops();
+}) as () => never;
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** What is written to the console, as its lines and what comes with each. */
+function written(): readonly (readonly unknown[])[] {
+  return vi.spyOn(console, 'error').mockImplementation(() => undefined).mock.calls;
+}
 
 function warnings(room: Room<G>): string[] {
   const said: string[] = [];
@@ -45,6 +58,7 @@ describe('a callback that throws', () => {
   });
 
   it('[RO6] for the change of host: its duties begin all the same', async () => {
+    written();
     const { party, ann, bob } = await pair();
     let duties = 0;
     bob.whileHost(() => void duties++);
@@ -55,6 +69,7 @@ describe('a callback that throws', () => {
   });
 
   it('[RO6] for the end of the room: leaving ends, and so does closing the lan', async () => {
+    written();
     const { party, ann } = await pair();
     ann.on('close', oops);
     await party.wait(ann.leave());
@@ -63,6 +78,7 @@ describe('a callback that throws', () => {
   });
 
   it('[RO6] for a warning: nobody is left to be told', async () => {
+    written();
     const party = new Party();
     const ann = await party.add('Ann');
     let ticks = 0;
@@ -116,11 +132,121 @@ describe('a callback that throws', () => {
   });
 
   it('[RO6] at an own assignment: the assignment stands, and so does what comes after it', async () => {
+    written();
     const party = new Party();
     const ann = await party.add('Ann');
     const blob = ann.entities.spawn('blob', { x: 1, state: 'alive' });
     blob.onChange('hp', oops);
     blob.hp = 9;
     expect(blob.hp).toBe(9);
+  });
+});
+
+describe('an async callback that rejects', () => {
+  it('[RO6] becomes the same warning, whatever it was for', async () => {
+    const { party, ann, bob } = await pair();
+    const said = warnings(ann);
+    ann.clock.every(10, later);
+    ann.on('presence', later);
+    ann.onMessage('chat', later);
+    ann.whileHost(later);
+    ann.entities.on('blob', { spawn: later, despawn: later });
+    ann.entities.on('ball', { request: later });
+    ann.setStateBudget({ bytesPerTick: 64, priority: later });
+    const blob = ann.entities.spawn('blob', { x: 1, state: 'alive' });
+    blob.onChange('hp', later);
+    // More than fits, so that there is somebody to choose.
+    for (let i = 0; i < 8; i++) ann.entities.spawn('rock', { x: i });
+    ann.entities.spawn('ball', { x: 1 });
+    bob.setPresence({ ready: true });
+    bob.send('chat', { text: 'gg' });
+    await party.play(200);
+    blob.hp = 2;
+    await party.play(200);
+    blob.despawn();
+    await party.wait(only(bob.entities.all('ball')).requestAuthority());
+    await party.play(100);
+    expect([...new Set(said)].sort()).toEqual([
+      "blob.onChange('hp'): Error: oops",
+      'clock.every(10): Error: oops',
+      "entities.on('ball').request: Error: oops",
+      "entities.on('blob').despawn: Error: oops",
+      "entities.on('blob').spawn: Error: oops",
+      "on('presence'): Error: oops",
+      "onMessage('chat'): Error: oops",
+      'setStateBudget: priority: Error: oops',
+      'setStateBudget: priority: TypeError: expected a number, got an object',
+      'whileHost: Error: oops',
+    ]);
+  });
+});
+
+describe('a priority that throws', () => {
+  it('[RO6] warns, and the state goes out all the same', async () => {
+    const { party, ann, bob } = await pair();
+    const said = warnings(ann);
+    ann.setStateBudget({ bytesPerTick: 64, priority: oops });
+    for (let i = 0; i < 20; i++) ann.entities.spawn('blob', { x: i, state: 'alive', tag: 'more than fits' });
+    await party.play(1_000);
+    expect([...bob.entities.all('blob')]).toHaveLength(20);
+    expect([...new Set(said)]).toEqual(['setStateBudget: priority: Error: oops']);
+  });
+});
+
+describe('a failure that nobody listens for', () => {
+  it('[RO6] is written to the console with the error itself, once for each place and message', async () => {
+    const lines = written();
+    const party = new Party();
+    const ann = await party.add('Ann');
+    const error = new Error('no such sprite');
+    ann.clock.every(30, () => {
+      throw error;
+    });
+    ann.clock.every(20, later);
+    await party.play(1_000);
+    expect(lines.map(([line, cause]) => [String(line).split(' of the game')[0], (cause as Error).message]).sort()).toEqual([
+      ['lanista: clock.every(20)', 'oops'],
+      ['lanista: clock.every(30)', 'no such sprite'],
+    ]);
+    expect(lines.map(([, cause]) => cause)).toContain(error);
+  });
+
+  it('[RO6] fills no console with words that differ each time', async () => {
+    const lines = written();
+    const party = new Party();
+    const ann = await party.add('Ann');
+    ann.clock.every(60, (tick) => {
+      throw new Error(`at tick ${tick}`);
+    });
+    await party.play(2_000);
+    expect(lines).toHaveLength(32);
+    expect(lines.at(-1)![0]).toContain('not written here');
+  });
+
+  it('[RO6] is not written while somebody listens, and again when nobody does', async () => {
+    const lines = written();
+    const party = new Party();
+    const ann = await party.add('Ann');
+    const heard: string[] = [];
+    const off = ann.on('warn', ({ code }) => void heard.push(code));
+    const blob = ann.entities.spawn('blob', { x: 1, state: 'alive' });
+    blob.onChange('hp', oops);
+    blob.hp = 1;
+    expect([heard, lines.length]).toEqual([['handler'], 0]);
+    off[Symbol.dispose]();
+    blob.hp = 2;
+    expect([heard, lines.length]).toEqual([['handler'], 1]);
+  });
+
+  it('[RO6] of a listener of warnings is written, too', async () => {
+    const lines = written();
+    const party = new Party();
+    const ann = await party.add('Ann');
+    ann.on('warn', later);
+    const blob = ann.entities.spawn('blob', { x: 1, state: 'alive' });
+    blob.onChange('hp', oops);
+    blob.hp = 1;
+    await party.play(50);
+    expect(lines.map(([line]) => String(line).split(' of the game')[0])).toEqual(["lanista: on('warn')"]);
   });
 });

@@ -57,6 +57,21 @@ function mistakes(room: Room<G>): readonly (readonly [code: LanErrorCode, run: (
   ];
 }
 
+/** Every place that takes a function, given none. */
+function noFunctions(room: Room<G>, nothing: never): readonly (() => unknown)[] {
+  return [
+    () => room.on('join', nothing),
+    () => room.onMessage('long', nothing),
+    () => room.handle('ask', nothing),
+    () => room.entities.on('ball', nothing),
+    () => room.entities.on('ball', { spawn: nothing }),
+    () => room.entities.on('ball', { request: nothing }),
+    () => [...room.entities.all('ball')][0]!.onChange('n', nothing),
+    () => room.whileHost(nothing),
+    () => room.clock.every(30, nothing),
+  ];
+}
+
 function codeOf(run: () => unknown): string {
   try {
     run();
@@ -93,6 +108,29 @@ describe('a mistake', () => {
     await hub.play(500);
     expect(heard.sort()).toEqual(['long', 'quick']);
     expect(MAX_MESSAGE_BYTES).toBeGreaterThan(256 * 900);
+  });
+
+  it('[RO28] is a listener that is no function, wherever one is taken', async () => {
+    const { rooms } = await openRooms(game, 1);
+    const room = rooms[0]!;
+    room.entities.spawn('ball', {});
+    for (const nothing of ['fn', 7, null, true] as never[])
+      for (const run of noFunctions(room, nothing)) expect(codeOf(run), `${String(run)} ${String(nothing)}`).toBe('bad-argument');
+    // A watcher need not watch everything, and a request that was refused a handler takes the next.
+    room.entities.on('ball', { spawn: undefined } as never);
+    room.handle('ask', () => ({ n: 1 }));
+  });
+
+  it('[RO28] in the name of an event is told with the names there are', async () => {
+    const { rooms } = await openRooms(game, 1);
+    for (const name of ['joined', 'toString', '__proto__', undefined, 7] as never[])
+      expect(
+        codeOf(() => rooms[0]!.on(name, () => undefined)),
+        String(name),
+      ).toBe('unknown-name');
+    expect(() => rooms[0]!.on('joined' as never, () => undefined)).toThrow(
+      "on: there is no event 'joined'. Events are join, away, back, leave, host, presence, merge, warn, close.",
+    );
   });
 
   it('[RO28] after the room was left every call says so, and what waited is over', async () => {

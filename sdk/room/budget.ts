@@ -3,6 +3,7 @@
  * returns no number must not stop the state of anybody.
  */
 import type { PeerId } from '../base/brand.ts';
+import { callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import type { BudgetRule } from '../sync/budget.ts';
 import { show } from '../sync/definition.ts';
@@ -29,14 +30,17 @@ export function budgetRule<G extends AnyGame>(budget: StateBudget<G>, failed: (c
   return {
     bytesPerTick,
     priority: (core: EntityCore, to: PeerId): number => {
-      try {
-        const value = priority(core.handle as Entity<G>, to);
-        // Nothing is worth nothing: it would never be told.
-        if (typeof value === 'number' && !Number.isNaN(value)) return Math.min(MAX_PRIORITY, Math.max(MIN_PRIORITY, value));
-        failed(new TypeError(`expected a number, got ${show(value)}`));
-      } catch (error) {
-        failed(error);
-      }
+      let threw = false;
+      const value = callGuarded(
+        () => priority(core.handle as Entity<G>, to),
+        (cause) => {
+          threw = true;
+          failed(cause);
+        },
+      );
+      // Nothing is worth nothing: it would never be told.
+      if (typeof value === 'number' && !Number.isNaN(value)) return Math.min(MAX_PRIORITY, Math.max(MIN_PRIORITY, value));
+      if (!threw) failed(new TypeError(`expected a number, got ${show(value)}`));
       return ofKind(core);
     },
   };

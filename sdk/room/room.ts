@@ -14,7 +14,7 @@
  *   opening ──hello and full state of everyone who was ready──► ready ──leave, or the port closes──► closed
  */
 import type { PeerId, RoomId } from '../base/brand.ts';
-import { Emitter } from '../base/emitter.ts';
+import { assertCallback, callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, LeaveReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
@@ -29,6 +29,7 @@ import { EntityStore } from '../sync/store.ts';
 import { budgetRule } from './budget.ts';
 import { HostDuties } from './duty.ts';
 import { RoomEntities } from './entities.ts';
+import { RoomEmitter } from './events.ts';
 import { Reception } from './reception.ts';
 import { Seats } from './seats.ts';
 import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions, StateBudget } from './types.ts';
@@ -47,10 +48,7 @@ export interface RoomSetup {
 export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #port: RoomPort;
   readonly #time: LocalTime;
-  readonly #events = new Emitter<RoomEvents<G>>((name, cause) => {
-    // What a listener of `warn` throws has nobody left to be told to.
-    if (name !== 'warn') this.#failed(`on('${name}')`, cause);
-  });
+  readonly #events = new RoomEmitter<G>();
   readonly #seats: Seats<G>;
   readonly #store: EntityStore;
   readonly #replication: Replication;
@@ -84,10 +82,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#port = port;
     this.#time = setup.time;
     this.#onClosed = setup.onClosed;
+    const failed = (what: string, cause: unknown): void => this.#events.failed(what, cause);
     this.#roster = port.roster();
     this.#seats = new Seats<G>(port.self);
     this.#openedAt = this.#time.now();
-    this.#store = new EntityStore(game, (what, cause) => this.#failed(what, cause));
+    this.#store = new EntityStore(game, failed);
     this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
     const roomTime = (): number => port.time(this.#time.now());
     this.#entities = new RoomEntities(
@@ -97,7 +96,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         roomTime,
         isHost: () => this.isHost,
         closed: () => this.#closed !== undefined,
-        failed: (what, cause) => this.#failed(what, cause),
+        failed,
       },
       this.#store,
       this.#replication,
@@ -125,18 +124,27 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         this.#wake();
       },
       drop: (reason) => this.#drop(reason),
-      failed: (what, cause) => this.#failed(what, cause),
+      failed,
     };
     this.#messages = new Messages(game, words);
     this.#requests = new Requests(game, words);
     this.#beats = new Metronome(() => this.#schedule());
-    this.#duties = new HostDuties((cause) => this.#failed('whileHost', cause));
+    this.#duties = new HostDuties((cause) => failed('whileHost', cause));
     this.clock = {
       now: roomTime,
       get errorMs(): number {
         return port.timeErrorMs(setup.time.now());
       },
-      every: (hz, fn) => this.#beats.every(roomTime(), hz, (tick, time) => this.#guard(`clock.every(${hz})`, () => fn(tick, time))),
+      every: (hz, fn) => {
+        const what = `clock.every(${hz})`;
+        assertCallback(what, fn);
+        const beat = (tick: number, time: number): void =>
+          void callGuarded(
+            () => fn(tick, time),
+            (cause) => failed(what, cause),
+          );
+        return this.#beats.every(roomTime(), hz, beat);
+      },
     };
     this.peers = this.#seats.byPeer;
     this.#reception = new Reception<G>(
@@ -240,6 +248,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable {
     this.#assertOpen('whileHost');
+    assertCallback('whileHost', fn);
     return this.#duties.add(fn);
   }
 
@@ -253,7 +262,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   setStateBudget(budget: StateBudget<G> | undefined): void {
     this.#assertOpen('setStateBudget');
-    this.#replication.budget = budget === undefined ? undefined : budgetRule(budget, (cause) => this.#failed('setStateBudget: priority', cause));
+    this.#replication.budget =
+      budget === undefined ? undefined : budgetRule(budget, (cause) => this.#events.failed('setStateBudget: priority', cause));
   }
 
   kick(peer: PeerId): void {
@@ -298,20 +308,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   #drop(reason: string): void {
     this.#drops[reason] = (this.#drops[reason] ?? 0) + 1;
-  }
-
-  #failed(what: string, cause: unknown): void {
-    const detail = `${what}: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`;
-    this.#events.emit('warn', { code: 'handler', detail });
-  }
-
-  /** The game's own code must not stop the room: what it throws becomes a `warn`. */
-  #guard(what: string, run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      this.#failed(what, error);
-    }
   }
 
   #send(to: PeerId, channel: Channel, bytes: Uint8Array, lane: number): boolean {

@@ -124,6 +124,13 @@ export interface RoomEvents<G extends AnyGame> {
   presence: Peer<G>;
   /** Two parts of the room became one. `lost`: this side's host-owned state gave way. */
   merge: { readonly lost: boolean; readonly joined: readonly PeerId[] };
+  /**
+   * Something is not as it should be, and the room goes on. `detail` is for people.
+   *
+   * `handler`: a callback of the game threw, or was async and rejected (`clock.every`, `onMessage`, `handle`, `on`, `entities.on`, `onChange`,
+   * `whileHost`, the priority of `setStateBudget`); `detail` says which, with the stack. While nobody listens to `warn`, these alone are written with
+   * `console.error`, the error itself with them: once for each place and message, 32 at most in one room.
+   */
   warn: { readonly code: WarnCode | 'schema' | 'handler'; readonly detail: string };
   /** This seat is gone; the room is of no more use. */
   close: { readonly reason: LeaveReason | 'bridge' };
@@ -172,7 +179,8 @@ export interface StateBudget<G extends AnyGame> {
   readonly bytesPerTick: number;
   /**
    * What an own entity gains each tick for one peer until it is told, 0.01 to 1,000 (others are moved there); default the priority of its kind. Called
-   * for every entity with something to say, for every peer, at every tick: keep it short.
+   * for every entity with something to say, for every peer, at every tick at which not all of it fits: keep it short. While it throws or gives no number,
+   * the priority of the kind counts, and a `warn` says so.
    */
   readonly priority?: (entity: Entity<G>, to: PeerId) => number;
 }

@@ -5,6 +5,7 @@
  *   frame arrives ──► core.ints, core.live, a row in the track ──► handle.x, handle.view.x (between rows)
  */
 import type { EntityId, PeerId } from '../base/brand.ts';
+import { assertCallback, callGuarded } from '../base/callback.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { misfit, noSuchField, show } from './definition.ts';
@@ -197,17 +198,17 @@ export class EntityCore {
     const value = this.value(field);
     for (const listener of [...list]) {
       if (!list.includes(listener)) continue;
-      try {
-        listener(value, old);
-      } catch (error) {
-        this.home.failed(`${this.kind.name}.onChange('${this.kind.names[field]}')`, error);
-      }
+      callGuarded(
+        () => listener(value, old),
+        (cause) => this.home.failed(`${this.kind.name}.onChange('${this.kind.names[field]}')`, cause),
+      );
     }
   }
 
   onChange(name: string, listener: Listener): Disposable {
     const field = this.kind.names.indexOf(name);
     if (field < 0) throw new LanError('unknown-name', `${this.kind.name} has no field '${name}'.`, { hint: `It has ${this.kind.names.join(', ')}.` });
+    assertCallback(`${this.kind.name}.onChange('${name}')`, listener);
     this.#listeners ??= [];
     this.unseen = false;
     this.#settle();

@@ -6,6 +6,7 @@
  * page's.
  */
 import type { PeerId } from '../base/brand.ts';
+import { assertCallback, callGuarded } from '../base/callback.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { distance16 } from '../base/sequence.ts';
@@ -152,6 +153,7 @@ export class Messages {
 
   onMessage(name: string, listener: (body: unknown, meta: { readonly from: PeerId; readonly time: number }) => void): Disposable {
     const { listeners } = this.#message(name);
+    assertCallback(`onMessage('${name}')`, listener);
     const entry: typeof listener = (body, meta) => listener(body, meta);
     listeners.add(entry);
     return disposable(() => listeners.delete(entry));
@@ -175,7 +177,11 @@ export class Messages {
       return;
     }
     for (const listener of [...spec.listeners])
-      if (spec.listeners.has(listener)) this.#guard(`onMessage('${spec.name}')`, () => listener(read.body, { from, time }));
+      if (spec.listeners.has(listener))
+        callGuarded(
+          () => listener(read.body, { from, time }),
+          (cause) => this.#world.failed(`onMessage('${spec.name}')`, cause),
+        );
   }
 
   #isNew(spec: MessageSpec, from: PeerId, stamp: number): boolean {
@@ -201,13 +207,5 @@ export class Messages {
     if (spec.def.delivery === 'sequenced' || ahead === 0 || ahead < -32 || (known.mask & bit) !== 0) return false;
     known.mask |= bit;
     return true;
-  }
-
-  #guard(what: string, run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      this.#world.failed(what, error);
-    }
   }
 }

@@ -9,6 +9,7 @@
  * there, so that asking again cannot run it twice.
  */
 import type { PeerId } from '../base/brand.ts';
+import { assertCallback } from '../base/callback.ts';
 import { disposable } from '../base/emitter.ts';
 import type { LanErrorCode } from '../base/errors.ts';
 import { LanError } from '../base/errors.ts';
@@ -101,6 +102,7 @@ export class Requests {
 
   answer(name: string, handler: (input: unknown, from: PeerId) => unknown): Disposable {
     const spec = this.#request(name);
+    assertCallback(`handle('${name}')`, handler);
     if (spec.handler !== undefined)
       throw new LanError('bad-argument', `request '${name}' already has a handler.`, { hint: 'Dispose the other one first.' });
     spec.handler = handler;

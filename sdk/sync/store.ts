@@ -4,10 +4,12 @@
  * It also keeps, for a while, the claim by which each entity was despawned, so that nothing but a better claim can bring it back.
  */
 import type { PeerId } from '../base/brand.ts';
+import { assertCallback, callGuarded } from '../base/callback.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { MAX_ENTITIES } from '../wire/limits.ts';
 import type { AnyGame } from './definition.ts';
+import { show } from './definition.ts';
 import type { EntityCore } from './entity.ts';
 import { KindSpec } from './kind.ts';
 import { Shelf } from './shelf.ts';
@@ -35,6 +37,17 @@ export interface Grave {
 const MAX_GRAVES = 4_096;
 
 const NONE = new Siblings();
+
+const WATCHED = ['spawn', 'despawn', 'authority', 'request'] as const satisfies readonly (keyof Watcher)[];
+
+/** Throws `bad-argument`. */
+function checkWatcher(kind: string, watcher: Watcher): void {
+  if (typeof watcher !== 'object' || (watcher as unknown) === null)
+    throw new LanError('bad-argument', `entities.on('${kind}'): expected an object of functions, got ${show(watcher)}.`, {
+      hint: `Write { ${WATCHED[0]}(entity) { … } }; there are ${WATCHED.join(', ')}.`,
+    });
+  for (const what of WATCHED) if (watcher[what] !== undefined) assertCallback(`entities.on('${kind}').${what}`, watcher[what]);
+}
 
 /** Where no room is around it. */
 function rethrow(_what: string, cause: unknown): never {
@@ -160,26 +173,24 @@ export class EntityStore {
 
   /** Whether the game lets `from` have it; yes unless a watcher refuses, or fails to say. */
   allows(core: EntityCore, from: PeerId): boolean {
-    for (const { watcher } of [...this.#watchers[core.kind.index]!])
-      if (this.#guard(core.kind, 'request', () => watcher.request?.(core.handle, from) !== false) !== true) return false;
+    for (const { watcher } of [...this.#watchers[core.kind.index]!]) {
+      const answer = this.#guard(core.kind, 'request', () => watcher.request?.(core.handle, from) ?? true);
+      if (answer === undefined || answer === false) return false;
+    }
     return true;
   }
 
-  #tell(core: EntityCore, what: keyof Watcher, say: (watcher: Watcher) => void): void {
+  #tell(core: EntityCore, what: keyof Watcher, say: (watcher: Watcher) => unknown): void {
     const watchers = this.#watchers[core.kind.index]!;
     for (const entry of [...watchers]) if (watchers.has(entry)) this.#guard(core.kind, what, () => say(entry.watcher));
   }
 
   #guard<T>(kind: KindSpec, what: keyof Watcher, run: () => T): T | undefined {
-    try {
-      return run();
-    } catch (error) {
-      this.#failed(`entities.on('${kind.name}').${what}`, error);
-      return undefined;
-    }
+    return callGuarded(run, (cause) => this.#failed(`entities.on('${kind.name}').${what}`, cause));
   }
 
   watch(kind: KindSpec, watcher: Watcher): Disposable {
+    checkWatcher(kind.name, watcher);
     const set = this.#watchers[kind.index]!;
     const entry = { watcher };
     set.add(entry);
