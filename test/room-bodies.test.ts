@@ -222,6 +222,8 @@ describe('requests', () => {
     await expect(ask()).rejects.toMatchObject({ code: 'refused', message: expect.stringContaining('no room in the boat Wait for the next one.') });
     failure = new RangeError('off the map');
     await expect(ask()).rejects.toMatchObject({ code: 'handler-failed', message: expect.stringContaining('off the map') });
+    // The words are all that travels.
+    expect(await ask().catch((error: Error) => error.cause)).toBeUndefined();
     failure = 'plain words';
     await expect(ask()).rejects.toMatchObject({ code: 'handler-failed', message: expect.stringContaining('plain words') });
     for (const words of ['x'.repeat(5_000), `a${'😀'.repeat(300)}`, '\ud800 half a character', '']) {

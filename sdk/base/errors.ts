@@ -28,7 +28,7 @@ export type LanErrorCode =
   | 'peer-gone'
   /** The far side has no handler for the request. */
   | 'no-handler'
-  /** The far side's handler failed; `cause` carries its words. */
+  /** The far side's handler failed; `message` carries its words, `cause` is undefined: no error travels whole. */
   | 'handler-failed'
   /** The request was refused. */
   | 'refused'
