@@ -50,7 +50,14 @@ export interface PortRoster {
   readonly peers: readonly PortPeer[];
 }
 
-export type LeaveReason = 'bye' | 'timeout' | 'kicked';
+/** Why a seat is gone for good. */
+export type LeaveReason =
+  /** The peer left by itself, and said so. */
+  | 'bye'
+  /** It was not heard of for the whole grace period, 20 s by default. */
+  | 'timeout'
+  /** The host removed it; it cannot come back while the room lives. */
+  | 'kicked';
 
 export interface PortDeparture {
   readonly id: PeerId;
@@ -73,7 +80,20 @@ export type PortEvent =
   | { readonly type: 'closed'; readonly reason: LeaveReason | 'bridge' }
   | { readonly type: 'warn'; readonly code: WarnCode; readonly detail: string };
 
-export type WarnCode = 'loss' | 'clock' | 'budget' | 'relay' | 'discovery' | 'stall';
+/** What a port or room warns of. Only `stall` is sent by this version; the others are kept for what the network half may tell later. */
+export type WarnCode =
+  /** Much of what is sent to or by a peer is lost. */
+  | 'loss'
+  /** Room time is less exact than it should be. */
+  | 'clock'
+  /** More is to be sent than may be. */
+  | 'budget'
+  /** A peer is reached through another member only. */
+  | 'relay'
+  /** Rooms cannot be found, or this one cannot be. */
+  | 'discovery'
+  /** The room opened, after 3 s, without the state of everybody in it: what is missing follows when it comes. */
+  | 'stall';
 
 /** What is known of the path to one peer. Ratios are 0 to 1, over the last seconds. */
 export interface PeerStats {

@@ -119,20 +119,23 @@ export interface RoomEvents<G extends AnyGame> {
   /** Gone for now; the seat is kept. */
   away: Peer<G>;
   back: Peer<G>;
+  /** Gone for good, its seat is free; see `LeaveReason`. */
   leave: { readonly peer: Peer<G>; readonly reason: LeaveReason };
   host: { readonly host: PeerId; readonly previous: PeerId; readonly isSelf: boolean };
   presence: Peer<G>;
-  /** Two parts of the room became one. `lost`: this side's host-owned state gave way. */
+  /** Two parts of the room, apart for a while, became one. `lost`: this side's host-owned state gave way. */
   merge: { readonly lost: boolean; readonly joined: readonly PeerId[] };
   /**
-   * Something is not as it should be, and the room goes on. `detail` is for people.
+   * Something is not as it should be, and the room goes on. `detail` is for people; `code` is one of `WarnCode` or:
+   *
+   * `schema`: a peer runs another build of this game, and nothing it says is taken.
    *
    * `handler`: a callback of the game threw, or was async and rejected (`clock.every`, `onMessage`, `handle`, `on`, `entities.on`, `onChange`,
    * `whileHost`, the priority of `setStateBudget`); `detail` says which, with the stack. While nobody listens to `warn`, these alone are written with
    * `console.error`, the error itself with them: once for each place and message, 32 at most in one room.
    */
   warn: { readonly code: WarnCode | 'schema' | 'handler'; readonly detail: string };
-  /** This seat is gone; the room is of no more use. */
+  /** This seat is gone; the room is of no more use. `bridge`: the local process behind this page is gone. */
   close: { readonly reason: LeaveReason | 'bridge' };
 }
 
@@ -212,15 +215,24 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   readonly entities: Entities<G>;
   /** Aborted when the room is left or lost. */
   readonly signal: AbortSignal;
+  /** Changes some fields of this peer's presence, for everybody. Throws `bad-value`, `closed`. */
   setPresence(values: Partial<Infer<G['presence']>>): void;
   /**
-   * Sends a message. Throws `bad-value`, `bad-argument`, `unknown-name`, `too-large`, `closed`, and `queue-full` when a peer could not be sent it; the
-   * others were. What arrives and does not validate is
-   * counted in `stats().drops['message-invalid']`, and no listener sees it.
+   * Sends a message to every other present peer, or to those in `to`; a peer in `to` that is not in the room, or is away, is left out without a word, and
+   * naming this peer itself sends it here, too. Throws `unknown-name`, `bad-value`, `bad-argument`, `closed`; `too-large` above 262,144 bytes (1,100 when not
+   * `reliable`); and `queue-full` when a `reliable` one was not taken for a peer: the others were sent it. What arrives and does not validate is counted
+   * in `stats().drops['message-invalid']`, and no listener sees it.
    */
   send<K extends MessageName<G>>(name: K, body: MessageGiven<G, K>, options?: SendOptions): void;
+  /** Calls `fn` with each message of this name that arrives. Throws `unknown-name`, `bad-argument`. */
   onMessage<K extends MessageName<G>>(name: K, fn: (body: MessageBody<G, K>, meta: MessageMeta) => void): Disposable;
-  /** Asks one peer. Rejects with `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused`, `aborted`, `bad-value`. */
+  /**
+   * Asks one peer (or this one), and resolves with its answer. Rejects, and never throws, with
+   * - what is wrong here: `unknown-name`, `bad-value`, `bad-argument` (nobody to ask, or no number of ms), `too-large` above 262,144 bytes, `aborted`,
+   *   `queue-full` (256 calls wait already, or the link to the peer is full), `closed` (the room was or is left);
+   * - what became of it: `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused` (named as host, and is not), `bad-value` (its answer, or ours
+   *   there, did not validate), or the code of the `LanError` that its handler threw.
+   */
   call<K extends RequestName<G>>(name: K, input: RequestGiven<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
   /** Asks every other present peer; resolves when all answered or failed, in order of their slots. */
   callAll<K extends RequestName<G>>(
@@ -228,13 +240,18 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
     input: RequestGiven<G, K>,
     options?: Omit<CallOptions, 'to'>,
   ): Promise<readonly Answer<RequestOutput<G, K>>[]>;
-  /** Answers a request. An error thrown by `fn` travels: a `LanError` with its code, anything else as `handler-failed`. */
+  /**
+   * Answers a request, for as long as it is not disposed; one handler for each name. An error thrown by `fn` travels: a `LanError` with its code, where
+   * that means something there (`refused`, `not-owner`, `bad-value`, `bad-argument`, …), anything else as `handler-failed`, with its message. Throws
+   * `unknown-name`, and `bad-argument` when there is a handler already.
+   */
   handle<K extends RequestName<G>>(
     name: K,
     fn: (input: RequestInput<G, K>, from: PeerId) => RequestReply<G, K> | Promise<RequestReply<G, K>>,
   ): Disposable;
-  /** Runs `fn` on whoever is host now, this peer included when its turn comes. */
+  /** Runs `fn` on whoever is host now, this peer included when its turn comes. Throws `closed`, `bad-argument`. */
   whileHost(fn: (duty: HostDuty) => void | Promise<void>): Disposable;
+  /** Calls `fn` at each event of this name. Throws `unknown-name`, `bad-argument`. */
   on<E extends keyof RoomEvents<G>>(event: E, fn: (value: RoomEvents<G>[E]) => void): Disposable;
   /**
    * Bounds what this peer sends of its own entities; undefined (as at the start) for no bound. When not all that changed fits, what has waited longest,
@@ -243,40 +260,66 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   setStateBudget(budget: StateBudget<G> | undefined): void;
   /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. */
   setEligible(eligible: boolean): void;
-  /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere. */
+  /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere, `bad-argument` for no other peer of the room, `closed`. */
   kick(peer: PeerId): void;
   stats(): RoomStats;
+  /** Gives the seat up at once. Resolves when the others were told, or cannot be; never rejects, and leaving twice is leaving once. */
   leave(): Promise<void>;
 }
 
 export interface CreateOptions {
+  /** What players see and look for: 1 to 32 bytes of UTF-8, not blanks alone. */
   readonly name: string;
-  /** Players, 1 to 32; default 16. */
+  /** Most players, 1 to 32; default 16. Spectators come on top. Of a room that is joined, its founder's counts. */
   readonly max?: number;
-  /** Locks the room: only who knows it gets in. */
+  /** Locks the room: only who knows it gets in. 1 to 64 characters; case, blanks, dashes and `_` make no difference. Default: none, the room is open. */
   readonly code?: string;
+  /** Watches without taking a player's place; default false. */
   readonly spectate?: boolean;
+  /** Gives up: the promise rejects with `aborted`, and a seat that was got is left. Once the room is there it does nothing. */
   readonly signal?: AbortSignal;
 }
 
 export interface JoinOptions {
+  /** Of a locked room, 1 to 64 characters; an open one takes no notice of it. */
   readonly code?: string;
+  /** Watches without taking a player's place; default false. */
   readonly spectate?: boolean;
+  /** Gives up: the promise rejects with `aborted`, and a seat that was got is left. Once the room is there it does nothing. */
   readonly signal?: AbortSignal;
 }
 
 export interface LanOptions<G extends AnyGame> {
+  /** What others see of this peer in every room it opens: the game's `presence`, fields with a default may be left out. */
   readonly presence: Init<G['presence']>;
 }
 
-/** The way to rooms on this network. Closes every room it opened on disposal. */
+/** The way to rooms on this network: one room at a time. On disposal it leaves the room it is in. */
 export interface Lan<G extends AnyGame> extends AsyncDisposable {
   readonly self: PeerId;
   /** The live list: yields at once and after each change, until `signal` aborts or the loop ends. */
   browse(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly RoomListing[]>;
+  /**
+   * Founds a room, whether or not there is another of this name. Rejects with `bad-argument` (name, max or code out of range, or this `Lan` is in a room
+   * already: leave that first), `aborted`, `closed`, and in a page `bridge`.
+   */
   create(options: CreateOptions): Promise<Room<G>>;
-  /** `target`: a listing, its id, `host:port`, or a join code. Rejects as `LanPort.open` does. */
+  /**
+   * Joins a room. `target`: a listing of `browse`, its id, `host:port`, or a join code. Rejects with
+   * - `unreachable`: nobody answers there, or nobody does any more; `incompatible`: it runs another game, version or build;
+   * - `room-full`, `wrong-code` (none was given, or another), `kicked` (from this room before);
+   * - `bad-argument`: no such kind of target, or this `Lan` is in a room already: leave that first;
+   * - `aborted`, `closed`, and in a page `bridge`.
+   */
   join(target: RoomListing | string, options?: JoinOptions): Promise<Room<G>>;
+  /**
+   * Joins the room of this name, if one of this game, version and build answers, else founds it. Peers that ask for one name at the same moment end in
+   * one room. With `code` only locked rooms count, without it only open ones. Where several answer, one that `joinOrCreate` founded comes first, then the
+   * one with most players. To be refused by a room is no reason to found another. It looks for less than 1 s before it founds. Rejects with
+   * - `room-full`, `wrong-code`, `kicked`: by the room that answered; `incompatible`: it changed meanwhile;
+   * - `bad-argument`: name, max or code out of range, or this `Lan` is in a room already: leave that first;
+   * - `aborted`, `closed`, and in a page `bridge`.
+   */
   joinOrCreate(options: CreateOptions): Promise<Room<G>>;
   readonly discovery: DiscoveryState;
   /**
@@ -284,7 +327,11 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
    * Undefined without a network. It changes with this machine's address, so ask again when you show it.
    */
   joinCode(): string | undefined;
-  /** What keeps players apart on this network, if anything, and what to do; takes 3 to 8 s. Rejects as `LanPort.diagnose` does. */
+  /**
+   * What keeps players apart on this network, if anything, and what to do; takes 3 to 8 s. Rejects with `bind-failed`, or `bridge` when a page's process
+   * is gone.
+   */
   diagnose(): Promise<readonly NetworkCheck[]>;
+  /** Leaves the room it is in and lets go of the network; what is asked of it afterwards rejects with `closed`. Closing twice is closing once. */
   close(): Promise<void>;
 }
