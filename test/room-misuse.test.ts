@@ -189,6 +189,42 @@ describe('a mistake', () => {
   });
 });
 
+describe('a Lan', () => {
+  it('[RO28] is refused what is no game, and a presence that is missing or does not fit, before any room is opened', async () => {
+    const { hub } = await openRooms(game, 1);
+    const open = (given: unknown, options: unknown) => () => createLan(given as G, createMemoryLan(hub, game), options as never);
+    for (const given of [undefined, null, {}, 'misuse', { id: 'misuse', version: 1 }])
+      expect(codeOf(open(given, { presence: {} }))).toBe('bad-argument');
+    for (const options of [undefined, null, {}, 7, { presence: null }, { presence: 'Ann' }]) expect(codeOf(open(game, options))).toBe('bad-argument');
+    expect(open(game, undefined)).toThrow('expected options with the presence of this player, got undefined. Pass { presence: { ready } }.');
+    for (const presence of [{ ready: 1 }, { name: 'Ann' }]) expect(codeOf(open(game, { presence }))).toBe('bad-value');
+    await open(game, { presence: {} })().close();
+  });
+
+  it('[RO28] rejects calls without arguments, and options of another shape', async () => {
+    const { hub } = await openRooms(game, 1);
+    const lan = createLan(game, createMemoryLan(hub, game), { presence: {} }) as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
+    const before = hub.rooms.size;
+    const calls: readonly (readonly [string, ...unknown[]])[] = [
+      ['create'],
+      ['create', null],
+      ['create', 'den'],
+      ['create', { name: 'den', signal: {} }],
+      ['create', { name: 'den', signal: 7 }],
+      ['joinOrCreate'],
+      ['joinOrCreate', null],
+      ['join'],
+      ['join', null],
+      ['join', 'den', null],
+      ['join', 'den', 'code'],
+      ['join', 'den', { code: 7 }],
+    ];
+    for (const [name, ...given] of calls)
+      await expect(lan[name]!(...given), `${name} ${JSON.stringify(given)}`).rejects.toMatchObject({ name: 'LanError', code: 'bad-argument' });
+    expect(hub.rooms.size).toBe(before);
+  });
+});
+
 describe('a subscription', () => {
   it('[RO29] leaves an entity that nobody watches any more as it was before anybody did', () => {
     const store = new EntityStore(game);

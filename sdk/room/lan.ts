@@ -5,11 +5,12 @@
 import { LanError } from '../base/errors.ts';
 import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import type { LeaveReason, RoomPort } from '../port/port.ts';
+import { bodyCodec } from '../sync/body.ts';
 import { show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
-import { utf8Length } from '../wire/pack.ts';
+import { PackWriter, utf8Length } from '../wire/pack.ts';
 import { GameRoom } from './room.ts';
 import type { CreateOptions, JoinOptions, Lan, LanOptions, Room } from './types.ts';
 
@@ -18,8 +19,9 @@ export interface CreateLanOptions<G extends AnyGame> extends LanOptions<G> {
   readonly randomU32?: () => number;
 }
 
-/** The way to rooms for a game, over `port`. The caller owns the loop behind `port.time`. */
+/** The way to rooms for a game, over `port`. The caller owns the loop behind `port.time`. Throws `bad-argument`, and `bad-value` for the presence. */
 export function createLan<G extends AnyGame>(game: G, port: LanPort, options: CreateLanOptions<G>): Lan<G> {
+  checkLan(game, options);
   const rooms = new Set<GameRoom<G>>();
   const shares = new TimeShares(port.time);
   let closed = false;
@@ -27,6 +29,9 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
 
   const open = async (request: OpenRequest, signal: AbortSignal | undefined): Promise<Room<G>> => {
     if (closed) throw new LanError('closed', 'this Lan was closed.');
+    // What only looks like one would fail after the seat was taken.
+    if (signal !== undefined && (typeof signal !== 'object' || (signal as unknown) === null || !('addEventListener' in signal)))
+      throw new LanError('bad-argument', `${request.type}: expected signal to be an AbortSignal, got ${show(signal)}.`);
     const seat = signal === undefined ? await port.open(request) : await port.open(request, signal);
     const time = shares.share();
     const room: GameRoom<G> = new GameRoom(game, seat, {
@@ -53,9 +58,12 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     create: async (init) => open({ type: 'create', ...checkedCreate('create', init) }, init.signal),
     joinOrCreate: async (init) => open({ type: 'join-or-create', ...checkedCreate('joinOrCreate', init) }, init.signal),
     join: async (target, init: JoinOptions = {}) => {
-      const id = typeof target === 'string' ? target.trim() : target.id;
+      const id = typeof target === 'string' ? target.trim() : (target as RoomListing | null | undefined)?.id;
       if (typeof id !== 'string' || id === '')
         throw new LanError('bad-argument', `join: expected a listing, 'host:port' or a join code, got ${show(target)}.`);
+      checkOptions('join', init);
+      if (init.code !== undefined && typeof init.code !== 'string')
+        throw new LanError('bad-argument', `join: expected code to be a string, got ${show(init.code)}.`);
       return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
     },
     get discovery() {
@@ -88,10 +96,27 @@ function sessionOf(seat: RoomPort, now: number): number {
   return hashText(`${seat.self} ${seat.roster().roomId} ${seat.time(now)} ${now}`);
 }
 
+function checkOptions(what: string, init: object): void {
+  if (typeof init !== 'object' || (init as unknown) === null) throw new LanError('bad-argument', `${what}: expected options, got ${show(init)}.`);
+}
+
+/** A mistake in what every room of this `Lan` begins with is told before there is a network, and not when the first room is opened. */
+function checkLan<G extends AnyGame>(game: G, options: LanOptions<G>): void {
+  if (typeof (game as Partial<AnyGame> | undefined)?.schemaHash !== 'number')
+    throw new LanError('bad-argument', `expected a game made by defineGame, got ${show(game)}.`);
+  const presence: unknown = (options as Partial<LanOptions<G>> | undefined)?.presence;
+  if (typeof presence !== 'object' || presence === null)
+    throw new LanError('bad-argument', `expected options with the presence of this player, got ${show(presence ?? options)}.`, {
+      hint: `Pass { presence: {${Object.keys(game.presence).length === 0 ? '' : ` ${Object.keys(game.presence).join(', ')} `}} }.`,
+    });
+  bodyCodec(game.presence).write(new PackWriter(128), presence, 'presence');
+}
+
 function checkedCreate(
   what: string,
   init: CreateOptions,
 ): { readonly name: string; readonly max: number; readonly code: string | undefined; readonly spectate: boolean } {
+  checkOptions(what, init);
   const { name, max = DEFAULT_PLAYERS, code } = init;
   if (typeof name !== 'string' || name.trim() === '' || utf8Length(name) > MAX_ROOM_NAME_BYTES)
     throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);
