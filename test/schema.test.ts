@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defineGame, entity, type LanError, message, s } from 'lanista';
+import { defineGame, entity, type LanError, message, request, s } from 'lanista';
 import { bodyCodec } from '../sdk/sync/body.ts';
 import type { NumberCodec } from '../sdk/sync/field.ts';
 import { specOf } from '../sdk/sync/field.ts';
@@ -126,6 +126,73 @@ describe('fields', () => {
       () => defineGame({ id: 'a', version: -1 }),
     ];
     for (const define of refused) expect(define).toThrow(expect.objectContaining({ code: 'bad-definition' }) as LanError);
+  });
+
+  it('[SY29] what is missing altogether is refused by its code, and not in the words of the engine', () => {
+    const none = undefined as never;
+    const refused: readonly (() => unknown)[] = [
+      ...[none, null as never, 5 as never].flatMap((nothing) => [
+        () => s.num(nothing),
+        () => s.list(nothing, 3),
+        () => s.oneOf(nothing),
+        () => s.flags(nothing),
+        () => s.ref(nothing),
+        () => s.bytes((nothing as unknown) === 5 ? 0 : nothing),
+        () => entity(nothing),
+        () => message(nothing),
+        () => request(nothing, {}),
+        () => request({}, nothing),
+        () => defineGame(nothing),
+      ]),
+      () => s.oneOf(...([] as never as ['a'])),
+      () => message({}, null as never),
+      () => request({}, {}, null as never),
+      () => s.u8().lerp(none),
+      () => s.u8().lerp('linear', null as never),
+      () => defineGame({ id: 'g', version: 1, entities: 5 as never }),
+      () => defineGame({ id: 'g', version: 1, presence: null as never, messages: null as never, requests: 'r' as never }),
+    ];
+    for (const define of refused) expect(define, String(define)).toThrow(expect.objectContaining({ code: 'bad-definition' }) as LanError);
+  });
+
+  it('[SY29] what would mean nothing is refused by its path and name', () => {
+    const fields = { x: s.u8() };
+    const game = (parts: object) => () => defineGame({ id: 'g', version: 1, ...parts });
+    const thing = (field: object) => ({ entities: { thing: entity({ authority: 'spawner', fields: { friend: field as never } }) } });
+    const refused: readonly (readonly [define: () => unknown, words: string])[] = [
+      [() => s.oneOf('a', 'b', 'a' as never), "oneOf: expected different names, got 'a' twice."],
+      [() => s.flags('p', 'p' as never), "flags: expected different names, got 'p' twice."],
+      [() => s.oneOf(['a', 'b'] as never), "oneOf: expected names, got an array of 2. Write s.oneOf('a', 'b')."],
+      [() => s.u8().lerp('lineal' as never), "lerp of a u8 field: expected 'linear', 'hermite', 'angle', 'step', got 'lineal'."],
+      [() => s.u8().lerp('hermite', { speed: 'x' } as never), "lerp of a u8 field: there is no 'speed'. It takes velocity."],
+      [() => s.num({ min: 0, max: 1, step: 1, size: 2 } as never), "num: there is no 'size'. It takes min, max, step."],
+      [() => entity({ authority: 'spawner', fields, owner: 'x' } as never), "entity: there is no 'owner'."],
+      [() => message(fields, { deliver: 'unreliable' } as never), "message: there is no 'deliver'. It takes delivery, redundancy."],
+      [() => message(fields, { redundancy: 2 }), "redundancy: a 'reliable' message arrives once by itself, got 2."],
+      [() => request(fields, fields, { too: 'host' } as never), "request: there is no 'too'. It takes to."],
+      [() => request(fields, fields, { to: 'all' as never }), "to: expected 'host', 'peer' or 'owner', got 'all'."],
+      [game({ entites: {} }), "defineGame: there is no 'entites'. It takes id, version, presence, entities, messages, requests."],
+      [game({ entities: { thing: { fields } } }), 'entities.thing: expected what entity() makes, got an object. Write entity(…).'],
+      [game({ messages: { say: { text: s.text(5) } } }), 'messages.say: expected what message() makes, got an object.'],
+      [game({ messages: { say: { delivery: s.u8() } } }), 'messages.say: expected what message() makes, got an object.'],
+      [game({ requests: { ask: () => 5 } }), 'requests.ask: expected what request() makes, got a function.'],
+      [game(thing(s.ref('zzz'))), "entities.thing.friend: there is no entity kind 'zzz' to refer to. Kinds are thing."],
+      [game(thing(s.list(s.ref('zzz'), 3))), "entities.thing.friend: there is no entity kind 'zzz'"],
+      [game({ presence: { of: s.ref('zzz') } }), "presence.of: there is no entity kind 'zzz'"],
+      [game({ messages: { say: message({ of: s.ref('toString').default(5 as never) }) } }), "messages.say.of: there is no entity kind 'toString'"],
+      [game({ requests: { ask: request(fields, { of: s.ref('zzz') }) } }), "requests.ask output.of: there is no entity kind 'zzz'"],
+    ];
+    for (const [define, words] of refused) {
+      expect(define).toThrow(words);
+      expect(define).toThrow(expect.objectContaining({ code: 'bad-definition' }) as LanError);
+    }
+  });
+
+  it('[SY29] what means something is taken: a kind that refers to itself, one copy, and a game spread into another', () => {
+    const things = { thing: entity({ authority: 'spawner', fields: { friend: s.ref('thing'), friends: s.list(s.ref('thing'), 3).default([]) } }) };
+    const first = defineGame({ id: 'g', version: 1, entities: things, messages: { say: message({ rate: s.u8() }, { redundancy: 1 }) } });
+    const second = defineGame({ ...first, version: 2 });
+    expect([second.version, second.schemaHash]).toEqual([2, first.schemaHash]);
   });
 
   it('[SY30] the schema hash follows everything both sides must agree on', () => {

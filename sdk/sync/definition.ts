@@ -131,8 +131,15 @@ const RESERVED = new Set([
   'then',
 ]);
 
+const ENTITY_KEYS: readonly (keyof EntityOptions<Fields, Authority>)[] = ['fields', 'authority', 'transfer', 'onOwnerLeave', 'rate', 'priority'];
+const MESSAGE_KEYS: readonly (keyof MessageOptions)[] = ['delivery', 'redundancy'];
+const GAME_KEYS = ['id', 'version', 'presence', 'entities', 'messages', 'requests'] as const;
+/** What a game that is spread into another definition brings with it; made anew. */
+const DERIVED_KEYS: readonly (keyof Game)[] = ['schemaHash', 'stateHz'];
+
 /** Declares a kind of entity. Throws `bad-definition`. */
 export function entity<F extends Fields, const A extends Authority>(options: EntityOptions<F, A>): EntityDef<F, A> {
+  checkOptions('entity', options, ENTITY_KEYS);
   const { fields, authority } = options;
   checkFields(fields, 'entity fields');
   const names = Object.keys(fields);
@@ -168,12 +175,15 @@ export function entity<F extends Fields, const A extends Authority>(options: Ent
  * both sides, and the receiver's game gets the output of its validation. Throws `bad-definition`.
  */
 export function message<const B extends Fields | StandardSchemaV1>(body: B, options: MessageOptions = {}): MessageDef<BodyOf<B>, GivenOf<B>> {
+  checkOptions('message', options, MESSAGE_KEYS);
   const delivery = options.delivery ?? 'reliable';
   const redundancy = options.redundancy ?? 1;
   if (!isStandardSchema(body)) checkFields(body as Fields, 'message');
   if (!['reliable', 'sequenced', 'unreliable'].includes(delivery))
     throw bad(`delivery: expected 'reliable', 'sequenced' or 'unreliable', got ${show(delivery)}`, '');
   if (!Number.isInteger(redundancy) || redundancy < 1 || redundancy > 8) throw bad(`redundancy: expected 1 to 8, got ${show(redundancy)}`, '');
+  if (redundancy > 1 && delivery === 'reliable')
+    throw bad(`redundancy: a 'reliable' message arrives once by itself, got ${redundancy}`, "Leave it out, or send it 'unreliable' or 'sequenced'.");
   return Object.freeze({ body: body as Fields | StandardSchemaV1<unknown, BodyOf<B>>, delivery, redundancy });
 }
 
@@ -183,12 +193,15 @@ export function request<const I extends Fields | StandardSchemaV1, const O exten
   output: O,
   options: { readonly to?: RequestTarget } = {},
 ): RequestDef<BodyOf<I>, BodyOf<O>, GivenOf<I>, GivenOf<O>> {
+  checkOptions('request', options, ['to']);
+  const to = options.to ?? 'peer';
+  if (!['host', 'peer', 'owner'].includes(to)) throw bad(`to: expected 'host', 'peer' or 'owner', got ${show(to)}`, '');
   if (!isStandardSchema(input)) checkFields(input as Fields, 'request');
   if (!isStandardSchema(output)) checkFields(output as Fields, 'answer');
   return Object.freeze({
     input: input as Fields | StandardSchemaV1<unknown, BodyOf<I>>,
     output: output as Fields | StandardSchemaV1<unknown, BodyOf<O>>,
-    to: options.to ?? 'peer',
+    to,
   });
 }
 
@@ -209,6 +222,7 @@ export function defineGame<
   readonly messages?: M;
   readonly requests?: R;
 }): Game<P, E, M, R> {
+  checkOptions('defineGame', init, GAME_KEYS, DERIVED_KEYS);
   const { id, version } = init;
   if (typeof id !== 'string' || !/^[a-z0-9][a-z0-9-]*$/.test(id) || id.length > MAX_GAME_ID_BYTES)
     throw bad(`id: expected 1 to ${MAX_GAME_ID_BYTES} characters of a-z, 0-9 and '-', got ${show(id)}`, '');
@@ -220,10 +234,15 @@ export function defineGame<
   const requests = (init.requests ?? {}) as R;
   checkFields(presence, 'presence');
   for (const [what, group] of Object.entries({ entities, messages, requests })) {
+    if (typeof group !== 'object' || group === null) throw bad(`${what}: expected an object, got ${show(group)}`, '');
     const names = Object.keys(group);
     if (names.length > MAX_KINDS) throw bad(`${what}: at most ${MAX_KINDS}, got ${names.length}`, '');
-    for (const name of names) if (!NAME.test(name)) throw bad(`${what}: '${name}' cannot be a name`, 'Use letters, digits, _ and -.');
+    for (const name of names) {
+      if (!NAME.test(name)) throw bad(`${what}: '${name}' cannot be a name`, 'Use letters, digits, _ and -.');
+      checkMade(`${what}.${name}`, group[name], MADE_BY[what as keyof typeof MADE_BY]);
+    }
   }
+  checkRefs(presence, entities, messages, requests);
   const stateHz = Object.values<AnyEntityDef>(entities).reduce((most, def) => Math.max(most, def.rate), 1);
   const game: Omit<Game<P, E, M, R>, 'schemaHash'> = {
     id,
@@ -255,15 +274,58 @@ function fieldsSignature(fields: Fields): string {
     .join(',');
 }
 
+/** By what each group's definitions are made, and what only such have. */
+const MADE_BY = {
+  entities: { maker: 'entity', sign: 'rate' },
+  messages: { maker: 'message', sign: 'delivery' },
+  requests: { maker: 'request', sign: 'to' },
+} as const;
+
+function checkMade(where: string, def: unknown, { maker, sign }: { readonly maker: string; readonly sign: string }): void {
+  if (typeof def !== 'object' || def === null || !(sign in def) || specOf((def as Record<string, never>)[sign]!)?.codec !== undefined)
+    throw bad(`${where}: expected what ${maker}() makes, got ${show(def)}`, `Write ${maker}(…).`);
+}
+
+/** Refuses a `ref` to a kind that is not declared: it could only ever be null. */
+function checkRefs(presence: Fields, entities: EntityDefs, messages: MessageDefs, requests: RequestDefs): void {
+  const check = (where: string, fields: Fields | StandardSchemaV1): void => {
+    if (isStandardSchema(fields)) return;
+    for (const [name, field] of Object.entries(fields)) {
+      const { refersTo } = specOf(field);
+      if (refersTo !== undefined && !Object.hasOwn(entities, refersTo))
+        throw bad(`${where}.${name}: there is no entity kind '${refersTo}' to refer to`, `Kinds are ${Object.keys(entities).join(', ')}.`);
+    }
+  };
+  check('presence', presence);
+  for (const [name, def] of Object.entries(entities)) check(`entities.${name}`, def.fields as Fields);
+  for (const [name, def] of Object.entries(messages)) check(`messages.${name}`, def.body);
+  for (const [name, def] of Object.entries(requests)) {
+    check(`requests.${name} input`, def.input);
+    check(`requests.${name} output`, def.output);
+  }
+}
+
 function checkFields(fields: Fields, where: string): void {
   if (typeof fields !== 'object' || fields === null)
     throw bad(`${where}: expected an object of fields, got ${show(fields)}`, 'Write { x: s.u8(), … }.');
   for (const [name, field] of Object.entries<Field<unknown, boolean>>(fields)) {
     if (!NAME.test(name) || name === '__proto__' || name === 'constructor')
       throw bad(`${where}: '${name}' cannot be the name of a field`, 'Use letters, digits and _.');
-    if (typeof field !== 'object' || field === null || specOf(field).codec === undefined)
-      throw bad(`${where}.${name}: expected a field of 's', got ${show(field)}`, 'Write s.u8(), s.text(24), ….');
+    checkField(`${where}.${name}`, field);
   }
+}
+
+/** Refuses options that are none, and a name that is not among `known`: what is misspelt would be left out without a word. */
+export function checkOptions(what: string, options: unknown, known: readonly string[], passed: readonly string[] = []): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw bad(`${what}: expected an object, got ${show(options)}`, '');
+  for (const name of Object.keys(options))
+    if (!known.includes(name) && !passed.includes(name)) throw bad(`${what}: there is no '${name}'`, `It takes ${known.join(', ')}.`);
+}
+
+/** Refuses what `s` did not make. */
+export function checkField(where: string, field: unknown): void {
+  if (typeof field !== 'object' || field === null || specOf(field as Field<unknown, boolean>).codec === undefined)
+    throw bad(`${where}: expected a field of 's', got ${show(field)}`, 'Write s.u8(), s.text(24), ….');
 }
 
 function bad(what: string, hint: string): LanError {
@@ -283,6 +345,7 @@ export function noSuchField(path: string, names: readonly string[]): LanError {
 /** A value in an error's sentence: short, never the whole of it. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}…` : value}'`;
+  if (typeof value === 'function') return 'a function';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? `an array of ${value.length}` : 'an object';
   return String(value);
 }

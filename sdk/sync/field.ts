@@ -79,6 +79,8 @@ export interface FieldSpec extends Field<unknown, boolean> {
   readonly initial: unknown;
   readonly lerpMode: LerpMode;
   readonly velocity: string | undefined;
+  /** The kind of entity that a `ref`, or a list of them, means. */
+  readonly refersTo: string | undefined;
   /** Everything about it that must be equal on both sides, as text; part of the schema hash. */
   readonly signature: string;
   /** Undefined when `value` fits, else what is wrong with it. */

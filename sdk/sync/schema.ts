@@ -9,7 +9,7 @@ import type { EntityId, PeerId } from '../base/brand.ts';
 import { LanError } from '../base/errors.ts';
 import type { PackReader, PackWriter } from '../wire/pack.ts';
 import { utf8Length } from '../wire/pack.ts';
-import { show } from './definition.ts';
+import { checkField, checkOptions, show } from './definition.ts';
 import { TAU } from './det.ts';
 import type { BoxedCodec, Field, FieldSpec, Flaw, LerpMode, LerpOptions, NumberCodec } from './field.ts';
 import { specOf } from './field.ts';
@@ -31,7 +31,10 @@ interface Parts {
   readonly optional?: boolean;
   readonly lerpMode?: LerpMode;
   readonly velocity?: string | undefined;
+  readonly refersTo?: string | undefined;
 }
+
+const LERP_MODES: readonly LerpMode[] = ['linear', 'hermite', 'angle', 'step'];
 
 class SchemaField implements FieldSpec {
   readonly kind: string;
@@ -41,6 +44,7 @@ class SchemaField implements FieldSpec {
   readonly optional: boolean;
   readonly lerpMode: LerpMode;
   readonly velocity: string | undefined;
+  readonly refersTo: string | undefined;
   readonly '~standard': StandardSchemaV1['~standard'];
   readonly #parts: Parts;
 
@@ -52,6 +56,7 @@ class SchemaField implements FieldSpec {
     this.optional = parts.optional ?? false;
     this.lerpMode = parts.lerpMode ?? 'step';
     this.velocity = parts.velocity;
+    this.refersTo = parts.refersTo;
     this.signature = `${parts.signature}/${this.lerpMode}${parts.velocity === undefined ? '' : `:${parts.velocity}`}`;
     const validate = (value: unknown): StandardResult<unknown> => {
       const flaw = this.flaw(value);
@@ -78,6 +83,9 @@ class SchemaField implements FieldSpec {
   }
 
   lerp(mode: LerpMode, options: LerpOptions = {}): Field<unknown, boolean> {
+    if (!LERP_MODES.includes(mode))
+      throw new LanError('bad-definition', `lerp of a ${this.kind} field: expected ${LERP_MODES.map(show).join(', ')}, got ${show(mode)}.`);
+    checkOptions(`lerp of a ${this.kind} field`, options, ['velocity']);
     if (mode !== 'step' && !(this.codec.storage === 'number' && this.codec.plain))
       throw new LanError('bad-definition', `a ${this.kind} field cannot be interpolated.`, { hint: 'Only numbers move between snapshots.' });
     return new SchemaField({ ...this.#parts, lerpMode: mode, velocity: options.velocity });
@@ -119,6 +127,7 @@ function whole(kind: string, low: number, high: number): Field<number> {
 
 /** A number on a grid: `min`, `min + step`, … `max`. At most 2^31 steps. Throws `bad-definition`. */
 function num(options: { readonly min: number; readonly max: number; readonly step: number }): Field<number> {
+  checkOptions('num', options, ['min', 'max', 'step']);
   const { min, max, step } = options;
   const steps = Math.round((max - min) / step);
   if (!(Number.isFinite(min) && Number.isFinite(max) && step > 0 && max > min && steps < 0x7fff_ffff))
@@ -231,8 +240,15 @@ function bool(): Field<boolean> {
 }
 
 function checkNames(what: string, names: readonly string[], most: number): void {
-  if (names.length === 0 || names.length > most || new Set(names).size !== names.length || names.some((name) => typeof name !== 'string'))
+  if (names.length === 0 || names.length > most)
     throw new LanError('bad-definition', `${what}: expected 1 to ${most} different names, got ${names.length}.`);
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (typeof name !== 'string')
+      throw new LanError('bad-definition', `${what}: expected names, got ${show(name)}.`, { hint: `Write s.${what}('a', 'b').` });
+    if (seen.has(name)) throw new LanError('bad-definition', `${what}: expected different names, got ${show(name)} twice.`);
+    seen.add(name);
+  }
 }
 
 /** One of at most 128 names. */
@@ -348,9 +364,11 @@ function bytes(max: number): Field<Uint8Array> {
 
 /** Another entity of kind `kind`, by its id, or null. */
 function ref<K extends string>(kind: K): Field<EntityId | null, true> {
+  if (typeof kind !== 'string') throw new LanError('bad-definition', `ref: expected the name of an entity kind, got ${show(kind)}.`);
   return field<EntityId | null, true>({
     kind: 'ref',
     signature: `ref(${kind})`,
+    refersTo: kind,
     check: (value) =>
       value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)
         ? undefined
@@ -398,6 +416,7 @@ function peer(): Field<PeerId | null, true> {
 /** At most `max` values (1 to 256) of another field; copied and frozen on assignment. */
 function list<T>(of: Field<T, boolean>, max: number): Field<readonly T[]> {
   checkSize('list', max, MAX_LIST);
+  checkField('list', of);
   const spec = specOf(of);
   const { codec } = spec;
   if (codec.storage === 'boxed' && spec.kind === 'list')
@@ -414,6 +433,7 @@ function list<T>(of: Field<T, boolean>, max: number): Field<readonly T[]> {
   return field<readonly T[]>({
     kind: 'list',
     signature: `list(${spec.signature},${max})`,
+    refersTo: spec.refersTo,
     check: (value) => (Array.isArray(value) && value.length <= max ? undefined : `an array of at most ${max}`),
     item: (value) => {
       const items = value as readonly unknown[];
