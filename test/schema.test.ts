@@ -28,6 +28,13 @@ describe('fields', () => {
     );
   });
 
+  it('[SY26] angles are taken from -1,000,000 to 1,000,000, and a refusal says so', () => {
+    for (const fits of [-1e6, 0, 1e6]) expect(specOf(s.angle()).flaw(fits)).toBeUndefined();
+    for (const wide of [-1_000_001, 2e6, Infinity])
+      expect(specOf(s.angle()).flaw(wide)?.expected).toBe('an angle in radians from -1000000 to 1000000');
+    expect((specOf(s.angle()).codec as NumberCodec).wrapBits).toBe(8);
+  });
+
   it('[SY26] angles wrap, and come back in [0, 2 pi)', () => {
     const codec = specOf(s.angle(8)).codec as NumberCodec;
     expect(codec.quantise(-Math.PI / 2)).toBe(192);

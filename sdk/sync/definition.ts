@@ -29,11 +29,13 @@ export interface EntityDef<F extends Fields = Fields, A extends Authority = Auth
 }
 
 export interface EntityOptions<F extends Fields, A extends Authority> {
+  /** 1 to 28 fields of `s`, by name. */
   readonly fields: F;
+  /** Whose word decides it: its creator's, the current host's, or whoever's it is now. */
   readonly authority: A;
-  /** Default `never`; `request` for `distributed`. */
+  /** How it gets another owner while its owner is here. Default `never`; `request` for `distributed`. */
   readonly transfer?: Transfer;
-  /** Default `despawn` for `spawner`, `host` for `host`, `redistribute` for `distributed`. */
+  /** What becomes of it when its owner leaves. Default `despawn` for `spawner`, `host` for `host`, `redistribute` for `distributed`. */
   readonly onOwnerLeave?: OnOwnerLeave;
   /** Snapshots per second, 1 to 60; default 30. What is used is the fastest kind's rate divided by the nearest whole number. */
   readonly rate?: number;
@@ -45,7 +47,10 @@ export interface EntityOptions<F extends Fields, A extends Authority> {
 }
 
 export interface MessageOptions {
-  /** Default `reliable`. */
+  /**
+   * `reliable` (the default): once, in order, up to 262,144 bytes. `sequenced`: perhaps never, and an older one never after a newer. `unreliable`: perhaps
+   * never, in any order. The last two carry up to 1,100 bytes. Each counts with its head of at most 13.
+   */
   readonly delivery?: Delivery;
   /** `unreliable` and `sequenced`: how often the same message is sent, 1 to 8, one tick apart; default 1. */
   readonly redundancy?: number;
@@ -137,7 +142,7 @@ const GAME_KEYS = ['id', 'version', 'presence', 'entities', 'messages', 'request
 /** What a game that is spread into another definition brings with it; made anew. */
 const DERIVED_KEYS: readonly (keyof Game)[] = ['schemaHash', 'stateHz'];
 
-/** Declares a kind of entity. Throws `bad-definition`. */
+/** Declares a kind of entity, of 1 to 28 fields. Throws `bad-definition`. */
 export function entity<F extends Fields, const A extends Authority>(options: EntityOptions<F, A>): EntityDef<F, A> {
   checkOptions('entity', options, ENTITY_KEYS);
   const { fields, authority } = options;
@@ -187,7 +192,10 @@ export function message<const B extends Fields | StandardSchemaV1>(body: B, opti
   return Object.freeze({ body: body as Fields | StandardSchemaV1<unknown, BodyOf<B>>, delivery, redundancy });
 }
 
-/** Declares a question and its answer. Throws `bad-definition`. */
+/**
+ * Declares a question and its answer, each of at most 262,144 bytes. `to`: whom `call` asks. `host`: whoever is host, by itself; `peer` (the default) and
+ * `owner`: whom the caller names. Throws `bad-definition`.
+ */
 export function request<const I extends Fields | StandardSchemaV1, const O extends Fields | StandardSchemaV1>(
   input: I,
   output: O,
@@ -207,6 +215,9 @@ export function request<const I extends Fields | StandardSchemaV1, const O exten
 
 /**
  * Declares a game. Both sides of a room must declare the same, which `schemaHash` checks at the door.
+ *
+ * `id`: 1 to 32 characters of a-z, 0-9 and `-`, and no `-` first; games of different ids do not see each other. `version`: a whole number from 0 to 65,535;
+ * rooms of another are listed, and cannot be joined. At most 127 entity kinds, messages and requests each; all groups may be left out.
  * Throws `bad-definition`.
  */
 export function defineGame<
@@ -326,6 +337,22 @@ export function checkOptions(what: string, options: unknown, known: readonly str
 export function checkField(where: string, field: unknown): void {
   if (typeof field !== 'object' || field === null || specOf(field as Field<unknown, boolean>).codec === undefined)
     throw bad(`${where}: expected a field of 's', got ${show(field)}`, 'Write s.u8(), s.text(24), ….');
+}
+
+/** Refuses names that are none, too many, or the same twice. */
+export function checkNames(what: string, names: readonly string[], most: number): void {
+  if (names.length === 0 || names.length > most)
+    throw new LanError('bad-definition', `${what}: expected 1 to ${most} different names, got ${names.length}.`);
+  const other = names.findIndex((name) => typeof name !== 'string');
+  if (other >= 0) throw new LanError('bad-definition', `${what}: expected names, got ${show(names[other])}.`, { hint: `Write s.${what}('a', 'b').` });
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new LanError('bad-definition', `${what}: expected different names, got ${show(twice)} twice.`);
+}
+
+/** Refuses a bound that no field can have. */
+export function checkSize(what: string, size: number, most: number): void {
+  if (!Number.isInteger(size) || size < 1 || size > most)
+    throw new LanError('bad-definition', `${what}: expected a bound from 1 to ${most}, got ${show(size)}.`);
 }
 
 function bad(what: string, hint: string): LanError {

@@ -10,7 +10,15 @@
 import type { PackReader, PackWriter } from '../wire/pack.ts';
 import type { StandardSchemaV1 } from './standard-schema.ts';
 
-export type LerpMode = 'linear' | 'hermite' | 'angle' | 'step';
+export type LerpMode =
+  /** Straight from one snapshot to the next. */
+  | 'linear'
+  /** On a curve that keeps its speed; best with a `velocity`. */
+  | 'hermite'
+  /** Straight, the short way round a circle: what `s.angle` has by itself. */
+  | 'angle'
+  /** Not at all: each value stands until the next, as for every other field without `lerp`. */
+  | 'step';
 
 export interface LerpOptions {
   /** Name of a field of the same entity that holds this one's velocity, in units per second. */
@@ -26,7 +34,10 @@ export interface Field<T, Optional extends boolean = false> extends StandardSche
   readonly optional: Optional;
   /** The value a new entity has when none is given. Throws `bad-definition` when it does not fit. */
   default(value: T): Field<T, true>;
-  /** How a remote value moves between snapshots; without it, it steps. Throws `bad-definition` for fields that are not numbers. */
+  /**
+   * How a remote value moves between snapshots in `view` and `at`; without it, it steps, but for an angle, which turns. Throws `bad-definition` for fields
+   * that are not numbers, and for no such mode.
+   */
   lerp(mode: LerpMode, options?: LerpOptions): Field<T, Optional>;
 }
 
