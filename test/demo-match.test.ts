@@ -19,6 +19,8 @@ class Table {
   readonly hub: MemoryHub;
   readonly players: Player[] = [];
   readonly #rng = createRng(11);
+  /** What the game's own code threw; nothing, in a match. */
+  readonly #failures: string[] = [];
 
   /** @param latencyMs one way. */
   constructor(latencyMs = 4) {
@@ -32,6 +34,9 @@ class Table {
     void opening.then((room) => (opened = room));
     for (let i = 0; i < 200 && opened === undefined; i++) await this.run(20);
     if (opened === undefined) throw new Error('the room did not open');
+    opened.on('warn', ({ code, detail }) => {
+      if (code === 'handler') this.#failures.push(detail);
+    });
     const match = new Match(opened, { round: { lobbyMs: 1000, matchMs: 20_000, scoresMs: 2000, fill }, random: () => this.#rng.float() });
     const player = { room: opened, match };
     this.players.push(player);
@@ -43,6 +48,7 @@ class Table {
     for (let passed = 0; passed < ms; passed += 20) {
       this.hub.advance(20);
       for (let i = 0; i < 4; i++) await Promise.resolve();
+      if (this.#failures.length > 0) throw new Error(this.#failures[0]);
     }
   }
 

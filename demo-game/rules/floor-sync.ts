@@ -54,7 +54,8 @@ export class FloorSync implements Disposable {
     if (!this.#room.isHost || this.#room.peers.size < 2) return;
     if (now >= this.#hashedAt && now - this.#hashedAt < hashEveryMs) return;
     this.#hashedAt = now;
-    const before = Math.max(0, now - settleMs);
+    // A tick is at 1000 / 60 of a ms: the message carries whole ones.
+    const before = Math.max(0, Math.floor(now) - settleMs);
     const data = new Uint8Array(chunkCount * 4);
     const view = new DataView(data.buffer);
     for (let chunk = 0; chunk < chunkCount; chunk++) view.setUint32(chunk * 4, this.#floor.chunkHash(chunk, before));
