@@ -88,6 +88,8 @@ describe('messages', () => {
           (error: unknown) => (error as LanError).code,
         ),
       );
+    // Somebody who listens: else what fails is written to the console.
+    bob.on('warn', () => undefined);
     expect(await code(ann.call('double', { n: 4 }, { to: bob.self.id }))).toBe('no-handler');
     using handler = bob.handle('double', async ({ n }) => {
       if (n === 13) throw new LanError('refused', 'not thirteen');
