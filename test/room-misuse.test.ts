@@ -175,7 +175,7 @@ describe('a mistake', () => {
     const wrong: readonly object[] = [
       ...['', '  ', 'x'.repeat(MAX_ROOM_NAME_BYTES + 1), 7, undefined].map((name) => ({ name })),
       ...[0, -1, 1.5, MAX_PEERS + 1, '4'].map((max) => ({ name: 'a', max })),
-      ...['', 7].map((code) => ({ name: 'a', code })),
+      ...['', 7, 'x'.repeat(65)].map((code) => ({ name: 'a', code })),
     ];
     for (const init of wrong) {
       await expect(lan.create(init as never), JSON.stringify(init)).rejects.toMatchObject({ code: 'bad-argument' });
@@ -218,6 +218,7 @@ describe('a Lan', () => {
       ['join', 'den', null],
       ['join', 'den', 'code'],
       ['join', 'den', { code: 7 }],
+      ['join', 'den', { code: 'x'.repeat(65) }],
     ];
     for (const [name, ...given] of calls)
       await expect(lan[name]!(...given), `${name} ${JSON.stringify(given)}`).rejects.toMatchObject({ name: 'LanError', code: 'bad-argument' });

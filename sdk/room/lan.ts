@@ -9,7 +9,7 @@ import { bodyCodec } from '../sync/body.ts';
 import { show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
-import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
+import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_CODE_LENGTH, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { PackWriter, utf8Length } from '../wire/pack.ts';
 import { GameRoom } from './room.ts';
 import type { CreateOptions, JoinOptions, Lan, LanOptions, Room } from './types.ts';
@@ -62,8 +62,8 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       if (typeof id !== 'string' || id === '')
         throw new LanError('bad-argument', `join: expected a listing, 'host:port' or a join code, got ${show(target)}.`);
       checkOptions('join', init);
-      if (init.code !== undefined && typeof init.code !== 'string')
-        throw new LanError('bad-argument', `join: expected code to be a string, got ${show(init.code)}.`);
+      if (init.code !== undefined && (typeof init.code !== 'string' || init.code.length > MAX_ROOM_CODE_LENGTH))
+        throw new LanError('bad-argument', `join: expected a code of at most ${MAX_ROOM_CODE_LENGTH} characters, got ${show(init.code)}.`);
       return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
     },
     get discovery() {
@@ -122,8 +122,8 @@ function checkedCreate(
     throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);
   if (!Number.isInteger(max) || max < 1 || max > MAX_PEERS)
     throw new LanError('bad-argument', `${what}: expected max from 1 to ${MAX_PEERS}, got ${show(max)}.`);
-  if (code !== undefined && (typeof code !== 'string' || code === ''))
-    throw new LanError('bad-argument', `${what}: expected a code of at least one character, got ${show(code)}.`);
+  if (code !== undefined && (typeof code !== 'string' || code === '' || code.length > MAX_ROOM_CODE_LENGTH))
+    throw new LanError('bad-argument', `${what}: expected a code of 1 to ${MAX_ROOM_CODE_LENGTH} characters, got ${show(code)}.`);
   return { name, max, code, spectate: init.spectate ?? false };
 }
 

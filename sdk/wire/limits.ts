@@ -85,6 +85,9 @@ export const MAX_PAYLOAD_STRING_BYTES = 4_096;
 /** Longest room name, bytes of UTF-8. */
 export const MAX_ROOM_NAME_BYTES = 32;
 
+/** UTF-16 units of a room's code as it is given: the bridge carries no more, and a page whose code is cut would knock with another. */
+export const MAX_ROOM_CODE_LENGTH = 64;
+
 /** Longest game id: it is a TXT value and a subtype label. */
 export const MAX_GAME_ID_BYTES = 32;
 
