@@ -1,11 +1,12 @@
 /**
  * Every ```ts block of README and docs is a program that compiles under the project's own settings.
- * Blocks are written to `.cache/docs/`, one file each, and checked in one run of the compiler; a
- * block marked ```ts fragment (a line or two out of context) is left alone.
+ * Blocks are written to `.cache/docs/`, one file each, and checked in one run of the compiler. A block
+ * marked ```ts game.ts is that file of its document's project, and the others may import it; one marked
+ * ```ts fragment (a line or two out of context) is left alone.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
@@ -27,10 +28,11 @@ function blocks(): Block[] {
   ];
   return documents.flatMap((path) => {
     const text = readFileSync(join(root, path), 'utf8');
-    return [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gmu)].map((match, at) => ({
-      file: `${path.replace(/[^a-z]/giu, '-').toLowerCase()}-${at}.ts`,
+    const folder = path.replace(/[^a-z]/giu, '-').toLowerCase();
+    return [...text.matchAll(/^```ts(?: (\S+\.ts))?\n([\s\S]*?)^```$/gmu)].map((match, at) => ({
+      file: `${folder}/${match[1] ?? `block-${at}.ts`}`,
       source: `${path}:${text.slice(0, match.index).split('\n').length}`,
-      text: match[1] ?? '',
+      text: match[2] ?? '',
     }));
   });
 }
@@ -39,12 +41,16 @@ it('code in the documents compiles', () => {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const found = blocks();
-  for (const block of found) writeFileSync(join(out, block.file), `${block.text}\nexport {};\n`);
+  expect(new Set(found.map(({ file }) => file)).size).toBe(found.length);
+  for (const block of found) {
+    mkdirSync(dirname(join(out, block.file)), { recursive: true });
+    writeFileSync(join(out, block.file), `${block.text}\nexport {};\n`);
+  }
   writeFileSync(
     join(out, 'tsconfig.json'),
     JSON.stringify({
       extends: '../../test/tsconfig.json',
-      include: ['*.ts'],
+      include: ['**/*.ts'],
       references: [],
       compilerOptions: {
         composite: false,
