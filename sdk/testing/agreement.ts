@@ -38,7 +38,10 @@ const TRANSITIONS: Readonly<Record<string, readonly string[]>> = { joining: ['jo
 /** Drops that only a peer that breaks rules can cause. */
 const RULES = ['unsent-ack', 'frame', 'reliable', 'held', 'mesh-malformed'] as const;
 
-/** Watches a world; `violations` stays empty when every promise held. */
+/**
+ * Watches a world from its construction on: it adds itself to `world.watchers`. Added a second time it sees everything twice, and finds
+ * violations that are none. `violations` stays empty when every promise held.
+ */
 export class Agreement implements WorldWatcher {
   readonly violations: string[] = [];
   /** Terms begun, with the time: how often the host changed. */

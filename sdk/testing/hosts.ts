@@ -10,6 +10,7 @@
  * wakes; then its timers fire and everything its socket held arrives at once. A suspended machine
  * hears nothing, and its clock stands.
  */
+import { LanError } from '../base/errors.ts';
 import { createRng, type Rng } from '../base/rng.ts';
 import type { CryptoProvider } from '../secure/provider.ts';
 import type { Host, HostProcess } from './host.ts';
@@ -72,8 +73,11 @@ export abstract class Hosts<P extends HostProcess, H extends Host<P>> {
     this.#byHost.set(peer.host, peer);
   }
 
+  /** @throws `LanError` `bad-argument` for a number no host has. */
   peer(index: number): H {
-    return this.peers[index]!;
+    const peer = this.peers[index];
+    if (peer === undefined) throw new LanError('bad-argument', `World: expected a host from 0 to ${this.peers.length - 1}, got ${index}.`);
+    return peer;
   }
 
   /** Same for the same seed and the same calls. */

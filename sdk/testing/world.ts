@@ -1,7 +1,7 @@
 /**
  * N peers under one virtual clock: the whole network half over an emulated network (`hosts.ts`), in one
  * room or in several. Each host has two ports and an identity; a restarted process keeps the identity or
- * draws another, and gets its randomness from where its predecessor stopped.
+ * draws another, and gets its randomness from where its predecessor stopped. It has no game: `openMemoryRooms` has.
  */
 import type { PeerId, RoomId } from '../base/brand.ts';
 import { toHex } from '../base/bytes.ts';
@@ -32,7 +32,13 @@ export interface WorldWatcher {
   onStep?(now: number, peer: WorldPeer): void;
 }
 
-/** How one process starts. */
+/**
+ * `found`: as the first member of its room; others may do so at the same time, and the parts merge. `join`: without a seat, until a
+ * member gives it one.
+ */
+export type WorldEntry = MeshOptions['entry'];
+
+/** How one process starts, besides its entry. */
 export interface StartOptions {
   readonly spectate?: boolean;
   readonly newIdentity?: boolean;
@@ -92,8 +98,8 @@ export class World extends Hosts<Mesh, WorldPeer> {
     return this.peers.filter((peer) => peer.isLive());
   }
 
-  /** Starts a process on this host. */
-  start(index: number, entry: MeshOptions['entry'], more: StartOptions = {}): WorldPeer {
+  /** Starts a process on this host; whatever ran there is gone. */
+  start(index: number, entry: WorldEntry, more: StartOptions = {}): WorldPeer {
     const peer = this.peer(index);
     const { code, max, graceMs } = this.#options;
     if (more.newIdentity === true) peer.identity = this.crypto.generateKeyPair();

@@ -1,0 +1,96 @@
+/** What `lanista/testing` gives a game's author: rooms in memory, and a world that says what was wrong. */
+import { defineGame, entity, message, request, s } from 'lanista';
+import { Agreement, openMemoryRooms, World } from 'lanista/testing';
+import { describe, expect, it } from 'vitest';
+
+const game = defineGame({
+  id: 'moths',
+  version: 1,
+  presence: { name: s.text(24) },
+  entities: {
+    moth: entity({ authority: 'spawner', onOwnerLeave: 'despawn', fields: { x: s.u16() } }),
+    lamp: entity({ authority: 'host', fields: { on: s.bool() } }),
+  },
+  messages: { chat: message({ text: s.text(200) }) },
+  requests: { poke: request({}, { dodged: s.bool() }, { to: 'peer' }) },
+});
+const presence = (index: number): { name: string } => ({ name: `player ${index}` });
+
+describe('rooms in memory', () => {
+  it('play the whole game: entities, messages, requests, presence', async () => {
+    const {
+      rooms: [ann, bob, cat],
+      play,
+      settled,
+    } = await openMemoryRooms(game, 3, { presence, lossRatio: 0.3, jitterMs: 10 });
+    expect([ann.isHost, bob.isHost, cat.self.slot, ann.max]).toEqual([true, false, 2, 16]);
+    expect([...cat.peers.values()].map((peer) => peer.presence.name)).toEqual(['player 0', 'player 1', 'player 2']);
+    const heard: string[] = [];
+    bob.onMessage('chat', ({ text }) => heard.push(text));
+    const moth = ann.entities.spawn('moth', { x: 1 });
+    ann.send('chat', { text: 'hello' });
+    await play(500);
+    moth.x = 7;
+    await play(500);
+    expect(cat.entities.get('moth', moth.id)?.x).toBe(7);
+    expect(heard).toEqual(['hello']);
+    bob.handle('poke', () => ({ dodged: true }));
+    expect(await settled(ann.call('poke', {}, { to: bob.self.id }))).toEqual({ dodged: true });
+  });
+
+  it('come, go away, come back and leave; the host duty moves', async () => {
+    const { rooms, play, settled, join, setAway, hub } = await openMemoryRooms(game, 2, { presence });
+    const [ann, bob] = rooms;
+    const seen: string[] = [];
+    for (const name of ['join', 'away', 'back'] as const) bob.on(name, (peer) => seen.push(`${name} ${peer.slot}`));
+    bob.on('leave', ({ peer, reason }) => seen.push(`leave ${peer.slot} ${reason}`));
+    for (const room of rooms) room.whileHost(({ first }) => void (first && room.entities.spawn('lamp', { on: true })));
+    const cat = await join({ name: 'cat' });
+    setAway(cat, true);
+    await play(60_000);
+    setAway(cat, false);
+    await play(500);
+    await settled(ann.leave());
+    await play(500);
+    expect(seen).toEqual(['join 2', 'away 2', 'back 2', 'leave 0 bye']);
+    expect([...bob.entities.mine('lamp')].map((lamp) => lamp.on)).toEqual([true]);
+    expect(hub.now()).toBeGreaterThan(60_000);
+  });
+
+  it('are the same for the same seed', async () => {
+    const run = async (seed: number): Promise<unknown> => {
+      const { rooms, play } = await openMemoryRooms(game, 4, { presence, seed, lossRatio: 0.5, jitterMs: 20 });
+      for (const room of rooms) room.entities.spawn('moth', { x: room.self.slot });
+      await play(300);
+      return rooms.map((room) => room.stats());
+    };
+    expect(await run(3)).toEqual(await run(3));
+    expect(await run(3)).not.toEqual(await run(4));
+  });
+
+  it('hold as many as a room can', async () => {
+    const { rooms } = await openMemoryRooms(game, 32, { presence });
+    expect(rooms.map((room) => room.peers.size)).toEqual(Array.from({ length: 32 }, () => 32));
+  });
+
+  it('say what was wrong', async () => {
+    await expect(openMemoryRooms(game, 0 as number)).rejects.toThrow('expected 1 to 32 players, got 0');
+    await expect(openMemoryRooms(game, 1)).rejects.toThrow('name');
+    const { settled } = await openMemoryRooms(game, 1, { presence });
+    await expect(settled(new Promise(() => undefined))).rejects.toThrow('Still waiting after 20 s');
+  });
+});
+
+describe('a world', () => {
+  it('says which hosts it has', () => {
+    const world = new World({ seed: 1, peers: 2 });
+    expect(() => world.start(2, 'join')).toThrow('expected a host from 0 to 1, got 2');
+    expect(() => world.crash(-1)).toThrow('got -1');
+  });
+
+  it('is watched by an agreement from the start', () => {
+    const world = new World({ seed: 1, peers: 2 });
+    const agreement = new Agreement(world);
+    expect(world.watchers).toEqual([agreement]);
+  });
+});
