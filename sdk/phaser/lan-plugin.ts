@@ -2,9 +2,11 @@
  * Holds the LAN and the room for the whole game, so that scenes come and go and the seat stays.
  *
  *     new Game({ plugins: {
- *       global: [{ key: 'lan', plugin: LanPlugin, start: true, data: { lan } }],
+ *       global: [{ key: 'lan', plugin: LanPlugin, start: true, data: { lan, room } }],
  *       scene: [{ key: 'net', plugin: LanScenePlugin, mapping: 'net' }],
  *     } });
+ *
+ * A room that is opened later is assigned: `this.net.room = await this.net.lan.joinOrCreate({ … })`.
  */
 import { Plugins } from 'phaser';
 import type { Game } from 'phaser';
