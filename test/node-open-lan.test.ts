@@ -57,6 +57,11 @@ it('[DI26] openLan tells the join code that others take', async () => {
   expect(b.id).toBe(a.id);
 });
 
+it('[RO28] openLan refuses what is no game, and a presence that is missing, before it opens a socket', async () => {
+  for (const given of [[], [game], [game, {}], [undefined, { presence: { name: 'Ann' } }]])
+    await expect(openLan(...(given as unknown as Parameters<typeof openLan>))).rejects.toMatchObject({ name: 'LanError', code: 'bad-argument' });
+});
+
 it('[DI30] a lan that is closed while it looks for a room opens none', async () => {
   const lan = await openLan(game, {
     presence: { name: 'Ann' },

@@ -7,7 +7,7 @@
 import { BridgeClient } from './bridge-client.ts';
 import type { BridgeState, KeptSeat } from './bridge-client.ts';
 import { LanError } from '../base/errors.ts';
-import { createLan } from '../room/lan.ts';
+import { assertLanOptions, createLan } from '../room/lan.ts';
 import type { Lan, LanOptions, Room } from '../room/types.ts';
 import type { AnyGame } from '../sync/definition.ts';
 
@@ -38,9 +38,10 @@ const TOKEN = /^#?([A-Za-z0-9_-]{20,64})$/;
  * outside a page.
  */
 export async function connectLan<const G extends AnyGame>(game: G, options: ConnectOptions<G>): Promise<PageLan<G>> {
-  if (typeof location === 'undefined' && (options.url === undefined || options.token === undefined)) {
+  if (typeof location === 'undefined' && (options?.url === undefined || options.token === undefined)) {
     throw new LanError('bad-argument', 'connectLan is for pages, and this is none.', { hint: "In Node use openLan from 'lanista/node'." });
   }
+  assertLanOptions(game, options);
   const port = await BridgeClient.connect({
     url: options.url ?? defaultUrl(),
     token: options.token ?? takeToken(),

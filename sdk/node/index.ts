@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto';
 
 import type { AnyGame } from '../sync/definition.ts';
 import type { Init } from '../sync/field.ts';
-import { createLan } from '../room/lan.ts';
+import { assertLanOptions, createLan } from '../room/lan.ts';
 import type { Lan, LanOptions } from '../room/types.ts';
 import { openNodeLanPort, type NodeLanOptions } from './lan-port.ts';
 
@@ -42,6 +42,8 @@ export interface OpenLanOptions<G extends AnyGame> extends LanOptions<G>, NodeLa
  * closeOnSignal(() => lan.close());
  */
 export async function openLan<G extends AnyGame>(game: G, options: OpenLanOptions<G>): Promise<Lan<G>> {
+  // Before there is a network to let go of.
+  assertLanOptions(game, options);
   const port = await openNodeLanPort({ id: game.id, version: game.version, schemaHash: game.schemaHash }, options);
   try {
     return createLan(game, port, { presence: options.presence, randomU32: () => randomInt(2 ** 32) });

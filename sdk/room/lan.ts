@@ -21,7 +21,7 @@ export interface CreateLanOptions<G extends AnyGame> extends LanOptions<G> {
 
 /** The way to rooms for a game, over `port`. The caller owns the loop behind `port.time`. Throws `bad-argument`, and `bad-value` for the presence. */
 export function createLan<G extends AnyGame>(game: G, port: LanPort, options: CreateLanOptions<G>): Lan<G> {
-  checkLan(game, options);
+  assertLanOptions(game, options);
   const rooms = new Set<GameRoom<G>>();
   const shares = new TimeShares(port.time);
   let closed = false;
@@ -101,7 +101,7 @@ function checkOptions(what: string, init: object): void {
 }
 
 /** A mistake in what every room of this `Lan` begins with is told before there is a network, and not when the first room is opened. */
-function checkLan<G extends AnyGame>(game: G, options: LanOptions<G>): void {
+export function assertLanOptions<G extends AnyGame>(game: G, options: LanOptions<G>): void {
   if (typeof (game as Partial<AnyGame> | undefined)?.schemaHash !== 'number')
     throw new LanError('bad-argument', `expected a game made by defineGame, got ${show(game)}.`);
   const presence: unknown = (options as Partial<LanOptions<G>> | undefined)?.presence;
