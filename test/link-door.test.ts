@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
+import { Endpoint } from '../sdk/link/endpoint.ts';
 import { JoinGuard } from '../sdk/link/join-guard.ts';
 import { createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import type { CryptoProvider } from '../sdk/secure/provider.ts';
@@ -12,6 +13,8 @@ import {
   CODE_LOCKOUT_MS,
   COOKIE_BURST,
   COOKIES_PER_SECOND,
+  HANDSHAKES_PER_SECOND,
+  HANDSHAKE_BURST,
   MAX_CODE_FAILURES,
   MAX_CODE_FAILURES_PER_SOURCE,
   MAX_HALF_OPEN,
@@ -208,7 +211,7 @@ describe('a door', () => {
     expect(victim.load.halfOpen).toBe(0);
   });
 
-  it('[LK8] keeps a place for others from a peer that comes back again and again', () => {
+  it('[LK76] keeps a place for others from a peer that comes back again and again', () => {
     const { crypto } = counted();
     const victim = createVictim(crypto, 1);
     const restless = new Insider(crypto, victim, ROOM, PROLOGUE, 'restless');
@@ -232,6 +235,43 @@ describe('a door', () => {
       drain(now, victim);
     }
     expect([victim.load.links, victim.load.heldBytes, victim.pollTimeout()]).toEqual([0, 0, Infinity]);
+  });
+
+  it('[LK76] keeps no place for keys that nobody needs, once they had the time to ask for a seat', () => {
+    const { crypto } = counted();
+    const members = new Set<string>();
+    const victim = new Endpoint({
+      ...{ crypto, rng: createRng(1), identity: crypto.generateKeyPair(), roomId: ROOM, joinPort: 1, sessionPort: 2, prologue: PROLOGUE },
+      needs: (peer) => members.has(peer),
+    });
+    victim.setDoor({ open: true, code: undefined, roomKey: undefined });
+    const closed: string[] = [];
+    const come = (now: number, host: string): string | undefined => {
+      const insider = new Insider(crypto, victim, ROOM, PROLOGUE, host);
+      insider.connect(now);
+      for (const event of insider.events) if (event.type === 'closed') closed.push(`${event.peer} ${event.reason}`);
+      return insider.events.find((event) => event.type === 'linked')?.peer;
+    };
+    for (let i = 0; i < 3; i++) members.add(come(NOW, `member ${i}`)!);
+    const strangers = Array.from({ length: MAX_LINKS - 3 }, (_, i) => come(NOW + i, 'greedy'));
+    expect(come(NOW + 1_000, 'late')).toBeUndefined();
+    expect(victim.drops['links']).toBe(1);
+    const later = NOW + 5_100;
+    const newcomers = Array.from({ length: 3 }, (_, i) => come(later + i, `newcomer ${i}`));
+    expect(newcomers.every((peer) => peer !== undefined)).toBe(true);
+    expect(victim.load.links).toBe(MAX_LINKS);
+    expect(closed).toEqual(strangers.slice(0, 3).map((peer) => `${peer} refused`));
+  });
+
+  it('[LK12] answers no more handshakes of all sources together than it can compute beside a game', () => {
+    const guard = new JoinGuard();
+    let now = NOW;
+    const allowed = (count: number): number =>
+      Array.from({ length: count }, (_, i) => guard.allow(now, `10.0.${i >> 8}.${i & 255}`)).filter(Boolean).length;
+    expect(allowed(600)).toBe(HANDSHAKE_BURST);
+    expect(allowed(600)).toBe(0);
+    now += 1_000;
+    expect(allowed(600)).toBe(HANDSHAKES_PER_SECOND);
   });
 
   it('[LK11] forgets a handshake after 10 s, also where no timer runs', () => {

@@ -52,6 +52,8 @@ export interface EndpointOptions {
   readonly sessionPort: number;
   /** Bytes mixed into the prologue: game id, version, schema hash. Different bytes cannot link. */
   readonly prologue: Uint8Array;
+  /** Whether the link to this peer stays when every place is taken. By default each does, and then nobody else comes in. */
+  readonly needs?: (peer: PeerId) => boolean;
 }
 
 export type CloseReason =

@@ -159,7 +159,7 @@ export class Endpoint implements EndpointLike {
     }
     const { half, far, keys } = came;
     if (far.peer === this.self) return drops.count('handshake');
-    if (this.#links.full) return drops.count('links');
+    if (this.#links.isFull(now)) return drops.count('links');
     this.#links.establish(now, {
       session: new Session({ crypto: options.crypto, sendKey: keys.send, receiveKey: keys.receive, remoteCid: half.remoteCid, now }),
       far,
@@ -201,7 +201,7 @@ export class Endpoint implements EndpointLike {
     const { session, far, cid } = attempt.state;
     const size = session.open(now, bytes, this.#opened);
     if (typeof size !== 'number') return this.#premises.drops.count('seal');
-    if (this.#links.full) return this.#attempts.fail(attempt, 'busy');
+    if (this.#links.isFull(now)) return this.#attempts.fail(attempt, 'busy');
     const address = sessionAddress(attempt.address, far.sessionPort);
     const made = this.#links.establish(now, {
       session,

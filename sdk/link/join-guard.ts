@@ -1,11 +1,13 @@
 /**
  * How often strangers may try. Three limits: cookies in all (each is a datagram of ours), handshakes per source
- * address (each costs us four scalar multiplications), and wrong codes per minute (each is a guess).
+ * address and in all (each costs us four scalar multiplications), and wrong codes per minute (each is a guess).
  */
 import {
   CODE_LOCKOUT_MS,
   COOKIE_BURST,
   COOKIES_PER_SECOND,
+  HANDSHAKES_PER_SECOND,
+  HANDSHAKE_BURST,
   MAX_CODE_FAILURES,
   MAX_CODE_FAILURES_PER_SOURCE,
   MAX_SOURCES,
@@ -27,6 +29,8 @@ export class JoinGuard {
   readonly #sources = new Map<string, Source>();
   #cookies = COOKIE_BURST;
   #cookiesAt = -Infinity;
+  #handshakes = HANDSHAKE_BURST;
+  #handshakesAt = -Infinity;
   #failures = 0;
   #failuresSince = -Infinity;
   #lockedUntil = -Infinity;
@@ -51,13 +55,18 @@ export class JoinGuard {
     return true;
   }
 
-  /** Takes one handshake from the source's allowance. Asked only once the cookie has proved the address. */
+  /** Takes one handshake from the source's allowance, and from that of all. Asked only once the cookie has proved the address. */
   allow(now: number, host: string): boolean {
     const source = this.#source(now, host);
     source.tokens = Math.min(SOURCE_BURST, source.tokens + ((now - source.at) * SOURCE_RATE_PER_SECOND) / 1_000);
     source.at = now;
-    if (source.tokens < 1) return false;
+    if (now > this.#handshakesAt) {
+      this.#handshakes = Math.min(HANDSHAKE_BURST, this.#handshakes + ((now - this.#handshakesAt) * HANDSHAKES_PER_SECOND) / 1_000);
+      this.#handshakesAt = now;
+    }
+    if (source.tokens < 1 || this.#handshakes < 1) return false;
     source.tokens--;
+    this.#handshakes--;
     return true;
   }
 

@@ -19,6 +19,8 @@ import type { Premises } from './premises.ts';
 
 /** Sessions of the same pair that were set up this close together are twins: one rule picks the same on both sides (ms). */
 const TWIN_MS = 3_000;
+/** So long a link has to be of use to somebody: to ask for a seat, or for the other part of a room to come together with ours (ms). */
+const IDLE_MS = 5_000;
 /** A twin has to be alive; a session of a process that died is no twin of its successor's (ms). */
 const TWIN_ALIVE_MS = 500;
 
@@ -90,9 +92,18 @@ export class LinkTable implements LinkSink {
     return this.#byId.size;
   }
 
-  /** A link that says goodbye is no reason to refuse one: a peer that comes again and again leaves dozens of them. */
-  get full(): boolean {
-    return this.#byId.size >= MAX_LINKS && !this.#all.some((entry) => entry.link.closing);
+  isFull(now: number): boolean {
+    return this.#byId.size >= MAX_LINKS && this.#spare(now) === undefined;
+  }
+
+  /**
+   * Which link gives its place to another: the oldest that says goodbye, since a peer that comes again and again leaves dozens of them, or
+   * else of those nobody needs: a stranger may have any number of keys, and take no seat with one of them.
+   */
+  #spare(now: number): Entry | undefined {
+    const { needs } = this.#premises.options;
+    const isIdle = (entry: Entry): boolean => needs !== undefined && now - entry.since > IDLE_MS && !needs(entry.link.peer);
+    return this.#all.find((entry) => entry.link.closing) ?? this.#all.find(isIdle);
   }
 
   hasCid(cid: number): boolean {
@@ -136,7 +147,7 @@ export class LinkTable implements LinkSink {
     const { session, far, cid, address, door, attempt, initiator, initiatorCid } = made;
     const { options } = this.#premises;
     const id = this.#nextId++ as LinkId;
-    if (this.#freeSlots.length === 0) this.#abandonOldest();
+    if (this.#freeSlots.length === 0) this.#makeRoom(now);
     const link = new Link(now, {
       id,
       peer: far.peer,
@@ -185,10 +196,12 @@ export class LinkTable implements LinkSink {
     return entry;
   }
 
-  #abandonOldest(): void {
-    const oldest = this.#all.find((entry) => entry.link.closing);
-    oldest?.link.abandon();
-    if (oldest !== undefined) this.#remove(oldest);
+  #makeRoom(now: number): void {
+    const spare = this.#spare(now);
+    if (spare === undefined) return;
+    spare.link.close(now, 'refused');
+    spare.link.abandon();
+    this.#remove(spare);
   }
 
   #remove(entry: Entry): void {

@@ -60,7 +60,16 @@ export class Mesh implements MeshLike {
   constructor(now: number, options: MeshOptions, createEndpoint: (options: EndpointOptions) => EndpointLike = (endpoint) => new Endpoint(endpoint)) {
     const { crypto, rng, identity, roomId, joinPort, sessionPort, code } = options;
     this.#options = options;
-    this.#endpoint = createEndpoint({ crypto, rng, identity, roomId, joinPort, sessionPort, prologue: prologueOf(options) });
+    this.#endpoint = createEndpoint({
+      crypto,
+      rng,
+      identity,
+      roomId,
+      joinPort,
+      sessionPort,
+      prologue: prologueOf(options),
+      needs: (peer) => this.#needs(peer),
+    });
     this.self = this.#endpoint.self;
     this.#linkState = new LinkState(this.self);
     this.#links = new Links(this.#endpoint, this.#linkState);
@@ -285,6 +294,12 @@ export class Mesh implements MeshLike {
     const link = this.#links.get(roster.host);
     const offset = this.#beats.timeOf(roster.host);
     if (link !== undefined && offset !== undefined) this.#time.follow(now, offset, this.#endpoint.clock(link.id));
+  }
+
+  /** Members, and whoever may seat us while we have no list. */
+  #needs(peer: PeerId): boolean {
+    const { roster } = this.#membership;
+    return roster === undefined || seatOf(roster, peer) !== undefined;
   }
 
   #openDoor(): void {

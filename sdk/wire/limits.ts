@@ -227,6 +227,10 @@ export const MAX_LINKS = 2 * MAX_PEERS;
 export const SOURCE_RATE_PER_SECOND = 20;
 export const SOURCE_BURST = 256;
 
+/** The same of all sources together: one host may have any number of addresses, and each answer costs four scalar multiplications. */
+export const HANDSHAKES_PER_SECOND = 100;
+export const HANDSHAKE_BURST = 512;
+
 /**
  * Cookies given away per second and at once, to whomever. An answer costs more than a refusal, and a source that has
  * proved nothing cannot be told from another; so past this rate strangers wait, not members. A room of 32 needs 32.
