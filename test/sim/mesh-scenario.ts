@@ -8,6 +8,7 @@
  *   -> a minute of a permanent one-way block where the seed has one (L5)
  */
 import type { Rng } from '../../sdk/base/rng.ts';
+import type { PeerId } from '../../sdk/base/brand.ts';
 import type { PortEvent } from '../../sdk/port/port.ts';
 import { LONE_CLAIM_MS, MAX_PEERS } from '../../sdk/wire/limits.ts';
 import { Agreement, World, type WorldPeer } from '../../sdk/testing/index.ts';
@@ -207,10 +208,13 @@ class MeshScenario {
     let start = healed;
     let since = start;
     let agreedAt = -Infinity;
+    const seated = new Set<PeerId>();
+    this.#isSeatedLate(rooms, seated);
     const isLone = this.#faults.byzantine.size > 0 && rooms.some((room) => room.length === 1);
     const limitMs = CONVERGE_LIMIT_MS + (isLone ? LONE_CLAIM_MS : 0);
     while (world.now - start < limitMs + STABLE_MS) {
       if (world.now - healed < this.#graceMs + 1_000 && rooms.some((room) => this.#isFullFor(room))) start = world.now + 20;
+      if (this.#isSeatedLate(rooms, seated)) start = world.now + 20;
       if (this.#disagreement(rooms) === undefined) agreedAt = world.now;
       else if (world.now - agreedAt > NEWS_MS || !rooms.every((room) => this.agreement.agreesButForNews(room))) since = world.now + 20;
       if (agreedAt === world.now && world.now - since >= STABLE_MS) {
@@ -222,6 +226,19 @@ class MeshScenario {
     }
     if (this.convergeMs === Infinity) this.violations.push(`L1: ${this.#disagreement(rooms) ?? 'agreed too late'} ${limitMs} ms after healing`);
     else this.#trace(`${Math.round(world.now)} converged after ${Math.round(this.convergeMs)} ms`);
+  }
+
+  /**
+   * One of the rest has got a seat since the last time, for a request that lay with a member while it was cut off: that it is broken is learnt
+   * from then on. Once for each.
+   */
+  #isSeatedLate(rooms: readonly (readonly WorldPeer[])[], seated: Set<PeerId>): boolean {
+    const before = seated.size;
+    for (const room of rooms)
+      for (const { mesh } of room)
+        for (const seat of mesh?.joinState.type === 'joined' ? mesh.roster().peers : [])
+          if (![...this.#core].some((peer) => peer.mesh?.self === seat.id)) seated.add(seat.id);
+    return seated.size > before;
   }
 
   /** Those of the room who have a seat are one, its list is full of seats kept for others, and somebody has none who never had one. */
