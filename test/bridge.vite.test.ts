@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createNetServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -54,6 +55,26 @@ test('[BR25] a dev server that gets no port gives the network back when it is cl
   await server.close();
   taken.close();
   expect(ended).toBe(1);
+});
+
+test('[BR25] a dev server that is interrupted says goodbye first', async () => {
+  const script = `
+    import { createServer } from 'vite';
+    import { lanista } from ${JSON.stringify(new URL('../sdk/vite/index.ts', import.meta.url).href)};
+    const lan = { self: 'a', time: {}, discovery: () => ({ level: 'ok', reasons: [] }), joinCode: () => undefined, close: async () => void console.log('goodbye') };
+    const server = await createServer({
+      configFile: false, logLevel: 'silent', appType: 'custom', optimizeDeps: { noDiscovery: true }, server: { port: 0, ws: false },
+      plugins: [lanista({ start: () => lan, onUrl: () => console.log('up') })],
+    });
+    await server.listen();`;
+  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script]);
+  let said = '';
+  child.stdout.on('data', (text: Buffer) => {
+    said += text.toString();
+    if (text.toString().includes('up')) child.kill('SIGINT');
+  });
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  expect([said, code]).toEqual(['up\ngoodbye\n', 130]);
 });
 
 test('[BR25] a restart of the dev server keeps the token, and has one network open at a time', async () => {

@@ -5,7 +5,7 @@
 import { disposable } from '../base/emitter.ts';
 
 /** A farewell that takes longer than this is cut short, ms: whoever pressed Ctrl-C is waiting. */
-const FAREWELL_MAX_MS = 2_000;
+export const FAREWELL_MAX_MS = 2_000;
 
 /**
  * On SIGINT, SIGTERM or SIGHUP: runs `close` once, then ends the process with 0. A second signal ends it

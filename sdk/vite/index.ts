@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { Plugin, ViteDevServer } from 'vite';
 import { attachBridge } from '../node/bridge-server.ts';
+import { FAREWELL_MAX_MS } from '../node/shutdown.ts';
 import type { GameFacts, LanPort } from '../node/bridge-server.ts';
 
 export interface LanistaPluginOptions {
@@ -71,8 +72,13 @@ async function startInside(server: ViteDevServer, options: LanistaPluginOptions)
   if (http.listening) tell();
   else http.once('listening', () => setImmediate(tell));
   let ended: Promise<void> | undefined;
-  const end = (): Promise<void> => (ended ??= bridge.close().then(() => lan.close()));
+  const end = (): Promise<void> =>
+    (ended ??= bridge
+      .close()
+      .then(() => lan.close())
+      .finally(() => forget(end)));
   running.set(inlineConfig, { token, end });
+  remember(end);
   closeWith(server, http, end);
 }
 
@@ -87,6 +93,25 @@ function carryKey(server: ViteDevServer, http: Server, token: string): void {
     const urls = server.resolvedUrls;
     if (urls !== null) urls.local = urls.local.map(withKey);
   });
+}
+
+/** What has to be said goodbye to when the dev server is interrupted: Vite ends at once then, and the others would wait for this player. */
+const open = new Set<() => Promise<void>>();
+
+function onInterrupt(): void {
+  // Whoever else listens closes the server, and with it what is open here.
+  if (process.listenerCount('SIGINT') > 1) return;
+  setTimeout(() => process.exit(130), FAREWELL_MAX_MS).unref();
+  void Promise.allSettled([...open].map((end) => end())).then(() => process.exit(130));
+}
+
+function remember(end: () => Promise<void>): void {
+  if (open.size === 0) process.on('SIGINT', onInterrupt);
+  open.add(end);
+}
+
+function forget(end: () => Promise<void>): void {
+  if (open.delete(end) && open.size === 0) process.removeListener('SIGINT', onInterrupt);
 }
 
 function closeWith(server: ViteDevServer, http: Server, end: () => Promise<void>): void {
