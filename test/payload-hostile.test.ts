@@ -3,7 +3,7 @@
  * decoder, so the bytes here say what they are but do no harm to any decoder.
  */
 import { describe, expect, it } from 'vitest';
-import { MAX_PAYLOAD_DEPTH, MAX_PAYLOAD_NODES } from '../sdk/wire/limits.ts';
+import { MAX_PAYLOAD_CONTAINERS, MAX_PAYLOAD_DEPTH, MAX_PAYLOAD_NODES } from '../sdk/wire/limits.ts';
 import { decodePayload, encodePayload, scanPayload } from '../sdk/wire/payload.ts';
 
 const HONEST = encodePayload({ hp: 3, x: 4, list: [1, -2, 0.5], name: 'ü' });
@@ -67,7 +67,16 @@ describe('hostile payloads', () => {
   });
 
   it('[WI9] more values than a tick can use, however small', () => {
-    refused(Uint8Array.from([0xdc, MAX_PAYLOAD_NODES >>> 8, MAX_PAYLOAD_NODES & 255, ...repeat(MAX_PAYLOAD_NODES, 0x80)]), 'nodes');
+    refused(Uint8Array.from([0xdc, MAX_PAYLOAD_NODES >>> 8, MAX_PAYLOAD_NODES & 255, ...repeat(MAX_PAYLOAD_NODES, 0)]), 'nodes');
+  });
+
+  it('[WI9] more arrays and maps than anybody sends, each of which is an object to be made', () => {
+    const maps = (count: number): Uint8Array => Uint8Array.from([0xdc, count >>> 8, count & 255, ...repeat(count, 0x80)]);
+    refused(maps(MAX_PAYLOAD_CONTAINERS), 'nodes');
+    expect(scanPayload(maps(MAX_PAYLOAD_CONTAINERS - 1))).toBeUndefined();
+    // As many objects of one field as the values allow.
+    const fields = Array.from({ length: 1_365 }, () => ({ x: 1 }));
+    expect(decodePayload(encodePayload(fields.slice(0, 1_364)))).toEqual(fields.slice(0, 1_364));
   });
 
   it('[WI9] bytes behind the value, before anything is built of it', () => {

@@ -79,6 +79,12 @@ export const MAX_PAYLOAD_DEPTH = 16;
 /** Values in one payload. Bounds decode time whatever the bytes are. */
 export const MAX_PAYLOAD_NODES = 4_096;
 
+/**
+ * Arrays and maps among them: each is an object to be made. More than half of the values are such only where most of them are empty, and
+ * nobody sends that.
+ */
+export const MAX_PAYLOAD_CONTAINERS = 2_048;
+
 /** Longest string in a payload, bytes of UTF-8. */
 export const MAX_PAYLOAD_STRING_BYTES = 4_096;
 

@@ -14,7 +14,7 @@
  */
 import { Packr, Unpackr } from 'msgpackr/index-no-eval';
 import { LanError } from '../base/errors.ts';
-import { MAX_PAYLOAD_DEPTH, MAX_PAYLOAD_NODES, MAX_PAYLOAD_STRING_BYTES } from './limits.ts';
+import { MAX_PAYLOAD_CONTAINERS, MAX_PAYLOAD_DEPTH, MAX_PAYLOAD_NODES, MAX_PAYLOAD_STRING_BYTES } from './limits.ts';
 
 /** What a payload may hold. */
 export type PayloadValue = null | boolean | number | string | Uint8Array | readonly PayloadValue[] | { readonly [key: string]: PayloadValue };
@@ -26,7 +26,7 @@ export type PayloadFault =
   | 'type' // an extension, a 64-bit integer, a 32-bit length or the reserved byte
   | 'key' // a map key that is no short string, or one that reaches a prototype
   | 'depth' // nested deeper than MAX_PAYLOAD_DEPTH
-  | 'nodes' // more values than MAX_PAYLOAD_NODES
+  | 'nodes' // more values than MAX_PAYLOAD_NODES, or more arrays and maps than MAX_PAYLOAD_CONTAINERS
   | 'string' // a string longer than MAX_PAYLOAD_STRING_BYTES
   | 'decoder'; // the decoder refused what the scan let through: a bug of ours, still only a drop
 
@@ -70,6 +70,7 @@ export function scanPayload(bytes: Uint8Array): PayloadFault | undefined {
   const end = bytes.length;
   let at = 0;
   let nodes = 0;
+  let containers = 0;
   let depth = 0;
   let remaining = 1;
   let inMap = false;
@@ -153,6 +154,7 @@ export function scanPayload(bytes: Uint8Array): PayloadFault | undefined {
     if (count >= 0) {
       // Every value takes at least a byte, so a count beyond what is left is a lie.
       if (count > end - at) return 'truncated';
+      if (++containers > MAX_PAYLOAD_CONTAINERS) return 'nodes';
       if (depth >= MAX_PAYLOAD_DEPTH) return 'depth';
       open[depth++] = (remaining << 1) | (inMap ? 1 : 0);
       remaining = count;

@@ -8,6 +8,7 @@ const text = new TextDecoder();
 export function decodePayload(bytes: Uint8Array): unknown {
   const reader = new Reader(bytes);
   let values = 0;
+  let containers = 0;
   const float = (size: 4 | 8): number => {
     const view = new DataView(reader.take(size).buffer);
     return size === 4 ? view.getFloat32(0) : view.getFloat64(0);
@@ -20,7 +21,10 @@ export function decodePayload(bytes: Uint8Array): unknown {
     must(size <= 4_096, 'a long string');
     return text.decode(reader.take(size));
   };
-  const container = (depth: number): void => must(depth < 16, 'nested too deep');
+  const container = (depth: number): void => {
+    must(++containers <= 2_048, 'too many containers');
+    must(depth < 16, 'nested too deep');
+  };
   const array = (count: number, depth: number): unknown[] => {
     container(depth);
     const out: unknown[] = [];

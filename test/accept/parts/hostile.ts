@@ -56,6 +56,7 @@ const PAYLOADS: Readonly<Record<string, Uint8Array>> = {
   'msgpack trailing byte': b(1, 1),
   'msgpack 5,000 nodes': cat(b(0xdc, 0x13, 0x88), fill(5_000, 1)),
   'msgpack 4,095 empty maps': cat(b(0xdc, 0x0f, 0xff), fill(4_095, 0x80)),
+  'msgpack 2,047 empty maps': cat(b(0xdc, 0x07, 0xff), fill(2_047, 0x80)),
   'msgpack NaN': b(0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0),
   'msgpack infinity as float32': b(0xca, 0x7f, 0x80, 0, 0),
   'msgpack invalid UTF-8': b(0xa4, 0xff, 0xfe, 0xc0, 0x80),
