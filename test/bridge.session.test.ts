@@ -11,6 +11,27 @@ import { Bench, drain, GAME, join, ME, OTHER, ScriptedRoom, until } from './brid
 
 const bytesOf = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
+/** A page's clock, and whether anybody looks at it. */
+function pageClock(later: (fn: () => void, ms: number) => unknown = setTimeout) {
+  let change = (): void => undefined;
+  const clock = {
+    hidden: false,
+    hide(hidden: boolean): void {
+      clock.hidden = hidden;
+      change();
+    },
+    now: () => performance.now(),
+    setTimeout: later,
+    clearTimeout: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout),
+    requestFrame: () => undefined,
+    onVisibility: (fn: () => void) => {
+      change = fn;
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  return clock;
+}
+
 describe('bridge: a seat seen from the page', () => {
   test('[BR4] roster, messages both ways, statistics, kick and leave pass unchanged', async () => {
     await using bench = new Bench();
@@ -321,28 +342,16 @@ describe('bridge: pages come and go', () => {
   test('[BR16] while the page is hidden the process sends at least 30 batches a second and the tick goes on', async () => {
     await using bench = new Bench();
     const bridge = await bench.start();
-    let change = (): void => undefined;
     const timers = new Set<NodeJS.Timeout>();
-    const clock = {
-      hidden: false,
-      now: () => performance.now(),
+    const clock = pageClock((fn, ms) => {
       // A hidden page's timers come about once a second.
-      setTimeout: (fn: () => void, ms: number) => {
-        const timer = setTimeout(fn, clock.hidden ? 1_000 : ms);
-        timers.add(timer);
-        return timer;
-      },
-      clearTimeout: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout),
-      requestFrame: () => undefined,
-      onVisibility: (fn: () => void) => {
-        change = fn;
-        return { [Symbol.dispose]: () => undefined };
-      },
-    };
+      const timer = setTimeout(fn, clock.hidden ? 1_000 : ms);
+      timers.add(timer);
+      return timer;
+    });
     const page = await bench.page(bridge, { page: clock });
     await page.open(join());
-    clock.hidden = true;
-    change();
+    clock.hide(true);
     const room = bench.lan.rooms[0]!;
     await until(() => room.eligible.at(-1) === false);
     let ticks = 0;
@@ -355,8 +364,7 @@ describe('bridge: pages come and go', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     expect(bridge.stats().batchesOut - before).toBeGreaterThanOrEqual(30);
     expect(ticks).toBeGreaterThanOrEqual(25);
-    clock.hidden = false;
-    change();
+    clock.hide(false);
     await until(() => room.eligible.at(-1) === true);
     page.time.cancel();
     for (const timer of timers) clearTimeout(timer);
@@ -365,32 +373,18 @@ describe('bridge: pages come and go', () => {
   test('[BR4] a game that wants not to be host is not made one by a tab that was hidden and is back', async () => {
     await using bench = new Bench();
     const bridge = await bench.start();
-    let change = (): void => undefined;
-    const clock = {
-      hidden: false,
-      now: () => performance.now(),
-      setTimeout: (fn: () => void, ms: number) => setTimeout(fn, ms),
-      clearTimeout: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout),
-      requestFrame: () => undefined,
-      onVisibility: (fn: () => void) => {
-        change = fn;
-        return { [Symbol.dispose]: () => undefined };
-      },
-    };
+    const clock = pageClock();
     const page = await bench.page(bridge, { page: clock });
     const seat = await page.open(join());
     const { eligible } = bench.lan.rooms[0]!;
     seat.setEligible(page.time.now(), false);
-    for (const hidden of [true, false]) {
-      clock.hidden = hidden;
-      change();
-    }
+    clock.hide(true);
+    clock.hide(false);
     seat.setEligible(page.time.now(), true);
     await until(() => eligible.length === 4);
     expect(eligible).toEqual([false, false, false, true]);
     // Nor does the game make a hidden page one.
-    clock.hidden = true;
-    change();
+    clock.hide(true);
     seat.setEligible(page.time.now(), true);
     await until(() => eligible.length === 6);
     expect(eligible.slice(4)).toEqual([false, false]);

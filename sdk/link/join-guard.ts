@@ -17,9 +17,34 @@ import {
 
 const MINUTE_MS = 60_000;
 
+/** Fills at a steady rate, up to a burst. */
+class Bucket {
+  readonly #burst: number;
+  readonly #perSecond: number;
+  #tokens: number;
+  #at = -Infinity;
+
+  constructor(burst: number, perSecond: number) {
+    this.#burst = burst;
+    this.#perSecond = perSecond;
+    this.#tokens = burst;
+  }
+
+  has(now: number): boolean {
+    if (now > this.#at) {
+      this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1_000);
+      this.#at = now;
+    }
+    return this.#tokens >= 1;
+  }
+
+  take(): void {
+    this.#tokens--;
+  }
+}
+
 interface Source {
-  tokens: number;
-  at: number;
+  readonly handshakes: Bucket;
   failures: number;
   failuresSince: number;
 }
@@ -27,10 +52,8 @@ interface Source {
 export class JoinGuard {
   /** In order of first sight: the oldest is forgotten when the table is full. */
   readonly #sources = new Map<string, Source>();
-  #cookies = COOKIE_BURST;
-  #cookiesAt = -Infinity;
-  #handshakes = HANDSHAKE_BURST;
-  #handshakesAt = -Infinity;
+  readonly #cookies = new Bucket(COOKIE_BURST, COOKIES_PER_SECOND);
+  readonly #handshakes = new Bucket(HANDSHAKE_BURST, HANDSHAKES_PER_SECOND);
   #failures = 0;
   #failuresSince = -Infinity;
   #lockedUntil = -Infinity;
@@ -39,34 +62,24 @@ export class JoinGuard {
     let source = this.#sources.get(host);
     if (source !== undefined) return source;
     if (this.#sources.size >= MAX_SOURCES) this.#sources.delete(this.#sources.keys().next().value!);
-    source = { tokens: SOURCE_BURST, at: now, failures: 0, failuresSince: now };
+    source = { handshakes: new Bucket(SOURCE_BURST, SOURCE_RATE_PER_SECOND), failures: 0, failuresSince: now };
     this.#sources.set(host, source);
     return source;
   }
 
   /** Takes one from the cookies that may be given away now, whoever asks. */
   allowCookie(now: number): boolean {
-    if (now > this.#cookiesAt) {
-      this.#cookies = Math.min(COOKIE_BURST, this.#cookies + ((now - this.#cookiesAt) * COOKIES_PER_SECOND) / 1_000);
-      this.#cookiesAt = now;
-    }
-    if (this.#cookies < 1) return false;
-    this.#cookies--;
+    if (!this.#cookies.has(now)) return false;
+    this.#cookies.take();
     return true;
   }
 
   /** Takes one handshake from the source's allowance, and from that of all. Asked only once the cookie has proved the address. */
   allow(now: number, host: string): boolean {
-    const source = this.#source(now, host);
-    source.tokens = Math.min(SOURCE_BURST, source.tokens + ((now - source.at) * SOURCE_RATE_PER_SECOND) / 1_000);
-    source.at = now;
-    if (now > this.#handshakesAt) {
-      this.#handshakes = Math.min(HANDSHAKE_BURST, this.#handshakes + ((now - this.#handshakesAt) * HANDSHAKES_PER_SECOND) / 1_000);
-      this.#handshakesAt = now;
-    }
-    if (source.tokens < 1 || this.#handshakes < 1) return false;
-    source.tokens--;
-    this.#handshakes--;
+    const { handshakes } = this.#source(now, host);
+    if (!handshakes.has(now) || !this.#handshakes.has(now)) return false;
+    handshakes.take();
+    this.#handshakes.take();
     return true;
   }
 

@@ -127,7 +127,7 @@ export class Messages {
     // Only now: one peer that takes nothing must not keep it from the others.
     if (refused !== undefined)
       throw new LanError('queue-full', `message '${name}' was not taken: more is queued for ${refused} than the link may hold.`, {
-        hint: 'Send less, or wait. Everybody else was sent it.',
+        hint: 'Send less, or wait. Whoever could take it was sent it.',
       });
   }
 

@@ -209,12 +209,12 @@ class MeshScenario {
     let since = start;
     let agreedAt = -Infinity;
     const seated = new Set<PeerId>();
-    this.#isSeatedLate(rooms, seated);
+    this.#noteSeated(rooms, seated);
     const isLone = this.#faults.byzantine.size > 0 && rooms.some((room) => room.length === 1);
     const limitMs = CONVERGE_LIMIT_MS + (isLone ? LONE_CLAIM_MS : 0);
     while (world.now - start < limitMs + STABLE_MS) {
       if (world.now - healed < this.#graceMs + 1_000 && rooms.some((room) => this.#isFullFor(room))) start = world.now + 20;
-      if (this.#isSeatedLate(rooms, seated)) start = world.now + 20;
+      if (this.#noteSeated(rooms, seated)) start = world.now + 20;
       if (this.#disagreement(rooms) === undefined) agreedAt = world.now;
       else if (world.now - agreedAt > NEWS_MS || !rooms.every((room) => this.agreement.agreesButForNews(room))) since = world.now + 20;
       if (agreedAt === world.now && world.now - since >= STABLE_MS) {
@@ -229,10 +229,10 @@ class MeshScenario {
   }
 
   /**
-   * One of the rest has got a seat since the last time, for a request that lay with a member while it was cut off: that it is broken is learnt
+   * Writes down who of the rest has a seat; true when one got it since the last time, for a request that lay with a member while it was cut off: that it is broken is learnt
    * from then on. Once for each.
    */
-  #isSeatedLate(rooms: readonly (readonly WorldPeer[])[], seated: Set<PeerId>): boolean {
+  #noteSeated(rooms: readonly (readonly WorldPeer[])[], seated: Set<PeerId>): boolean {
     const before = seated.size;
     for (const room of rooms)
       for (const { mesh } of room)
