@@ -207,6 +207,18 @@ describe('frames', () => {
     }
   });
 
+  it('[WI7] that are too large to travel whole are refused', () => {
+    const writer = new FrameWriter(1_500);
+    const readWhole = (size: number): number => {
+      writer.begin(1_400);
+      writer.reliable(0, 1, new Uint8Array(size));
+      reader.reset(writer.bytes, writer.at);
+      return reader.next();
+    };
+    expect(readWhole(MAX_WHOLE_BYTES)).toBe(FRAME_RELIABLE);
+    expect(readWhole(MAX_WHOLE_BYTES + 1)).toBe(-1);
+  });
+
   it('[WI13] of control come once per packet at most, and an ACK only as the first', () => {
     const writer = new FrameWriter(1_500);
     const kinds: readonly ((w: FrameWriter) => void)[] = [

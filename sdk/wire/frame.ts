@@ -181,7 +181,7 @@ export class FrameReader {
     const head = base === FRAME_UNRELIABLE ? UNRELIABLE_HEAD_BYTES : RELIABLE_HEAD_BYTES;
     if (left < head) return -1;
     const size = u16(b, at + head - 2);
-    if (size > left - head) return -1;
+    if (size > left - head || (base === FRAME_RELIABLE && size > MAX_WHOLE_BYTES)) return -1;
     if (base !== FRAME_UNRELIABLE) this.id = u32(b, at + 1);
     this.bodyAt = at + head;
     this.bodySize = size;

@@ -242,7 +242,9 @@ function messageFrame(type: number, reader: Reader): Frame {
     case 0x40:
     case 0x50: {
       const id = reader.uint(4);
-      return { type: TAIL[base], lane, id, bytes: reader.take(reader.uint(2)) };
+      const bytes = reader.take(reader.uint(2));
+      must(base !== 0x40 || bytes.length <= 1_120, 'RELIABLE');
+      return { type: TAIL[base], lane, id, bytes };
     }
     case 0x48: {
       const [id, index, count, length] = [reader.uint(4), reader.uint(2), reader.uint(2), reader.uint(4)];
