@@ -14,7 +14,8 @@ import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { NodeTime } from '../sdk/node/local-time.ts';
 import { openProfile, profileHome } from '../sdk/node/profile.ts';
-import { openUdp } from '../sdk/node/udp.ts';
+import { bindHost, openUdp } from '../sdk/node/udp.ts';
+import { scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
 
 const home = (): string => mkdtempSync(join(tmpdir(), 'lanista-home-'));
 
@@ -144,6 +145,17 @@ describe('sockets', () => {
     });
     await a.close();
     await b.close();
+  });
+
+  it('[DI21] an interface that was named may change its address; one address that was asked for is the only one', () => {
+    const read = () => ({
+      lo: [{ address: '127.0.0.1', netmask: '255.0.0.0', family: 'IPv4' as const, mac: '', internal: true, cidr: null }],
+      wlan0: [{ address: '192.168.1.5', netmask: '255.255.255.0', family: 'IPv4' as const, mac: '', internal: false, cidr: null }],
+      eth0: [{ address: '10.0.0.5', netmask: '255.255.255.0', family: 'IPv4' as const, mac: '', internal: false, cidr: null }],
+    });
+    const bound = (...wanted: string[]) => bindHost(wanted, scanInterfaces(read, wanted));
+    expect([bound(), bound('wlan0'), bound('wlan0', 'eth0'), bound('192.168.1.5', '10.0.0.5'), bound('none')]).toEqual(Array(5).fill('0.0.0.0'));
+    expect([bound('192.168.1.5'), bound('lo'), bound('127.0.0.1')]).toEqual(['192.168.1.5', '127.0.0.1', '127.0.0.1']);
   });
 
   it('[DI21] delivers by socket kind, survives closed ports and bad hosts, counts what failed', async () => {

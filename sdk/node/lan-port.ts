@@ -39,7 +39,7 @@ import { searchRoom } from './room-search.ts';
 import { bindHost, openUdp, type Udp } from './udp.ts';
 
 export interface NodeLanOptions {
-  /** Names or IPv4 addresses of the interfaces to use; empty or missing means every usable one. */
+  /** Names or IPv4 addresses of the interfaces to use; empty or missing means every usable one. A name keeps working when its address changes. */
   readonly interfaces?: readonly string[];
   /** UDP port of the join socket; 0 or missing takes the first free one from 29798 on. */
   readonly port?: number;
@@ -392,7 +392,7 @@ export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions =
   const nics = chosenInterfaces(options.readInterfaces ?? networkInterfaces, wanted);
   let port: NodeLanPort | undefined;
   const udp = await openUdp({
-    host: bindHost(wanted.length === 0 ? [] : nics.map((nic) => nic.address)),
+    host: bindHost(wanted, nics),
     port: options.port,
     onDatagram: (socket, host, from, bytes) => port?.handleDatagram(socket, host, from, bytes),
   });

@@ -45,10 +45,9 @@ export interface SearchOptions {
 /** Rejects with `bind-failed`. */
 export async function openSearch(options: SearchOptions = {}): Promise<Search> {
   const interfaces = options.interfaces ?? [];
-  const nics = interfaces.length === 0 ? [] : scanInterfaces(networkInterfaces, interfaces);
   let discovery: Discovery | undefined;
   const udp = await openUdp({
-    host: bindHost(nics.map((nic) => nic.address)),
+    host: bindHost(interfaces, scanInterfaces(networkInterfaces, interfaces)),
     onDatagram(socket, host, port, bytes) {
       if (socket === 'join' && options.onDatagram?.({ host, port }, bytes) !== true) discovery?.handleDatagram(host, port, bytes);
     },

@@ -13,6 +13,7 @@ import { LanError } from '../base/errors.ts';
 import type { SocketKind } from '../link/endpoint-types.ts';
 import { MAX_DATAGRAM_BYTES, RECEIVE_BUFFER_BYTES } from '../wire/limits.ts';
 import { DATA_PORT_FIRST, DATA_PORT_LAST } from './discovery/bounds.ts';
+import type { LanInterface } from './discovery/interfaces.ts';
 
 export type DatagramListener = (socket: SocketKind, host: string, port: number, bytes: Uint8Array) => void;
 
@@ -43,9 +44,16 @@ export interface Udp {
   close(): Promise<void>;
 }
 
-/** Where to bind for a list of wanted interface addresses: the only one, or everywhere. */
-export function bindHost(addresses: readonly string[]): string {
-  return addresses.length === 1 && isIP(addresses[0]!) === 4 ? addresses[0]! : '0.0.0.0';
+/**
+ * Where to bind for what was asked for: the address, where that was one; loopback, where that is all there is; else everywhere.
+ * An interface that was named keeps its name when the router gives it another address, and a socket bound to the old one would be deaf.
+ * @param wanted names or addresses; empty means every interface
+ * @param nics the interfaces that `wanted` stands for now
+ */
+export function bindHost(wanted: readonly string[], nics: readonly LanInterface[]): string {
+  const [nic] = nics;
+  if (wanted.length === 0 || nic === undefined || nics.length > 1) return '0.0.0.0';
+  return nic.kind === 'loopback' || wanted.includes(nic.address) ? nic.address : '0.0.0.0';
 }
 
 type Lookup = (host: string, options: unknown, callback: (error: Error | null, address: string, family: number) => void) => void;
