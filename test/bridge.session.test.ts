@@ -361,9 +361,14 @@ describe('bridge: pages come and go', () => {
     };
     tick();
     const before = bridge.stats().batchesOut;
+    // A busy machine's timers come late: what a bare timer of 30 a second manages in the same time is asked for, and no more.
+    let bare = 0;
+    const beat = setInterval(() => bare++, 1_000 / 30);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    expect(bridge.stats().batchesOut - before).toBeGreaterThanOrEqual(30);
-    expect(ticks).toBeGreaterThanOrEqual(25);
+    clearInterval(beat);
+    expect(bare).toBeGreaterThan(10);
+    expect(bridge.stats().batchesOut - before).toBeGreaterThanOrEqual(bare);
+    expect(ticks).toBeGreaterThanOrEqual(bare * 0.8);
     clock.hide(false);
     await until(() => room.eligible.at(-1) === true);
     page.time.cancel();
