@@ -91,6 +91,33 @@ describe('early messages', () => {
     expect(told(made, 1, 2)).toContain('reset');
   });
 
+  it('[ME45] what waits for a link is not handed to the next process of the seat, though its link comes before word of it', () => {
+    const made = room({ peers: 3, discovery: false, network: { delayMs: 20 } });
+    const { world } = made;
+    const know = (who: number, whom: number): void => {
+      const peer = world.peer(who);
+      peer.mesh!.addCandidate(peer.clock(world.now), world.peer(whom).address);
+      world.drain(peer);
+    };
+    world.start(0, 'found');
+    world.start(1, 'join');
+    know(1, 0);
+    world.run(1_000);
+    const id = world.start(2, 'join').mesh!.self;
+    know(2, 0);
+    expect(world.runUntil(() => seats(world, 1, 2) && !world.peer(1).mesh!.stats(0).peers.has(id), 3_000, 1)).toBeDefined();
+    expect(say(made, 1, 2, 1)).toBe(true);
+    world.crash(2);
+    world.start(2, 'join');
+    know(2, 1);
+    world.run(3_000);
+    expect(seats(world, 1, 2, id)).toBe(true);
+    expect(say(made, 1, 2, 2)).toBe(true);
+    world.run(1_000);
+    expect(told(made, 2, 1).filter((one) => typeof one === 'number')).toEqual([2]);
+    expect(told(made, 1, 2)).toContain('reset');
+  });
+
   it('[ME46] more than is kept of a peer without a seat ends in a reset for its sender, and nothing comes out of order', () => {
     const [talker, late] = [2, 1];
     let lost = 0;

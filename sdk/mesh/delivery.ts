@@ -2,7 +2,8 @@
  * Messages of the game between their arrival and a seat, or between `send` and a link: nothing reliable is lost
  * without a `reset`, and nothing is handed to another process than it was said to.
  *
- *   said to a seat without a link  --linked--> sent          --the seat's process is another--> dropped, `reset` with the link
+ *   said to a seat without a link  --linked, and a word says: the same process--> sent
+ *                                  --the seat is away, or another process's--> dropped, `reset` with the link
  *   came from a peer without a seat --seated--> delivered     --some of it lost--> the link is made anew, both sides are told
  */
 import type { PeerId } from '../base/brand.ts';
@@ -11,6 +12,7 @@ import type { PortDeparture, PortEvent } from '../port/port.ts';
 import { SEAT_SETTLE_MS } from '../wire/limits.ts';
 import { EarlyMessages, type EarlyMessage } from './early.ts';
 import type { Links } from './links.ts';
+import type { Word } from './messages.ts';
 import { seatOf, type Roster } from './roster.ts';
 
 export interface DeliveryOwner {
@@ -48,14 +50,23 @@ export class Delivery {
     return this.#unlinked.hold(now, to, message);
   }
 
-  onLinked(now: number, { link, peer }: Extract<EndpointEvent, { type: 'linked' }>): void {
+  onLinked({ peer }: Extract<EndpointEvent, { type: 'linked' }>): void {
     this.#unseated.take(peer);
     this.#broken.delete(peer);
     if (this.#isSeated(peer)) {
       if (this.#linkedSeats.has(peer)) this.#owner.emit({ type: 'reset', peer });
       this.#linkedSeats.add(peer);
     }
-    for (const early of this.#unlinked.take(peer)) this.#endpoint.send(now, link, early.channel, early.bytes, early.lane);
+  }
+
+  /** A linked peer speaks for itself: what waited for the link goes to it, if it is who had the seat then. True when something leaves. */
+  onWords(now: number, peer: PeerId, words: readonly Word[]): boolean {
+    if (!this.#unlinked.has(peer)) return false;
+    const own = words.find((word) => word.id === peer);
+    const link = this.#links.get(peer);
+    if (link === undefined || own === undefined || own.instance !== this.#instances.get(peer)) return false;
+    for (const early of this.#unlinked.take(peer)) this.#endpoint.send(now, link.id, early.channel, early.bytes, early.lane);
+    return true;
   }
 
   onClosed(peer: PeerId): void {
@@ -79,11 +90,13 @@ export class Delivery {
       this.#unlinked.take(peer.id);
     }
     for (const seat of roster.seats) {
-      if (this.#links.get(seat.id) !== undefined) this.#linkedSeats.add(seat.id);
-      else if (this.#unlinked.has(seat.id) && (seat.status !== 'present' || this.#instances.get(seat.id) !== seat.instance)) {
-        // What waits for a link was said to the process that had the seat; whoever links from there is told of as a new start.
+      const isLinked = this.#links.get(seat.id) !== undefined;
+      if (isLinked) this.#linkedSeats.add(seat.id);
+      if (this.#unlinked.has(seat.id) && (seat.status !== 'present' || this.#instances.get(seat.id) !== seat.instance)) {
+        // What waits was said to the process that had the seat; whoever has linked or links from there is told of as a new start.
         this.#unlinked.take(seat.id);
         this.#linkedSeats.add(seat.id);
+        if (isLinked) this.#owner.emit({ type: 'reset', peer: seat.id });
       }
       this.#instances.set(seat.id, seat.instance);
       const early = this.#unseated.take(seat.id);

@@ -337,7 +337,7 @@ export class Mesh implements MeshLike {
     const { peer } = event;
     this.#dialer.onLinked(event.attempt, peer, event.door);
     this.#links.add(now, event);
-    this.#delivery.onLinked(now, event);
+    this.#delivery.onLinked(event);
     this.#membership.onLinked(now, peer);
     this.#hurry(now);
   }
@@ -375,7 +375,8 @@ export class Mesh implements MeshLike {
     const message = decodeMessage(bytes);
     if (message === undefined) return this.#drop('mesh-malformed');
     if (message.type === 'beat') {
-      if (this.#beats.handle(now, peer, message)) this.#hurry(now);
+      const isNew = this.#beats.handle(now, peer, message);
+      if (this.#delivery.onWords(now, peer, message.words) || isNew) this.#hurry(now);
     } else if (message.type === 'relay') this.#handleRelay(now, peer, message.relay);
     else {
       const roster = this.#membership.roster;
