@@ -1,10 +1,17 @@
 /** `openLan` as a game calls it: by package name, on loopback. */
+import type dns from 'node:dns/promises';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { defineGame, entity, message, s } from 'lanista';
 import { openLan } from 'lanista/node';
+
+const slowNames = vi.hoisted(() => ({ on: false }));
+vi.mock('node:dns/promises', async (original) => {
+  const real = await original<typeof dns>();
+  return { ...real, lookup: (...how: Parameters<typeof real.lookup>) => (slowNames.on ? new Promise(() => undefined) : real.lookup(...how)) };
+});
 
 const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
 const game = defineGame({
@@ -73,6 +80,33 @@ it('[DI30] a lan that is closed while it looks for a room opens none', async () 
   await lan.close();
   const [end] = await opening;
   expect(end).toMatchObject({ status: 'rejected', reason: { code: 'closed' } });
+});
+
+it('[RO31] who calls a room off, while it is looked for or its machine is, gets another one at once', async () => {
+  const lan = await openLan(game, {
+    presence: { name: 'Ann' },
+    interfaces: ['127.0.0.1'],
+    profile: false,
+    discovery: { mdns: false, beacon: false, local: false },
+  });
+  const callOff = async (open: (signal: AbortSignal) => Promise<unknown>, afterMs: number): Promise<void> => {
+    const abort = new AbortController();
+    const opening = open(abort.signal);
+    const ended = expect(opening).rejects.toMatchObject({ code: 'aborted' });
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    abort.abort();
+    const room = await lan.create({ name: 'Another' });
+    await room.leave();
+    await ended;
+  };
+  await callOff((signal) => lan.joinOrCreate({ name: 'Never', signal }), 0);
+  await callOff((signal) => lan.joinOrCreate({ name: 'Never', signal }), 30);
+  await callOff((signal) => lan.join('127.0.0.1:9', { signal }), 30);
+  // The system may look for a name for half a minute.
+  slowNames.on = true;
+  await callOff((signal) => lan.join('annes-laptop', { signal }), 30);
+  slowNames.on = false;
+  await lan.close();
 });
 
 it('[DI30] openLan refuses what no machine has, before a socket is opened', async () => {

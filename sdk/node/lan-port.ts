@@ -87,7 +87,8 @@ export class NodeLanPort implements LanPort {
   readonly #known: KnownPeers;
   readonly #discovery: Discovery;
   #room: OpenRoom | undefined;
-  #opening = false;
+  /** What is being opened: what calls it off, and when it is over. */
+  #opening: { readonly signal: AbortSignal; readonly over: Promise<void> } | undefined;
   #diagnosis: Promise<readonly NetworkCheck[]> | undefined;
   /** Ends what is being opened when this is closed. */
   readonly #closing = new AbortController();
@@ -172,27 +173,22 @@ export class NodeLanPort implements LanPort {
   }
 
   async open(request: OpenRequest, signal?: AbortSignal): Promise<RoomPort> {
+    // What was called off takes a moment to end, and whoever called it off may ask for another room at once.
+    while (this.#opening?.signal.aborted === true) await this.#opening.over;
     this.#assertOpen();
     if (signal?.aborted) throw aborted(signal);
-    if (this.#room !== undefined || this.#opening) {
+    if (this.#room !== undefined || this.#opening !== undefined) {
       throw new LanError('bad-argument', 'This player sits in a room already.', { hint: 'Leave that room first, or open a second lan.' });
     }
-    this.#opening = true;
     const ends = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+    const opened = this.#enter(request, ends);
+    const over = (): void => void (this.#opening = undefined);
+    this.#opening = { signal: ends, over: opened.then(over, over) };
     try {
-      switch (request.type) {
-        case 'create':
-          return this.#found(request, toHex(this.#crypto.randomBytes(16)) as RoomId).port;
-        case 'join':
-          return await this.#joinTarget(request, ends);
-        case 'join-or-create':
-          return await this.#joinOrCreate(request, ends);
-      }
+      return await opened;
     } catch (error) {
       this.#assertOpen();
       throw error;
-    } finally {
-      this.#opening = false;
     }
   }
 
@@ -271,6 +267,17 @@ export class NodeLanPort implements LanPort {
     return room;
   }
 
+  async #enter(request: OpenRequest, signal: AbortSignal): Promise<RoomPort> {
+    switch (request.type) {
+      case 'create':
+        return this.#found(request, toHex(this.#crypto.randomBytes(16)) as RoomId).port;
+      case 'join':
+        return this.#joinTarget(request, signal);
+      case 'join-or-create':
+        return this.#joinOrCreate(request, signal);
+    }
+  }
+
   async #joinOrCreate(request: Extract<OpenRequest, { type: 'join-or-create' }>, signal: AbortSignal | undefined): Promise<RoomPort> {
     checkRoom(request);
     const roomId = this.#derivedId(request.name, normaliseCode(request.code));
@@ -300,7 +307,7 @@ export class NodeLanPort implements LanPort {
       if (!found.listing.compatible) throw incompatible(found.listing.reason);
       return this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
     }
-    const address = await resolveTarget(target);
+    const address = await resolveTarget(target, signal);
     const listed = (rooms: readonly RoomListing[]): RoomListing | undefined =>
       rooms.find((room) => this.#discovery.rooms.addresses(room.id).some((one) => one.host === address.host && one.port === address.port));
     const found = await searchRoom(this.#discovery, { choose: listed, withinMs: ANSWER_MS, signal, ask: address });

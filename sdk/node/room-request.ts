@@ -32,8 +32,8 @@ export function checkRoom(request: { name: string; max: number; code: string | u
   normaliseCode(request.code);
 }
 
-/** An address from `host:port`, `host`, or a join code. Rejects with `bad-argument` or `unreachable`. */
-export async function resolveTarget(target: string): Promise<Address> {
+/** An address from `host:port`, `host`, or a join code. Rejects with `bad-argument`, `unreachable` or `aborted`. */
+export async function resolveTarget(target: string, signal?: AbortSignal): Promise<Address> {
   const byCode = decodeJoinCode(target);
   if (byCode !== undefined) return byCode;
   const match = /^([^\s:/]+)(?::(\d{1,5}))?$/.exec(target.trim());
@@ -44,11 +44,21 @@ export async function resolveTarget(target: string): Promise<Address> {
     });
   }
   try {
-    const { address } = await lookup(match[1], 4);
+    const { address } = await untilAborted(lookup(match[1], 4), signal);
     return { host: address, port };
   } catch (cause) {
-    throw noMachine(match[1], cause);
+    throw signal?.aborted === true ? aborted(signal) : noMachine(match[1], cause);
   }
+}
+
+/** The system takes seconds to give a name up, and cannot be told to stop. */
+async function untilAborted<T>(result: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return result;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(aborted(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    result.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 /** A word without a dot may be a join code with a slip in it. */
