@@ -350,6 +350,26 @@ describe('time and duty', () => {
     expect(again.stats().drops['before-hello'] ?? 0).toBe(0);
   });
 
+  it('[RO20] a page that takes up a seat whose page went before it greeted anybody is greeted again, and opens at once', async () => {
+    const { party, ann, bob } = await pair();
+    ann.entities.spawn('rock', { x: 7 });
+    await party.play(200);
+    // The process has the seat; the page that asked for it is reloaded, and what was said to it is thrown away. No link starts anew.
+    for (const room of [ann, bob]) {
+      const { port } = only(party.hub.rooms.values()).seats.get(room.self.id)!;
+      const push = port.push.bind(port);
+      port.push = (event) => void (event.type === 'reset' || push(event));
+    }
+    const cat = createMemoryLan(party.hub, game);
+    await cat.open({ type: 'join-or-create', name: 'den', max: 8, code: undefined, spectate: false });
+    await party.play(100);
+    const before = party.hub.now();
+    const room = await party.add('Cat', cat.self);
+    expect(party.hub.now() - before).toBeLessThan(500);
+    expect([...room.peers.values()].map(({ presence }) => presence.name)).toEqual(['Ann', 'Bob', 'Cat']);
+    expect(only(room.entities.all('rock')).x).toBe(7);
+  });
+
   it('[RO32] who greets anew in every tick is sent the whole state twice a second, not every time', async () => {
     const { party, ann, bob } = await pair();
     for (let i = 0; i < 20; i++) ann.entities.spawn('rock', { x: i });

@@ -216,7 +216,11 @@ export class Reception<G extends AnyGame> {
       this.greet(this.#room.time.now());
       this.#room.authority.handleRestart(seat.id);
       this.#room.events.emit('presence', seat);
-    } else this.#room.events.emit('join', seat);
+    } else {
+      // It may have been greeted as the page before, which went without a word and took our greeting with it.
+      if (heard !== this.#room.session) this.greetAgain(seat.id);
+      this.#room.events.emit('join', seat);
+    }
   }
 
   /** `peer` has lost us and got us anew: it followed a list without us for a while, of which we heard nothing. */
