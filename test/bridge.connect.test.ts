@@ -1,8 +1,9 @@
 /** `connectLan` where there is no page, or no socket to open: what the caller is told, and that nothing comes after. */
 import { afterEach, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { defineGame, s } from 'lanista';
 import { connectLan, openPageLan } from '../sdk/browser/connect-lan.ts';
-import { Bench } from './bridge-fake.ts';
+import { Bench, GAME } from './bridge-fake.ts';
 
 const game = defineGame({ id: 'connect-lan', version: 1, presence: { name: s.text(24) }, entities: {}, messages: {}, requests: {} });
 const TOKEN = 'abcdefghijklmnopqrstuv';
@@ -44,4 +45,53 @@ test('[BR30] connectLan outside a page says where it belongs', async () => {
   const expected = { code: 'bad-argument', message: expect.stringContaining("openLan from 'lanista/node'") as string };
   await expect(connectLan(game, { presence: { name: 'Ann' } })).rejects.toMatchObject(expected);
   await expect(connectLan(game, { presence: { name: 'Ann' }, token: TOKEN })).rejects.toMatchObject(expected);
+});
+
+/** Address bar, storage and sockets of one tab, and what its page listens to. */
+function stubTab(port: number) {
+  const kept = new Map<string, string>();
+  const tab = { hash: '', loads: 0, changed: (): void => undefined };
+  const place = { protocol: 'http:', host: `127.0.0.1:${port}`, pathname: '/', search: '', reload: () => void tab.loads++ };
+  vi.stubGlobal('location', Object.defineProperty(place, 'hash', { get: () => tab.hash }));
+  vi.stubGlobal('history', { state: null, replaceState: () => void (tab.hash = '') });
+  vi.stubGlobal('sessionStorage', { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => kept.set(key, value) });
+  vi.stubGlobal('addEventListener', (type: string, fn: () => void) => (type === 'hashchange' ? (tab.changed = fn) : undefined));
+  const open = (url: string): WebSocket => new WebSocket(url, { origin: `http://127.0.0.1:${port}` });
+  vi.stubGlobal('WebSocket', function opened(url: string) {
+    return open(url);
+  });
+  return Object.assign(tab, {
+    /** What a browser does with an address that differs in its fragment alone. */
+    follow(hash: string): void {
+      tab.hash = hash;
+      tab.changed();
+    },
+  });
+}
+
+test('[BR32] a link opened in the tab of its own page, which has no key or an old one, loads the page anew', async () => {
+  await using bench = new Bench();
+  const bridge = await bench.start({ game: { ...GAME, id: game.id, schemaHash: game.schemaHash } });
+  const tab = stubTab(bridge.port);
+  vi.resetModules();
+  const page = await import('../sdk/browser/connect-lan.ts');
+  const connect = () => page.connectLan(game, { presence: { name: 'Ann' } });
+  await expect(connect()).rejects.toMatchObject({ code: 'bridge', hint: expect.stringContaining('Open the link') as string });
+  tab.follow('#lobby');
+  expect(tab.loads).toBe(0);
+  tab.follow(`#${bridge.token}`);
+  expect(tab.loads).toBe(1);
+
+  const lan = await connect();
+  expect(tab.hash).toBe('');
+  // The page plays: the key is hidden again, and what is no key of ours is the game's.
+  tab.follow(`#${bridge.token}`);
+  expect([tab.loads, tab.hash]).toEqual([1, '']);
+  tab.follow('#chapter-one-the-meadow');
+  expect([tab.loads, tab.hash]).toEqual([1, '#chapter-one-the-meadow']);
+  await bridge.close();
+  await expect.poll(() => lan.connection.type).not.toBe('open');
+  tab.follow('#abcdefghijklmnopqrstuv');
+  expect(tab.loads).toBe(2);
+  await lan.close();
 });

@@ -42,12 +42,34 @@ export async function connectLan<const G extends AnyGame>(game: G, options: Conn
     throw new LanError('bad-argument', 'connectLan is for pages, and this is none.', { hint: "In Node use openLan from 'lanista/node'." });
   }
   assertLanOptions(game, options);
+  if (options.token === undefined) followLinks();
+  const token = options.token ?? takeToken();
   const port = await BridgeClient.connect({
     url: options.url ?? defaultUrl(),
-    token: options.token ?? takeToken(),
+    token,
     game: { id: game.id, version: game.version, schemaHash: game.schemaHash },
   });
+  if (options.token === undefined) current = { port, token };
   return openPageLan(game, port, options);
+}
+
+/** What got in with the key of this page's address. */
+let current: { readonly port: BridgeClient; readonly token: string } | undefined;
+let isFollowing = false;
+
+/**
+ * A link that is opened in the tab of its own page differs from the address there in the key alone, and of that a browser loads nothing: who was
+ * told to open the link the game printed, and did so, would see nothing happen.
+ */
+function followLinks(): void {
+  if (isFollowing) return;
+  isFollowing = true;
+  addEventListener('hashchange', () => {
+    const given = TOKEN.exec(location.hash)?.[1];
+    if (given === undefined) return;
+    if (current?.port.state.type !== 'open') location.reload();
+    else if (given === current.token) hideToken();
+  });
 }
 
 /** A `PageLan` over a client that is connected already; for tests and unusual pages. */
@@ -87,13 +109,17 @@ function defaultUrl(): string {
 function takeToken(): string {
   const given = TOKEN.exec(location.hash)?.[1];
   if (given !== undefined) {
-    history.replaceState(history.state, '', location.pathname + location.search);
+    hideToken();
     keep(given);
     return given;
   }
   const kept = keptToken();
   if (kept !== undefined) return kept;
   throw new LanError('bridge', 'This page was opened without its key.', { hint: 'Open the link the game printed when it started.' });
+}
+
+function hideToken(): void {
+  history.replaceState(history.state, '', location.pathname + location.search);
 }
 
 /** Storage can be forbidden; then a reload needs the link again. */
