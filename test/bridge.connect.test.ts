@@ -41,6 +41,28 @@ test('[BR31] a page knows the join code of its process, and when it changes', as
   await expect.poll(() => lan.joinCode()).toBeUndefined();
 });
 
+test('[BR14] a listener of the connection that throws keeps no page from coming back, and the console says so', async () => {
+  const written = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  await using bench = new Bench();
+  const page = await bench.page(await bench.start());
+  const lan = openPageLan(game, page, { presence: { name: 'Ann' } });
+  const heard: string[] = [];
+  const offs = [
+    lan.onConnection(({ type }) => {
+      throw new Error(`no more ${type}`);
+    }),
+    lan.onConnection(async ({ type }) => Promise.reject(new Error(`later ${type}`))),
+    lan.onConnection(({ type }) => heard.push(type)),
+  ];
+  page.sockets[0]!.terminate();
+  await expect.poll(() => heard).toEqual(['waiting', 'connecting', 'open']);
+  expect(written.mock.calls.map(([, cause]) => (cause as Error).message)).toEqual(
+    ['waiting', 'connecting', 'open'].flatMap((type) => [`no more ${type}`, `later ${type}`]),
+  );
+  for (const off of offs) off[Symbol.dispose]();
+  written.mockRestore();
+});
+
 test('[BR30] connectLan outside a page says where it belongs', async () => {
   const expected = { code: 'bad-argument', message: expect.stringContaining("openLan from 'lanista/node'") as string };
   await expect(connectLan(game, { presence: { name: 'Ann' } })).rejects.toMatchObject(expected);

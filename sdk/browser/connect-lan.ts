@@ -6,6 +6,7 @@
  */
 import { BridgeClient } from './bridge-client.ts';
 import type { BridgeState, KeptSeat } from './bridge-client.ts';
+import { callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import { assertLanOptions, createLan } from '../room/lan.ts';
 import type { Lan, LanOptions, Room } from '../room/types.ts';
@@ -77,7 +78,13 @@ export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient
   const lan = createLan(game, port, { presence: options.presence, randomU32: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0 });
   const listeners = new Set<(state: BridgeState) => void>();
   port.onState = (state) => {
-    for (const listener of [...listeners]) listener(state);
+    // The client is in the middle of it: what one throws must not keep it from trying again.
+    for (const listener of [...listeners])
+      if (listeners.has(listener))
+        callGuarded(
+          () => listener(state) as unknown,
+          (cause) => console.error('lanista: onConnection of the game failed.', cause),
+        );
   };
   const extras = {
     get resumed() {
