@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { pair } from './room-party.ts';
 
 // Phaser needs a page to be imported; the plugins need only its two base classes and the names of three events.
 vi.mock('phaser', () => {
@@ -35,7 +36,7 @@ interface Watcher {
 
 class ScriptedEntities {
   readonly watchers = new Set<Watcher>();
-  readonly there: { id: number; view: { x: number } }[] = [];
+  readonly there: { id: number; alive: boolean; view: { x: number } }[] = [];
   on(_kind: string, watcher: Watcher): Disposable {
     this.watchers.add(watcher);
     for (const entity of this.there) watcher.spawn(entity);
@@ -59,8 +60,8 @@ function setUp() {
   const bind = () => net.bind('blob' as never, binding as never);
   const roomWith = (...ids: number[]) => {
     const entities = new ScriptedEntities();
-    entities.there.push(...ids.map((id) => ({ id, view: { x: id * 10 } })));
-    return { entities };
+    entities.there.push(...ids.map((id) => ({ id, alive: true, view: { x: id * 10 } })));
+    return { entities, signal: new AbortController().signal, on: () => ({ [Symbol.dispose]: () => undefined }) };
   };
   return { lan, net, events, log, bind, roomWith };
 }
@@ -99,6 +100,41 @@ describe('phaser', () => {
     expect(at.log).toHaveLength(3);
     at.events.emit('destroy');
     expect(at.events.eventNames()).toEqual([]);
+  });
+
+  test('[BR26] what is despawned while it is told of leaves no object behind', async () => {
+    const { party, ann, bob } = await pair();
+    const live: number[] = [];
+    // The game's own watcher comes first, and wants no even ones; and what is made wants no fives.
+    ann.entities.on('rock', { spawn: (rock) => void (rock.mine && rock.x % 2 === 0 && rock.despawn()) });
+    at.lan.room = ann as never;
+    at.net.bind(
+      'rock' as never,
+      {
+        create: (rock: { x: number; despawn(): void }) => {
+          live.push(rock.x);
+          if (rock.x === 5) rock.despawn();
+          return { x: rock.x, destroy: () => void live.splice(live.indexOf(rock.x), 1) };
+        },
+      } as never,
+    );
+    for (const x of [1, 2, 5, 7]) ann.entities.spawn('rock', { x });
+    await party.play(100);
+    expect(live).toEqual([1, 7]);
+    expect([...bob.entities.all('rock')].map(({ x }) => x)).toEqual([1, 7]);
+  });
+
+  test('[BR26] the objects go when the room is left, whatever becomes of the scene', async () => {
+    const { party, ann } = await pair();
+    at.lan.room = ann as never;
+    const rock = ann.entities.spawn('rock', { x: 1 });
+    const gone: unknown[] = [];
+    at.net.bind('rock' as never, { create: () => ({}), remove: (_object: unknown, entity: unknown) => void gone.push(entity) } as never);
+    await party.wait(ann.leave());
+    expect(gone).toEqual([rock]);
+    // Nor does a scene that begins later draw what is over.
+    at.net.bind('rock' as never, { create: () => gone.push('made') } as never);
+    expect(gone).toEqual([rock]);
   });
 
   test('[BR26] without the global plugin the scene says what to add', () => {

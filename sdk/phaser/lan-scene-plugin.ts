@@ -8,7 +8,7 @@
  *     });
  *
  * `update` runs once per frame, before the scene's own `update`. Everything bound is removed when the scene shuts
- * down, and bound anew when the room changes under a running scene.
+ * down or the room closes, and bound anew when the room changes under a running scene.
  */
 import { Plugins, Scenes } from 'phaser';
 import type { Scene } from 'phaser';
@@ -113,9 +113,17 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
   }
 
   #watch(bound: Bound, room: Room<RegisteredGame> | undefined): void {
+    // A room that was left still lists what was in it.
+    if (room === undefined || room.signal.aborted) return;
     const { binding, objects } = bound;
-    bound.watching = room?.entities.on(bound.kind, {
-      spawn: (entity) => objects.set(entity.id, { entity, object: binding.create(entity) }),
+    const watching = room.entities.on(bound.kind, {
+      spawn: (entity) => {
+        // A watcher of the game that was told of it first may have despawned it, and so may `create`: of that nothing is told here any more.
+        if (!entity.alive) return;
+        const object = binding.create(entity);
+        if (entity.alive) objects.set(entity.id, { entity, object });
+        else remove(binding, object, entity);
+      },
       despawn: (entity) => {
         const entry = objects.get(entity.id);
         objects.delete(entity.id);
@@ -126,6 +134,11 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
         const entry = objects.get(entity.id);
         if (entry !== undefined) objects.set(entity.id, { entity, object: entry.object });
       },
+    });
+    const closing = room.on('close', () => this.#unwatch(bound));
+    bound.watching = disposable(() => {
+      watching[Symbol.dispose]();
+      closing[Symbol.dispose]();
     });
   }
 
