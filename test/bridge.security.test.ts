@@ -163,6 +163,8 @@ describe('bridge: who gets in', () => {
     expect(page.headers['x-content-type-options']).toBe('nosniff');
     expect(page.headers['content-security-policy']).toContain("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:");
     expect(page.headers['content-security-policy']).toContain("frame-ancestors 'none'");
+    // A game's own WebAssembly runs, and `eval` does not; fonts that the build wrote into a style sheet are seen.
+    expect(page.headers['content-security-policy']).toContain("; script-src 'self' 'wasm-unsafe-eval'; font-src 'self' data:;");
     expect(page.headers['access-control-allow-origin']).toBeUndefined();
     expect((await ask('/assets/main-abc.js?v=1')).headers).toMatchObject({
       'content-type': 'text/javascript; charset=utf-8',

@@ -41,6 +41,9 @@ export function securityHeaders(sockets: readonly string[]): Record<string, stri
       "style-src 'self' 'unsafe-inline'",
       "img-src 'self' data: blob:",
       "media-src 'self' data: blob:",
+      // Physics comes as WebAssembly, and Vite writes small fonts into the style sheet; neither lets in what is not the game's.
+      "script-src 'self' 'wasm-unsafe-eval'",
+      "font-src 'self' data:",
       // CSP has no words for an IPv6 address; a page served from one falls back on 'self'.
       ["connect-src 'self' data: blob:", ...sockets.filter((origin) => !origin.includes('['))].join(' '),
       "object-src 'none'",
