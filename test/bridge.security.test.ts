@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -217,6 +217,30 @@ describe('bridge: who gets in', () => {
     });
     await expect.poll(open).toBe(0);
   });
+
+  test('[BR22] a file that is written anew while it is sent is sent as long as it was said to be, or ends the connection', async () => {
+    const file = join(folder, 'page', 'built.bin');
+    const change = async (during: () => Promise<void>): Promise<number | string> => {
+      await writeFile(file, new Uint8Array(20_000_000));
+      return new Promise((resolve) => {
+        const asked = request({ host: '127.0.0.1', port: bridge.port, path: '/built.bin' }, (answer) => {
+          let bytes = 0;
+          answer.on('data', (part: Buffer) => (bytes += part.length));
+          answer.on('end', () => resolve(bytes));
+          answer.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+          answer.once('data', () => {
+            answer.pause();
+            void during().then(() => answer.resume());
+          });
+        });
+        asked.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message)).end();
+      });
+    };
+    expect(await change(() => appendFile(file, new Uint8Array(1_000_000)))).toBe(20_000_000);
+    expect(await change(() => truncate(file, 10_000_000))).toBe('ECONNRESET');
+    await writeFile(file, '');
+    expect(await ask('/built.bin')).toMatchObject({ status: 200, body: '' });
+  }, 3_000);
 
   test('[BR20] who is refused cannot keep the bridge from closing', async () => {
     const other = await bench.start({ game: GAME });

@@ -94,12 +94,16 @@ export async function serveFile(root: string, request: IncomingMessage, response
   // Names below assets/ carry a hash of their content; everything else may change under its name.
   const cache = type.startsWith('text/html') ? 'no-store' : parts[0] === 'assets' ? 'public, max-age=31536000, immutable' : 'no-cache';
   response.writeHead(200, { ...headers, 'Content-Type': type, 'Content-Length': file.size, 'Cache-Control': cache });
-  if (request.method === 'HEAD') {
+  if (request.method === 'HEAD' || file.size === 0) {
     response.end();
     return;
   }
-  const stream = createReadStream(file.path);
+  // A build may write the file anew meanwhile: what it is longer by would be read as the next answer, what it is shorter by waited for without end.
+  const stream = createReadStream(file.path, { end: file.size - 1 });
   stream.on('error', () => response.destroy());
+  stream.on('end', () => {
+    if (stream.bytesRead < file.size) response.destroy();
+  });
   // A page that reloads does not read to the end, and `pipe` leaves the file open then.
   response.on('close', () => stream.destroy());
   stream.pipe(response);
