@@ -41,6 +41,25 @@ test('[BR31] a page knows the join code of its process, and when it changes', as
   await expect.poll(() => lan.joinCode()).toBeUndefined();
 });
 
+test('[BR11] resume takes up the seat that was kept, whatever its room is called, and rejects when it is gone', async () => {
+  await using bench = new Bench();
+  const bridge = await bench.start({ keepMs: 200 });
+  const before = await bench.page(bridge);
+  await before.open({ type: 'join-or-create', name: ' ', max: 8, code: 'abcd', spectate: false });
+  const [room] = bench.lan.rooms;
+  const { peers, ...facts } = room!.roster();
+  room!.say({ type: 'roster', roster: { ...facts, locked: true, peers: peers.slice(0, 1) }, left: [] });
+  const resume = async (waitMs: number) => {
+    const lan = openPageLan(game, await bench.page(bridge), { presence: { name: 'Ann' } });
+    expect(lan.resumed?.name).toBe(' ');
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    return lan.resume();
+  };
+  expect((await resume(0)).id).toBe(facts.roomId);
+  await expect(resume(400)).rejects.toMatchObject({ code: 'closed' });
+  expect(bench.lan.rooms).toHaveLength(1);
+});
+
 test('[BR14] a listener of the connection that throws keeps no page from coming back, and the console says so', async () => {
   const written = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   await using bench = new Bench();

@@ -5,6 +5,7 @@ import { BridgeClient } from '../sdk/browser/bridge-client.ts';
 import type { PageWebSocket } from '../sdk/browser/bridge-client.ts';
 import type { PageClock } from '../sdk/browser/tick-source.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
+import type { OpenRequest } from '../sdk/port/lan-port.ts';
 import type { PortEvent } from '../sdk/port/port.ts';
 import { MAX_MESSAGE_BYTES } from '../sdk/wire/limits.ts';
 import { Bench, drain, GAME, join, ME, OTHER, ScriptedRoom, until } from './bridge-fake.ts';
@@ -273,6 +274,31 @@ describe('bridge: pages come and go', () => {
     expect(bench.lan.rooms.map((room) => room.left)).toEqual([true, false]);
     three.sockets[0]!.terminate();
     await until(() => bench.lan.rooms[1]!.left);
+  });
+
+  test('[BR11] a kept seat is not given to who asks for a room of that name with another code, or to watch', async () => {
+    await using bench = new Bench();
+    const bridge = await bench.start();
+    const { rooms } = bench.lan;
+    const asks = async (request: OpenRequest): Promise<number> => {
+      const page = await bench.page(bridge);
+      await page.open(request);
+      page.sockets[0]!.terminate();
+      await until(() => rooms.at(-1)!.eligible.at(-1) === false);
+      return rooms.length;
+    };
+    const friday = { type: 'join-or-create', name: 'Friday', max: 8, code: undefined, spectate: false } as const;
+    expect(await asks(friday)).toBe(1);
+    expect(await asks(friday)).toBe(1);
+    expect(await asks({ ...friday, code: 'abcd' })).toBe(2);
+    const { roomId } = rooms[1]!.roster();
+    rooms[1]!.say({ type: 'roster', roster: { ...rooms[1]!.roster(), locked: true }, left: [] });
+    expect(await asks({ ...friday, code: 'AB cd' })).toBe(2);
+    expect(await asks({ type: 'join', target: roomId, code: 'abcd', spectate: false })).toBe(2);
+    expect(await asks({ ...friday, code: 'abce' })).toBe(3);
+    expect(await asks(friday)).toBe(3);
+    expect(await asks({ ...friday, spectate: true })).toBe(4);
+    expect(rooms.map((room) => room.left)).toEqual([true, true, true, false]);
   });
 
   test('[BR12] the newest tab wins; the old one hears it in words and does not come back', async () => {

@@ -8,6 +8,7 @@ import { BridgeClient } from './bridge-client.ts';
 import type { BridgeState, KeptSeat } from './bridge-client.ts';
 import { callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
+import type { LanPort } from '../port/lan-port.ts';
 import { assertLanOptions, createLan } from '../room/lan.ts';
 import type { Lan, LanOptions, Room } from '../room/types.ts';
 import type { AnyGame } from '../sync/definition.ts';
@@ -75,7 +76,18 @@ function followLinks(): void {
 
 /** A `PageLan` over a client that is connected already; for tests and unusual pages. */
 export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient, options: LanOptions<G>): PageLan<G> {
-  const lan = createLan(game, port, { presence: options.presence, randomU32: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0 });
+  let isResuming = false;
+  const seats: LanPort = {
+    self: port.self,
+    time: port.time,
+    open: (request, signal) => (isResuming ? port.claim(signal) : port.open(request, signal)),
+    watchRooms: (onChange) => port.watchRooms(onChange),
+    discovery: () => port.discovery(),
+    joinCode: () => port.joinCode(),
+    diagnose: () => port.diagnose(),
+    close: () => port.close(),
+  };
+  const lan = createLan(game, seats, { presence: options.presence, randomU32: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0 });
   const listeners = new Set<(state: BridgeState) => void>();
   port.onState = (state) => {
     // The client is in the middle of it: what one throws must not keep it from trying again.
@@ -91,10 +103,14 @@ export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient
       return port.kept;
     },
     resume(): Promise<Room<G>> {
-      const kept = port.kept;
-      if (kept === undefined) return Promise.reject(new LanError('closed', 'There is no seat to take up again.', { hint: 'Join a room.' }));
-      // The process answers with the kept seat when the name is its own.
-      return lan.joinOrCreate({ name: kept.name });
+      if (port.kept === undefined) return Promise.reject(new LanError('closed', 'There is no seat to take up again.', { hint: 'Join a room.' }));
+      // A `Lan` asks for rooms by name; its port is asked before this call is over, and claims the seat whatever that name is.
+      isResuming = true;
+      try {
+        return lan.joinOrCreate({ name: 'kept' });
+      } finally {
+        isResuming = false;
+      }
     },
     get connection() {
       return port.state;

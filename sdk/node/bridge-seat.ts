@@ -5,8 +5,10 @@
 import type { PeerId } from '../base/brand.ts';
 import { BRIDGE_TAKEN_BYTES } from '../bridge/index.ts';
 import type { BridgeRoster, ProcessEvent } from '../bridge/index.ts';
+import type { OpenRequest } from '../port/lan-port.ts';
 import type { Channel, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
 import { MAX_HELD_BYTES, MAX_HELD_BYTES_PER_PEER } from '../wire/limits.ts';
+import { normaliseRoomCode } from './discovery/join-code.ts';
 
 /** What a seat needs of the page that holds it. */
 export interface SeatHolder {
@@ -35,6 +37,8 @@ interface PeerQueue {
   toldBytes: number;
 }
 
+const fold = (code: string | undefined): string => normaliseRoomCode(code ?? '');
+
 const RETRY_MS = 10;
 const TIME_EVERY_MS = 100;
 
@@ -46,15 +50,18 @@ export class BridgeSeat {
   leaving = false;
   onOver: (() => void) | undefined;
   readonly #now: () => number;
+  readonly #code: string | undefined;
   readonly #queues = new Map<PeerId, PeerQueue>();
   #holder: SeatHolder | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #heldBytes = 0;
   #timeTold = -Infinity;
 
-  constructor(port: RoomPort, now: () => number) {
+  /** @param code what it was opened with. */
+  constructor(port: RoomPort, now: () => number, code: string | undefined) {
     this.port = port;
     this.#now = now;
+    this.#code = code;
     port.onWake = () => this.drain();
   }
 
@@ -86,6 +93,16 @@ export class BridgeSeat {
     this.#heldBytes = 0;
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
+  }
+
+  /** Whether this is the seat that `request` would lead to. */
+  answers(request: OpenRequest): boolean {
+    const { roomId, name, locked, peers } = this.port.roster();
+    const isWatching = peers.find(({ id }) => id === this.port.self)?.spectator ?? false;
+    if (request.type === 'create' || request.spectate !== isWatching) return false;
+    if (request.type === 'join') return request.target === roomId;
+    // Rooms of one name with a code and without, or with another code, are not the same.
+    return request.name === name && (locked ? fold(request.code) === fold(this.#code) : request.code === undefined);
   }
 
   /** Leaves the room; resolves once the others were told, or after `timeoutMs`. */

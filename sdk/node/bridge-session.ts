@@ -245,7 +245,7 @@ export class BridgeSession {
     if (this.#seats.size + this.#opening.size >= MAX_BRIDGE_ROOMS) {
       return this.#fail(room, new LanError('bad-argument', 'Expected one room at a time, got another.', { hint: 'Leave the room first.' }));
     }
-    if (this.#kept !== undefined && isSameRoom(this.#kept, request)) return this.#claim(room);
+    if (this.#kept?.answers(request) === true) return this.#claim(room);
     const attempt = new AbortController();
     this.#opening.set(room, attempt);
     try {
@@ -256,7 +256,7 @@ export class BridgeSession {
         port.leave(this.#lan.time.now());
         return;
       }
-      this.#hold(room, new BridgeSeat(port, () => this.#lan.time.now()));
+      this.#hold(room, new BridgeSeat(port, () => this.#lan.time.now(), request.code));
     } catch (error) {
       if (!attempt.signal.aborted) this.#fail(room, error);
     } finally {
@@ -389,10 +389,4 @@ export class BridgeSession {
     this.detach(page);
     page.close(BRIDGE_CLOSE.slow, 'The page fell too far behind the game. Reload it.');
   }
-}
-
-function isSameRoom(seat: BridgeSeat, request: OpenRequest): boolean {
-  const roster = seat.port.roster();
-  if (request.type === 'join') return request.target === roster.roomId;
-  return request.type === 'join-or-create' && request.name === roster.name;
 }
