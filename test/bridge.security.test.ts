@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +11,7 @@ import { WebSocket } from 'ws';
 import { BRIDGE_VERSION, createCommandOutbox } from '../sdk/bridge/index.ts';
 import type { PageCommand } from '../sdk/bridge/index.ts';
 import { filePartsOf } from '../sdk/node/static-files.ts';
+import { attachBridge } from '../sdk/node/bridge-server.ts';
 import type { Bridge } from '../sdk/node/bridge-server.ts';
 import { Bench, GAME } from './bridge-fake.ts';
 
@@ -64,9 +67,9 @@ function ask(path: string, options: { method?: string; host?: string } = {}): Pr
 }
 
 /** What a WebSocket attempt comes to: `open`, or the status that refused it. */
-function upgrade(options: { origin?: string | undefined; host?: string; path?: string }): Promise<string> {
+function upgrade(options: { origin?: string | undefined; host?: string; path?: string; port?: number }): Promise<string> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${bridge.port}${options.path ?? '/__lanista'}`, {
+    const socket = new WebSocket(`ws://127.0.0.1:${options.port ?? bridge.port}${options.path ?? '/__lanista'}`, {
       ...(options.origin !== undefined && { origin: options.origin }),
       headers: { Host: options.host ?? `127.0.0.1:${bridge.port}` },
     });
@@ -133,6 +136,22 @@ describe('bridge: who gets in', () => {
       ['path below ours', { origin: `http://${own}`, path: '/__lanista/x' }, 'refused'],
     ];
     for (const [name, options, expected] of cases) expect([name, await upgrade(options)]).toEqual([name, expected]);
+  });
+
+  test('[BR20] on a dev server that speaks TLS the Origin is of that scheme, and so is the address', async () => {
+    await using own = new Bench();
+    const server = createServer();
+    // What a TLS server's sockets say of themselves; the handshake itself is Node's.
+    server.on('connection', (socket) => void Object.assign(socket, { encrypted: true }));
+    const bridge = attachBridge(server, { lan: own.lan, game: GAME });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    expect(await upgrade({ origin: `https://127.0.0.1:${port}`, host: `127.0.0.1:${port}`, port })).toBe('open');
+    expect(await upgrade({ origin: `http://127.0.0.1:${port}`, host: `127.0.0.1:${port}`, port })).toBe('403');
+    expect(await upgrade({ origin: `https://evil.example:${port}`, host: `127.0.0.1:${port}`, port })).toBe('403');
+    await bridge.close();
+    server.close();
+    expect(attachBridge(createTlsServer(), { lan: own.lan }).url()).toMatch(/^https:\/\/127\.0\.0\.1:/);
   });
 
   test('[BR21] the first message must be a hello with the token of this launch, in time and small', async () => {

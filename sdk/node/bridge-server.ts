@@ -19,6 +19,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { Server as TlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
 import { LanError } from '../base/errors.ts';
@@ -121,7 +123,7 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 
   return {
     token,
-    url: () => `http://${hostOf(server)}:${portOf(server)}/#${token}`,
+    url: () => `${server instanceof TlsServer ? 'https' : 'http'}://${hostOf(server)}:${portOf(server)}/#${token}`,
     stats: () => session.stats(),
     async close() {
       server.off('upgrade', onUpgrade);
@@ -250,20 +252,26 @@ function upgradeRefusal(request: IncomingMessage, port: number, strangers: numbe
   return undefined;
 }
 
-function allowedHosts(port: number): readonly string[] {
+function allowedHosts(port: number, scheme: 'http' | 'https' = 'http'): readonly string[] {
   const names = ['127.0.0.1', 'localhost', '[::1]'];
-  return names.map((name) => (port === 80 ? name : `${name}:${port}`));
+  return names.map((name) => (port === (scheme === 'http' ? 80 : 443) ? name : `${name}:${port}`));
+}
+
+/** A dev server may speak TLS. */
+function schemeOf(request: IncomingMessage): 'http' | 'https' {
+  return (request.socket as Partial<TLSSocket>).encrypted === true ? 'https' : 'http';
 }
 
 function isOurHost(request: IncomingMessage, port: number): boolean {
   const { headersDistinct } = request;
-  return headersDistinct['host']?.length === 1 && allowedHosts(port).includes(request.headers.host ?? '');
+  return headersDistinct['host']?.length === 1 && allowedHosts(port, schemeOf(request)).includes(request.headers.host ?? '');
 }
 
 /** The Origin must name the very host the request was made to: `localhost` may not speak for `127.0.0.1`. */
 function isOurOrigin(request: IncomingMessage, port: number): boolean {
   const given = request.headersDistinct['origin'];
-  return given?.length === 1 && allowedHosts(port).some((host) => given[0] === `http://${host}` && request.headers.host === host);
+  const scheme = schemeOf(request);
+  return given?.length === 1 && allowedHosts(port, scheme).some((host) => given[0] === `${scheme}://${host}` && request.headers.host === host);
 }
 
 function isBridgeHost(host: unknown): boolean {
