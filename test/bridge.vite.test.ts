@@ -57,6 +57,27 @@ test('[BR25] a dev server that gets no port gives the network back when it is cl
   expect(ended).toBe(1);
 });
 
+test('[BR25] in middleware mode, where Vite has no server, the plugin opens no network and says what does', async () => {
+  await using bench = new Bench();
+  const logger = createLogger('silent');
+  const warned: string[] = [];
+  logger.warn = (line) => void warned.push(line);
+  let started = 0;
+  const start = () => {
+    started++;
+    return bench.lan;
+  };
+  const server = await createServer({
+    ...quiet,
+    configFile: false,
+    customLogger: logger,
+    server: { ...quiet.server, middlewareMode: true },
+    plugins: [lanista({ start })],
+  });
+  await server.close();
+  expect([started, warned]).toEqual([0, [expect.stringContaining('attachBridge')]]);
+});
+
 test('[BR25] a dev server that is interrupted says goodbye first', async () => {
   const script = `
     import { createServer } from 'vite';

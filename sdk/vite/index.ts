@@ -54,7 +54,12 @@ export function lanista(options: LanistaPluginOptions): Plugin {
 
 async function startInside(server: ViteDevServer, options: LanistaPluginOptions): Promise<void> {
   const http = server.httpServer as Server | null;
-  if (http === null) return;
+  if (http === null) {
+    server.config.logger.warn(
+      'lanista: in middleware mode Vite has no server that could carry the bridge. Give yours to attachBridge of lanista/node.',
+    );
+    return;
+  }
   const { inlineConfig } = server.config;
   const before = running.get(inlineConfig);
   // Two at once would be two players, of whom the second has another identity.
