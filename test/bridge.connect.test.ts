@@ -70,7 +70,7 @@ test('[BR14] a listener of the connection that throws keeps no page from coming 
     lan.onConnection(({ type }) => {
       throw new Error(`no more ${type}`);
     }),
-    lan.onConnection(async ({ type }) => Promise.reject(new Error(`later ${type}`))),
+    lan.onConnection(({ type }) => Promise.reject(new Error(`later ${type}`)) as unknown as void),
     lan.onConnection(({ type }) => heard.push(type)),
   ];
   page.sockets[0]!.terminate();
