@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { defineGame, entity, message, s } from 'lanista';
 import { openLan } from 'lanista/node';
+import { Mesh } from '../sdk/mesh/mesh.ts';
+import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
+import { Driver } from '../sdk/node/driver.ts';
 
 const slowNames = vi.hoisted(() => ({ on: false }));
 vi.mock('node:dns/promises', async (original) => {
@@ -30,10 +33,13 @@ it('[DI30] three open the LAN by the public API, find each other, chat and see e
   await using bob = await open('Bob');
   await using cid = await open('Cid');
   await using a = await ann.create({ name: 'Friday', max: 4 });
-  for await (const rooms of bob.browse()) {
-    if (rooms.length === 0) continue;
-    expect(rooms[0]).toMatchObject({ name: 'Friday', max: 4, compatible: true });
-    break;
+  // A room that `create` made has an id of its own: who does not see it in time founds another, and the two stay apart.
+  for (const lan of [bob, cid]) {
+    for await (const rooms of lan.browse()) {
+      if (rooms.length === 0) continue;
+      expect(rooms[0]).toMatchObject({ name: 'Friday', max: 4, compatible: true });
+      break;
+    }
   }
   await using b = await bob.joinOrCreate({ name: 'Friday' });
   await using c = await cid.joinOrCreate({ name: 'Friday' });
@@ -107,6 +113,35 @@ it('[RO31] who calls a room off, while it is looked for or its machine is, gets 
   await callOff((signal) => lan.join('annes-laptop', { signal }), 30);
   slowNames.on = false;
   await lan.close();
+});
+
+it('[RO31] who leaves a room and is back in the same moment asks for the new seat when the others know of the goodbye', async () => {
+  const open = (name: string) =>
+    openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, localDirectory } });
+  await using ann = await open('Ann');
+  await using bob = await open('Bob');
+  await using friday = await ann.joinOrCreate({ name: 'Back again' });
+  const seen: string[] = [];
+  friday.on('join', () => seen.push('join'));
+  friday.on('leave', () => seen.push('leave'));
+  const { leave } = Mesh.prototype;
+  const slowly = vi.spyOn(Mesh.prototype, 'leave').mockImplementation(function slow(this: Mesh, now: number) {
+    setTimeout(() => leave.call(this, now + 150), 150);
+  });
+  const add = vi.spyOn(Driver.prototype, 'add');
+  const meshes: MeshLike[] = [];
+  for (let i = 0; i < 3; i++) {
+    add.mockClear();
+    const room = await bob.joinOrCreate({ name: 'Back again' });
+    expect(meshes.map(({ joinState }) => joinState.type)).toEqual(Array(i).fill('left'));
+    meshes.push(add.mock.calls[0]![0]);
+    void room.leave();
+  }
+  await bob.close();
+  expect(meshes.at(-1)!.joinState.type).toBe('left');
+  await expect.poll(() => seen).toEqual(Array(3).fill(['join', 'leave']).flat());
+  slowly.mockRestore();
+  add.mockRestore();
 });
 
 it('[DI30] openLan refuses what no machine has, before a socket is opened', async () => {

@@ -87,6 +87,8 @@ export class NodeLanPort implements LanPort {
   readonly #known: KnownPeers;
   readonly #discovery: Discovery;
   #room: OpenRoom | undefined;
+  /** Rooms that were left, while they tell the others. */
+  readonly #parting = new Set<OpenRoom>();
   /** What is being opened: what calls it off, and when it is over. */
   #opening: { readonly signal: AbortSignal; readonly over: Promise<void> } | undefined;
   #diagnosis: Promise<readonly NetworkCheck[]> | undefined;
@@ -196,16 +198,8 @@ export class NodeLanPort implements LanPort {
     if (this.#closed) return;
     this.#closed = true;
     this.#closing.abort();
-    const room = this.#room;
-    if (room !== undefined) {
-      room.port.leave(monotonicMs());
-      const end = monotonicMs() + FAREWELL_MS;
-      while (monotonicMs() < end && room.mesh.joinState.type === 'joined') {
-        this.#driver.drain();
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      this.#driver.drain();
-    }
+    this.#room?.port.leave(monotonicMs());
+    await this.#parted(() => true);
     await this.#discovery.close();
     this.#driver.close();
     this.time.cancel();
@@ -253,7 +247,30 @@ export class NodeLanPort implements LanPort {
     }
     // A member that hears a late question must not answer for a room it left; its mesh goes on until
     // the others know.
-    setTimeout(() => this.#driver.remove(room.port), FAREWELL_MS).unref();
+    this.#parting.add(room);
+    setTimeout(() => {
+      this.#parting.delete(room);
+      this.#driver.remove(room.port);
+    }, FAREWELL_MS).unref();
+  }
+
+  /**
+   * Until the others know that we left. Who enters the same room sooner would be two of one key there, and the others take the new
+   * session for a twin of the old one.
+   */
+  async #parted(of: (room: OpenRoom) => boolean): Promise<void> {
+    const rooms = [...this.#parting].filter(of);
+    const end = monotonicMs() + FAREWELL_MS;
+    const isLeaving = ({ mesh }: OpenRoom): boolean => mesh.joinState.type === 'joined';
+    while (rooms.some(isLeaving) && monotonicMs() < end) {
+      this.#driver.drain();
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    if (rooms.length > 0) this.#driver.drain();
+  }
+
+  #partedFrom(roomId: RoomId): Promise<void> {
+    return this.#parted(({ port }) => port.roster().roomId === roomId);
   }
 
   #found(request: { name: string; max: number; code: string | undefined; spectate: boolean }, roomId: RoomId): OpenRoom {
@@ -294,6 +311,8 @@ export class NodeLanPort implements LanPort {
         if (!(error instanceof LanError) || error.code !== 'unreachable') throw error;
       }
     }
+    await this.#partedFrom(roomId);
+    if (signal?.aborted === true) throw aborted(signal);
     return this.#found(request, roomId).port;
   }
 
@@ -331,6 +350,7 @@ export class NodeLanPort implements LanPort {
     if (reason !== undefined) throw incompatible(reason);
     if (facts.locked && code === undefined)
       throw new LanError('wrong-code', `The room "${facts.name}" needs a code.`, { hint: 'Ask somebody in the room for it.' });
+    await this.#partedFrom(facts.roomId);
     const room = this.#mesh(
       { roomId: facts.roomId, name: facts.name, max: facts.max, code: facts.locked ? normaliseCode(code) : undefined, spectate, entry: 'join' },
       addresses,
