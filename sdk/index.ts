@@ -8,7 +8,7 @@ export type { LanErrorCode } from './base/errors.ts';
 export { createRng } from './base/rng.ts';
 export type { Rng } from './base/rng.ts';
 export type { DiscoveryState, NetworkCheck, RoomListing } from './port/lan-port.ts';
-export type { LeaveReason, PeerStats, SeatStatus, WarnCode } from './port/port.ts';
+export type { LeaveReason, PeerStats, SeatStatus } from './port/port.ts';
 export { defineGame, entity, message, request } from './sync/definition.ts';
 export type { AnyGame, Authority, Delivery, EntityDef, Game, MessageDef, OnOwnerLeave, RequestDef, Transfer } from './sync/definition.ts';
 export * as det from './sync/det.ts';

@@ -60,7 +60,6 @@ describe('bridge: a seat seen from the page', () => {
       { type: 'reset', peer: OTHER },
       { type: 'merge', lost: true, joined: [OTHER] },
       { type: 'roster', roster, left: [{ id: OTHER, slot: room.roster().peers[1]!.slot, reason: 'timeout' }] },
-      { type: 'warn', code: 'loss', detail: 'much' },
     );
     await until(() => woken > 0);
     expect(drain(port)).toEqual([
@@ -68,7 +67,6 @@ describe('bridge: a seat seen from the page', () => {
       { type: 'reset', peer: OTHER },
       { type: 'merge', lost: true, joined: [OTHER] },
       { type: 'roster', roster, left: [{ id: OTHER, slot: 1, reason: 'timeout' }] },
-      { type: 'warn', code: 'loss', detail: 'much' },
     ]);
     expect(port.kick(0, OTHER)).toBe(false);
     expect(port.stats(0)).toEqual(room.stats());
@@ -90,10 +88,10 @@ describe('bridge: a seat seen from the page', () => {
     bench.lan.early = [alone, hello, { type: 'reset', peer: OTHER }, { type: 'merge', lost: true, joined: [OTHER] }, whole];
     const port = await page.open(join());
     expect(port.roster()).toEqual(bench.lan.rooms[0]!.roster());
-    bench.lan.rooms[0]!.say({ type: 'warn', code: 'loss', detail: 'much' });
+    bench.lan.rooms[0]!.say({ type: 'merge', lost: false, joined: [] });
     const got: PortEvent[] = [];
-    await until(() => got.push(...drain(port)) > 0 && got.at(-1)?.type === 'warn');
-    expect(got).toEqual([hello, { type: 'warn', code: 'loss', detail: 'much' }]);
+    await until(() => got.push(...drain(port)) > 0 && got.at(-1)?.type === 'merge');
+    expect(got).toEqual([hello, { type: 'merge', lost: false, joined: [] }]);
   });
 
   test('[BR5] all that happens within one turn arrives as one WebSocket message, each way', async () => {

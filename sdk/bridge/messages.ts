@@ -26,7 +26,7 @@ import { blob, bool, list, ms, named, oneOf, optional, ratio, record, tagged, te
 import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
 
 /** Both ends ship together, so a difference means a stale page: it is told to reload. */
-export const BRIDGE_VERSION = 2;
+export const BRIDGE_VERSION = 3;
 
 const name = text(128);
 const peerId = named<PeerId>(64);
@@ -131,7 +131,6 @@ export const processEvent = tagged({
   reset: record({ room, peer }),
   merge: record({ room, lost: bool, joined: list(MAX_PEERS, peer) }),
   closed: record({ room, reason: oneOf('bye', 'timeout', 'kicked', 'bridge') }),
-  warn: record({ room, code: oneOf('loss', 'clock', 'budget', 'relay', 'discovery', 'stall'), detail: words }),
   /** Reliable bytes for this peer that have left the process's own backlog, since the seat opened. */
   taken: record({ room, peer, bytes: u48 }),
   stats: record({ room, peers: list(MAX_PEERS, peerStats), drops: list(256, record({ reason: text(64), count: u48 })) }),

@@ -152,8 +152,6 @@ export class BridgeRoomPort implements RoomPort {
       }
       case 'closed':
         return this.#push({ type: 'closed', reason: event.reason });
-      case 'warn':
-        return this.#push({ type: 'warn', code: event.code, detail: event.detail });
       case 'taken': {
         const peer = this.#line.peerId(event.peer);
         if (peer !== undefined) this.#taken.set(peer, event.bytes);

@@ -11,6 +11,6 @@ export type { ConnectOptions, PageLan } from './connect-lan.ts';
 export { TickSource } from './tick-source.ts';
 export type { PageClock } from './tick-source.ts';
 export type { DiscoveryState, GameFacts, LanPort, LocalTime, NetworkCheck, RoomListing } from '../port/lan-port.ts';
-export type { LeaveReason, PeerStats, SeatStatus, WarnCode } from '../port/port.ts';
+export type { LeaveReason, PeerStats, SeatStatus } from '../port/port.ts';
 export type { AnyGame } from '../sync/definition.ts';
 export type * from '../room/types.ts';

@@ -278,8 +278,6 @@ export class BridgeSeat {
         return holder.tell({ type: 'merge', room, lost: event.lost, joined: event.joined.map((id) => holder.number(id)) });
       case 'closed':
         return holder.tell({ type: 'closed', room, reason: event.reason });
-      case 'warn':
-        return holder.tell({ type: 'warn', room, code: event.code, detail: event.detail });
     }
   }
 }

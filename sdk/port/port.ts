@@ -77,23 +77,7 @@ export type PortEvent =
    */
   | { readonly type: 'merge'; readonly lost: boolean; readonly joined: readonly PeerId[] }
   /** This seat is gone; nothing follows. */
-  | { readonly type: 'closed'; readonly reason: LeaveReason | 'bridge' }
-  | { readonly type: 'warn'; readonly code: WarnCode; readonly detail: string };
-
-/** What a port or room warns of. Only `stall` is sent by this version; the others are kept for what the network half may tell later. */
-export type WarnCode =
-  /** Much of what is sent to or by a peer is lost. */
-  | 'loss'
-  /** Room time is less exact than it should be. */
-  | 'clock'
-  /** More is to be sent than may be. */
-  | 'budget'
-  /** A peer is reached through another member only. */
-  | 'relay'
-  /** Rooms cannot be found, or this one cannot be. */
-  | 'discovery'
-  /** The room opened, after 3 s, without the state of everybody in it: what is missing follows when it comes. */
-  | 'stall';
+  | { readonly type: 'closed'; readonly reason: LeaveReason | 'bridge' };
 
 /** What is known of the path to one peer. Ratios are 0 to 1, over the last seconds. */
 export interface PeerStats {

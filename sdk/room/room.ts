@@ -405,8 +405,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
           this.#reception.askHost(this.#roster.host);
         }
         return this.#events.emit('merge', { lost: event.lost, joined: event.joined });
-      case 'warn':
-        return this.#events.emit('warn', { code: event.code, detail: event.detail });
       case 'closed':
         return this.#close(event.reason);
       default:

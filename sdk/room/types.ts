@@ -4,7 +4,7 @@
  */
 import type { EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
 import type { DiscoveryState, NetworkCheck, RoomListing } from '../port/lan-port.ts';
-import type { LeaveReason, PeerStats, SeatStatus, WarnCode } from '../port/port.ts';
+import type { LeaveReason, PeerStats, SeatStatus } from '../port/port.ts';
 import type { AnyGame, EntityDef, MessageDef, RequestDef } from '../sync/definition.ts';
 import type { Infer, Init } from '../sync/field.ts';
 
@@ -126,7 +126,9 @@ export interface RoomEvents<G extends AnyGame> {
   /** Two parts of the room, apart for a while, became one. `lost`: this side's host-owned state gave way. */
   merge: { readonly lost: boolean; readonly joined: readonly PeerId[] };
   /**
-   * Something is not as it should be, and the room goes on. `detail` is for people; `code` is one of `WarnCode` or:
+   * Something is not as it should be, and the room goes on. `detail` is for people; `code` is for programs:
+   *
+   * `stall`: the room opened, after 3 s, without the state of everybody in it; what is missing follows when it comes.
    *
    * `schema`: a peer runs another build of this game, and nothing it says is taken.
    *
@@ -134,10 +136,13 @@ export interface RoomEvents<G extends AnyGame> {
    * `whileHost`, the priority of `setStateBudget`); `detail` says which, with the stack. While nobody listens to `warn`, these alone are written with
    * `console.error`, the error itself with them: once for each place and message, 32 at most in one room.
    */
-  warn: { readonly code: WarnCode | 'schema' | 'handler'; readonly detail: string };
+  warn: { readonly code: WarnCode; readonly detail: string };
   /** This seat is gone; the room is of no more use. `bridge`: the local process behind this page is gone. */
   close: { readonly reason: LeaveReason | 'bridge' };
 }
+
+/** What a room warns of: `RoomEvents.warn` says when. */
+export type WarnCode = 'stall' | 'schema' | 'handler';
 
 export interface MessageMeta {
   readonly from: PeerId;

@@ -146,7 +146,6 @@ const EVENTS: readonly ProcessEvent[] = [
   { type: 'message', room: 1, peer: 0, channel: 'sequenced', lane: 0, bytes: new Uint8Array(5) },
   { type: 'merge', room: 1, lost: true, joined: [0] },
   { type: 'closed', room: 1, reason: 'kicked' },
-  { type: 'warn', room: 1, code: 'loss', detail: 'much' },
   { type: 'stats', room: 1, peers: [stats], drops: [{ reason: 'frame', count: 2 }] },
   { type: 'time', room: 1, at: 5, time: 6, errorMs: 0.5 },
   { type: 'beat' },
