@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createNetServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { createLogger, createServer } from 'vite';
+import { createLogger, createServer, preview } from 'vite';
 import type { InlineConfig } from 'vite';
 import { lanista } from '../sdk/vite/index.ts';
 import { Bench, GAME, join } from './bridge-fake.ts';
@@ -54,6 +54,36 @@ test('[BR25] a dev server that gets no port gives the network back when it is cl
   await expect(server.listen()).rejects.toThrow(/already in use/);
   await server.close();
   taken.close();
+  expect(ended).toBe(1);
+});
+
+test('[BR25] `vite preview` carries the bridge for the page that was built', async () => {
+  const folder = mkdtempSync(joinPath(tmpdir(), 'lanista-vite-'));
+  mkdirSync(joinPath(folder, 'dist'));
+  writeFileSync(joinPath(folder, 'dist', 'index.html'), '<title>built</title>');
+  await using bench = new Bench();
+  let ended = 0;
+  const lan = Object.assign(Object.create(bench.lan) as typeof bench.lan, { close: () => Promise.resolve(void ended++) });
+  const urls: string[] = [];
+  const server = await preview({
+    configFile: false,
+    root: folder,
+    logLevel: 'silent',
+    preview: { port: 0 },
+    plugins: [lanista({ start: () => lan, game: GAME, onUrl: (url) => urls.push(url) })],
+  });
+  try {
+    await expect.poll(() => urls.length).toBe(1);
+    const url = new URL(urls[0]!);
+    expect(url.hostname).toBe('127.0.0.1');
+    expect(await (await fetch(url)).text()).toContain('built');
+    const page = await bench.page({ port: Number(url.port), token: url.hash.slice(1) });
+    await page.open(join());
+    await page.close();
+  } finally {
+    await server.close();
+    rmSync(folder, { recursive: true });
+  }
   expect(ended).toBe(1);
 });
 

@@ -1,16 +1,16 @@
 /**
- * `lanista/vite`: page and local process in one command. The dev server's own HTTP server carries the bridge, so the
- * page finds it where it always is, and hot reload keeps the seat.
+ * `lanista/vite`: page and local process in one command. The own HTTP server of `vite` and `vite preview` carries the bridge, so
+ * the page finds it where it always is, and hot reload keeps the seat.
  */
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
-import type { Plugin, ViteDevServer } from 'vite';
+import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { attachBridge } from '../node/bridge-server.ts';
 import { FAREWELL_MAX_MS } from '../node/shutdown.ts';
 import type { GameFacts, LanPort } from '../node/bridge-server.ts';
 
 export interface LanistaPluginOptions {
-  /** Opens the network half, with `openNodeLanPort` of `lanista/node`. Called once when the dev server starts; closed with it. */
+  /** Opens the network half, with `openNodeLanPort` of `lanista/node`. Called once when Vite's server starts; closed with it. */
   readonly start: () => LanPort | Promise<LanPort>;
   /** When given, a page built for another definition is told to reload. */
   readonly game?: GameFacts;
@@ -31,8 +31,8 @@ interface Running {
 const running = new WeakMap<object, Running>();
 
 /**
- * Runs the local process inside Vite's dev server, on loopback. Does nothing in a build: there `startBridge` serves
- * what was built.
+ * Runs the local process inside Vite's dev server or `vite preview`, on loopback. Does nothing in a build: what was built, `startBridge`
+ * serves to players.
  *
  * @example
  * // vite.config.ts
@@ -47,12 +47,16 @@ export function lanista(options: LanistaPluginOptions): Plugin {
   return {
     name: 'lanista',
     apply: 'serve',
-    config: () => ({ server: { host: '127.0.0.1' } }),
-    configureServer: (server) => startInside(server, options),
+    config: () => ({ server: { host: '127.0.0.1' }, preview: { host: '127.0.0.1' } }),
+    configureServer: (server) => startInside(server, server.config.server, options),
+    configurePreviewServer: (server) => startInside(server, server.config.preview, options),
   };
 }
 
-async function startInside(server: ViteDevServer, options: LanistaPluginOptions): Promise<void> {
+type ViteServer = ViteDevServer | PreviewServer;
+
+/** @param settings of this server: whether it opens the browser, and where. */
+async function startInside(server: ViteServer, settings: { open?: boolean | string }, options: LanistaPluginOptions): Promise<void> {
   const http = server.httpServer as Server | null;
   if (http === null) {
     server.config.logger.warn(
@@ -68,7 +72,7 @@ async function startInside(server: ViteDevServer, options: LanistaPluginOptions)
   // The same token through restarts of the dev server, so that open pages reconnect by themselves.
   const token = before?.token ?? randomBytes(16).toString('base64url');
   const bridge = attachBridge(http, { lan, token, ...(options.game && { game: options.game }) });
-  carryKey(server, http, token);
+  carryKey(server, settings, token);
   const tell = (): void => {
     const url = server.resolvedUrls?.local[0] ?? bridge.url();
     if (options.onUrl !== undefined) options.onUrl(url);
@@ -88,15 +92,19 @@ async function startInside(server: ViteDevServer, options: LanistaPluginOptions)
 }
 
 /** What Vite prints and opens by itself has the key too: without it a page cannot get in. */
-function carryKey(server: ViteDevServer, http: Server, token: string): void {
+function carryKey(server: ViteServer, settings: { open?: boolean | string }, token: string): void {
   const withKey = (url: string): string => (url.includes('#') ? url : `${url}#${token}`);
   // Vite resolves this against its own address, which takes the fragment off.
-  const settings: { open?: boolean | string } = server.config.server;
   if (typeof settings.open === 'string') settings.open = withKey(settings.open);
-  // Vite's own listener is put in front of this one, and has found the addresses; it opens the browser in a later turn.
-  http.once('listening', () => {
-    const urls = server.resolvedUrls;
-    if (urls !== null) urls.local = urls.local.map(withKey);
+  // Set once the server listens, and read at once for the browser that is opened.
+  let urls = server.resolvedUrls;
+  Object.defineProperty(server, 'resolvedUrls', {
+    enumerable: true,
+    configurable: true,
+    get: () => urls,
+    set(found: typeof urls) {
+      urls = found && { ...found, local: found.local.map(withKey) };
+    },
   });
 }
 
@@ -119,7 +127,7 @@ function forget(end: () => Promise<void>): void {
   if (open.delete(end) && open.size === 0) process.removeListener('SIGINT', onInterrupt);
 }
 
-function closeWith(server: ViteDevServer, http: Server, end: () => Promise<void>): void {
+function closeWith(server: ViteServer, http: Server, end: () => Promise<void>): void {
   http.once('close', () => void end());
   // One that got no port has nothing to close, and says nothing.
   const close = server.close.bind(server);
