@@ -51,16 +51,14 @@ function linkOf(fd: string): string {
   }
 }
 
-function ask(path: string, options: { method?: string; host?: string } = {}): Promise<Answer> {
+function ask(path: string, options: { method?: string; host?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asked = request(
-      { host: '127.0.0.1', port: bridge.port, path, method: options.method ?? 'GET', headers: { Host: options.host ?? `127.0.0.1:${bridge.port}` } },
-      (response) => {
-        let body = '';
-        response.on('data', (part) => (body += String(part)));
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
-      },
-    );
+    const headers = { Host: options.host ?? `127.0.0.1:${bridge.port}`, ...options.headers };
+    const asked = request({ host: '127.0.0.1', port: bridge.port, path, method: options.method ?? 'GET', headers }, (response) => {
+      let body = '';
+      response.on('data', (part) => (body += String(part)));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+    });
     asked.on('error', reject);
     asked.end();
   });
@@ -235,6 +233,26 @@ describe('bridge: who gets in', () => {
       asked.on('error', () => undefined).end();
     });
     await expect.poll(open).toBe(0);
+  });
+
+  test('[BR22] of a file one part can be had, as a browser asks for sound and film', async () => {
+    await writeFile(join(folder, 'page', 'film.mp4'), '0123456789');
+    const part = async (range: string, more: Record<string, string> = {}) => {
+      const { status, headers, body } = await ask('/film.mp4', { headers: { range, ...more } });
+      return [status, headers['content-range'], status === 416 ? '' : body];
+    };
+    expect(await part('bytes=0-1')).toEqual([206, 'bytes 0-1/10', '01']);
+    expect(await part('bytes=8-')).toEqual([206, 'bytes 8-9/10', '89']);
+    expect(await part('bytes=-3')).toEqual([206, 'bytes 7-9/10', '789']);
+    expect(await part('bytes=-99')).toEqual([206, 'bytes 0-9/10', '0123456789']);
+    expect(await part('bytes=5-999999999999999999999')).toEqual([206, 'bytes 5-9/10', '56789']);
+    for (const beyond of ['bytes=10-', 'bytes=999999999999999999999-', 'bytes=-0']) expect(await part(beyond)).toEqual([416, 'bytes */10', '']);
+    for (const none of ['bytes=', 'bytes=-', 'bytes=5-2', 'bytes=0-1,4-5', 'lines=0-1', 'bytes=a-b'])
+      expect(await part(none)).toEqual([200, undefined, '0123456789']);
+    expect(await part('bytes=0-1', { 'if-range': '"old"' })).toEqual([200, undefined, '0123456789']);
+    expect((await ask('/film.mp4')).headers).toMatchObject({ 'content-type': 'video/mp4', 'accept-ranges': 'bytes', 'content-length': '10' });
+    await writeFile(join(folder, 'page', 'film.mp4'), '');
+    for (const range of ['bytes=0-', 'bytes=-1']) expect(await part(range)).toEqual([416, 'bytes */0', '']);
   });
 
   test('[BR22] a file that is written anew while it is sent is sent as long as it was said to be, or ends the connection', async () => {

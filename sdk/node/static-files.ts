@@ -25,11 +25,19 @@ const TYPES: Readonly<Record<string, string>> = {
   '.jpeg': 'image/jpeg',
   '.webp': 'image/webp',
   '.gif': 'image/gif',
+  '.avif': 'image/avif',
   '.ico': 'image/x-icon',
+  '.woff': 'font/woff',
   '.woff2': 'font/woff2',
+  '.ttf': 'font/ttf',
+  '.otf': 'font/otf',
+  '.xml': 'text/xml; charset=utf-8',
   '.mp3': 'audio/mpeg',
+  '.m4a': 'audio/mp4',
   '.ogg': 'audio/ogg',
   '.wav': 'audio/wav',
+  '.mp4': 'video/mp4',
+  '.webm': 'video/webm',
   '.wasm': 'application/wasm',
 };
 
@@ -93,20 +101,45 @@ export async function serveFile(root: string, request: IncomingMessage, response
   const type = TYPES[extname(file.path).toLowerCase()] ?? 'application/octet-stream';
   // Names below assets/ carry a hash of their content; everything else may change under its name.
   const cache = type.startsWith('text/html') ? 'no-store' : parts[0] === 'assets' ? 'public, max-age=31536000, immutable' : 'no-cache';
-  response.writeHead(200, { ...headers, 'Content-Type': type, 'Content-Length': file.size, 'Cache-Control': cache });
-  if (request.method === 'HEAD' || file.size === 0) {
+  const about = { ...headers, 'Content-Type': type, 'Cache-Control': cache, 'Accept-Ranges': 'bytes' };
+  const range = rangeOf(request, file.size);
+  if (range === 'beyond') return refuse(response, 416, 'The file is not that long.', { ...headers, 'Content-Range': `bytes */${file.size}` });
+  const { start, end } = range ?? { start: 0, end: file.size - 1 };
+  const bytes = end - start + 1;
+  if (range === undefined) response.writeHead(200, { ...about, 'Content-Length': bytes });
+  else response.writeHead(206, { ...about, 'Content-Length': bytes, 'Content-Range': `bytes ${start}-${end}/${file.size}` });
+  if (request.method === 'HEAD' || bytes === 0) {
     response.end();
     return;
   }
   // A build may write the file anew meanwhile: what it is longer by would be read as the next answer, what it is shorter by waited for without end.
-  const stream = createReadStream(file.path, { end: file.size - 1 });
+  const stream = createReadStream(file.path, { start, end });
   stream.on('error', () => response.destroy());
   stream.on('end', () => {
-    if (stream.bytesRead < file.size) response.destroy();
+    if (stream.bytesRead < bytes) response.destroy();
   });
   // A page that reloads does not read to the end, and `pipe` leaves the file open then.
   response.on('close', () => stream.destroy());
   stream.pipe(response);
+}
+
+/**
+ * The one part of the file that is asked for, ends included: Safari plays no sound or film whose parts it cannot have. Undefined for the whole
+ * of it, which is also the answer to several parts, and to one of a file that may have changed (RFC 9110, 14.2).
+ */
+function rangeOf(request: IncomingMessage, size: number): { readonly start: number; readonly end: number } | 'beyond' | undefined {
+  const { range, 'if-range': known } = request.headers;
+  const match = request.method === 'GET' && known === undefined ? /^bytes=(\d*)-(\d*)$/.exec(range ?? '') : null;
+  if (match === null) return undefined;
+  const [first, last] = [match[1]!, match[2]!];
+  if (first === '') {
+    // The last so many bytes.
+    if (last === '') return undefined;
+    return Number(last) === 0 || size === 0 ? 'beyond' : { start: Math.max(0, size - Number(last)), end: size - 1 };
+  }
+  const [start, end] = [Number(first), last === '' ? size - 1 : Math.min(Number(last), size - 1)];
+  if (last !== '' && Number(last) < start) return undefined;
+  return start >= size ? 'beyond' : { start, end };
 }
 
 async function plainFileIn(root: string, parts: readonly string[]): Promise<{ path: string; size: number } | undefined> {
