@@ -126,6 +126,26 @@ describe('when', () => {
     for (let i = 0; i < 300; i++) playout.arrived(66_000 + i, 66_000 + i - 140);
     expect(playout.viewTime(66_001)).toBeGreaterThanOrEqual(woke);
   });
+
+  it('[SY32] a view that nobody asked for in a minute is where it belongs at once, whatever became of the delay meanwhile', () => {
+    for (const [before, after] of [
+      [100, 20],
+      [20, 100],
+    ] as const) {
+      const playout = new Playout(33);
+      let now = 0;
+      // Drawn, then hidden: snapshots come, and nobody asks for a view time.
+      for (; now < 6_000; now += 33) {
+        playout.arrived(now, now - before);
+        playout.viewTime(now);
+      }
+      for (; now < 66_000; now += 33) playout.arrived(now, now - after);
+      const shown = playout.viewTime(now);
+      expect(now - shown).toBeGreaterThanOrEqual(playout.delayMs - 1);
+      expect(now - shown).toBeLessThan(playout.delayMs + 1);
+      expect(playout.viewTime(now + 100) - shown).toBeCloseTo(100, 0);
+    }
+  });
 });
 
 describe('where', () => {

@@ -74,7 +74,11 @@ export class Playout {
     this.#asked = now;
     const behind = want - (this.#play + passed);
     if (Math.abs(behind) > JUMP_MS) this.#play = Math.max(this.#play, want);
-    else this.#play += passed * (1 + Math.max(-0.1, Math.min(0.05, behind * 0.002)));
+    else {
+      const gain = passed * Math.max(-0.1, Math.min(0.05, behind * 0.002));
+      // Nobody may have asked for minutes: what is too much by then would be a view of the future, and stand until that is there.
+      this.#play += passed + (Math.abs(gain) > Math.abs(behind) ? behind : gain);
+    }
     return this.#play;
   }
 }
