@@ -5,11 +5,12 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { Room } from 'lanista';
 import type { LanPort, LocalTime } from '../sdk/port/lan-port.ts';
+import type { MemoryHub } from '../sdk/port/memory.ts';
 import { createMemoryLan, MemoryRoomPort } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { Metronome } from '../sdk/sync/clock.ts';
 import { FULL_FRAME } from '../sdk/sync/delta.ts';
-import { openRooms } from './open-rooms.ts';
+import { openRooms, settled } from './open-rooms.ts';
 
 const game = defineGame({
   id: 'time',
@@ -99,6 +100,58 @@ describe('ticks', () => {
     expect(ticks.asleep.at(-1)).toBe(ticks.awake.at(-1));
     expect(ticks.asleep).toEqual([...new Set(ticks.asleep)].sort((x, y) => x - y));
     expect([...awake.entities.all('rock')].map(({ n }) => n)).toEqual([rock.n]);
+  });
+});
+
+/** Two members of a room that ticks at 60 Hz: the second one's loop turns `turnsHz` times a second only, `offsetMs` after the first multiple of that. */
+async function slowPair(
+  turnsHz: number,
+  offsetMs: number,
+): Promise<{ readonly hub: MemoryHub; readonly viewer: Room<typeof mixed>; readonly slow: Room<typeof mixed> }> {
+  const { hub, rooms } = await openRooms(mixed, 1, { latencyMs: 10 });
+  const port = createMemoryLan(hub, mixed);
+  const turn = 1_000 / turnsHz;
+  const time: LocalTime = {
+    now: () => port.time.now(),
+    schedule: (at, tick) => port.time.schedule(offsetMs + Math.ceil((Math.max(at, port.time.now() + 0.01) - offsetMs) / turn) * turn, tick),
+    cancel: () => port.time.cancel(),
+  };
+  const lan = createLan(mixed, Object.create(port, { time: { value: time } }) as LanPort, { presence: {}, randomU32: () => hub.rng.u32() });
+  const slow = await settled(hub, lan.joinOrCreate({ name: 'den' }));
+  await hub.play(500);
+  return { hub, viewer: rooms[0]!, slow };
+}
+
+const mixed = defineGame({
+  id: 'mixed',
+  version: 1,
+  entities: {
+    fast: entity({ authority: 'spawner', rate: 60, fields: { x: s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp('linear') } }),
+    half: entity({ authority: 'spawner', rate: 30, fields: { x: s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp('linear') } }),
+    third: entity({ authority: 'spawner', rate: 20, fields: { x: s.u16(), text: s.text(12).default('') } }),
+  },
+});
+
+describe('a loop that turns less often than the room ticks', () => {
+  it('[SY43] every kind of a slow player is told at its rate or that of the loop, whichever ticks are left out', async () => {
+    for (const turnsHz of [30, 25, 17])
+      for (const offsetMs of [0, 9, 17, 25]) {
+        const { hub, viewer, slow } = await slowPair(turnsHz, offsetMs);
+        const own = (['fast', 'half', 'third'] as const).map((kind) => slow.entities.spawn(kind, { x: 0 }));
+        const lag = [0, 0, 0];
+        using moving = slow.clock.every(60, () => {
+          for (const one of own) one.x += 1;
+        });
+        void moving;
+        await hub.play(200);
+        for (let i = 0; i < 100; i++) {
+          await hub.play(10);
+          own.forEach((one, k) => (lag[k] = Math.max(lag[k]!, one.x - viewer.entities.get(one.kind, one.id)!.x)));
+        }
+        // Two turns of the loop, two samples, or both, in ticks of the room.
+        for (const [k, perS] of [60, 30, 20].entries())
+          expect(lag[k], `${turnsHz} Hz, ${offsetMs} ms, ${k}`).toBeLessThanOrEqual(120 / turnsHz + 120 / perS);
+      }
   });
 });
 

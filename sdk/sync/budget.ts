@@ -95,10 +95,21 @@ export class Debts {
     }
   }
 
-  /** Decides what goes into the body of `head.tick`, and takes note of what does not. Nothing chosen: no body is to be sent. */
-  choose(head: BodyHead, baseline: number, to: PeerId, owned: readonly EntityCore[], tombs: readonly Tombstone[], budget: BudgetRule): Choice {
+  /**
+   * Decides what goes into the body of `head.tick`, and takes note of what does not. Nothing chosen: no body is to be sent.
+   * @param previous the tick before that one.
+   */
+  choose(
+    head: BodyHead,
+    previous: number,
+    baseline: number,
+    to: PeerId,
+    owned: readonly EntityCore[],
+    tombs: readonly Tombstone[],
+    budget: BudgetRule,
+  ): Choice {
     const choice: Choice = { cores: [], whole: [], tombs: [], partial: false };
-    this.#gather(head.tick, baseline, to, owned, tombs, budget);
+    this.#gather(head.tick, previous, baseline, to, owned, tombs, budget);
     const empty = this.#bytes(head, baseline, []);
     let left = budget.bytesPerTick - empty;
     let part = empty;
@@ -133,7 +144,15 @@ export class Debts {
     return choice;
   }
 
-  #gather(tick: number, baseline: number, to: PeerId, owned: readonly EntityCore[], tombs: readonly Tombstone[], budget: BudgetRule): void {
+  #gather(
+    tick: number,
+    previous: number,
+    baseline: number,
+    to: PeerId,
+    owned: readonly EntityCore[],
+    tombs: readonly Tombstone[],
+    budget: BudgetRule,
+  ): void {
     this.#candidates.length = this.#waiting.length = 0;
     for (const item of this.#debts.keys()) if ('kind' in item && !item.mine) this.#debts.delete(item);
     owned.forEach((core, index) => {
@@ -142,7 +161,7 @@ export class Debts {
       if (debt !== undefined && !debt.stale && !changed) this.#debts.delete(core);
       const owed = changed || debt?.stale === true;
       if (!owed && !(core.kind.moves && core.lastChange === baseline)) return;
-      const sampled = tick % core.kind.every === 0 || core.bornTick === tick;
+      const sampled = core.kind.sampledAt(tick, previous) || core.bornTick === tick;
       if (!sampled || (debt !== undefined && isUnderWay(core, debt, tick, baseline))) return void this.#waiting.push(core);
       this.#candidates.push({ core, tomb: undefined, index, score: gain(debt, budget.priority(core, to)), whole: debt?.stale === true || !owed });
     });

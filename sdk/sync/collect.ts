@@ -12,10 +12,11 @@ const NO_NUMBERS: Float64Array = new Float64Array(0);
 const NO_INTEGERS: Int32Array = new Int32Array(0);
 
 /**
+ * @param previous the tick that was collected before, -1 for none.
  * @param phase where in the tick that is, in 128ths: two whole numbers, which no call has to box.
  * @returns whether anything changed.
  */
-export function collectChanges(owned: readonly EntityCore[], tick: number, phase: number): boolean {
+export function collectChanges(owned: readonly EntityCore[], tick: number, previous: number, phase: number): boolean {
   // An import is looked up wherever it is used; a number written here is part of the code. Its type keeps it what it is there.
   const unborn: typeof UNBORN = 0x7fff_ffff;
   const call: typeof CALL = 1;
@@ -46,7 +47,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, phase
       ({ scale, bounds, every } = kind);
       integers = kind.integerMask;
       hop = 1 << kind.count;
-      sampled = tick % every === 0;
+      sampled = kind.sampledAt(tick, previous);
     }
     // The kind is not sampled at this tick: the bits wait.
     if (!sampled && core.bornTick < tick) continue;

@@ -93,6 +93,14 @@ export class KindSpec {
     this.View = buildView(this);
   }
 
+  /**
+   * Whether it is sampled at `tick`, where `previous` was the room's tick before: at every multiple of `every`, and where that was skipped, because the
+   * process had no time or a page draws less often than the room ticks, at the next tick there is.
+   */
+  sampledAt(tick: number, previous: number): boolean {
+    return Math.floor(tick / this.every) !== Math.floor(previous / this.every);
+  }
+
   /** The integer of a live number; the commonest kinds without a call. */
   quantise(field: number, live: number): number {
     const { scale } = this;

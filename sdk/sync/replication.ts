@@ -78,9 +78,11 @@ export class Replication {
   #tombs: Tombstone[] = [];
   /** Despawned since the last tick. */
   #dying: EntityCore[] = [];
-  /** Newest tick that was collected, and the newest two with a change. */
+  /** Newest tick that was collected, and the newest with a change. */
   tick = -1;
   #changeTick = -1;
+  /** The tick that was collected before `tick`. */
+  #previous = -1;
   #quiet = 127;
   readonly #body = new PackWriter(8_192);
   readonly #message = new PackWriter(64);
@@ -153,9 +155,10 @@ export class Replication {
    * @param phase where in the tick that is, in 128ths: two whole numbers, which no call has to box.
    */
   collect(tick: number, phase: number): void {
+    this.#previous = this.tick;
     this.tick = tick;
     this.#head.phase = phase;
-    const changed = collectChanges(this.#owned, tick, phase);
+    const changed = collectChanges(this.#owned, tick, this.#previous, phase);
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
     if (changed || this.#dying.length > 0) {
       if (this.#dying.length > 0) this.#dying = [];
@@ -211,7 +214,7 @@ export class Replication {
     let any = false;
     for (let i = 0; this.#refreshing && i < this.#owned.length; i++) {
       const core = this.#owned[this.#turn % this.#owned.length]!;
-      if (this.tick % core.kind.every !== 0) return any;
+      if (!core.kind.sampledAt(this.tick, this.#previous)) return any;
       this.#message.reset();
       encodeWhole(this.#message, core);
       // One that is larger than what is left goes all the same, and those after it wait the longer.
@@ -254,7 +257,7 @@ export class Replication {
       if (!body.short && body.bytes <= budget.bytesPerTick) return this.#sendBody(now, out, ack, hash);
     }
     this.#setHead(0);
-    const { cores, whole, tombs, partial } = debts.choose(this.#head, out.acked, out.peer, this.#owned, this.#tombs, budget);
+    const { cores, whole, tombs, partial } = debts.choose(this.#head, this.#previous, out.acked, out.peer, this.#owned, this.#tombs, budget);
     if (cores.length === 0 && tombs.length === 0) {
       if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       return;
