@@ -153,6 +153,40 @@ describe('a loop that turns less often than the room ticks', () => {
           expect(lag[k], `${turnsHz} Hz, ${offsetMs} ms, ${k}`).toBeLessThanOrEqual(120 / turnsHz + 120 / perS);
       }
   });
+
+  it('[SY37] the ticks that a slow loop leaves out are no rest: what moves evenly is drawn evenly, and its past is that of its owner', async () => {
+    for (const offsetMs of [0, 9, 17, 25]) {
+      const { hub, viewer, slow } = await slowPair(30, offsetMs);
+      const own = (['fast', 'half'] as const).map((kind) => slow.entities.spawn(kind, { x: 0 }));
+      const began = slow.clock.now();
+      // 100 units a second.
+      using moving = slow.clock.every(60, (_tick, time) => {
+        for (const one of own) one.x = Math.max(0, time - began) / 10;
+      });
+      void moving;
+      await hub.play(2_000);
+      const seen = own.map((one) => viewer.entities.get(one.kind, one.id)!);
+      let before = seen.map((one) => one.view.x);
+      for (let i = 0; i < 200; i++) {
+        await hub.play(4, 4);
+        const now = seen.map((one) => one.view.x);
+        // Within a fifth of its speed, and a step of its grid.
+        for (const [k, x] of now.entries()) expect(Math.abs(x - before[k]! - 0.4), `${offsetMs} ms, ${k}`).toBeLessThan(0.08 + 1 / 16);
+        before = now;
+        const at = viewer.clock.now() - 200;
+        for (const [k, one] of own.entries()) expect(Math.abs(one.at(at)!.x - seen[k]!.at(at)!.x)).toBeLessThan(1 / 16);
+      }
+      // Resting and starting again is still seen as that, at the same pace.
+      moving[Symbol.dispose]();
+      await hub.play(1_000);
+      const stood = seen.map((one) => one.view.x);
+      for (const one of own) one.x += 50;
+      await hub.play(20, 4);
+      const then = viewer.clock.now();
+      await hub.play(500, 4);
+      seen.forEach((one, k) => expect(one.at(then - 200)!.x, `${offsetMs} ms, ${k}`).toBe(stood[k]));
+    }
+  });
 });
 
 describe('joining', () => {

@@ -34,7 +34,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
   let sampled = false;
   let integers = 0;
   let hop = 0;
-  let every = 1;
+  let rested = -1;
   let scale = NO_NUMBERS;
   let bounds = NO_INTEGERS;
   for (let k = 0; k < owned.length; k++) {
@@ -44,10 +44,11 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
     if (dirty === 0 && !born) continue;
     if (core.kind !== kind) {
       ({ kind } = core);
-      ({ scale, bounds, every } = kind);
+      ({ scale, bounds } = kind);
       integers = kind.integerMask;
       hop = 1 << kind.count;
       sampled = kind.sampledAt(tick, previous);
+      rested = previous - (previous % kind.every);
     }
     // The kind is not sampled at this tick: the bits wait.
     if (!sampled && core.bornTick < tick) continue;
@@ -87,8 +88,8 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
     if (mask === 0) continue;
     any = true;
     if (born) core.bornTick = tick;
-    // At rest until now: without this row, whoever interpolates `at` would glide from the distant past.
-    if (shelf.sizeOf(place) > 0 && shelf.newestTick(place) < tick - every) shelf.rest(place, tick - every, phase);
+    // At rest until it was sampled last: without this row, whoever interpolates `at` would glide from the distant past.
+    if (shelf.sizeOf(place) > 0 && shelf.newestTick(place) < rested) shelf.rest(place, rested, phase);
     core.lastChange = tick;
     shelf.push(place, tick, phase, mask, before);
   }

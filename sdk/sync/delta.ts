@@ -12,7 +12,8 @@
  *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
  *
- * `quiet` is how many ticks before this one anything changed last, so that a receiver knows what it missed; -1 says that a budget (`budget.ts`) left something
+ * `quiet` is how many ticks before this one anything changed last, so that a receiver knows what it missed, and what rested; where ticks were skipped
+ * between two with a change it is 1, for what moves did so in between. -1 says that a budget (`budget.ts`) left something
  * out, and that nothing follows from what is not in the body.
  *
  * `gap` is the distance of the entity's counter from the entry before. A body that is too large is cut into parts, each of

@@ -162,7 +162,9 @@ export class Replication {
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
     if (changed || this.#dying.length > 0) {
       if (this.#dying.length > 0) this.#dying = [];
-      this.#quiet = this.#changeTick < 0 ? 127 : Math.min(127, tick - this.#changeTick);
+      // Of two ticks with a change and none collected between them nobody knows when the second one's came about: just before it, at the latest.
+      const since = this.#changeTick === this.#previous ? 1 : tick - this.#changeTick;
+      this.#quiet = this.#changeTick < 0 ? 127 : Math.min(127, since);
       this.#changeTick = tick;
     }
   }
