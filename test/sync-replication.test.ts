@@ -13,6 +13,7 @@ import { coreOf } from '../sdk/sync/handle.ts';
 import { Replication } from '../sdk/sync/replication.ts';
 import { MAX_STATE_PARTS, REFRESH_BYTES_PER_S } from '../sdk/wire/limits.ts';
 import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
+import { openRooms } from './open-rooms.ts';
 
 const game = defineGame({
   id: 'delta',
@@ -212,6 +213,39 @@ describe('replication', () => {
     await hub.play(4_000);
     expect(replicas.map(({ n }) => n)).toEqual(replicas.map(() => 7));
     expect(b.stats().drops['state-diverged']).toBe(1);
+  });
+
+  it('[SY20] what waits for its sample is not in the hash, and rates that are no whole numbers have one', async () => {
+    for (const [rate, rare] of [
+      [60, 9],
+      [29.97, 10 / 3],
+    ] as const) {
+      const diary = defineGame({
+        id: 'diary',
+        version: 1,
+        entities: {
+          thing: entity({ authority: 'spawner', rate, fields: { n: s.u32() } }),
+          page: entity({ authority: 'spawner', rate: rare, fields: { text: s.text(20) } }),
+        },
+      });
+      const { hub, rooms } = await openRooms(diary, 2, { latencyMs: 5 });
+      const [a, b] = rooms as [Room<typeof diary>, Room<typeof diary>];
+      const page = a.entities.spawn('page', { text: '' });
+      // More than the slow refresh comes by before the hash does.
+      const mine = Array.from({ length: 300 }, () => a.entities.spawn('thing', { n: 7 }));
+      using writing = a.clock.every(60, (tick) => (page.text = `at ${tick}`));
+      void writing;
+      await hub.play(20_000);
+      expect(b.stats().drops['state-diverged'] ?? 0, `${rate} Hz`).toBe(0);
+      const replicas = mine.map(({ id }) => b.entities.get('thing', id)!);
+      for (const replica of replicas) spoil(replica, 99);
+      await hub.play(4_000);
+      expect(
+        replicas.map(({ n }) => n),
+        `${rate} Hz`,
+      ).toEqual(replicas.map(() => 7));
+      expect(b.stats().drops['state-diverged']).toBe(1);
+    }
   });
 
   it('[SY83] what a replica got wrong is mended by the slow refresh alone, at a bounded cost, and at rest too', async () => {

@@ -35,6 +35,11 @@ const HASH_EVERY_S = 2;
 /** What is owed when there is no budget any more goes at once. */
 const NO_BUDGET: BudgetRule = { bytesPerTick: Number.POSITIVE_INFINITY, priority: () => 1 };
 
+/** It has a text or the like that waits for its sample: nobody can have the same yet. Numbers wait in a place of their own. */
+function isAhead(core: EntityCore): boolean {
+  return (core.dirty & core.kind.boxedMask) !== 0;
+}
+
 export class Outbound {
   readonly peer: PeerId;
   /** Newest tick it has all of; -1 before the full state was acked. */
@@ -84,6 +89,8 @@ export class Replication {
   /** The tick that was collected before `tick`. */
   #previous = -1;
   #quiet = 127;
+  /** The others are to be told the hash of everything at the next tick that has one to tell. */
+  #hashDue = false;
   readonly #body = new PackWriter(8_192);
   readonly #message = new PackWriter(64);
   readonly #head: BodyHead;
@@ -158,6 +165,9 @@ export class Replication {
     this.#previous = this.tick;
     this.tick = tick;
     this.#head.phase = phase;
+    // The tick itself may be left out, and a rate that is no whole number never meets it.
+    const period = this.hz * HASH_EVERY_S;
+    if (this.#previous >= 0 && Math.floor(tick / period) !== Math.floor(this.#previous / period)) this.#hashDue = true;
     const changed = collectChanges(this.#owned, tick, this.#previous, phase);
     for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
     if (changed || this.#dying.length > 0) {
@@ -174,7 +184,8 @@ export class Replication {
     if (this.#unsorted) this.#sort();
     this.#body.reset();
     this.#encoded = 0;
-    const hashed = this.tick % (this.hz * HASH_EVERY_S) === 0;
+    const hashed = this.#hashDue && !this.#owned.some(isAhead);
+    if (hashed) this.#hashDue = false;
     const hash = hashed ? this.hash(undefined) : 0;
     const refreshed = this.#refresh();
     for (const peer of peers) {
