@@ -267,6 +267,24 @@ describe('replication', () => {
     expect(spent).toBeGreaterThan(REFRESH_BYTES_PER_S / 2);
   });
 
+  it('[SY83] a few entities at rest are told anew once a second, and not as often as the bytes of many would allow', async () => {
+    for (const count of [1, 3, 12]) {
+      const { hub, rooms } = await openRooms(game, 2, { latencyMs: 5 });
+      const [a, b] = rooms as [Room<G>, Room<G>];
+      const mine = Array.from({ length: count }, () => a.entities.spawn('thing', { n: 7 }));
+      await hub.play(3_000);
+      const packets = (): number => a.stats().peers.get(b.self.id)!.packetsOut + b.stats().peers.get(a.self.id)!.packetsOut;
+      const before = packets();
+      await hub.play(10_000);
+      // A frame and its ack, those of the hash, and the hash of who owns nothing.
+      expect((packets() - before) / 10, `${count}`).toBeLessThanOrEqual(5);
+      const replicas = mine.map(({ id }) => b.entities.get('thing', id)!);
+      for (const replica of replicas) spoil(replica, 99);
+      await hub.play(2_500);
+      expect(replicas.map(({ n }) => n)).toEqual(replicas.map(() => 7));
+    }
+  });
+
   it('[SY84] more than one tick may carry goes whole: nothing is left to the hash', async () => {
     vi.spyOn(Replication.prototype, 'hash').mockReturnValue(1);
     const hub = new MemoryHub({ seed: 9, latencyMs: 5 });

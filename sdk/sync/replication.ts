@@ -99,10 +99,10 @@ export class Replication {
   #encoded = 0;
   /** For bodies that are one peer's alone. */
   #within: BodyEncoder | undefined;
-  /** Of the slow refresh: whose turn it is, bytes it may spend, and whether it is spending them. */
+  /** Of the slow refresh: whose turn it is, bytes it may spend, and how many entities it may still tell until it saves up again. */
   #turn = 0;
   #allowance = 0;
-  #refreshing = false;
+  #turns = 0;
   bytesOut = 0;
   bytesIn = 0;
   /** Of the state for each peer, per tick; undefined for none. */
@@ -223,9 +223,10 @@ export class Replication {
    */
   #refresh(): boolean {
     this.#allowance = Math.min(REFRESH_BYTES_PER_S, this.#allowance + REFRESH_BYTES_PER_S / this.hz);
-    if (this.#allowance >= REFRESH_BYTES_PER_S) this.#refreshing = true;
+    if (this.#allowance >= REFRESH_BYTES_PER_S) this.#turns = this.#owned.length;
+    if (this.#turns === 0) return false;
     let any = false;
-    for (let i = 0; this.#refreshing && i < this.#owned.length; i++) {
+    for (; this.#turns > 0 && this.#owned.length > 0; this.#turns--) {
       const core = this.#owned[this.#turn % this.#owned.length]!;
       if (!core.kind.sampledAt(this.tick, this.#previous)) return any;
       this.#message.reset();
@@ -235,9 +236,11 @@ export class Replication {
       core.refreshTick = this.tick;
       this.#turn = (this.#turn + 1) % this.#owned.length;
       any = true;
-      if (this.#allowance <= 0) this.#refreshing = false;
+      if (this.#allowance <= 0) break;
     }
-    this.#refreshing = false;
+    this.#turns = 0;
+    // Once round is enough: what a few entities do not need is no reason to tell them at every other tick.
+    this.#allowance = Math.min(this.#allowance, 0);
     return any;
   }
 
