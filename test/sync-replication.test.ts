@@ -306,6 +306,45 @@ describe('replication', () => {
     expect([...b.entities.all('page')].map(({ text }) => text)).toEqual(pages.map(() => 'short'));
   });
 
+  it('[SY84] an entity that no datagram takes goes whole as well, when it comes and when it changes, with a budget and without', async () => {
+    const atlas = defineGame({
+      id: 'atlas',
+      version: 1,
+      entities: {
+        map: entity({ authority: 'spawner', fields: { cells: s.list(s.u32(), 256), name: s.text(20).default('') } }),
+        ship: entity({ authority: 'spawner', fields: { x: s.u16() } }),
+      },
+    });
+    for (const bytesPerTick of [undefined, 200]) {
+      const { hub, rooms } = await openRooms(atlas, 2, { latencyMs: 5 });
+      const [a, b] = rooms as [Room<typeof atlas>, Room<typeof atlas>];
+      if (bytesPerTick !== undefined) a.setStateBudget({ bytesPerTick });
+      const ship = a.entities.spawn('ship', { x: 0 });
+      const cells = Array.from({ length: 256 }, (_, i) => 4_000_000_000 + i);
+      // Longer than a whole state is not sent again.
+      await hub.play(1_000);
+      const map = a.entities.spawn('map', { cells });
+      await hub.play(200);
+      const seen = b.entities.get('map', map.id)!;
+      expect(seen.cells).toEqual(cells);
+      await hub.play(1_000);
+      map.cells = cells.toReversed();
+      await hub.play(200);
+      expect(seen.cells).toEqual(map.cells);
+      // What does not touch the large part is a small difference, and the others go on beside it.
+      await hub.play(1_000);
+      map.name = 'Atlas';
+      ship.x = 7;
+      await hub.play(100);
+      expect([seen.name, b.entities.get('ship', ship.id)!.x]).toEqual(['Atlas', 7]);
+      // At rest it costs nothing but what everything costs.
+      const before = a.stats().stateBytesOut;
+      await hub.play(10_000);
+      expect(a.stats().stateBytesOut - before).toBeLessThan(10 * 2 * REFRESH_BYTES_PER_S);
+      expect(b.stats().drops).toEqual({});
+    }
+  });
+
   it('[SY21] mutated frames never throw and never reach the game as nonsense', async () => {
     const hub = new MemoryHub({ seed: 6, latencyMs: 5 });
     const { receive } = MemoryRoomPort.prototype;

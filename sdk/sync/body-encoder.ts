@@ -42,7 +42,7 @@ export class BodyEncoder {
   parts = 0;
   readonly starts: number[] = [];
   readonly ends: number[] = [];
-  /** There was more than `MAX_STATE_PARTS` hold: the rest was left out, so what was written is not all of it. */
+  /** There was more than `MAX_STATE_PARTS` datagrams hold, or an entity that none holds: what was written is not all of it, or cannot be sent. */
   short = false;
   #head!: BodyHead;
   #limit = 0;
@@ -291,7 +291,12 @@ export class BodyEncoder {
   /** After an entry: true when it did not fit, was taken back, and has to be written again into the part now open. */
   #overflows(): boolean {
     const out = this.#out;
-    if (out.offset - this.#start <= this.#limit || this.#alone) return false;
+    if (out.offset - this.#start <= this.#limit) return false;
+    if (this.#alone) {
+      // No datagram takes it. The reliable channel cuts it into pieces.
+      if (this.baseline >= 0) this.short = true;
+      return false;
+    }
     out.offset = this.#entryAt;
     this.#count = this.#entryCount;
     if (this.baseline >= 0 && this.parts + 1 >= MAX_STATE_PARTS) {

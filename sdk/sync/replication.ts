@@ -9,7 +9,7 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { RoomPort } from '../port/port.ts';
-import { HISTORY_ROWS, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
+import { HISTORY_ROWS, MAX_DATAGRAM_MESSAGE_BYTES, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
 import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
@@ -32,6 +32,8 @@ const FULL_EVERY_MS = 500;
 const FULL_AGAIN_MS = 3_000;
 /** Seconds between hashes of the whole state. */
 const HASH_EVERY_S = 2;
+/** An entity of more bytes is not told anew in its turn: it, its origin and the heads of body and frame have to fit a datagram. */
+const MAX_REFRESHED_BYTES = MAX_DATAGRAM_MESSAGE_BYTES - 64;
 /** What is owed when there is no budget any more goes at once. */
 const NO_BUDGET: BudgetRule = { bytesPerTick: Number.POSITIVE_INFINITY, priority: () => 1 };
 
@@ -231,10 +233,12 @@ export class Replication {
       if (!core.kind.sampledAt(this.tick, this.#previous)) return any;
       this.#message.reset();
       encodeWhole(this.#message, core);
+      this.#turn = (this.#turn + 1) % this.#owned.length;
+      // What no datagram takes would bring everything else along, on the reliable channel: what is wrong with it the hash finds.
+      if (this.#message.offset > MAX_REFRESHED_BYTES) continue;
       // One that is larger than what is left goes all the same, and those after it wait the longer.
       this.#allowance -= this.#message.offset;
       core.refreshTick = this.tick;
-      this.#turn = (this.#turn + 1) % this.#owned.length;
       any = true;
       if (this.#allowance <= 0) break;
     }
