@@ -7,7 +7,9 @@ import { defineGame, entity, type LanError, message, request, s } from 'lanista'
 import { bodyCodec } from '../sdk/sync/body.ts';
 import type { NumberCodec } from '../sdk/sync/field.ts';
 import { specOf } from '../sdk/sync/field.ts';
+import { KindSpec } from '../sdk/sync/kind.ts';
 import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
+import { openRooms } from './open-rooms.ts';
 
 describe('fields', () => {
   it('[SY25] a number comes back on its grid, within half a step', () => {
@@ -26,6 +28,57 @@ describe('fields', () => {
         },
       ),
     );
+  });
+
+  it('[SY25] whatever the bounds and the step, all that fits has its integer, and comes back within half a step and the bounds', () => {
+    const decimal = (most: number): fc.Arbitrary<number> => fc.integer({ min: -most, max: most }).map((n) => n / 1_000);
+    fc.assert(
+      fc.property(
+        decimal(5_000),
+        fc.integer({ min: 1, max: 900 }),
+        fc.integer({ min: 1, max: 9_000 }),
+        fc.constantFrom(0, 0.5, 1),
+        (min, a, b, share) => {
+          const step = a / 1_000;
+          // Half-way between two points, where what is reckoned may fall either way, or anywhere.
+          const max = share === 0.5 ? Math.round((min + (b + 0.5) * step) * 1e4) / 1e4 : min + b / 1_000;
+          const kind = new KindSpec(0, 'k', entity({ authority: 'spawner', fields: { x: s.num({ min, max, step }) } }), 30);
+          const codec = kind.fields[0]!.codec as NumberCodec;
+          for (const value of [min, max, max - step / 5, max - step / 2, max - 0.6 * step, min + share * (max - min)]) {
+            if (value < min) continue;
+            const int = kind.quantise(0, value);
+            expect(codec.quantise(value)).toBe(int);
+            expect(int).toBeGreaterThanOrEqual(codec.low);
+            expect(int).toBeLessThanOrEqual(codec.high);
+            const back = kind.dequantise(0, int);
+            expect(codec.dequantise(int)).toBe(back);
+            expect(back).toBeGreaterThanOrEqual(min);
+            expect(back).toBeLessThanOrEqual(max);
+            expect(Math.abs(back - value)).toBeLessThanOrEqual(step / 2 + 1e-9);
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+    // What is on the grid comes back as it is, also where step by step is a little beside it.
+    const codec = specOf(s.num({ min: 0, max: 2.1, step: 0.7 })).codec as NumberCodec;
+    expect(codec.dequantise(codec.quantise(2.1))).toBe(2.1);
+  });
+
+  it('[SY25] a number at the upper bound of a grid that does not meet it reaches the others', async () => {
+    const half = defineGame({
+      id: 'half',
+      version: 1,
+      entities: { bar: entity({ authority: 'spawner', fields: { x: s.num({ min: 0, max: 0.3, step: 0.2 }), n: s.u8() } }) },
+    });
+    const { hub, rooms } = await openRooms(half, 2);
+    const bar = rooms[0]!.entities.spawn('bar', { x: 0, n: 0 });
+    await hub.play(100);
+    Object.assign(bar, { x: 0.3, n: 1 });
+    await hub.play(200);
+    const seen = rooms[1]!.entities.get('bar', bar.id)!;
+    expect([seen.x, seen.n]).toEqual([0.3, 1]);
+    expect(rooms[1]!.stats().drops).toEqual({});
   });
 
   it('[SY26] angles are taken from -1,000,000 to 1,000,000, and a refusal says so', () => {

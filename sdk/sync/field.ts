@@ -66,7 +66,7 @@ export interface NumberCodec {
   readonly max: number;
   /** For `plain` fields: only whole numbers are accepted. */
   readonly whole: boolean;
-  /** Set when `quantise` is `floor((live - min) / grid + 0.5)`: the tick then does it without a call. */
+  /** Set when `quantise` is `floor((live - min) * (1 / grid) + 0.5)`: the tick then does it without a call. */
   readonly grid?: number;
   toLive(value: unknown): number;
   fromLive(live: number): unknown;

@@ -75,7 +75,7 @@ export class KindSpec {
       this.bounds.set([codec.low, codec.high, codec.wrapBits], 4 * i);
       if (codec.grid !== undefined) {
         this.way[i] = GRID;
-        this.scale.set([codec.min, codec.grid, 1 / codec.grid, codec.max], 4 * i);
+        this.scale.set([codec.min, codec.grid, 1 / codec.grid, codec.dequantise(codec.high)], 4 * i);
       } else if (codec.wrapBits > 0) {
         const units = 2 ** codec.wrapBits;
         this.way[i] = ANGLE;

@@ -126,13 +126,18 @@ function whole(kind: string, low: number, high: number): Field<number> {
 }
 
 /**
- * A number on a grid: `min`, `min + step`, … `max`, with at most 2^31 steps. Own entities keep what was assigned; others see the nearest on the grid. 1 byte
+ * A number on a grid: `min`, `min + step`, … up to `max`, with at most 2^31 steps. Own entities keep what was assigned; others see the nearest on the grid. 1 byte
  * up to 127 steps and for small changes, 3 up to 65,535, else 5; a number outside is refused with `bad-value`. Throws `bad-definition`.
  */
 function num(options: { readonly min: number; readonly max: number; readonly step: number }): Field<number> {
   checkOptions('num', options, ['min', 'max', 'step']);
   const { min, max, step } = options;
-  const steps = Math.round((max - min) / step);
+  // As the tick reckons it (`collect.ts`), to the last bit: what is assigned never gets an integer past the highest.
+  const quantise = (live: number): number => Math.floor((live - min) * (1 / step) + 0.5);
+  const steps = quantise(max);
+  const last = min + steps * step;
+  // `max` where it is on the grid, but for what the reckoning loses, or before the last point.
+  const top = last > max - step * 1e-6 ? max : last;
   if (!(Number.isFinite(min) && Number.isFinite(max) && step > 0 && max > min && steps < 0x7fff_ffff))
     throw new LanError(
       'bad-definition',
@@ -155,8 +160,8 @@ function num(options: { readonly min: number; readonly max: number; readonly ste
       grid: step,
       toLive: asNumber,
       fromLive: same,
-      quantise: (live) => Math.floor((live - min) / step + 0.5),
-      dequantise: (int) => (int >= steps ? max : min + int * step),
+      quantise,
+      dequantise: (int) => (int >= steps ? top : min + int * step),
     },
   });
 }
