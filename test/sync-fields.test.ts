@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { EntityId, PeerId } from 'lanista';
+import { PackReader } from '../sdk/wire/pack.ts';
 import { openRooms } from './open-rooms.ts';
 import { only } from './room-party.ts';
 
@@ -79,6 +80,40 @@ describe('values', () => {
     mine.friends = [];
     await hub.play(100);
     expect([theirs.friend, theirs.by, [...theirs.marks], theirs.friends]).toEqual([null, null, [], []]);
+  });
+
+  it('[SY42] bytes are a copy, of a Buffer too: what the game does to its own afterwards is no assignment, and the next one is', async () => {
+    const tape = defineGame({
+      id: 'tape',
+      version: 1,
+      entities: {
+        reel: entity({ authority: 'spawner', fields: { raw: s.bytes(8).default(Buffer.from([9])), all: s.list(s.bytes(4), 2).default([]) } }),
+      },
+    });
+    const { hub, rooms } = await openRooms(tape, 2);
+    const reel = rooms[0]!.entities.spawn('reel', {});
+    const mine = Buffer.from([1, 2, 3]);
+    reel.raw = mine;
+    reel.all = [mine];
+    await hub.play(100);
+    const seen = rooms[1]!.entities.get('reel', reel.id)!;
+    const told: number[][] = [];
+    seen.onChange('raw', (raw) => told.push([...raw]));
+    mine[0] = 7;
+    expect([[...reel.raw], [...reel.all[0]!]]).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    reel.raw = mine;
+    reel.all = [mine];
+    await hub.play(60);
+    expect(told).toEqual([[7, 2, 3]]);
+    expect([...seen.all[0]!]).toEqual([7, 2, 3]);
+    // What is read is a copy as well.
+    const input = Buffer.from([0xc4, 2, 5, 6]);
+    const read = new PackReader(input).binary(8);
+    input[2] = 0;
+    expect([...read]).toEqual([5, 6]);
   });
 
   it('[SY42] a list is a copy, frozen: what the game does to its own afterwards is no assignment', async () => {

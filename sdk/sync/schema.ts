@@ -353,7 +353,8 @@ function bytes(max: number): Field<Uint8Array> {
       write: (out, value) => out.binary(value as Uint8Array),
       read: (input) => input.binary(max),
       same: equal,
-      keep: (value) => (value as Uint8Array).slice(),
+      // Not `slice`: that of a Buffer of Node is no copy.
+      keep: (value) => new Uint8Array(value as Uint8Array),
     },
   });
 }

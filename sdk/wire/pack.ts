@@ -301,7 +301,8 @@ export class PackReader {
 
   /** A copy of at most `maxBytes` bytes. */
   binary(maxBytes: number): Uint8Array {
-    return this.binaryView(maxBytes).slice();
+    // Not `slice`: that of a Buffer of Node is no copy.
+    return new Uint8Array(this.binaryView(maxBytes));
   }
 
   /** At most `maxBytes` bytes as a view, for whoever owns the input. */
