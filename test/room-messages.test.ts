@@ -79,6 +79,32 @@ describe('messages', () => {
     expect(got.length).toBeLessThan(100);
   });
 
+  it('[SY13] who is named once in a while hears what is sent then, however many went to others meanwhile', async () => {
+    const { party, ann, bob } = await pair();
+    const eve = await party.add('Eve');
+    await party.play(100);
+    const aims: number[] = [];
+    const shots: number[] = [];
+    eve.onMessage('aim', ({ n }) => aims.push(n));
+    eve.onMessage('shot', ({ n }) => shots.push(n));
+    // As many as half the circle of numbers, more, and all of it to the number.
+    let n = 0;
+    for (const others of [0, 32_768, 40_000, 65_535]) {
+      for (let i = 0; i < others; i++) {
+        bob.send('aim', { n: 0 }, { to: ann.self.id });
+        bob.send('shot', { n: 0 }, { to: ann.self.id });
+        if (i % 5_000 === 0) await party.play(50);
+      }
+      n++;
+      bob.send('aim', { n });
+      bob.send('shot', { n });
+      await party.play(200);
+    }
+    expect(aims).toEqual([1, 2, 3, 4]);
+    // Its copies still count once.
+    expect(shots).toEqual([1, 2, 3, 4]);
+  });
+
   it('[SY14] requests are answered, refused, unhandled, timed out and aborted, each in its own words', async () => {
     const { party, ann, bob } = await pair();
     const code = (promise: Promise<unknown>): Promise<unknown> =>

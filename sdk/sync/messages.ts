@@ -46,8 +46,8 @@ interface MessageSpec {
   readonly def: MessageDef<unknown>;
   readonly codec: BodyCodec;
   readonly listeners: Set<(body: unknown, meta: { readonly from: PeerId; readonly time: number }) => void>;
-  /** By peer: its session, the newest sequence of that, and a bit for each of the 32 before it. */
-  readonly received: Map<PeerId, { readonly session: number; newest: number; mask: number }>;
+  /** By peer: its session, the newest sequence of that with the room time of sending, and a bit for each of the 32 before it. */
+  readonly received: Map<PeerId, { readonly session: number; newest: number; time: number; mask: number }>;
   next: number;
 }
 
@@ -171,7 +171,7 @@ export class Messages {
     if (spec === undefined) return this.#world.drop('message-unknown');
     const read = spec.codec.read(input);
     if (read === undefined) return this.#world.drop('message-invalid');
-    if (from !== this.#world.self && !this.#isNew(spec, from, stamp)) {
+    if (from !== this.#world.self && !this.#isNew(spec, from, stamp, time)) {
       // A copy sent for redundancy is no refusal worth counting.
       if (spec.def.redundancy === 1) this.#world.drop('message-old');
       return;
@@ -184,7 +184,7 @@ export class Messages {
         );
   }
 
-  #isNew(spec: MessageSpec, from: PeerId, stamp: number): boolean {
+  #isNew(spec: MessageSpec, from: PeerId, stamp: number, time: number): boolean {
     if (spec.def.delivery === 'reliable') return true;
     const session = this.#world.sessionOf(from);
     // Sent by the peer's former page: numbers of another count.
@@ -194,13 +194,15 @@ export class Messages {
     if (known === undefined || known.session !== session) {
       spec.received.delete(from);
       if (spec.received.size >= MAX_SENDERS) spec.received.delete(spec.received.keys().next().value!);
-      spec.received.set(from, { session, newest: seq, mask: 0 });
+      spec.received.set(from, { session, newest: seq, time, mask: 0 });
       return true;
     }
     const ahead = distance16(seq, known.newest);
-    if (ahead > 0) {
-      known.mask = ahead > 31 ? 0 : (known.mask << ahead) | (1 << (ahead - 1));
+    // Numbers count what was sent to anybody: whoever is named once in a while finds them half round the circle, and behind. Sent later is newer all the same.
+    if (ahead > 0 || time > known.time) {
+      known.mask = ahead <= 0 || ahead > 31 ? 0 : (known.mask << ahead) | (1 << (ahead - 1));
       known.newest = seq;
+      known.time = time;
       return true;
     }
     const bit = 1 << (-ahead - 1);
