@@ -29,6 +29,39 @@ function warnings(room: Room<G>): string[] {
   return said;
 }
 
+describe('a callback that does something', () => {
+  it('[SY108] a watcher hears of an entity from its spawn on: not of one that another watcher despawned before', async () => {
+    const { ann } = await pair();
+    const heard: string[] = [];
+    // One ball is enough, and who watches first says so.
+    ann.entities.on('ball', {
+      spawn: (ball) => {
+        if (ball.mine && [...ann.entities.all('ball')].length > 1) ball.despawn();
+      },
+    });
+    const hear = (who: string): Disposable =>
+      ann.entities.on('ball', {
+        spawn: ({ x, alive }) => void heard.push(`${who}+${x}${alive ? '' : '!'}`),
+        despawn: ({ x }) => void heard.push(`${who}-${x}`),
+      });
+    hear('a');
+    ann.entities.spawn('ball', { x: 1 });
+    ann.entities.spawn('ball', { x: 2 });
+    expect(heard).toEqual(['a+1']);
+    // The same where watching begins.
+    const [first, second] = [ann.entities.spawn('rock', { x: 1 }), ann.entities.spawn('rock', { x: 2 })];
+    ann.entities.on('rock', {
+      spawn: ({ x }) => {
+        heard.push(`rock+${x}`);
+        if (second.alive) second.despawn();
+      },
+      despawn: ({ x }) => void heard.push(`rock-${x}`),
+    });
+    first.despawn();
+    expect(heard).toEqual(['a+1', 'rock+1', 'rock-1']);
+  });
+});
+
 describe('a callback that throws', () => {
   it('[RO6] for an event: the other listeners hear it, a warning says which, and the room goes on', async () => {
     const { party, ann, bob } = await pair();

@@ -22,6 +22,13 @@ export interface Watcher {
   request?(handle: object, from: PeerId): boolean;
 }
 
+/** Somebody who watches a kind, in an object of its own: one watcher may watch twice. */
+interface Watch {
+  readonly watcher: Watcher;
+  /** Those whose spawn it is told next: what another one does to them meanwhile is not told before it. */
+  readonly awaited: Set<EntityCore>;
+}
+
 /** By whose word, of which epoch, an entity was despawned. */
 export interface Grave {
   readonly epoch: number;
@@ -67,8 +74,7 @@ export class EntityStore {
   readonly #byOrigin = new Map<number, Siblings>();
   readonly #byKind: Set<EntityCore>[];
   readonly #graves = new Map<number, Grave>();
-  /** Each in an object of its own: one watcher may watch twice. */
-  readonly #watchers: Set<{ readonly watcher: Watcher }>[];
+  readonly #watches: Set<Watch>[];
   readonly #failed: (what: string, cause: unknown) => void;
 
   /** @param failed told of what a watcher throws: what is being applied must not be left half done for it. */
@@ -77,7 +83,7 @@ export class EntityStore {
     this.kinds = Object.entries(game.entities).map(([name, def], index) => new KindSpec(index, name, def as never, game.stateHz));
     for (const kind of this.kinds) this.#byName.set(kind.name, kind);
     this.#byKind = this.kinds.map(() => new Set());
-    this.#watchers = this.kinds.map(() => new Set());
+    this.#watches = this.kinds.map(() => new Set());
   }
 
   get size(): number {
@@ -140,7 +146,10 @@ export class EntityStore {
     if (siblings === undefined) this.#byOrigin.set(core.origin, (siblings = new Siblings()));
     siblings.set(core.counter, core);
     this.#byKind[core.kind.index]!.add(core);
-    this.#tell(core, 'spawn', (watcher) => watcher.spawn?.(core.handle));
+    const watches = this.#watches[core.kind.index]!;
+    const told = [...watches];
+    for (const watch of told) watch.awaited.add(core);
+    for (const watch of told) this.#tellSpawn(watch, core);
   }
 
   /** @param grave what is remembered of it; undefined for nothing. */
@@ -173,16 +182,23 @@ export class EntityStore {
 
   /** Whether the game lets `from` have it; yes unless a watcher refuses, or fails to say. */
   allows(core: EntityCore, from: PeerId): boolean {
-    for (const { watcher } of [...this.#watchers[core.kind.index]!]) {
+    for (const { watcher } of [...this.#watches[core.kind.index]!]) {
       const answer = this.#guard(core.kind, 'request', () => watcher.request?.(core.handle, from) ?? true);
       if (answer === undefined || answer === false) return false;
     }
     return true;
   }
 
+  /** Not when it is gone by now, or whoever watches is. */
+  #tellSpawn(watch: Watch, core: EntityCore): void {
+    if (!watch.awaited.delete(core) || !core.alive || !this.#watches[core.kind.index]!.has(watch)) return;
+    this.#guard(core.kind, 'spawn', () => watch.watcher.spawn?.(core.handle));
+  }
+
+  /** What happens to something comes after its spawn, and there is nothing to tell of what was never told of. */
   #tell(core: EntityCore, what: keyof Watcher, say: (watcher: Watcher) => unknown): void {
-    const watchers = this.#watchers[core.kind.index]!;
-    for (const entry of [...watchers]) if (watchers.has(entry)) this.#guard(core.kind, what, () => say(entry.watcher));
+    const watches = this.#watches[core.kind.index]!;
+    for (const watch of [...watches]) if (watches.has(watch) && !watch.awaited.has(core)) this.#guard(core.kind, what, () => say(watch.watcher));
   }
 
   #guard<T>(kind: KindSpec, what: keyof Watcher, run: () => T): T | undefined {
@@ -191,11 +207,11 @@ export class EntityStore {
 
   watch(kind: KindSpec, watcher: Watcher): Disposable {
     checkWatcher(kind.name, watcher);
-    const set = this.#watchers[kind.index]!;
-    const entry = { watcher };
-    set.add(entry);
-    if (watcher.spawn !== undefined)
-      for (const core of [...this.#byKind[kind.index]!]) this.#guard(kind, 'spawn', () => watcher.spawn?.(core.handle));
-    return disposable(() => set.delete(entry));
+    const watches = this.#watches[kind.index]!;
+    const cores = [...this.#byKind[kind.index]!];
+    const watch: Watch = { watcher, awaited: new Set(cores) };
+    watches.add(watch);
+    for (const core of cores) this.#tellSpawn(watch, core);
+    return disposable(() => watches.delete(watch));
   }
 }
