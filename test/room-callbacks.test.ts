@@ -62,6 +62,40 @@ describe('a callback that does something', () => {
   });
 });
 
+describe('a callback that assigns', () => {
+  it('[SY108] every listener of a field hears its changes in their order, the last of them last', async () => {
+    const { ann } = await pair();
+    const blob = ann.entities.spawn('blob', { x: 0, state: 'alive' });
+    const heard: string[] = [];
+    // Who is first keeps it within bounds.
+    blob.onChange('hp', (hp, old) => {
+      heard.push(`first ${old}>${hp}`);
+      if (hp > 100) blob.hp = 100;
+    });
+    blob.onChange('hp', (hp, old) => void heard.push(`second ${old}>${hp}`));
+    blob.hp = 150;
+    expect(blob.hp).toBe(100);
+    expect(heard).toEqual(['first 3>150', 'second 3>150', 'first 150>100', 'second 150>100']);
+  });
+
+  it('[RO6] listeners that go on changing what they listen to are stopped, and a warning says so', async () => {
+    const { party, ann, bob } = await pair();
+    const said = warnings(ann);
+    const blob = ann.entities.spawn('blob', { x: 0, state: 'alive' });
+    using circle = blob.onChange('hp', (hp) => (blob.hp = (hp + 1) % 256));
+    blob.hp = 9;
+    expect(said).toEqual(["blob.onChange('hp'): RangeError: its listeners change it without end"]);
+    circle[Symbol.dispose]();
+    // The room goes on, and so do its listeners.
+    const heard: number[] = [];
+    blob.onChange('hp', (hp) => void heard.push(hp));
+    blob.hp = 200;
+    await party.play(100);
+    expect(heard).toEqual([200]);
+    expect(only(bob.entities.all('blob')).hp).toBe(200);
+  });
+});
+
 describe('a callback that throws', () => {
   it('[RO6] for an event: the other listeners hear it, a warning says which, and the room goes on', async () => {
     const { party, ann, bob } = await pair();

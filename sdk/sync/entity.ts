@@ -44,6 +44,15 @@ export const UNBORN = 0x7fff_ffff;
 const held = new Float64Array(MAX_ENTITY_FIELDS);
 let heldHop = 0;
 
+/** Changes of one field that its listeners may bring about while they are told of one; more are taken for a circle. */
+const MAX_ECHOES = 100;
+
+/** Who watches one field, and what they have to be told of yet: of each change in its order, also of those that a listener makes itself. */
+interface FieldWatch {
+  readonly listeners: Listener[];
+  readonly changes: { readonly value: unknown; readonly old: unknown }[];
+}
+
 export class EntityCore {
   // First what is needed at every tick, in as few lines of the processor's cache as it fits into.
   readonly kind: KindSpec;
@@ -81,7 +90,7 @@ export class EntityCore {
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */
   yielded = false;
   #view: object | undefined;
-  #listeners: (Listener[] | undefined)[] | undefined;
+  #listeners: (FieldWatch | undefined)[] | undefined;
   /** Errors of what was drawn last, to be smoothed away while `#gliding`, and when they were measured. */
   #offsets: Float64Array | undefined;
   #gliding = false;
@@ -193,15 +202,18 @@ export class EntityCore {
 
   /** Tells whoever watches that a field changed. */
   changedValue(field: number, old: unknown): void {
-    const list = this.#listeners?.[field];
-    if (list === undefined) return;
-    const value = this.value(field);
-    for (const listener of [...list]) {
-      if (!list.includes(listener)) continue;
-      callGuarded(
-        () => listener(value, old),
-        (cause) => this.home.failed(`${this.kind.name}.onChange('${this.kind.names[field]}')`, cause),
-      );
+    const watch = this.#listeners?.[field];
+    if (watch === undefined) return;
+    const { listeners, changes } = watch;
+    const failed = (cause: unknown): void => this.home.failed(`${this.kind.name}.onChange('${this.kind.names[field]}')`, cause);
+    // What a listener assigns is told when all have heard of what it was told of.
+    if (changes.push({ value: this.value(field), old }) > 1) return;
+    for (let told = 0; changes.length > 0; changes.shift()) {
+      const change = changes[0]!;
+      for (const listener of [...listeners]) if (listeners.includes(listener)) callGuarded(() => listener(change.value, change.old), failed);
+      if (++told <= MAX_ECHOES) continue;
+      changes.length = 0;
+      failed(new RangeError('its listeners change it without end'));
     }
   }
 
@@ -212,13 +224,13 @@ export class EntityCore {
     this.#listeners ??= [];
     this.unseen = false;
     this.#settle();
-    const list = (this.#listeners[field] ??= []);
-    list.push(listener);
+    const { listeners } = (this.#listeners[field] ??= { listeners: [], changes: [] });
+    listeners.push(listener);
     return disposable(() => {
-      const at = list.indexOf(listener);
-      if (at >= 0) list.splice(at, 1);
+      const at = listeners.indexOf(listener);
+      if (at >= 0) listeners.splice(at, 1);
       // Nobody left to tell: assigning to it and applying what comes take the short way again.
-      if (this.#listeners?.every((rest) => rest === undefined || rest.length === 0) !== true) return;
+      if (this.#listeners?.every((rest) => rest === undefined || rest.listeners.length === 0) !== true) return;
       this.#listeners = undefined;
       this.#settle();
     });
