@@ -128,7 +128,9 @@ describe('det', () => {
   it('[SY63] what cannot be hashed is refused at once', () => {
     const circle: unknown[] = [];
     circle.push(circle);
-    for (const value of [() => 0, Symbol('x'), 1n, { deep: [() => 0] }, circle])
+    const bytes = new ArrayBuffer(8);
+    const hidden = [new Date(0), /x/, new Error('x'), bytes, new DataView(bytes), Promise.resolve(), new WeakMap(), Object(1) as object];
+    for (const value of [() => 0, Symbol('x'), 1n, { deep: [() => 0] }, circle, new BigInt64Array(1), ...hidden, { at: new Date(1) }])
       expect(() => det.hashState(value)).toThrowError(expect.objectContaining({ code: 'bad-argument' }) as Error);
   });
 

@@ -36,6 +36,25 @@ export function hashText(text: string, seed = 0): number {
 /** What each kind of value begins with, so that `0`, `'0'` and `[0]` differ. */
 const TAG = { undefined: 1, null: 2, false: 3, true: 4, number: 5, text: 6, list: 7, record: 8, map: 9, set: 10, numbers: 11 } as const;
 
+/** What has its value elsewhere than in its keys: without any, each of them would count as the empty record. */
+const OPAQUE: ReadonlySet<string> = new Set(
+  [
+    'Date',
+    'RegExp',
+    'Error',
+    'ArrayBuffer',
+    'SharedArrayBuffer',
+    'DataView',
+    'Promise',
+    'WeakMap',
+    'WeakSet',
+    'WeakRef',
+    'Number',
+    'Boolean',
+    'String',
+  ].map((name) => `[object ${name}]`),
+);
+
 /** Deeper than this it is taken for a cycle. */
 const MAX_DEPTH = 64;
 
@@ -44,7 +63,8 @@ const MAX_DEPTH = 64;
  *
  * Numbers count by their 64 bits (0 and -0 differ, every NaN is the same), text by its UTF-16 units, objects by their own enumerable keys in
  * the order of their code units, however they were inserted; arrays, typed arrays, `Map` and `Set` by their order, which is part of the state.
- * @throws `LanError` `bad-argument` for functions, symbols, bigints, and for what is nested more than 64 deep or contains itself.
+ * @throws `LanError` `bad-argument` for functions, symbols, bigints, what has its value elsewhere than in its keys (a `Date`, a `RegExp`, an `ArrayBuffer`, …),
+ * and for what is nested more than 64 deep or contains itself.
  */
 export function hashState(state: unknown, seed = 0): number {
   return finish(mixValue(seed | 0, state, 0));
@@ -79,8 +99,12 @@ function mixValue(hash: number, value: unknown, depth: number): number {
     case 'object':
       return value === null ? mix(hash, TAG.null) : mixObject(hash, value, depth);
     default:
-      throw new LanError('bad-argument', `hashState: expected data, got a ${typeof value}.`, { hint: 'Leave it out of the state.' });
+      throw noData(typeof value);
   }
+}
+
+function noData(what: string): LanError {
+  return new LanError('bad-argument', `hashState: expected data, got a ${what}.`, { hint: 'Leave it out of the state.' });
 }
 
 function mixObject(hash: number, value: object, depth: number): number {
@@ -95,6 +119,7 @@ function mixObject(hash: number, value: object, depth: number): number {
   }
   if (ArrayBuffer.isView(value) && 'length' in value) {
     const numbers = value as unknown as ArrayLike<number>;
+    if (typeof numbers[0] === 'bigint') throw noData('bigint');
     h = mix(mix(h, TAG.numbers), numbers.length);
     for (let i = 0; i < numbers.length; i++) h = mixNumber(h, numbers[i]!);
     return h;
@@ -111,6 +136,8 @@ function mixObject(hash: number, value: object, depth: number): number {
   }
   // The default order of sort is by UTF-16 code units, on every engine and in every language.
   const keys = Object.keys(value).sort();
+  const what = keys.length === 0 ? Object.prototype.toString.call(value) : '';
+  if (OPAQUE.has(what)) throw noData(what.slice(8, -1));
   h = mix(mix(h, TAG.record), keys.length);
   for (const key of keys) h = mixValue(mixText(mix(h, key.length), key), (value as Readonly<Record<string, unknown>>)[key], depth + 1);
   return h;
