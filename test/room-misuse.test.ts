@@ -101,6 +101,13 @@ describe('a mistake', () => {
       await expect(bob.call('ask', {}, { timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });
       await expect(theirs.requestAuthority({ timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });
     }
+    for (const signal of [{}, 7, null] as unknown as AbortSignal[]) {
+      await expect(bob.call('ask', {}, { signal }), String(signal)).rejects.toMatchObject({ code: 'bad-argument' });
+      await expect(theirs.requestAuthority({ signal }), String(signal)).rejects.toMatchObject({ code: 'bad-argument' });
+    }
+    // A peer where its id is meant.
+    for (const to of [ann.self, 7, {}] as unknown as PeerId[])
+      await expect(bob.call('ask', {}, { to }), String(to)).rejects.toMatchObject({ code: 'bad-argument' });
     expect([heard, [...ann.entities.all('dot')].length, ann.peers.size, ann.peers.get(bob.self.id)!.presence.ready]).toEqual([[], 0, 2, false]);
     // The largest that is allowed goes through.
     bob.send('quick', { parts: ['x'.repeat(MAX_DATAGRAM_MESSAGE_BYTES - 500)] });
@@ -205,6 +212,11 @@ describe('a Lan', () => {
     const { hub } = await openRooms(game, 1);
     const lan = createLan(game, createMemoryLan(hub, game), { presence: {} }) as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
     const before = hub.rooms.size;
+    for (const signal of [{}, 7])
+      expect(
+        codeOf(() => lan['browse']!({ signal })),
+        String(signal),
+      ).toBe('bad-argument');
     const calls: readonly (readonly [string, ...unknown[]])[] = [
       ['create'],
       ['create', null],

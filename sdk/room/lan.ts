@@ -6,6 +6,7 @@ import { LanError } from '../base/errors.ts';
 import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import type { LeaveReason, RoomPort } from '../port/port.ts';
 import { bodyCodec } from '../sync/body.ts';
+import { assertSignal } from '../sync/clock.ts';
 import { show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
@@ -29,9 +30,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
 
   const open = async (request: OpenRequest, signal: AbortSignal | undefined): Promise<Room<G>> => {
     if (closed) throw new LanError('closed', 'this Lan was closed.');
-    // What only looks like one would fail after the seat was taken.
-    if (signal !== undefined && (typeof signal !== 'object' || (signal as unknown) === null || !('addEventListener' in signal)))
-      throw new LanError('bad-argument', `${request.type}: expected signal to be an AbortSignal, got ${show(signal)}.`);
+    assertSignal(request.type, signal);
     const seat = signal === undefined ? await port.open(request) : await port.open(request, signal);
     const time = shares.share();
     const room: GameRoom<G> = new GameRoom(game, seat, {
@@ -54,7 +53,10 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
 
   const lan: Lan<G> = {
     self: port.self,
-    browse: ({ signal } = {}) => browseRooms(port, signal, closing.signal),
+    browse: ({ signal } = {}) => {
+      assertSignal('browse', signal);
+      return browseRooms(port, signal, closing.signal);
+    },
     create: async (init) => open({ type: 'create', ...checkedCreate('create', init) }, init.signal),
     joinOrCreate: async (init) => open({ type: 'join-or-create', ...checkedCreate('joinOrCreate', init) }, init.signal),
     join: async (target, init: JoinOptions = {}) => {

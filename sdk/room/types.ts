@@ -233,7 +233,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   onMessage<K extends MessageName<G>>(name: K, fn: (body: MessageBody<G, K>, meta: MessageMeta) => void): Disposable;
   /**
    * Asks one peer (or this one), and resolves with its answer. Rejects, and never throws, with
-   * - what is wrong here: `unknown-name`, `bad-value`, `bad-argument` (nobody to ask, or no number of ms), `too-large` above 262,144 bytes, `aborted`,
+   * - what is wrong here: `unknown-name`, `bad-value`, `bad-argument` (nobody to ask, no number of ms, no signal), `too-large` above 262,144 bytes, `aborted`,
    *   `queue-full` (256 calls wait already, or the link to the peer is full), `closed` (the room was or is left);
    * - what became of it: `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused` (named as host, and is not), `bad-value` (its answer, or ours
    *   there, did not validate), or the code of the `LanError` that its handler threw.

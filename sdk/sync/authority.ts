@@ -13,7 +13,7 @@ import { LanError } from '../base/errors.ts';
 import type { PortRoster } from '../port/port.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { PackWriter } from '../wire/pack.ts';
-import { deadlineAfter } from './clock.ts';
+import { assertSignal, deadlineAfter } from './clock.ts';
 import type { WholeValues } from './delta.ts';
 import { decodeWhole, encodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
@@ -240,6 +240,7 @@ export class AuthorityRules {
     if (core.mine) return Promise.resolve(core.handle);
     let deadline: number;
     try {
+      assertSignal(`${core.kind.name}.requestAuthority`, options.signal);
       deadline = deadlineAfter(`${core.kind.name}.requestAuthority`, this.#world.now(), options.timeoutMs ?? DEFAULT_ASK_MS);
     } catch (error) {
       return Promise.reject(error as Error);

@@ -16,6 +16,12 @@ export function deadlineAfter(what: string, now: number, timeoutMs: number): num
   return now + timeoutMs;
 }
 
+/** Refuses what only looks like a signal: it would fail half-way. Throws `bad-argument`. */
+export function assertSignal(what: string, signal: unknown): void {
+  if (signal !== undefined && (typeof signal !== 'object' || signal === null || !('addEventListener' in signal)))
+    throw new LanError('bad-argument', `${what}: expected signal to be an AbortSignal, got ${show(signal)}.`);
+}
+
 interface Beat {
   readonly hz: number;
   readonly fn: (tick: number, time: number) => void;

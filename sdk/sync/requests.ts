@@ -17,8 +17,9 @@ import { MAX_MESSAGE_BYTES, MAX_PENDING_CALLS } from '../wire/limits.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
-import { deadlineAfter } from './clock.ts';
+import { assertSignal, deadlineAfter } from './clock.ts';
 import type { AnyGame, RequestDef } from './definition.ts';
+import { show } from './definition.ts';
 import type { MessageWorld } from './messages.ts';
 import { ANSWER, CALL, FAILURE } from './wire.ts';
 
@@ -121,6 +122,9 @@ export class Requests {
       const target = options.to ?? (spec.def.to === 'host' ? 'host' : undefined);
       if (target === undefined)
         throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });
+      if (typeof target !== 'string')
+        throw new LanError('bad-argument', `request '${name}': expected to to be the id of a peer, or 'host', got ${show(target)}.`);
+      assertSignal(`request '${name}'`, options.signal);
       follows = target === 'host';
       to = target === 'host' ? this.#world.host() : target;
       deadline = deadlineAfter(`request '${name}'`, this.#world.now(), options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
