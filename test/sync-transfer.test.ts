@@ -140,6 +140,25 @@ describe('asking', () => {
     expect(gone.ms).toBeDefined();
   });
 
+  it('[SY47] what its owner despawns when it hears who asks is none, and stays gone', async () => {
+    const { hub, ann, bob } = await open(2);
+    const ball = ann.entities.spawn('ball', {});
+    await hub.play(200);
+    // Picked up: whoever wants it ends it.
+    ann.entities.on('ball', {
+      request: (wanted) => {
+        wanted.despawn();
+        return true;
+      },
+    });
+    const changes: string[] = [];
+    bob.entities.on('ball', { authority: () => void changes.push('authority'), despawn: () => void changes.push('despawn') });
+    const asked = outcome(hub, one(bob, 'ball').requestAuthority());
+    await hub.play(500);
+    expect([asked.value, ball.alive, changes]).toEqual([undefined, false, ['despawn']]);
+    expect([all(ann, 'ball'), all(bob, 'ball')]).toEqual([[], []]);
+  });
+
   it('[SY47] leaving the room ends the asking with undefined, and nothing can be taken any more', async () => {
     const { hub, ann, bob } = await open(2, 300);
     ann.entities.spawn('ball', {});

@@ -310,7 +310,9 @@ export class AuthorityRules {
         !core.mine ||
         core.kind.def.transfer !== 'request' ||
         core.kind.def.authority === 'host' ||
-        !this.#store.allows(core, from)
+        !this.#store.allows(core, from) ||
+        // Whom the game asked may have despawned it.
+        !core.alive
       )
         this.#world.control(from, this.#message(DENY, id, undefined, origin, counter));
       else this.#grant(core, from, id);
