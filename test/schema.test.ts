@@ -262,5 +262,10 @@ describe('fields', () => {
     expect(
       new Set([hash(s.u8()), hash(s.u16()), hash(s.num({ min: 0, max: 1, step: 0.1 })), hash(s.u8(), 20), hash(s.u8().lerp('linear'))]).size,
     ).toBe(5);
+    // Names are names, whatever is in them.
+    const named = (...of: [string, ...string[]]): number[] =>
+      [s.oneOf(...of), s.flags(...of)].map((f) => defineGame({ id: 'g', version: 1, presence: { f } }).schemaHash);
+    const lists = [['a', 'b', 'c'], ['a|b', 'c'], ['a', 'b|c'], ['a|b|c'], ['a","b', 'c'], ['a,b,c']] as const;
+    expect(new Set(lists.flatMap((of) => named(...of))).size).toBe(2 * lists.length);
   });
 });

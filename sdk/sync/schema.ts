@@ -258,7 +258,7 @@ function oneOf<const T extends readonly [string, ...string[]]>(...names: T): Fie
   const index = new Map<unknown, number>(names.map((name, i) => [name, i]));
   return field<T[number]>({
     kind: 'oneOf',
-    signature: `oneOf(${names.join('|')})`,
+    signature: `oneOf${JSON.stringify(names)}`,
     check: (value) => (index.has(value) ? undefined : `one of ${names.map(show).join(', ')}`),
     codec: {
       storage: 'number',
@@ -293,7 +293,7 @@ function flags<const T extends readonly [string, ...string[]]>(...names: T): Fie
   };
   return field<ReadonlySet<T[number]>, true>({
     kind: 'flags',
-    signature: `flags(${names.join('|')})`,
+    signature: `flags${JSON.stringify(names)}`,
     check: (value) => (value instanceof Set && [...value].every((name) => bit.has(name)) ? undefined : `a Set of ${names.map(show).join(', ')}`),
     codec: {
       storage: 'number',
