@@ -255,6 +255,16 @@ describe('fields', () => {
     expect([second.version, second.schemaHash]).toEqual([2, first.schemaHash]);
   });
 
+  it('[SY21] an empty text is no peer on the way in either', () => {
+    for (const [field, bytes] of [
+      [s.peer(), [0x91, 0xa0]],
+      [s.list(s.peer(), 2), [0x91, 0x92, 0xa1, 0x61, 0xa0]],
+    ] as const) {
+      expect(bodyCodec({ field }).read(new PackReader(Uint8Array.from(bytes)))).toBeUndefined();
+      expect(specOf(field).flaw(field.kind === 'peer' ? '' : [''])).toBeDefined();
+    }
+  });
+
   it('[SY30] the schema hash follows everything both sides must agree on', () => {
     const hash = (field: ReturnType<typeof s.u8>, rate = 30): number =>
       defineGame({ id: 'g', version: 1, entities: { e: entity({ authority: 'spawner', rate, fields: { x: field } }) } }).schemaHash;

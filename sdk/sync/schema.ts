@@ -401,7 +401,7 @@ function peer(): Field<PeerId | null, true> {
     codec: {
       storage: 'boxed',
       write: (out, value) => (value === null ? out.nil() : out.text(value as string)),
-      read: (input) => (input.nil() ? null : input.text(32)),
+      read: (input) => (input.nil() ? null : input.text(32) || input.fail()),
       same: Object.is,
       keep: (value) => value,
     },
