@@ -37,6 +37,25 @@ function listen(room: Room<G>, now: () => number): string[] {
 }
 const names = (log: readonly string[]): string[] => log.map((line) => line.replace(/ @.*/, ''));
 
+describe('a newcomer', () => {
+  it('[RO33] is greeted before anything else is said to it, also when its seat and its greeting come in one turn of the loop', async () => {
+    const { hub, rooms } = await openRooms(game, 1, { latencyMs: 10 });
+    const [ann] = rooms as [Room<G>];
+    ann.on('join', ({ id }) => ann.send('say', { n: 1 }, { to: id }));
+    // A page that is busy for a moment.
+    const busy = vi.spyOn(only(only(hub.rooms.values()).seats.values()).port, 'poll').mockReturnValue(undefined);
+    let bob: Room<G> | undefined;
+    void createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() })
+      .joinOrCreate({ name: 'den' })
+      .then((room) => (bob = room));
+    await hub.play(300);
+    busy.mockRestore();
+    await hub.play(1_000);
+    expect(bob!.stats().drops).toEqual({});
+    expect(bob!.stats().messageBytesIn).toBeGreaterThan(0);
+  });
+});
+
 describe('away, back and leave', () => {
   it('[RO25] are three moments: the seat and its entities stay while away, are the same when back, and are gone after leave', async () => {
     const { hub, rooms } = await openRooms(game, 3);

@@ -99,29 +99,38 @@ export class Reception<G extends AnyGame> {
     return Object.freeze({ ...(read!.body as Record<string, unknown>) });
   }
 
-  /** Says hello to whoever was not told yet, on both lanes, so that neither can overtake it. */
+  /** Says hello to whoever was not told yet. */
   greet(now: number): void {
     for (const peer of this.#room.present()) {
       const at = this.#greeted.get(peer);
-      if (at === Number.POSITIVE_INFINITY || (at !== undefined && now - at < GREET_EVERY_MS)) continue;
-      const out = new PackWriter(256);
-      out.array(7);
-      out.int(HELLO);
-      out.int(this.#room.session);
-      out.int(this.#room.game.schemaHash);
-      out.bool(this.#room.isReady());
-      out.bool(this.begun);
-      const known = this.#room.seats.get(peer)?.session;
-      if (known === undefined) out.nil();
-      else out.int(known);
-      this.#codec.write(out, this.presence, 'presence');
-      const taken =
-        this.#room.port.send(now, peer, 'reliable', out.view(), 0) && this.#room.port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
-      this.#greeted.set(peer, taken ? Number.POSITIVE_INFINITY : now);
-      if (!taken) continue;
-      this.#room.sent();
-      if (!this.#room.replication.outbound.has(peer)) this.#room.replication.outbound.set(peer, new Outbound(peer));
+      if (at === undefined || now - at >= GREET_EVERY_MS) this.#greetOne(now, peer);
     }
+  }
+
+  /** Before anything else is said to `peer`, which would drop it: hello, where it was not said yet. False when that could not be said. */
+  greetFirst(now: number, peer: PeerId): boolean {
+    return this.#greeted.get(peer) === Number.POSITIVE_INFINITY || !this.#room.present().includes(peer) || this.#greetOne(now, peer);
+  }
+
+  /** On both lanes, so that neither can overtake it. */
+  #greetOne(now: number, peer: PeerId): boolean {
+    const out = new PackWriter(256);
+    out.array(7);
+    out.int(HELLO);
+    out.int(this.#room.session);
+    out.int(this.#room.game.schemaHash);
+    out.bool(this.#room.isReady());
+    out.bool(this.begun);
+    const known = this.#room.seats.get(peer)?.session;
+    if (known === undefined) out.nil();
+    else out.int(known);
+    this.#codec.write(out, this.presence, 'presence');
+    const taken = this.#room.port.send(now, peer, 'reliable', out.view(), 0) && this.#room.port.send(now, peer, 'reliable', out.view(), CONTROL_LANE);
+    this.#greeted.set(peer, taken ? Number.POSITIVE_INFINITY : now);
+    if (!taken) return false;
+    this.#room.sent();
+    if (!this.#room.replication.outbound.has(peer)) this.#room.replication.outbound.set(peer, new Outbound(peer));
+    return true;
   }
 
   receive(from: PeerId, bytes: Uint8Array, lane: number): void {

@@ -311,8 +311,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   #send(to: PeerId, channel: Channel, bytes: Uint8Array, lane: number): boolean {
-    if (this.#closed !== undefined) return false;
-    const taken = this.#port.send(this.#time.now(), to, channel, bytes, lane);
+    const now = this.#time.now();
+    if (this.#closed !== undefined || !this.#reception.greetFirst(now, to)) return false;
+    const taken = this.#port.send(now, to, channel, bytes, lane);
     if (taken && !this.#pumping && !this.#unsent) {
       this.#unsent = true;
       this.#wake();
