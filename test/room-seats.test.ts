@@ -56,6 +56,66 @@ describe('a newcomer', () => {
   });
 });
 
+describe('what is said to a newcomer', () => {
+  it('[RO34] when it joins reaches its game, which subscribes when it has the room: messages and requests, in order, whoever is slow', async () => {
+    for (const latencyMs of [0, 2, 20, 80])
+      for (const busyMs of [0, 300]) {
+        const { hub, rooms } = await openRooms(game, 2, { latencyMs });
+        const answers: unknown[] = [];
+        for (const [i, room] of rooms.entries())
+          room.on('join', ({ id }) => {
+            for (const n of [1, 2, 3]) room.send('say', { n: 10 * i + n }, { to: id });
+            void room.call('ask', {}, { to: id }).then(
+              ({ n }) => answers.push(n),
+              (error: unknown) => answers.push(error),
+            );
+          });
+        const { port } = [...only(hub.rooms.values()).seats.values()][0]!;
+        const busy = vi.spyOn(port, 'poll');
+        if (busyMs > 0) busy.mockReturnValue(undefined);
+        const heard: number[] = [];
+        void createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() })
+          .joinOrCreate({ name: 'den' })
+          .then((room) => {
+            room.onMessage('say', ({ n }) => void heard.push(n));
+            room.handle('ask', () => ({ n: 7 }));
+          });
+        await hub.play(busyMs);
+        busy.mockRestore();
+        await hub.play(1_000);
+        const what = `${latencyMs} ms, busy for ${busyMs} ms`;
+        for (const i of [0, 1])
+          expect(
+            heard.filter((n) => Math.floor(n / 10) === i),
+            what,
+          ).toEqual([1, 2, 3].map((n) => 10 * i + n));
+        expect(answers, what).toEqual([7, 7]);
+      }
+  });
+
+  it('[RO34] is bounded: more than 256 messages of one peer are dropped and counted, and what comes later is heard', async () => {
+    const { hub, rooms } = await openRooms(game, 1);
+    const [ann] = rooms as [Room<G>];
+    ann.on('join', ({ id }) => {
+      for (let n = 0; n < 300; n++) ann.send('say', { n }, { to: id });
+    });
+    let bob: Room<G> | undefined;
+    const heard: number[] = [];
+    void createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() })
+      .joinOrCreate({ name: 'den' })
+      .then((room) => {
+        bob = room;
+        room.onMessage('say', ({ n }) => void heard.push(n));
+      });
+    await hub.play(1_000);
+    expect(heard).toEqual(Array.from({ length: 256 }, (_, n) => n));
+    expect(bob!.stats().drops).toEqual({ early: 44 });
+    ann.send('say', { n: 999 });
+    await hub.play(50);
+    expect(heard.at(-1)).toBe(999);
+  });
+});
+
 describe('away, back and leave', () => {
   it('[RO25] are three moments: the seat and its entities stay while away, are the same when back, and are gone after leave', async () => {
     const { hub, rooms } = await openRooms(game, 3);

@@ -22,6 +22,7 @@ import type { Requests } from '../sync/requests.ts';
 import type { EntityStore } from '../sync/store.ts';
 import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
+import { EarlyWords } from './early.ts';
 import type { RoomEntities } from './entities.ts';
 import type { SeatView } from './seats.ts';
 import type { Presence, RoomEvents } from './types.ts';
@@ -60,6 +61,7 @@ export class Reception<G extends AnyGame> {
   readonly #resyncs = new Map<PeerId, number>();
   /** Whoever speaks without a hello: since when, or when it was asked for one. */
   readonly #strangers = new Map<PeerId, number>();
+  readonly #early = new EarlyWords();
   presence: Readonly<Record<string, unknown>>;
   /** Somebody has done the host's duties of this room before. */
   begun = false;
@@ -133,7 +135,18 @@ export class Reception<G extends AnyGame> {
     return true;
   }
 
-  receive(from: PeerId, bytes: Uint8Array, lane: number): void {
+  /** Whoever awaited the room has had a turn to subscribe: what was said to the game until now reaches it. */
+  listen(): void {
+    for (const { from, bytes } of this.#early.release()) this.#hand(from, bytes, bytes[1]!);
+  }
+
+  /** A message or a request, or its answer, for the game. */
+  #hand(from: PeerId, bytes: Uint8Array, type: number): void {
+    if (type === MESSAGE) this.#room.messages.handle(from, bytes);
+    else this.#room.requests.handle(from, bytes);
+  }
+
+  receive(from: PeerId, channel: Channel, bytes: Uint8Array, lane: number): void {
     const seat = this.#room.seats.get(from);
     if (seat === undefined || from === this.#room.port.self) return this.#room.drop('stranger');
     const input = new PackReader(bytes);
@@ -145,11 +158,14 @@ export class Reception<G extends AnyGame> {
     if (seat.session === undefined || stream === undefined) return this.#handleStranger(from);
     switch (type) {
       case MESSAGE:
-        return this.#room.messages.handle(from, bytes);
-      case CALL:
+      case CALL: {
+        const held = channel === 'reliable' && this.#early.hold(from, bytes);
+        if (held === 'full') this.#room.drop('early');
+        return held === false ? this.#hand(from, bytes, type) : undefined;
+      }
       case ANSWER:
       case FAILURE:
-        return this.#room.requests.handle(from, bytes);
+        return this.#hand(from, bytes, type);
       case FRAME:
       case FULL_FRAME:
         this.#room.replication.bytesIn += bytes.length;

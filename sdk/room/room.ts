@@ -36,6 +36,8 @@ import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, 
 
 /** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
 const OPENING_MS = 3_000;
+/** Whoever awaited the room has subscribed this long after it opened, ms. */
+const LISTEN_MS = 50;
 
 export interface RoomSetup {
   readonly time: LocalTime;
@@ -67,6 +69,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #again = false;
   #unsent = false;
   #ready = false;
+  /** When what was said to the game before the room opened reaches it. */
+  #listensAt = Number.POSITIVE_INFINITY;
   /** When the room opened without everybody's state; told a tick later, when whoever awaited the room can have subscribed. */
   #incompleteAt = Number.POSITIVE_INFINITY;
   #closed: LeaveReason | 'bridge' | undefined;
@@ -356,6 +360,10 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#reception.greet(now);
     if (this.#authority.awaitsHost) this.#reception.askWhole(this.#roster.host);
     if (!this.#ready) this.#checkReady(now);
+    if (this.#listensAt <= now) {
+      this.#listensAt = Number.POSITIVE_INFINITY;
+      this.#reception.listen();
+    }
     if (this.#incompleteAt < now) {
       this.#incompleteAt = Number.POSITIVE_INFINITY;
       this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
@@ -385,7 +393,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const due = Math.min(nextTick, this.#beats.deadline()) - time;
     const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : Number.POSITIVE_INFINITY;
     // A deadline that is not in the future would spin: a clock that stands still must not stop the world.
-    const at = Math.min(now + Math.max(0.1, due), this.#requests.deadline(), this.#authority.deadline(), pending);
+    const at = Math.min(now + Math.max(0.1, due), this.#requests.deadline(), this.#authority.deadline(), this.#listensAt, pending);
     this.#time.schedule(at, () => this.#pump());
   }
 
@@ -394,7 +402,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       case 'roster':
         return this.#applyRoster(event.roster, event.left);
       case 'message':
-        return this.#reception.receive(event.from, event.bytes, event.lane);
+        return this.#reception.receive(event.from, event.channel, event.bytes, event.lane);
       case 'reset':
         this.#requests.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
@@ -456,6 +464,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       }
     } else this.#incompleteAt = now;
     this.#ready = true;
+    this.#listensAt = now + LISTEN_MS;
     this.#authority.applyRoster();
     this.#updateDuty();
     for (const resolve of this.#opening.splice(0)) resolve();

@@ -115,6 +115,7 @@ export interface RoomClock {
 }
 
 export interface RoomEvents<G extends AnyGame> {
+  /** It has come, and may be spoken to: what is said to it reliably, its game hears as soon as it has the room. */
   join: Peer<G>;
   /** Gone for now; the seat is kept. */
   away: Peer<G>;
@@ -229,7 +230,10 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * in `stats().drops['message-invalid']`, and no listener sees it.
    */
   send<K extends MessageName<G>>(name: K, body: MessageGiven<G, K>, options?: SendOptions): void;
-  /** Calls `fn` with each message of this name that arrives. Throws `unknown-name`, `bad-argument`. */
+  /**
+   * Calls `fn` with each message of this name that arrives. Reliable ones that arrived while the room was opened wait until 50 ms after that for whoever
+   * subscribes. Throws `unknown-name`, `bad-argument`.
+   */
   onMessage<K extends MessageName<G>>(name: K, fn: (body: MessageBody<G, K>, meta: MessageMeta) => void): Disposable;
   /**
    * Asks one peer (or this one), and resolves with its answer. Rejects, and never throws, with
