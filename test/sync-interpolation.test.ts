@@ -3,7 +3,7 @@
  * and what happens when there is no snapshot.
  */
 import { describe, expect, it } from 'vitest';
-import { Playout } from '../sdk/sync/interpolation.ts';
+import { Playout, turned } from '../sdk/sync/interpolation.ts';
 import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../sdk/wire/limits.ts';
 import type { Values } from './bench/motion.ts';
 import { Owner, Viewer } from './bench/motion.ts';
@@ -220,6 +220,24 @@ describe('where', () => {
     for (const { at, aim } of frames) {
       const off = aim - (0.5 - at / 1_000);
       expect(Math.abs(Math.atan2(Math.sin(off), Math.cos(off)))).toBeLessThan(0.02);
+    }
+  });
+
+  it('[SY26] what is drawn of an angle is in [0, 2 pi) as well, between snapshots, past the newest and gliding, and so is its past', () => {
+    for (const perS of [7, -7]) {
+      const scene = new Scene((t) => ({ aim: perS * t }));
+      // A third of the snapshots is lost, and at last all of them.
+      const frames = scene.play(4_000, (tick) => tick > 60 || tick % 3 === 1);
+      const past = frames.map(({ now }) => scene.viewer.core!.at(now - 200) as Values | undefined);
+      const aims = [...frames.map(({ aim }) => aim), ...past.flatMap((values) => (values === undefined ? [] : [values.aim]))];
+      expect(aims.length).toBeGreaterThan(5_000);
+      expect(Math.min(...aims)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...aims)).toBeLessThan(2 * Math.PI);
+    }
+    // However little is missing to a whole turn.
+    for (const angle of [-1e-17, -5e-324, 2 * Math.PI, -2 * Math.PI, 1e6, -1e6]) {
+      expect(turned(angle)).toBeGreaterThanOrEqual(0);
+      expect(turned(angle)).toBeLessThan(2 * Math.PI);
     }
   });
 });

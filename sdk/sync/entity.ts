@@ -12,7 +12,7 @@ import { misfit, noSuchField, show } from './definition.ts';
 import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, LIVE, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
-import { decay, sampleField } from './interpolation.ts';
+import { decay, sampleField, turned } from './interpolation.ts';
 import { MAX_ENTITY_FIELDS } from '../wire/limits.ts';
 import type { KindSpec } from './kind.ts';
 import { Shelf } from './shelf.ts';
@@ -264,7 +264,8 @@ export class EntityCore {
 
   #shown(field: number, now: number): number {
     const at = sampleField(this, field, this.viewTime(now), this.restTick);
-    return this.#gliding ? at + this.#offsets![field]! * decay(now - this.#offsetAt) : at;
+    const shown = this.#gliding ? at + this.#offsets![field]! * decay(now - this.#offsetAt) : at;
+    return this.#turns(field) ? turned(shown) : shown;
   }
 
   /** True when somebody draws it, so that what arrives has to be glided to; else what was to be smoothed away is forgotten. */
@@ -305,11 +306,21 @@ export class EntityCore {
     const out: Record<string, unknown> = {};
     for (let i = 0; i < kind.count; i++) {
       const { codec } = kind.fields[i]!;
+      if (codec.storage === 'boxed') {
+        out[kind.names[i]!] = this.boxed[i];
+        continue;
+      }
       // An own entity is at rest since its newest row, by definition: a later row would be there otherwise.
-      out[kind.names[i]!] =
-        codec.storage === 'boxed' ? this.boxed[i] : codec.fromLive(sampleField(this, i, time, this.mine ? Number.MAX_SAFE_INTEGER : this.restTick));
+      const then = sampleField(this, i, time, this.mine ? Number.MAX_SAFE_INTEGER : this.restTick);
+      out[kind.names[i]!] = codec.fromLive(this.#turns(i) ? turned(then) : then);
     }
     return out;
+  }
+
+  /** An angle that turns the short way, and may pass the end of its turn there. */
+  #turns(field: number): boolean {
+    const { codec, lerpMode } = this.kind.fields[field]!;
+    return lerpMode === 'angle' && codec.storage === 'number' && codec.wrapBits > 0;
   }
 }
 

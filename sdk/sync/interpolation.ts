@@ -88,6 +88,13 @@ export function decay(ms: number): number {
   return ms > 16 * HALF_LIFE_MS ? 0 : 2 ** (-ms / HALF_LIFE_MS);
 }
 
+/** An angle in [0, 2 pi), where every angle that came from elsewhere lies, also between two that do. */
+export function turned(angle: number): number {
+  const rest = angle % TAU;
+  // What is a hair below 0 is rounded up to the whole turn.
+  return rest >= 0 ? rest : rest + TAU < TAU ? rest + TAU : 0;
+}
+
 /** Live number of field `field` at room time `time`, from the entity's rows. `restTick`: known unchanged up to there. */
 export function sampleField(core: EntityCore, field: number, time: number, restTick: number): number {
   const { track, kind } = core;
