@@ -3,6 +3,8 @@
  * and what happens when there is no snapshot.
  */
 import { describe, expect, it } from 'vitest';
+import { defineGame, entity, s } from 'lanista';
+import { openRooms } from './open-rooms.ts';
 import { Playout, turned } from '../sdk/sync/interpolation.ts';
 import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../sdk/wire/limits.ts';
 import type { Values } from './bench/motion.ts';
@@ -220,6 +222,80 @@ describe('where', () => {
     for (const { at, aim } of frames) {
       const off = aim - (0.5 - at / 1_000);
       expect(Math.abs(Math.atan2(Math.sin(off), Math.cos(off)))).toBeLessThan(0.02);
+    }
+  });
+
+  it('[SY109] nothing is drawn where its field cannot be, however it goes on past the newest snapshot or on its curve', async () => {
+    const court = defineGame({
+      id: 'court',
+      version: 1,
+      entities: {
+        ball: entity({
+          authority: 'spawner',
+          rate: HZ,
+          fields: {
+            x: s.num({ min: -50, max: 50, step: 1 / 16 }).lerp('linear'),
+            y: s.u8().lerp('hermite'),
+            z: s.u32().lerp('linear'),
+            turn: s.num({ min: -Math.PI, max: Math.PI, step: 1e-3 }).lerp('angle'),
+            f: s.f32().lerp('linear'),
+          },
+        }),
+      },
+    });
+    const { hub, rooms } = await openRooms(court, 2, { latencyMs: 5, lossRatio: 0.2, seed: 3 });
+    const ball = rooms[0]!.entities.spawn('ball', { x: 0, y: 0, z: 0, turn: 0, f: 0 });
+    using bouncing = rooms[0]!.clock.every(HZ, (tick) => {
+      const share = Math.abs(((tick * 17) % 200) - 100) / 100;
+      Object.assign(ball, {
+        x: 100 * share - 50,
+        y: Math.round(255 * share),
+        z: Math.round(2 ** 31 * share),
+        turn: (2 * share - 1) * Math.PI,
+        f: share,
+      });
+    });
+    void bouncing;
+    await hub.play(1_000);
+    const seen = rooms[1]!.entities.get('ball', ball.id)!;
+    for (let i = 0; i < 2_000; i++) {
+      await hub.play(5);
+      for (const values of [seen.view, seen.at(rooms[1]!.clock.now() - 40)!]) {
+        expect(Math.abs(values.x)).toBeLessThanOrEqual(50);
+        expect(Math.abs(values.y - 127.5)).toBeLessThanOrEqual(127.5);
+        expect(values.z).toBeGreaterThanOrEqual(0);
+        expect(Math.abs(values.turn)).toBeLessThanOrEqual(Math.PI);
+      }
+    }
+  });
+
+  it('[SY38] an angle that is a number from -pi to pi turns past its end as smoothly as elsewhere', async () => {
+    const wheel = defineGame({
+      id: 'wheel',
+      version: 1,
+      entities: {
+        wheel: entity({ authority: 'spawner', rate: HZ, fields: { turn: s.num({ min: -Math.PI, max: Math.PI, step: 1e-4 }).lerp('angle') } }),
+      },
+    });
+    for (const perS of [5, -5]) {
+      const { hub, rooms } = await openRooms(wheel, 2, { latencyMs: 5 });
+      const own = rooms[0]!.entities.spawn('wheel', { turn: 0 });
+      using turning = rooms[0]!.clock.every(HZ, (_tick, time) => {
+        const turn = (time * perS) / 1_000;
+        own.turn = Math.atan2(Math.sin(turn), Math.cos(turn));
+      });
+      void turning;
+      await hub.play(1_000);
+      const seen = rooms[1]!.entities.get('wheel', own.id)!;
+      let before = seen.view.turn;
+      for (let i = 0; i < 1_000; i++) {
+        await hub.play(5);
+        const { turn } = seen.view;
+        const step = Math.atan2(Math.sin(turn - before), Math.cos(turn - before));
+        expect(Math.abs(step - perS / 200)).toBeLessThan(0.002);
+        expect(Math.abs(turn)).toBeLessThanOrEqual(Math.PI);
+        before = turn;
+      }
     }
   });
 

@@ -9,6 +9,7 @@ import { assertCallback, callGuarded } from '../base/callback.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { misfit, noSuchField, show } from './definition.ts';
+import { TAU } from './det.ts';
 import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, LIVE, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
@@ -265,7 +266,7 @@ export class EntityCore {
   #shown(field: number, now: number): number {
     const at = sampleField(this, field, this.viewTime(now), this.restTick);
     const shown = this.#gliding ? at + this.#offsets![field]! * decay(now - this.#offsetAt) : at;
-    return this.#turns(field) ? turned(shown) : shown;
+    return this.#within(field, shown);
   }
 
   /** True when somebody draws it, so that what arrives has to be glided to; else what was to be smoothed away is forgotten. */
@@ -312,15 +313,22 @@ export class EntityCore {
       }
       // An own entity is at rest since its newest row, by definition: a later row would be there otherwise.
       const then = sampleField(this, i, time, this.mine ? Number.MAX_SAFE_INTEGER : this.restTick);
-      out[kind.names[i]!] = codec.fromLive(this.#turns(i) ? turned(then) : then);
+      out[kind.names[i]!] = codec.fromLive(this.#within(i, then));
     }
     return out;
   }
 
-  /** An angle that turns the short way, and may pass the end of its turn there. */
-  #turns(field: number): boolean {
+  /** Curves, guesses and corrections may lead past where a field can be: there they end, and an angle begins anew. */
+  #within(field: number, value: number): number {
     const { codec, lerpMode } = this.kind.fields[field]!;
-    return lerpMode === 'angle' && codec.storage === 'number' && codec.wrapBits > 0;
+    if (lerpMode === 'step' || codec.storage === 'boxed') return value;
+    if (codec.wrapBits > 0) return lerpMode === 'angle' ? turned(value) : value;
+    const { min, max } = codec;
+    let inside = value;
+    // The same angle, where a turn less or more of it is in.
+    if (lerpMode === 'angle' && value > max && value - TAU >= min) inside = value - TAU;
+    else if (lerpMode === 'angle' && value < min && value + TAU <= max) inside = value + TAU;
+    return Math.min(max, Math.max(min, inside));
   }
 }
 
