@@ -225,6 +225,36 @@ describe('where', () => {
     }
   });
 
+  it('[SY36] what is given away is not drawn back where it was a moment ago: it glides into the view of what others move', async () => {
+    const pitch = defineGame({
+      id: 'pitch',
+      version: 1,
+      entities: { ball: entity({ authority: 'distributed', rate: 60, fields: { x: s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp('linear') } }) },
+    });
+    for (const latencyMs of [2, 20, 60]) {
+      const { hub, rooms } = await openRooms(pitch, 3, { latencyMs });
+      const ball = rooms[0]!.entities.spawn('ball', { x: 0 });
+      // Whoever has it moves it, 300 units a second.
+      for (const room of rooms) room.clock.every(60, () => [...room.entities.mine('ball')].forEach((mine) => (mine.x += 5)));
+      await hub.play(500);
+      const seen = rooms.map((room) => room.entities.get('ball', ball.id)!);
+      let before = seen.map(({ view }) => view.x);
+      for (let i = 0; i < 200; i++) {
+        await hub.play(4, 4);
+        if (i === 50) void seen[1]!.requestAuthority();
+        const now = seen.map(({ view }) => view.x);
+        for (const k of [0, 2]) {
+          expect(now[k]! - before[k]!, `${latencyMs} ms, ${k}, ${i}`).toBeGreaterThanOrEqual(-1);
+          expect(now[k]! - before[k]!, `${latencyMs} ms, ${k}, ${i}`).toBeLessThanOrEqual(5.1);
+        }
+        before = now;
+      }
+      expect([seen[0]!.mine, seen[1]!.mine]).toEqual([false, true]);
+      // And in the end it is drawn where it was at the time that is shown.
+      for (const k of [0, 2]) expect(Math.abs(before[k]! - seen[k]!.at(seen[k]!.viewTime)!.x)).toBeLessThan(0.5);
+    }
+  });
+
   it('[SY109] nothing is drawn where its field cannot be, however it goes on past the newest snapshot or on its curve', async () => {
     const court = defineGame({
       id: 'court',

@@ -209,11 +209,16 @@ export class AuthorityRules {
   }
 
   #give(core: EntityCore, to: PeerId): void {
+    const roomTime = this.#home.roomTime();
+    // It was drawn where it is, and is drawn from now on where it was a moment ago, as what others move is.
+    const drawn = core.drawnAt(roomTime);
+    if (drawn) core.hold(roomTime);
     this.#replication.disown(core);
     const previous = core.owner;
     core.owner = to;
     core.source = this.#replication.inbound.get(to);
     core.lastChange = -1;
+    if (drawn) core.glide(roomTime);
     this.#store.authorityChanged(core, previous);
   }
 

@@ -256,9 +256,9 @@ export class EntityCore {
   viewValue(field: number): unknown {
     const { codec } = this.kind.fields[field]!;
     if (codec.storage === 'boxed') return this.boxed[field];
-    if (this.mine || this.source === undefined) return codec.fromLive(this.live[field]!);
     const now = this.home.roomTime();
     this.#viewedAt = now;
+    if (this.mine || this.source === undefined) return codec.fromLive(this.live[field]!);
     this.unseen = false;
     return codec.fromLive(this.#shown(field, now));
   }
@@ -277,10 +277,11 @@ export class EntityCore {
     return false;
   }
 
-  /** Remembers what is on screen until `glide`, before snapshots are added: only for entities somebody draws (`drawnAt`). */
+  /** Remembers what is on screen until `glide`, before snapshots are added or it is another's: only for entities somebody draws (`drawnAt`). */
   hold(now: number): void {
     const { count, fields } = this.kind;
-    for (let i = 0; i < count; i++) if (fields[i]!.lerpMode !== 'step') held[i] = this.#shown(i, now);
+    const live = this.mine || this.source === undefined;
+    for (let i = 0; i < count; i++) if (fields[i]!.lerpMode !== 'step') held[i] = live ? this.live[i]! : this.#shown(i, now);
     heldHop = this.ints[count]!;
   }
 

@@ -249,6 +249,9 @@ export class Inbound implements SnapshotSource {
       return undefined;
     }
     const previous = core.owner;
+    // Each owner's words are shown late by a time of their own, and what was ours was not late at all: it glides from where it was drawn.
+    const handed = previous !== this.peer && core.drawnAt(head.now);
+    if (handed) core.hold(head.now);
     if (previous !== this.peer) {
       core.owner = this.peer;
       core.epoch = values.epoch;
@@ -262,7 +265,7 @@ export class Inbound implements SnapshotSource {
     core.source = this;
     // A full state can be overtaken by a newer body of the same stream.
     if (core.lastChange > head.tick) return undefined;
-    this.#apply(core, head, (2 << core.kind.count) - 1, values.ints, values.boxed);
+    this.#apply(core, head, (2 << core.kind.count) - 1, values.ints, values.boxed, handed);
     return undefined;
   }
 
@@ -347,8 +350,11 @@ export class Inbound implements SnapshotSource {
     track.push(head.tick, head.phase, mask, replaced);
   }
 
-  /** Makes those of `ints` and `boxed` that `given` names the newest values, adds the rows, and tells watchers what changed. */
-  #apply(core: EntityCore, head: FrameHead, given: number, ints: Int32Array, boxed: readonly unknown[]): void {
+  /**
+   * Makes those of `ints` and `boxed` that `given` names the newest values, adds the rows, and tells watchers what changed.
+   * @param held what is on screen is remembered already.
+   */
+  #apply(core: EntityCore, head: FrameHead, given: number, ints: Int32Array, boxed: readonly unknown[], held = false): void {
     const { kind, track } = core;
     const { count, way } = kind;
     let mask = 0;
@@ -370,18 +376,18 @@ export class Inbound implements SnapshotSource {
         if (core.live[i] !== kind.dequantise(i, ints[i]!)) mask |= 1 << i;
       }
     core.lastChange = head.tick;
-    const drawn = core.drawnAt(head.now);
+    const drawn = held || core.drawnAt(head.now);
     // A first word always makes a row, equal to what is held or not: what follows is coded against it.
     if (mask === 0 && track.size > 0 && head.baseline >= 0 && !anew) {
       // At rest, and known to be: this row ends the movement that the row before may suggest.
       if (track.size === 1) return;
-      if (drawn) core.hold(head.now);
+      if (drawn && !held) core.hold(head.now);
       track.push(head.tick, head.phase, 0, replaced);
       if (drawn) core.glide(head.now);
       return;
     }
     const old: unknown[] | undefined = core.watched ? kind.fields.map((_, i) => core.value(i)) : undefined;
-    if (drawn) core.hold(head.now);
+    if (drawn && !held) core.hold(head.now);
     this.#write(core, head, mask, ints, boxed);
     if (drawn) core.glide(head.now);
     if (old !== undefined) for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
