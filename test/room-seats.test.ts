@@ -116,6 +116,37 @@ describe('what is said to a newcomer', () => {
   });
 });
 
+describe('presence that changed while two peers were apart', () => {
+  it('[RO18] is told, whichever kind of field it is', async () => {
+    const crew = defineGame({
+      id: 'crew',
+      version: 1,
+      presence: { marks: s.flags('ready', 'away'), raw: s.bytes(4).default(new Uint8Array(0)), sets: s.list(s.flags('a', 'b'), 2).default([]) },
+    });
+    const { hub, rooms } = await openRooms(crew, 2);
+    const [ann, bob] = rooms as [Room<typeof crew>, Room<typeof crew>];
+    let told = 0;
+    ann.on('presence', () => told++);
+    const den = only(hub.rooms.values());
+    const changes = [{ marks: new Set(['ready'] as const) }, { raw: Uint8Array.of(1) }, { sets: [new Set(['b'] as const)] }];
+    for (const [i, change] of changes.entries()) {
+      den.setAway(bob.self.id, true);
+      await hub.play(100);
+      bob.setPresence(change);
+      await hub.play(100);
+      den.setAway(bob.self.id, false);
+      await hub.play(500);
+      expect(told, Object.keys(change)[0]).toBe(i + 1);
+    }
+    // Nothing new is nothing to tell.
+    den.setAway(bob.self.id, true);
+    await hub.play(100);
+    den.setAway(bob.self.id, false);
+    await hub.play(500);
+    expect(told).toBe(3);
+  });
+});
+
 describe('away, back and leave', () => {
   it('[RO25] are three moments: the seat and its entities stay while away, are the same when back, and are gone after leave', async () => {
     const { hub, rooms } = await openRooms(game, 3);

@@ -315,5 +315,10 @@ export class Reception<G extends AnyGame> {
 
 /** Whether two presences say the same; bodies come from one codec, so their parts are in one order. */
 function equal(a: object, b: object): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return JSON.stringify(a, listed) === JSON.stringify(b, listed);
+}
+
+/** A set of flags by its names, which JSON would leave out; they are always in the order of their declaration. */
+function listed(_key: string, value: unknown): unknown {
+  return value instanceof Set ? [...(value as Set<unknown>)] : value;
 }
