@@ -29,6 +29,26 @@ function warnings(room: Room<G>): string[] {
   return said;
 }
 
+describe('a walk over entities', () => {
+  it('[SY108] sees what was there when it began and still is, so that it may spawn and despawn', async () => {
+    const { party, ann, bob } = await pair();
+    const [one, two, three] = [1, 2, 3].map((x) => ann.entities.spawn('rock', { x }));
+    await party.play(100);
+    const seen: number[] = [];
+    // Each is split in two, and the first takes the second with it.
+    for (const rock of ann.entities.mine('rock')) {
+      seen.push(rock.x);
+      ann.entities.spawn('rock', { x: 10 * rock.x });
+      if (rock === one) two!.despawn();
+    }
+    expect(seen).toEqual([1, 3]);
+    expect([...ann.entities.all('rock')].map(({ x }) => x)).toEqual([1, 3, 10, 30]);
+    expect(three!.alive).toBe(true);
+    await party.play(100);
+    expect([...bob.entities.all('rock')].map(({ x }) => x).sort((a, b) => a - b)).toEqual([1, 3, 10, 30]);
+  });
+});
+
 describe('a callback that does something', () => {
   it('[SY108] a watcher hears of an entity from its spawn on: not of one that another watcher despawned before', async () => {
     const { ann } = await pair();

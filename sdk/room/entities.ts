@@ -7,6 +7,7 @@ import type { AuthorityRules } from '../sync/authority.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { EntityCore, initialise } from '../sync/entity.ts';
 import type { EntityHome } from '../sync/entity.ts';
+import type { KindSpec } from '../sync/kind.ts';
 import type { Replication } from '../sync/replication.ts';
 import type { EntityStore, Watcher } from '../sync/store.ts';
 import type { Entities } from './types.ts';
@@ -44,8 +45,8 @@ export class RoomEntities implements EntityHome {
   facade<G extends AnyGame>(): Entities<G> {
     return {
       spawn: (kind: string, init: Readonly<Record<string, unknown>>) => this.#spawn(kind, init),
-      all: (kind: string) => list(this.#store.ofKind(this.#store.kind(kind)), false),
-      mine: (kind: string) => list(this.#store.ofKind(this.#store.kind(kind)), true),
+      all: (kind: string) => list(this.#store, this.#store.kind(kind), false),
+      mine: (kind: string) => list(this.#store, this.#store.kind(kind), true),
       get: (kind: string, id: EntityId) => {
         const wanted = this.#store.kind(kind);
         const core = this.#store.byId(id);
@@ -93,7 +94,12 @@ export class RoomEntities implements EntityHome {
   }
 }
 
-/** Despawning what is being walked over is fine; what is spawned meanwhile may or may not be seen. */
-function* list(cores: ReadonlySet<EntityCore>, mine: boolean): Iterable<object> {
-  for (const core of cores) if (!mine || core.mine) yield core.handle;
+/** Those that are there when the walk begins and still are when it comes to them: despawning and spawning on the way is fine. */
+function* list(store: EntityStore, kind: KindSpec, mine: boolean): Iterable<object> {
+  const { added } = store;
+  for (const core of store.ofKind(kind)) {
+    // They are in the order in which they came: what comes now would be walked over, too, and what that spawns, without end.
+    if (core.serial > added) return;
+    if (!mine || core.mine) yield core.handle;
+  }
 }

@@ -84,8 +84,9 @@ export interface Entities<G extends AnyGame> {
    * `authority: 'host'` on a peer that is not host.
    */
   spawn<K extends Kind<G>>(kind: K, init: EntityInit<G, K>): MineEntity<G, K>;
+  /** Those that are there when the walk begins: spawning and despawning on the way is fine. */
   all<K extends Kind<G>>(kind: K): Iterable<Entity<G, K>>;
-  /** Own ones only. */
+  /** As `all`, own ones only. */
   mine<K extends Kind<G>>(kind: K): Iterable<MineEntity<G, K>>;
   get<K extends Kind<G>>(kind: K, id: EntityId): Entity<G, K> | undefined;
   on<K extends Kind<G>>(kind: K, watcher: EntityWatcher<G, K>): Disposable;

@@ -86,6 +86,8 @@ export class EntityCore {
   epoch = 0;
   #mine = false;
   #alive = true;
+  /** Which one it was of those that its store took in. */
+  serial = 0;
   /** Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. */
   given = false;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */

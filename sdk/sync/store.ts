@@ -73,6 +73,8 @@ export class EntityStore {
   /** By origin and counter: two small integers are found faster than their large sum. */
   readonly #byOrigin = new Map<number, Siblings>();
   readonly #byKind: Set<EntityCore>[];
+  /** How many were taken in so far. */
+  added = 0;
   readonly #graves = new Map<number, Grave>();
   readonly #watches: Set<Watch>[];
   readonly #failed: (what: string, cause: unknown) => void;
@@ -137,6 +139,7 @@ export class EntityStore {
   }
 
   add(core: EntityCore): void {
+    core.serial = ++this.added;
     this.#graves.delete(core.id);
     const { shelves } = core.kind;
     core.moveTo(shelves.open());
