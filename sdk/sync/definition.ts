@@ -152,9 +152,12 @@ export function entity<F extends Fields, const A extends Authority>(options: Ent
     throw bad(`an entity has 1 to ${MAX_ENTITY_FIELDS} fields, got ${names.length}`, 'Put rarely changing groups into a list, or split the entity.');
   for (const name of names) {
     if (RESERVED.has(name)) throw bad(`'${name}' cannot be a field of an entity: every entity already has it`, 'Pick another name.');
-    const velocity = specOf(fields[name]!).velocity;
-    if (velocity !== undefined && (fields[velocity] === undefined || specOf(fields[velocity]).codec.storage !== 'number'))
-      throw bad(`field '${name}' names '${velocity}' as its velocity, and there is no such number field`, '');
+    const { velocity } = specOf(fields[name]!);
+    if (velocity === undefined) continue;
+    const codec = Object.hasOwn(fields, velocity) ? specOf(fields[velocity]!).codec : undefined;
+    // A choice or a flag is kept as a number, and is no speed.
+    if (codec?.storage !== 'number' || !codec.plain)
+      throw bad(`field '${name}' names ${show(velocity)} as its velocity, and there is no such number field`, '');
   }
   if (!['spawner', 'host', 'distributed'].includes(authority))
     throw bad(`authority: expected 'spawner', 'host' or 'distributed', got ${show(authority)}`, '');
