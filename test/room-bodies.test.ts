@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, LanError, message, request, s } from 'lanista';
-import type { StandardSchemaV1 } from 'lanista';
+import type { Room, StandardSchemaV1 } from 'lanista';
 import { z } from 'zod';
 import { MemoryRoomPort } from '../sdk/port/memory.ts';
 import { MESSAGE } from '../sdk/sync/wire.ts';
@@ -129,6 +129,29 @@ describe('bodies', () => {
     ann.send('hand', { n: 1 });
     await hub.play(50);
     expect(got).toEqual([{ text: '2' }]);
+  });
+
+  it('[SY46] a validator that gives no result at all is one that refuses: at the sender in words, at the receiver as a counted drop', async () => {
+    const results: unknown[] = [];
+    const validate = (): never => results.shift() as never;
+    const odd = defineGame({ id: 'odd', version: 1, messages: { odd: message({ '~standard': { version: 1, vendor: 'test', validate } }) } });
+    const { hub, rooms } = await openRooms(odd, 2);
+    const [ann, bob] = rooms as [Room<typeof odd>, Room<typeof odd>];
+    const got: unknown[] = [];
+    bob.onMessage('odd', (body) => got.push(body));
+    const nothings = [undefined, null, 7, { issues: 7 }, { issues: [null] }];
+    for (const nothing of nothings) {
+      results.push(nothing);
+      expect(() => ann.send('odd', 1 as never), String(nothing)).toThrow(expect.objectContaining({ code: 'bad-value' }));
+      results.push({ value: 1 }, nothing);
+      ann.send('odd', 1 as never);
+      await hub.play(50);
+    }
+    expect([got, bob.stats().drops]).toEqual([[], { 'message-invalid': nothings.length }]);
+    results.push({ value: 1 }, { value: 2 });
+    ann.send('odd', 1 as never);
+    await hub.play(50);
+    expect(got).toEqual([2]);
   });
 
   it('[SY46] a request or an answer that does not validate ends as `bad-value`, and no handler sees it', async () => {

@@ -65,22 +65,22 @@ function fieldsCodec(fields: Fields): BodyCodec & { readonly names: readonly str
 type Verdict = { readonly value: unknown } | { readonly path: string; readonly words: string } | 'async';
 
 function judge(schema: StandardSchemaV1, value: unknown): Verdict {
-  let result: ReturnType<StandardSchemaV1['~standard']['validate']>;
+  // It is somebody else's, and may throw, or give what is no result: neither may stop the loop that reads what a peer sent.
   try {
-    result = schema['~standard'].validate(value);
+    const result = schema['~standard'].validate(value);
+    if ('then' in result) {
+      result.then(undefined, () => undefined);
+      return 'async';
+    }
+    if (result.issues === undefined) return { value: result.value };
+    const path = (result.issues[0]?.path ?? [])
+      .map((part) => (typeof part === 'object' ? part.key : part))
+      .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+      .join('');
+    return { path, words: result.issues.map((issue) => issue.message).join('; ') };
   } catch (error) {
     return { path: '', words: error instanceof Error ? error.message : String(error) };
   }
-  if ('then' in result) {
-    result.then(undefined, () => undefined);
-    return 'async';
-  }
-  if (result.issues === undefined) return { value: result.value };
-  const path = (result.issues[0]?.path ?? [])
-    .map((part) => (typeof part === 'object' ? part.key : part))
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
-    .join('');
-  return { path, words: result.issues.map((issue) => issue.message).join('; ') };
 }
 
 /**
