@@ -182,6 +182,8 @@ describe('reading', () => {
         expect(then.mood).toBe(place(now - back) < 150 ? 'up' : 'down');
       }
     expect(theirs.at(now + 50)).toBeUndefined();
+    // What is no number is no moment.
+    expect([mine.at(Number.NaN), theirs.at(Number.NaN), theirs.at(undefined as never)]).toEqual([undefined, undefined, undefined]);
     expect(theirs.at(began - 60_000)).toBeUndefined();
     expect(mine.at(began - 60_000)).toBeUndefined();
     // The shooter and the target's owner mean the same place by the same time.

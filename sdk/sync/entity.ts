@@ -306,7 +306,7 @@ export class EntityCore {
   at(time: number): object | undefined {
     const { track, kind } = this;
     const now = this.home.roomTime();
-    if (track.size === 0 || time < track.time(track.size - 1) || time > now) return undefined;
+    if (track.size === 0 || !(time >= track.time(track.size - 1) && time <= now)) return undefined;
     const out: Record<string, unknown> = {};
     for (let i = 0; i < kind.count; i++) {
       const { codec } = kind.fields[i]!;
