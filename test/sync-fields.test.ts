@@ -160,6 +160,26 @@ describe('rates', () => {
 });
 
 describe('reading', () => {
+  it('[SY44] the past of what moves is two seconds long, one at 60 Hz', async () => {
+    for (const [rate, pastMs] of [
+      [30, 2_000],
+      [60, 1_000],
+    ] as const) {
+      const { hub, rooms } = await openRooms(
+        defineGame({ id: 'past', version: 1, entities: { dot: entity({ authority: 'spawner', rate, fields: { x: s.u16() } }) } }),
+        2,
+      );
+      const own = rooms[0]!.entities.spawn('dot', { x: 0 });
+      using moving = rooms[0]!.clock.every(60, () => (own.x += 1));
+      void moving;
+      await hub.play(5_000);
+      for (const one of [own, rooms[1]!.entities.get('dot', own.id)!]) {
+        expect(one.at(hub.startMs + hub.now() - pastMs)?.x, `${rate} Hz`).toBeDefined();
+        expect(one.at(hub.startMs + hub.now() - pastMs - 300), `${rate} Hz`).toBeUndefined();
+      }
+    }
+  });
+
   it('[SY44] `at(time)` gives the values of a moment of the last two seconds, own and remote, and nothing outside them', async () => {
     const { hub, rooms } = await openRooms(game, 2);
     const [ann, bob] = [rooms[0]!, rooms[1]!];

@@ -38,7 +38,10 @@ interface EntityBase<G extends AnyGame, K extends Kind<G>> {
   readonly view: Readonly<EntityValues<G, K>>;
   /** Room time (ms) that `view` shows. */
   readonly viewTime: number;
-  /** Values at room time `time` (ms) from this replica's history of about 2 s; undefined outside it. Texts, lists and refs are the newest ones. */
+  /**
+   * Values at room time `time` (ms) from this replica's history, undefined outside it: about 2 s of what moves, 1 s where its kind is sampled 60 times a second.
+   * Texts, lists and refs are the newest ones.
+   */
   at(time: number): Readonly<EntityValues<G, K>> | undefined;
   /** Calls back after each change of one field, own or received. */
   onChange<P extends keyof EntityValues<G, K> & string>(field: P, fn: (value: EntityValues<G, K>[P], old: EntityValues<G, K>[P]) => void): Disposable;

@@ -292,7 +292,7 @@ export const MAX_PRIORITY = 1_000;
 /** How far two monotonic clocks run apart (ratio): the worst crystals sold are off by 100 ppm each. Less, and a stated error of a clock is not one. */
 export const CLOCK_DRIFT_RATIO = 0.0002;
 
-/** Rows of an entity's past: a receiver may lag two seconds at 30 Hz before it needs everything anew. */
+/** Rows of an entity's past: a receiver may lag two seconds at 30 Hz, one at 60, before it needs everything anew, and so far back `at` knows what moves. */
 export const HISTORY_ROWS = 64;
 
 /** Most that what is drawn may lag behind, ms: past it a late snapshot is extrapolated instead. */
