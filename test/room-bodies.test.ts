@@ -142,7 +142,7 @@ describe('bodies', () => {
     const nothings = [undefined, null, 7, { issues: 7 }, { issues: [null] }];
     for (const nothing of nothings) {
       results.push(nothing);
-      expect(() => ann.send('odd', 1 as never), String(nothing)).toThrow(expect.objectContaining({ code: 'bad-value' }));
+      expect(() => ann.send('odd', 1 as never), JSON.stringify(nothing)).toThrow(expect.objectContaining({ code: 'bad-value' }));
       results.push({ value: 1 }, nothing);
       ann.send('odd', 1 as never);
       await hub.play(50);

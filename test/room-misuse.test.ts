@@ -102,8 +102,8 @@ describe('a mistake', () => {
       await expect(theirs.requestAuthority({ timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });
     }
     for (const signal of [{}, 7, null] as unknown as AbortSignal[]) {
-      await expect(bob.call('ask', {}, { signal }), String(signal)).rejects.toMatchObject({ code: 'bad-argument' });
-      await expect(theirs.requestAuthority({ signal }), String(signal)).rejects.toMatchObject({ code: 'bad-argument' });
+      await expect(bob.call('ask', {}, { signal }), JSON.stringify(signal)).rejects.toMatchObject({ code: 'bad-argument' });
+      await expect(theirs.requestAuthority({ signal }), JSON.stringify(signal)).rejects.toMatchObject({ code: 'bad-argument' });
     }
     // A peer where its id is meant.
     for (const to of [ann.self, 7, {}] as unknown as PeerId[])
@@ -215,7 +215,7 @@ describe('a Lan', () => {
     for (const signal of [{}, 7])
       expect(
         codeOf(() => lan['browse']!({ signal })),
-        String(signal),
+        JSON.stringify(signal),
       ).toBe('bad-argument');
     const calls: readonly (readonly [string, ...unknown[]])[] = [
       ['create'],
