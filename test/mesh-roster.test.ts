@@ -25,6 +25,7 @@ import {
 import { HostDuty } from '../sdk/mesh/host-duty.ts';
 import type { Party } from '../sdk/mesh/party.ts';
 import { Relay } from '../sdk/mesh/relay.ts';
+import { RosterSpread } from '../sdk/mesh/roster-spread.ts';
 import { RoomTime } from '../sdk/mesh/room-time.ts';
 import { AWAY_HOLD_MS, BEAT_STALE_MS, DIAL_SILENT_ALONE_MS, DIAL_SILENT_MS, SEAT_SETTLE_MS, SILENT_MS } from '../sdk/wire/limits.ts';
 import { expectSame } from './same.ts';
@@ -295,6 +296,13 @@ describe('words', () => {
     expect(state.word(id(2))?.host).toBe(true);
     state.update(BEAT_STALE_MS + 1, { ...word(2), seq: 10 }, false);
     expect(state.word(id(2))?.host).toBe(false);
+  });
+
+  it('[ME43] what members were sent is forgotten with them', () => {
+    const sent: string[] = [];
+    const spread = new RosterSpread({ send: (_now: number, peer: PeerId) => sent.push(peer) > 0 } as unknown as Party);
+    for (let n = 1; n <= 500; n++) spread.send(n * 100, id(n % 250), rosterOf(1, n % 250), undefined);
+    expect([sent.length, spread.size]).toEqual([500, 10]);
   });
 
   it('[ME43] members that are invented keep nobody out that speaks for itself', () => {

@@ -10,9 +10,12 @@ import { compareVersions, seatOf, type Roster } from './roster.ts';
 const SETTLE_MS = 150;
 /** A neighbour that says it holds an older list gets ours, at most this often (ms). */
 const RESEND_MS = 250;
+/** … and the very list that it was sent, this often (ms). */
+const SAME_RESEND_MS = 4 * RESEND_MS;
 
 export class RosterSpread {
   readonly #party: Party;
+  /** The oldest first; what is older than any wait is forgotten, and with it lists that nobody holds any more. */
   readonly #sentTo = new Map<PeerId, { readonly roster: Roster; readonly at: number }>();
   #published: Roster | undefined;
   #adoptedAt = 0;
@@ -21,13 +24,24 @@ export class RosterSpread {
     this.#party = party;
   }
 
+  /** Peers of whom is known what they were sent: for tests of the bound. */
+  get size(): number {
+    return this.#sentTo.size;
+  }
+
   onAdopted(now: number): void {
     this.#adoptedAt = now;
   }
 
   /** Gives one peer the list, with the room's key. */
   send(now: number, peer: PeerId, roster: Roster, key: Uint8Array | undefined): void {
-    if (this.#party.send(now, peer, { type: 'roster', roster, key })) this.#sentTo.set(peer, { roster, at: now });
+    if (!this.#party.send(now, peer, { type: 'roster', roster, key })) return;
+    this.#sentTo.delete(peer);
+    this.#sentTo.set(peer, { roster, at: now });
+    for (const [id, { at }] of this.#sentTo) {
+      if (now - at < SAME_RESEND_MS) break;
+      this.#sentTo.delete(id);
+    }
   }
 
   /** As host: tells everybody at once what changed since the last time. */
@@ -49,7 +63,7 @@ export class RosterSpread {
       const seat = seatOf(roster, link.peer);
       if (word.term !== roster.term && !(seat?.status === 'present' && seat.instance === word.instance)) continue;
       const sent = this.#sentTo.get(link.peer);
-      if (sent !== undefined && (sent.roster === roster ? now - sent.at < 4 * RESEND_MS : now - sent.at < RESEND_MS)) continue;
+      if (sent !== undefined && (sent.roster === roster ? now - sent.at < SAME_RESEND_MS : now - sent.at < RESEND_MS)) continue;
       this.send(now, link.peer, roster, key);
     }
   }
