@@ -66,19 +66,15 @@ function kick(ball: OwnBall, by: Actor, world: ActorWorld): void {
 }
 
 function rollOn(ball: OwnBall, now: number, dt: number, world: ActorWorld): void {
-  if (Math.hypot(ball.vx, ball.vy) < restSpeed) {
-    if (ball.vx !== 0 || ball.vy !== 0) {
-      ball.vx = 0;
-      ball.vy = 0;
-    }
-    return;
-  }
-  const slow = Math.pow(roll, dt);
-  const body: Body = { x: ball.x + ball.vx * dt, y: ball.y + ball.vy * dt, vx: ball.vx * slow, vy: ball.vy * slow };
+  const rests = Math.hypot(ball.vx, ball.vy) < restSpeed;
+  const slow = rests ? 0 : Math.pow(roll, dt);
+  const way = rests ? 0 : dt;
+  const body: Body = { x: ball.x + ball.vx * way, y: ball.y + ball.vy * way, vx: ball.vx * slow, vy: ball.vy * slow };
+  // At rest, too: the next map may have a wall where it lies.
   keepOutside(body, ballRadius, world.map, 0.85);
   ball.x = body.x;
   ball.y = body.y;
   ball.vx = Math.min(topSpeed, Math.max(-topSpeed, body.vx));
   ball.vy = Math.min(topSpeed, Math.max(-topSpeed, body.vy));
-  if (world.painting && ball.paint > 0) world.paint(strokeAt(ball.x, ball.y, trailRadius, now, 200, ball.paint));
+  if (!rests && world.painting && ball.paint > 0) world.paint(strokeAt(ball.x, ball.y, trailRadius, now, 200, ball.paint));
 }
