@@ -3,7 +3,35 @@ import { describe, expect, it } from 'vitest';
 import { blobRadius, insideWall, mapOf } from '../demo-game/rules/arena.ts';
 import { ballRadius } from '../demo-game/rules/ball.ts';
 import { keepOutside } from '../demo-game/rules/movement.ts';
-import { Table } from './demo-table.ts';
+import { party, Table } from './demo-table.ts';
+
+describe('a blob whose player is away', () => {
+  it('is shown as such, and stops no shots', async () => {
+    const table = await party(2);
+    const [shooter, target] = table.players;
+    if (shooter === undefined || target === undefined) throw new Error('two players');
+    expect(shooter.match.blobs().map((blob) => blob.away)).toEqual([false, false]);
+    [...table.hub.rooms.values()][0]?.setAway(target.room.self.id, true);
+    await table.run(200);
+    expect(shooter.match.blobs().find((blob) => blob.who === target.room.self.slot)?.away).toBe(true);
+    const { x, y } = target.match.me.body;
+    const shot = {
+      id: 900,
+      who: shooter.match.me.who,
+      paint: shooter.match.me.paint,
+      x: x - 200,
+      y,
+      angle: 0,
+      at: shooter.room.clock.now(),
+      range: 400,
+    };
+    shooter.match.shots.push(shot);
+    await table.run(300);
+    expect(shooter.match.shots, 'flies on').toContain(shot);
+    await table.run(300);
+    expect(shooter.match.shots).not.toContain(shot);
+  });
+});
 
 describe('the ball', () => {
   it('lies where a blob can reach it when the next map has a wall there', async () => {

@@ -214,7 +214,7 @@ function nearestAim(self: { readonly x: number; readonly y: number }, others: re
   let reach = shotRange;
   for (const blob of others) {
     const distance = Math.hypot(blob.x - self.x, blob.y - self.y);
-    if (blob.self || blob.state === 'splat' || distance >= reach) continue;
+    if (blob.self || blob.away || blob.state === 'splat' || distance >= reach) continue;
     reach = distance;
     best = Math.atan2(blob.y - self.y, blob.x - self.x);
   }

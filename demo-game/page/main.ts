@@ -218,7 +218,7 @@ function createPilot(): Stage['pilot'] {
       match.me.paint,
       match.floor,
       match.map,
-      match.blobs().filter((blob) => !blob.self),
+      match.blobs().filter((blob) => !blob.self && !blob.away),
       match.room.clock.now(),
       Math.random,
     );

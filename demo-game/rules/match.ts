@@ -45,6 +45,8 @@ export interface BlobView {
   readonly self: boolean;
   readonly bot: boolean;
   readonly host: boolean;
+  /** Its machine went silent and its seat is kept: nobody steers it. */
+  readonly away: boolean;
   readonly owner: ChromaRoom['host'];
 }
 
@@ -148,6 +150,7 @@ export class Match implements Disposable {
         bot: false,
         host: peer.isHost,
         owner: blob.owner,
+        away: peer.status === 'away',
       });
     }
     for (const bot of room.entities.all('bot')) {
@@ -165,6 +168,7 @@ export class Match implements Disposable {
         bot: true,
         host: false,
         owner: bot.owner,
+        away: room.peers.get(bot.owner)?.status === 'away',
       });
     }
     return views;
@@ -249,7 +253,7 @@ export class Match implements Disposable {
     this.me.paint = paintOf(this.room.self.presence.hue);
     this.me.step(this.input, now, stepMs, this.#world);
     const fill = this.#round?.fill ?? 0;
-    const targets = this.blobs().filter((blob) => blob.state === 'alive');
+    const targets = this.blobs().filter((blob) => blob.state === 'alive' && !blob.away);
     this.#bots.step(now, stepMs, fill, this.#world, targets);
     this.#ball.step(now, stepMs, this.me, this.#world);
     this.#pickups.step(now, this.me, this.#round?.phase === 'match', this.#world);

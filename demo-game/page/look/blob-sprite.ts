@@ -54,6 +54,7 @@ export class BlobSprite {
     this.#root
       .setPosition(view.x, view.y)
       .setVisible(view.state !== 'splat')
+      .setAlpha(view.away ? 0.45 : 1)
       .setDepth(10 + view.y / 10_000);
     if (view.state === 'splat') {
       this.#pop = 0.2;
@@ -93,7 +94,7 @@ export class BlobSprite {
       this.#body.setTexture(`blob${view.paint}`);
     }
     this.#crown.setVisible(leads);
-    const label = view.name;
+    const label = view.away ? `${view.name} (away)` : view.name;
     this.#name.setY((leads ? -71 : -49) - 11 * this.#name.scale);
     if (label === this.#label) return;
     this.#label = label;

@@ -92,6 +92,7 @@ function portrait(body: Body, aim: number, paint: number): BlobView {
     self: false,
     bot: true,
     host: false,
+    away: false,
     owner: '' as BlobView['owner'],
   };
 }
