@@ -1,9 +1,29 @@
-/** What a player would call unfair. */
+/** What a player would call unfair: paint taken away by a newcomer, blobs that nobody steers, a toy out of reach, tables that differ. */
 import { describe, expect, it } from 'vitest';
 import { blobRadius, insideWall, mapOf } from '../demo-game/rules/arena.ts';
 import { ballRadius } from '../demo-game/rules/ball.ts';
 import { keepOutside } from '../demo-game/rules/movement.ts';
 import { party, Table } from './demo-table.ts';
+
+describe('a newcomer', () => {
+  it('takes no paint from who plays with it, whatever seat it gets', async () => {
+    const table = new Table();
+    const first = await table.join('Ann', 0, 0);
+    const second = await table.join('Bo', 0, 3);
+    await table.run(3000);
+    expect(second.match.me.paint).toBe(4);
+    table.players.shift();
+    first.match[Symbol.dispose]();
+    void first.room.leave();
+    await table.run(1000);
+    const late = await table.join('Cy', 0, 3);
+    await table.run(3000);
+    expect(late.room.self.slot, 'the seat below').toBeLessThan(second.room.self.slot);
+    expect(second.match.me.paint, 'whose paint it was').toBe(4);
+    expect(late.match.me.paint).not.toBe(4);
+    for (const { match } of table.players) expect(new Set(match.blobs().map((blob) => blob.paint)).size, 'everybody sees two paints').toBe(2);
+  });
+});
 
 describe('a blob whose player is away', () => {
   it('is shown as such, and stops no shots', async () => {

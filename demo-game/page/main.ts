@@ -22,6 +22,7 @@ import { HudScene } from './scenes/hud.ts';
 import { readSettings, readUrl } from './settings.ts';
 import { Synth } from './sound/synth.ts';
 import { setStage } from './stage.ts';
+import { worn } from './stored.ts';
 import type { Stage } from './stage.ts';
 import { HomeView } from './ui/home.ts';
 import { MatchOverlay } from './ui/overlay.ts';
@@ -63,6 +64,7 @@ globalThis.chroma = chroma;
 
 if (options.sound) for (const type of ['pointerdown', 'keydown'] as const) addEventListener(type, () => synth.unlock());
 document.addEventListener('visibilitychange', () => showOrHide());
+addEventListener('pagehide', () => keepWorn());
 void start();
 
 async function start(): Promise<void> {
@@ -87,7 +89,7 @@ async function start(): Promise<void> {
 function comeBack(to: PageLan<ChromaGame>): boolean {
   home.tell('');
   if (to.resumed === undefined) return false;
-  void home.run(() => enter(() => to.resume()));
+  void home.run(() => enter(() => to.resume(), worn.read() ?? settings.hue));
   return true;
 }
 
@@ -109,11 +111,11 @@ async function followRooms(from: Lan<ChromaGame>): Promise<void> {
 }
 
 /** Opens a room and swaps home for the arena. Rejects with what went wrong, in words. */
-async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>): Promise<void> {
+async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>, hue = settings.hue): Promise<void> {
   if (lan === undefined) throw new Error('Not connected to the game’s own process yet. Try again in a moment.');
   if (stage.match !== undefined) return;
   const room = await open(lan);
-  room.setPresence({ name: settings.name, hue: settings.hue, ready: options.autoplay !== 'no' });
+  room.setPresence({ name: settings.name, hue, ready: options.autoplay !== 'no' });
   const round = {
     ...(options.matchSeconds !== undefined && { matchMs: options.matchSeconds * 1000 }),
     ...(options.lobbySeconds !== undefined && { lobbyMs: options.lobbySeconds * 1000 }),
@@ -162,6 +164,11 @@ function playHidden(match: Match): void {
   while (match.effects.poll() !== undefined);
 }
 
+/** Whoever comes back goes on with the same paint, for the floor in it is theirs. */
+function keepWorn(): void {
+  if (stage.match !== undefined) worn.write(stage.match.me.paint - 1);
+}
+
 async function leave(): Promise<void> {
   const match = stage.match;
   if (match === undefined) return;
@@ -171,6 +178,7 @@ async function leave(): Promise<void> {
 
 function goHome(match: Match): void {
   if (stage.match !== match) return;
+  keepWorn();
   stage.match = undefined;
   chroma.match = undefined;
   chroma.room = undefined;

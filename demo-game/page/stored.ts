@@ -1,4 +1,4 @@
-/** The page's few kept values, in localStorage; a browser that refuses storage just forgets them. */
+/** The page's few kept values; a browser that refuses storage just forgets them. */
 const key = 'chroma-rush';
 
 export const stored = {
@@ -15,6 +15,27 @@ export const stored = {
       localStorage.setItem(key, JSON.stringify(values));
     } catch {
       // Private windows may refuse; the choice then lasts as long as the page.
+    }
+  },
+};
+
+const wornKey = 'chroma-worn';
+
+/** The hue last worn in a room, for this tab: not always the one that was chosen, which may have been taken. */
+export const worn = {
+  read(): number | undefined {
+    try {
+      const hue = Number(sessionStorage.getItem(wornKey) ?? 'none');
+      return Number.isInteger(hue) && hue >= 0 && hue <= 7 ? hue : undefined;
+    } catch {
+      return undefined;
+    }
+  },
+  write(hue: number): void {
+    try {
+      sessionStorage.setItem(wornKey, String(hue));
+    } catch {
+      // As above.
     }
   },
 };

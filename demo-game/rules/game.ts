@@ -15,6 +15,9 @@ import { maxBatchBytes } from './strokes.ts';
 
 const speed = { min: -1536, max: 1536, step: 4 } as const;
 
+/** Later than any room time. */
+const neverMs = 0xffff_ffff;
+
 /** What a blob shows, whoever steers it. */
 const bodyFields = {
   x: s.num({ min: 0, max: worldWidth, step: 1 / 16 }).lerp('hermite', { velocity: 'vx' }),
@@ -31,7 +34,13 @@ const bodyFields = {
 export const game = defineGame({
   id: 'chroma-rush',
   version: 1,
-  presence: { name: s.text(24), hue: s.u8().default(0), ready: s.bool().default(false) },
+  presence: {
+    name: s.text(24),
+    hue: s.u8().default(0),
+    /** Room time since when the hue is this player's; at first nobody's. */
+    hueSince: s.u32().default(neverMs),
+    ready: s.bool().default(false),
+  },
   entities: {
     blob: entity({ authority: 'spawner', onOwnerLeave: 'despawn', rate: 30, fields: bodyFields }),
     bot: entity({
@@ -100,6 +109,15 @@ export const firstBot = 64;
 /** The paint of a hue in a presence: 1 to 8, whatever the number. */
 export function paintOf(hue: number): number {
   return (hue % paintCount) + 1;
+}
+
+/** Whether `a` has had its hue for longer than `b`; a seat settles equal times. */
+export function hadEarlier(
+  a: { readonly slot: number; readonly presence: { readonly hueSince: number } },
+  b: { readonly slot: number; readonly presence: { readonly hueSince: number } },
+): boolean {
+  const earlier = a.presence.hueSince - b.presence.hueSince;
+  return earlier === 0 ? a.slot < b.slot : earlier < 0;
 }
 
 /** The hue `wanted`, or the next one not in `taken`; `wanted` again when all are taken (then paints are teams). */

@@ -15,7 +15,7 @@ import { Floor } from './floor.ts';
 import type { Stroke } from './floor.ts';
 import { FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
-import { firstBot, freeHue, paintOf } from './game.ts';
+import { firstBot, freeHue, hadEarlier, paintOf } from './game.ts';
 import { Held } from './held.ts';
 import { idle, keepOutside } from './movement.ts';
 import type { Body, Input } from './movement.ts';
@@ -94,6 +94,7 @@ export class Match implements Disposable {
   #map: ArenaMap = mapOf(0);
   #mask = wallMask(mapOf(0));
   #mapNumber = 0;
+  #claimed = false;
 
   constructor(room: ChromaRoom, options: MatchOptions) {
     this.room = room;
@@ -149,8 +150,8 @@ export class Match implements Disposable {
         self: blob.mine,
         bot: false,
         host: peer.isHost,
-        owner: blob.owner,
         away: peer.status === 'away',
+        owner: blob.owner,
       });
     }
     for (const bot of room.entities.all('bot')) {
@@ -167,8 +168,8 @@ export class Match implements Disposable {
         self: false,
         bot: true,
         host: false,
-        owner: bot.owner,
         away: room.peers.get(bot.owner)?.status === 'away',
+        owner: bot.owner,
       });
     }
     return views;
@@ -228,7 +229,10 @@ export class Match implements Disposable {
     off.use(room.clock.every(1, () => this.#claimHue()));
   }
 
-  /** Two players must not share a paint while others are free: the one in the higher slot moves on. */
+  /**
+   * Two players must not share a paint while others are free: the one who had it first keeps it, for the floor in it is theirs;
+   * a newcomer moves on, whatever its seat.
+   */
   #claimHue(): void {
     const { self, peers } = this.room;
     const taken = new Set<number>();
@@ -236,11 +240,11 @@ export class Match implements Disposable {
     for (const peer of peers.values()) {
       if (peer.isSelf || peer.spectator || peer.presence.hue === undefined) continue;
       taken.add(peer.presence.hue % 8);
-      clash ||= peer.slot < self.slot && peer.presence.hue % 8 === self.presence.hue % 8;
+      clash ||= peer.presence.hue % 8 === self.presence.hue % 8 && hadEarlier(peer, self);
     }
-    if (!clash) return;
-    const hue = freeHue(self.presence.hue, taken);
-    if (hue !== self.presence.hue % 8) this.room.setPresence({ hue });
+    const hue = clash ? freeHue(self.presence.hue, taken) : self.presence.hue % 8;
+    if (!this.#claimed || hue !== self.presence.hue % 8) this.room.setPresence({ hue, hueSince: Math.round(this.room.clock.now()) });
+    this.#claimed = true;
   }
 
   #painting(): boolean {
