@@ -115,6 +115,16 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>, hue = 
   if (lan === undefined) throw new Error('Not connected to the game’s own process yet. Try again in a moment.');
   if (stage.match !== undefined) return;
   const room = await open(lan);
+  try {
+    startMatch(room, hue);
+  } catch (error) {
+    // A seat without a match would be in the way of the next attempt.
+    void room.leave();
+    throw error;
+  }
+}
+
+function startMatch(room: ChromaRoom, hue: number): void {
   room.setPresence({ name: settings.name, hue, ready: options.autoplay !== 'no' });
   const round = {
     ...(options.matchSeconds !== undefined && { matchMs: options.matchSeconds * 1000 }),

@@ -2,6 +2,7 @@
  * What this player chose, on this machine: name, colour, sound, motion, patterns; and what the URL asks
  * for, which wins and is not kept. Tests and second windows use the URL.
  */
+import { shownName } from '../rules/names.ts';
 import { stored } from './stored.ts';
 
 export interface Settings {
@@ -60,7 +61,7 @@ export function readUrl(search: string): UrlOptions {
   const bots = Number(query.get('bots'));
   const fps = Number(query.get('fps'));
   return {
-    name: query.get('name')?.slice(0, 20) || undefined,
+    name: text(query.get('name')),
     room: query.get('room')?.slice(0, 28) || undefined,
     autoplay: autoplay === 'bot' ? 'bot' : autoplay === null || autoplay === '0' ? 'no' : 'enter',
     renderer: query.get('renderer') === 'canvas' ? 'canvas' : 'webgl',
@@ -74,7 +75,7 @@ export function readUrl(search: string): UrlOptions {
 }
 
 function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value.slice(0, 20) : undefined;
+  return typeof value === 'string' ? shownName(value) || undefined : undefined;
 }
 
 function number(value: unknown, min: number, max: number): number | undefined {

@@ -11,6 +11,7 @@ import { defineGame, entity, message, request, s } from 'lanista';
 import type { Room } from 'lanista';
 import { paintCount, worldHeight, worldWidth } from './arena.ts';
 import { chunkBytes, chunkCount } from './floor.ts';
+import { nameBytes } from './names.ts';
 import { maxBatchBytes } from './strokes.ts';
 
 const speed = { min: -1536, max: 1536, step: 4 } as const;
@@ -35,7 +36,7 @@ export const game = defineGame({
   id: 'chroma-rush',
   version: 1,
   presence: {
-    name: s.text(24),
+    name: s.text(nameBytes),
     hue: s.u8().default(0),
     /** Room time since when the hue is this player's; at first nobody's. */
     hueSince: s.u32().default(neverMs),

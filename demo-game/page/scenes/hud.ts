@@ -3,6 +3,7 @@ import { Scene } from 'phaser';
 import type { GameObjects } from 'phaser';
 import { worldHeight, worldWidth } from '../../rules/arena.ts';
 import type { BlobView, Match } from '../../rules/match.ts';
+import { shorten } from '../../rules/names.ts';
 import { standings } from '../../rules/scoring.ts';
 import { css, ink, monoFont, paintColor, uiFont } from '../look/palette.ts';
 import { readNet } from '../net-line.ts';
@@ -12,6 +13,8 @@ import type { Stage } from '../stage.ts';
 const barX = 250;
 const barWidth = hudWidth - 2 * barX;
 const refreshMs = 200;
+/** Of the names on one chip. */
+const chipLetters = 26;
 /** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
 const readableWidth = 960;
 /** How much is left of what lies over the own blob, and over another's. */
@@ -219,7 +222,7 @@ export class HudScene extends Scene {
     this.#chips.forEach(({ dot, text }, i) => {
       const line = lines[i];
       dot.setVisible(line !== undefined);
-      text.setText(line === undefined ? '' : `${String(Math.round(line.share * 100)).padStart(2)}%  ${shorten(line.names.join(', '))}`);
+      text.setText(line === undefined ? '' : `${String(Math.round(line.share * 100)).padStart(2)}%  ${shorten(line.names.join(', '), chipLetters)}`);
       if (line !== undefined) dot.setTexture(`blob${line.paint}`);
     });
   }
@@ -233,8 +236,4 @@ export class HudScene extends Scene {
       if (item !== undefined) text.setColor(css(paintColor(item.paint)));
     });
   }
-}
-
-function shorten(text: string): string {
-  return text.length > 26 ? `${text.slice(0, 25)}…` : text;
 }

@@ -1,5 +1,6 @@
 /** The home screen: who you are, which rooms are on this network, Play, and what to do when nobody is there. */
 import type { DiscoveryState, NetworkCheck, RoomListing } from 'lanista';
+import { shownName } from '../../rules/names.ts';
 import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
 import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
@@ -14,6 +15,8 @@ export interface HomeActions {
 }
 
 const title = 'CHROMA RUSH';
+/** Who leaves the field empty. */
+const nameless = 'Pip';
 const arrows = new Map([
   ['ArrowRight', 1],
   ['ArrowDown', 1],
@@ -112,15 +115,17 @@ export class HomeView {
     const name = element('input', {
       class: 'field space',
       id: 'name',
-      maxlength: 20,
       autocomplete: 'off',
       spellcheck: 'false',
+      placeholder: nameless,
       value: this.#settings.name,
     });
     name.addEventListener('input', () => {
-      this.#settings.name = name.value.trim() || 'Pip';
+      this.#settings.name = shownName(name.value) || nameless;
       keepSettings(this.#settings);
     });
+    // What the others will read, before they do.
+    name.addEventListener('change', () => (name.value = shownName(name.value)));
     name.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') this.#play.click();
     });
