@@ -6,6 +6,7 @@ import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { element } from './element.ts';
 import { NetworkCheckView } from './network-check.ts';
+import { RoomList } from './room-list.ts';
 
 /** What the screen asks for. */
 export interface HomeActions {
@@ -28,7 +29,7 @@ export class HomeView {
   readonly root: HTMLElement;
   readonly #settings: Settings;
   readonly #actions: HomeActions;
-  readonly #rooms = element('ul', { class: 'rooms', 'aria-live': 'polite', id: 'rooms' });
+  readonly #rooms = new RoomList((room) => void this.run(() => this.#actions.join(room)));
   readonly #quiet = element('p', { class: 'quiet' }, 'Looking around…');
   readonly #problem = element('p', { class: 'problem', role: 'alert', hidden: true });
   readonly #play: HTMLButtonElement;
@@ -64,7 +65,7 @@ export class HomeView {
   /** The live list. */
   show(rooms: readonly RoomListing[], discovery: DiscoveryState): void {
     this.#known = rooms;
-    this.#rooms.replaceChildren(...rooms.map((room) => this.#room(room)));
+    this.#rooms.show(rooms);
     this.#quiet.hidden = rooms.length > 0;
     this.#quiet.textContent =
       discovery.level === 'ok'
@@ -75,19 +76,23 @@ export class HomeView {
   /** Runs what a button asked for, one at a time, and shows what went wrong in words. */
   async run(act: () => Promise<void>): Promise<void> {
     if (this.#busy) return;
-    this.#busy = true;
-    this.#play.disabled = true;
-    this.#play.textContent = 'Joining…';
+    this.#setBusy(true);
     this.#problem.hidden = true;
     try {
       await act();
     } catch (error) {
       this.tell(error instanceof Error ? error.message : String(error));
     } finally {
-      this.#busy = false;
-      this.#play.disabled = false;
-      this.#play.textContent = 'Play';
+      this.#setBusy(false);
     }
+  }
+
+  /** Not `disabled`: that would take the focus from the button just pressed. */
+  #setBusy(busy: boolean): void {
+    this.#busy = busy;
+    this.root.setAttribute('aria-busy', String(busy));
+    this.#play.setAttribute('aria-disabled', String(busy));
+    this.#play.textContent = busy ? 'Joining…' : 'Play';
   }
 
   /** Shows what is wrong, in words; nothing when it is right again. */
@@ -168,7 +173,7 @@ export class HomeView {
       'section',
       { class: 'card', 'aria-label': 'Rooms' },
       element('h2', {}, element('span', { class: 'pulse', 'aria-hidden': 'true' }), 'Found on this network'),
-      this.#rooms,
+      this.#rooms.root,
       this.#quiet,
       element(
         'details',
@@ -179,17 +184,6 @@ export class HomeView {
         element('div', { class: 'row' }, address, element('button', { class: 'small', onclick: join }, 'Join')),
       ),
     );
-  }
-
-  #room(room: RoomListing): HTMLElement {
-    const full = room.players >= room.max;
-    const facts = [`${room.players}/${room.max}`, ...(room.pingMs === undefined ? [] : [`${Math.max(1, Math.round(room.pingMs))} ms`])].join(' · ');
-    const label = !room.compatible ? 'Other version' : room.locked ? 'Locked' : full ? 'Full' : 'Join';
-    const button = element('button', { onclick: () => void this.run(() => this.#actions.join(room)) }, label);
-    button.disabled = label !== 'Join';
-    button.setAttribute('aria-label', label === 'Join' ? `Join ${room.name}` : `${room.name}: ${label.toLowerCase()}`);
-    const why = room.reason === undefined ? [] : [element('small', { class: 'why' }, `${room.name} ${room.reason}.`)];
-    return element('li', { class: 'room' }, element('b', {}, room.name), element('small', {}, facts), button, ...why);
   }
 
   #swatch(hue: number): HTMLButtonElement {
