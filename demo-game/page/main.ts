@@ -133,6 +133,7 @@ function startMatch(room: ChromaRoom, hue: number): void {
   };
   const match = new Match(room, { round, random: Math.random });
   stage.match = match;
+  stage.controls.active = true;
   chroma.match = match;
   chroma.room = room;
   showOrHide();
@@ -190,6 +191,7 @@ function goHome(match: Match): void {
   if (stage.match !== match) return;
   keepWorn();
   stage.match = undefined;
+  stage.controls.active = false;
   chroma.match = undefined;
   chroma.room = undefined;
   overlay?.[Symbol.dispose]();

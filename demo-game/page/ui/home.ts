@@ -54,7 +54,7 @@ export class HomeView {
         element(
           'p',
           { class: 'keys' },
-          'WASD or arrows move  ·  mouse aims and fires  ·  Space fires  ·  Shift dashes  ·  gamepad and touch work too',
+          'WASD or arrows move  ·  mouse aims and fires, right button dashes  ·  or Space and Shift  ·  or gamepad, or touch',
         ),
         element('p', { class: 'keys thumbs' }, 'Left thumb moves  ·  right thumb aims and fires  ·  a button dashes'),
       ),

@@ -99,7 +99,11 @@ export class MatchOverlay implements Disposable {
       element('label', { class: 'line' }, 'Volume', volume),
       check('Bold patterns on paint', 'strongPatterns'),
       check('No screen shake', 'reducedMotion'),
-      element('p', { class: 'quiet' }, 'Enter: ready · 1 to 4: emotes · F3: network'),
+      element(
+        'p',
+        { class: 'quiet' },
+        'WASD or arrows: move · mouse: aim, fire · Shift or right button: dash · Enter: ready · 1 to 4: emotes · F3: network',
+      ),
     );
   }
 
@@ -117,14 +121,18 @@ export class MatchOverlay implements Disposable {
   }
 
   #onKey(event: KeyboardEvent): void {
-    if (event.code === 'Escape') return this.#toggleSettings();
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement) return;
-    if (event.code === 'F3') {
-      event.preventDefault();
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // The browser would open its search.
+    if (event.code === 'F3') event.preventDefault();
+    if (event.repeat) return;
+    if (event.code === 'Escape') this.#toggleSettings();
+    else if (event.code === 'F3') {
       this.#net.hidden = !this.#net.hidden;
       this.#refresh();
-    } else if (event.code === 'Enter' && this.#match.round?.phase === 'lobby') this.#toggleReady();
-    else if (/^Digit[1-4]$/u.test(event.code) && !event.repeat) this.#match.emote((Number(event.code.slice(5)) - 1) % emotes.length);
+    } else if (event.code === 'Enter') {
+      const pressesIt = event.target instanceof HTMLElement && event.target.matches('button, summary');
+      if (!pressesIt && this.#match.round?.phase === 'lobby') this.#toggleReady();
+    } else if (/^Digit[1-4]$/u.test(event.code)) this.#match.emote((Number(event.code.slice(5)) - 1) % emotes.length);
   }
 
   #refresh(): void {
