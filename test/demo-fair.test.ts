@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { blobRadius, insideWall, mapOf } from '../demo-game/rules/arena.ts';
 import { ballRadius } from '../demo-game/rules/ball.ts';
 import { keepOutside } from '../demo-game/rules/movement.ts';
+import { countingMs } from '../demo-game/rules/scoring.ts';
 import { party, Table } from './demo-table.ts';
 
 describe('a newcomer', () => {
@@ -67,5 +68,28 @@ describe('the ball', () => {
     keepOutside(blob, blobRadius, match.map);
     expect(Math.hypot(blob.x - ball.x, blob.y - ball.y)).toBeLessThan(ballRadius + blobRadius);
     expect(mapOf(0)).toBe(match.map);
+  });
+});
+
+describe('the table of a round', () => {
+  it('says the same on every screen', async () => {
+    // A Wi-Fi on a bad day, which is when people look twice.
+    const table = new Table(80);
+    for (const name of ['Ann', 'Bo', 'Cy', 'Di']) await table.join(name);
+    const seen = new Map<number, { at: number; early: string; late: string }>();
+    for (let i = 0; seen.size < 4 || [...seen.values()].some(({ late }) => late === ''); i++) {
+      if (i % 10 === 0) table.steer();
+      await table.run(20);
+      table.players.forEach(({ match, room }, index) => {
+        const now = room.clock.now();
+        const line = seen.get(index);
+        if (match.round?.phase === 'scores' && line === undefined) seen.set(index, { at: now, early: match.coverage().join(), late: '' });
+        else if (line !== undefined && line.late === '' && now - line.at >= countingMs) line.late = match.coverage().join();
+      });
+      if (i > 2000) throw new Error('the round does not end');
+    }
+    const all = [...seen.values()];
+    expect(new Set(all.map(({ early }) => early)).size, 'counted at once').toBeGreaterThan(1);
+    expect(new Set(all.map(({ late }) => late)).size, 'counted when it is shown').toBe(1);
   });
 });

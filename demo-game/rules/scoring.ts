@@ -2,6 +2,12 @@
  * Who is winning: shares of the floor per paint, and the table at the end of a round.
  */
 
+/**
+ * After the end of a round the last strokes of the others are still under way, and who counted at once counted other floors than they
+ * did. This much later all have come, or the network is in such a state that it makes no odds.
+ */
+export const countingMs = 900;
+
 /** One line of the table. */
 export interface Standing {
   readonly paint: number;

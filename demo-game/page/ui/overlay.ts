@@ -1,14 +1,13 @@
 /** Over a running match: buttons in the corner, settings, the table of a finished round, and the network at F3. */
 import type { NetworkCheck } from 'lanista';
 import type { Match } from '../../rules/match.ts';
-import { standings } from '../../rules/scoring.ts';
-import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
 import { emotes } from '../scenes/arena.ts';
 import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import type { Synth } from '../sound/synth.ts';
 import { element } from './element.ts';
 import { NetworkCheckView } from './network-check.ts';
+import { Scores } from './scores.ts';
 
 /** What the overlay asks for. */
 export interface OverlayActions {
@@ -32,8 +31,7 @@ export class MatchOverlay implements Disposable {
   readonly #off = new AbortController();
   /** Who played which paint this round, so that the table can name those who left. */
   readonly #names = new Map<number, Set<string>>();
-  #scores: HTMLElement | undefined;
-  #next: HTMLElement | undefined;
+  #scores: Scores | undefined;
 
   constructor(ui: HTMLElement, match: Match, settings: Settings, synth: Synth, actions: OverlayActions) {
     this.#ui = ui;
@@ -68,7 +66,8 @@ export class MatchOverlay implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#off.abort();
-    for (const node of [this.#turn, this.#net, this.#panel, this.#corner, this.#scores]) node?.remove();
+    this.#scores?.[Symbol.dispose]();
+    for (const node of [this.#turn, this.#net, this.#panel, this.#corner]) node.remove();
   }
 
   #apply(): void {
@@ -147,60 +146,15 @@ export class MatchOverlay implements Disposable {
       for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
     if (round?.phase === 'scores') this.#showScores(round.endsAt);
     else if (this.#scores !== undefined) {
-      this.#scores.remove();
+      this.#scores[Symbol.dispose]();
       this.#scores = undefined;
     }
     if (!this.#net.hidden) this.#showNet();
   }
 
   #showScores(endsAt: number): void {
-    const left = Math.max(0, Math.ceil((endsAt - this.#match.room.clock.now()) / 1000));
-    if (this.#scores === undefined) {
-      const table = this.#table();
-      const own = this.#match.me.paint;
-      const won = table[0]?.paint === own;
-      this.#synth.jingle(won);
-      this.#next = element('p', { class: 'next' });
-      const headline = won ? 'You painted the most!' : `${table[0]?.names[0] ?? 'Nobody'} painted the most`;
-      const lines = table.slice(0, 8).map((line, rank) => this.#line(line, rank, own, table[0]?.share ?? 1));
-      this.#scores = element(
-        'div',
-        { class: 'scores', role: 'status' },
-        element('div', { class: 'scores-card' }, element('h2', {}, headline), element('ol', {}, ...lines), this.#next),
-      );
-      this.#ui.append(this.#scores);
-    }
-    if (this.#next !== undefined) this.#next.textContent = `Next floor in ${left}`;
-  }
-
-  #table(): ReturnType<typeof standings> {
-    const names = new Map<number, string[]>();
-    for (const view of this.#match.blobs()) names.set(view.paint, [...(names.get(view.paint) ?? []), view.name]);
-    return standings(this.#match.coverage(), names);
-  }
-
-  #line(line: ReturnType<typeof standings>[number], rank: number, own: number, most: number): HTMLElement {
-    const size = cssPatternSizes[line.paint];
-    const bar = element('i', {
-      style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}`,
-    });
-    const splats = this.#match
-      .blobs()
-      .filter((view) => view.paint === line.paint)
-      .reduce((sum, view) => sum + (this.#match.splats.get(view.who) ?? 0), 0);
-    return element(
-      'li',
-      line.paint === own ? { class: 'self' } : {},
-      element('span', { class: 'num' }, `${rank + 1}`),
-      element(
-        'span',
-        { class: 'who' },
-        line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? [paintNames[line.paint] ?? 'somebody'])].join(', ')} (left)`,
-      ),
-      element('div', { class: 'bar' }, bar),
-      element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`),
-      element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`),
-    );
+    this.#scores ??= new Scores(this.#ui, this.#match, this.#names, (won) => this.#synth.jingle(won));
+    this.#scores.refresh(Math.max(0, Math.ceil((endsAt - this.#match.room.clock.now()) / 1000)));
   }
 
   #showNet(): void {

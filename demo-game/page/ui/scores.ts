@@ -1,0 +1,97 @@
+/** The table of a finished round. It is shown once the last paint of everybody has come, so that all screens of the party say the same. */
+import type { Match } from '../../rules/match.ts';
+import { shorten } from '../../rules/names.ts';
+import { countingMs, standings } from '../../rules/scoring.ts';
+import type { Standing } from '../../rules/scoring.ts';
+import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
+import { element } from './element.ts';
+
+/** Lines of the table: there are no more paints. */
+const mostLines = 8;
+
+export class Scores implements Disposable {
+  readonly #match: Match;
+  readonly #names: ReadonlyMap<number, ReadonlySet<string>>;
+  readonly #onTold: (won: boolean) => void;
+  readonly #headline = element('h2', {}, 'Time!');
+  readonly #list = element('ol');
+  readonly #next = element('p', { class: 'next' }, 'Counting the paint…');
+  readonly #root = element(
+    'div',
+    { class: 'scores', role: 'status' },
+    element('div', { class: 'scores-card' }, this.#headline, this.#list, this.#next),
+  );
+  readonly #since: number;
+  /** What the table was made of. */
+  #made = '';
+
+  /**
+   * @param names who played which paint this round, to name those who left.
+   * @param onTold called once, when the table is shown.
+   */
+  constructor(ui: HTMLElement, match: Match, names: ReadonlyMap<number, ReadonlySet<string>>, onTold: (won: boolean) => void) {
+    this.#match = match;
+    this.#names = names;
+    this.#onTold = onTold;
+    this.#since = performance.now();
+    ui.append(this.#root);
+  }
+
+  refresh(leftSeconds: number): void {
+    if (performance.now() - this.#since < countingMs) return;
+    const table = this.#table().slice(0, mostLines);
+    // A repair of the floor after a bad moment of the network still counts.
+    const made = table.map(({ paint, cells, names }) => `${paint} ${cells} ${names.join()}`).join();
+    if (made !== this.#made) {
+      const first = this.#made === '';
+      this.#made = made;
+      this.#show(table, first);
+    }
+    const next = `Next floor in ${leftSeconds}`;
+    if (this.#next.textContent !== next) this.#next.textContent = next;
+  }
+
+  #show(table: readonly Standing[], first: boolean): void {
+    const own = this.#match.me.paint;
+    const best = table[0];
+    const won = best !== undefined && best.paint === own && best.cells > 0;
+    this.#headline.textContent = won ? 'You painted the most!' : `${best === undefined ? 'Nobody' : shorten(this.#who(best), 40)} painted the most`;
+    this.#list.classList.toggle('still', !first);
+    this.#list.replaceChildren(...table.map((line, rank) => this.#line(line, rank, own, best?.share ?? 1)));
+    if (first) this.#onTold(won);
+  }
+
+  #table(): Standing[] {
+    const names = new Map<number, string[]>();
+    for (const view of this.#match.blobs()) names.set(view.paint, [...(names.get(view.paint) ?? []), view.name]);
+    return standings(this.#match.coverage(), names);
+  }
+
+  #who(line: Standing): string {
+    return line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? [paintNames[line.paint] ?? 'somebody'])].join(', ')} (left)`;
+  }
+
+  #line(line: Standing, rank: number, own: number, most: number): HTMLElement {
+    const size = cssPatternSizes[line.paint];
+    const bar = element('i', {
+      style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}`,
+    });
+    const splats = this.#match
+      .blobs()
+      .filter((view) => view.paint === line.paint)
+      .reduce((sum, view) => sum + (this.#match.splats.get(view.who) ?? 0), 0);
+    return element(
+      'li',
+      line.paint === own ? { class: 'self' } : {},
+      element('span', { class: 'num' }, `${rank + 1}`),
+      element('span', { class: 'who' }, this.#who(line)),
+      element('div', { class: 'bar' }, bar),
+      element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`),
+      element('span', { class: 'num dim' }, `${splats} splat${splats === 1 ? '' : 's'}`),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#root.remove();
+  }
+}
