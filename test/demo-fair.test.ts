@@ -93,3 +93,18 @@ describe('the table of a round', () => {
     expect(new Set(all.map(({ late }) => late)).size, 'counted when it is shown').toBe(1);
   });
 });
+
+describe('bots', () => {
+  it('leave the paint of a player who is away alone', async () => {
+    const table = new Table();
+    const { match, room } = await table.join('Ann', 6, 0);
+    const guest = await table.join('Bo', 6, 1);
+    await table.run(1500);
+    expect(guest.match.me.paint).toBe(2);
+    [...table.hub.rooms.values()][0]?.setAway(guest.room.self.id, true);
+    await table.run(4000);
+    const bots = [...room.entities.all('bot')];
+    expect(bots).toHaveLength(5);
+    expect(match.blobs().filter(({ paint }) => paint === 2)).toHaveLength(1);
+  });
+});

@@ -5,7 +5,7 @@
 import type { MineEntity } from 'lanista';
 import { Actor } from './actor.ts';
 import type { ActorWorld } from './actor.ts';
-import { startPosition } from './arena.ts';
+import { paintCount, startPosition } from './arena.ts';
 import { createMind, think } from './bots.ts';
 import type { BotMind } from './bots.ts';
 import type { ChromaGame, ChromaRoom } from './game.ts';
@@ -75,7 +75,8 @@ export class BotKeeper {
     // Bots keep a lone player company; people play among themselves.
     const wanted = players > 1 ? 0 : Math.max(0, fill - players);
     const numbers = new Set<number>();
-    const hues = new Set(present.map((peer) => peer.presence.hue));
+    // Who is away comes back, and finds its paint its own.
+    const hues = new Set([...room.peers.values()].map((peer) => (peer.presence.hue ?? 0) % paintCount));
     for (const bot of [...room.entities.all('bot')].sort((a, b) => a.id - b.id)) {
       const surplus = bot.number >= wanted || numbers.has(bot.number);
       numbers.add(bot.number);
