@@ -107,4 +107,19 @@ describe('bots', () => {
     expect(bots).toHaveLength(5);
     expect(match.blobs().filter(({ paint }) => paint === 2)).toHaveLength(1);
   });
+
+  it('are named in the news after they made way for a player', async () => {
+    const table = new Table();
+    const { match, room } = await table.join('Ann', 2);
+    await table.run(2500);
+    const [bot] = match.blobs().filter((blob) => blob.bot);
+    if (bot === undefined) throw new Error('a lone player has a bot');
+    await table.join('Bo', 2);
+    table.players[1]?.room.send('splat', { who: match.me.who, by: bot.who, paint: bot.paint, x: 0, y: 0 });
+    await table.run(200);
+    const told = match.news.at(-1);
+    for (let i = 0; i < 100 && [...room.entities.all('bot')].length > 0; i++) await table.run(20);
+    expect([...room.entities.all('bot')]).toEqual([]);
+    expect([told?.by, told?.who]).toEqual([bot.name, 'Ann']);
+  });
 });

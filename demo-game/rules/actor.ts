@@ -99,6 +99,11 @@ export class Actor {
     return this.entity.state !== 'splat';
   }
 
+  /** How much of the wait for the next dash is over: 1 when it may. */
+  dashShare(now: number): number {
+    return Math.min(1, Math.max(0, 1 - (this.dashReadyAt - now) / dashCooldownMs));
+  }
+
   /** One step of `dtMs`. */
   step(input: Input, now: number, dtMs: number, world: ActorWorld): void {
     this.steppedAt = now;

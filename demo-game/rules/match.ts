@@ -48,12 +48,15 @@ export interface BlobView {
   /** Its machine went silent and its seat is kept: nobody steers it. */
   readonly away: boolean;
   readonly owner: ChromaRoom['host'];
+  /** How much of the wait for the next dash is over, 1 when it may; own blob only. */
+  readonly dash: number;
 }
 
 /** One line of the feed. */
 export interface SplatNews {
-  readonly who: number;
-  readonly by: number;
+  /** Names, as they were then: a bot makes way for whoever joins. */
+  readonly who: string;
+  readonly by: string;
   readonly paint: number;
   readonly at: number;
 }
@@ -152,6 +155,7 @@ export class Match implements Disposable {
         host: peer.isHost,
         away: peer.status === 'away',
         owner: blob.owner,
+        dash: blob.mine ? this.me.dashShare(room.clock.now()) : 1,
       });
     }
     for (const bot of room.entities.all('bot')) {
@@ -170,6 +174,7 @@ export class Match implements Disposable {
         host: false,
         away: room.peers.get(bot.owner)?.status === 'away',
         owner: bot.owner,
+        dash: 1,
       });
     }
     return views;
@@ -363,7 +368,9 @@ export class Match implements Disposable {
   }
 
   #report(splat: { readonly who: number; readonly by: number; readonly paint: number }, x: number, y: number): void {
-    this.news.push({ who: splat.who, by: splat.by, paint: splat.paint, at: this.room.clock.now() });
+    const views = this.blobs();
+    const name = (who: number): string => views.find((view) => view.who === who)?.name ?? 'somebody';
+    this.news.push({ who: name(splat.who), by: name(splat.by), paint: splat.paint, at: this.room.clock.now() });
     if (this.news.length > 5) this.news.shift();
     this.splats.set(splat.by, (this.splats.get(splat.by) ?? 0) + 1);
     this.effects.push({ type: 'burst', x, y, paint: splat.paint, who: splat.who });

@@ -1,6 +1,7 @@
 /** One blob on the screen: shadow, squashing body, eyes that follow the aim, name, hearts, ink. */
 import type { GameObjects, Scene } from 'phaser';
 import type { BlobView } from '../../rules/match.ts';
+import { worldWidth } from '../../rules/arena.ts';
 import { css, ink, paintColor, uiFont } from './palette.ts';
 
 export class BlobSprite {
@@ -36,6 +37,11 @@ export class BlobSprite {
   /** Letters of the name, 1 as designed; larger where the arena is small on the screen. */
   set letters(scale: number) {
     this.#name.setScale(scale);
+  }
+
+  /** Pixels of the canvas per unit of the arena: letters are made for it. */
+  set sharpness(scale: number) {
+    if (this.#name.style.resolution !== scale) this.#name.setResolution(scale);
   }
 
   /** Squash for an instant: on shots, hits and landings. */
@@ -95,21 +101,38 @@ export class BlobSprite {
     }
     this.#crown.setVisible(leads);
     const label = view.away ? `${view.name} (away)` : view.name;
-    this.#name.setY((leads ? -71 : -49) - 11 * this.#name.scale);
-    if (label === this.#label) return;
-    this.#label = label;
-    this.#name.setText(label);
+    if (label !== this.#label) {
+      this.#label = label;
+      this.#name.setText(label);
+    }
+    // On the floor all of it, beside the rim and under it, too.
+    const half = 11 * this.#name.scale;
+    const above = (leads ? -71 : -49) - half;
+    const side = Math.min(worldWidth / 2, this.#name.displayWidth / 2 + 4);
+    this.#name.setPosition(
+      Math.min(worldWidth - side, Math.max(side, view.x)) - view.x,
+      view.y + above < half ? (view.hp < 3 || view.self ? 82 : 56) + half : above,
+    );
   }
 
   #drawGauge(view: BlobView): void {
     const g = this.#gauge.clear();
+    const heartsY = view.self ? 68 : 52;
     if (view.hp < 3)
       for (let i = 0; i < 3; i++)
         g.fillStyle(ink, 0.9)
-          .fillCircle(-16 + i * 16, 52, 7)
+          .fillCircle(-16 + i * 16, heartsY, 7)
           .fillStyle(i < view.hp ? 0xff4d6d : 0x353b6b, 1)
-          .fillCircle(-16 + i * 16, 52, 5);
+          .fillCircle(-16 + i * 16, heartsY, 5);
     if (!view.self) return;
+    // In the gap of the ring: the dash, a full white dot when it may.
+    g.fillStyle(ink, 0.9).fillCircle(0, 48, 9);
+    if (view.dash >= 1) g.fillStyle(0xf4f6ff, 1).fillCircle(0, 48, 6);
+    else
+      g.lineStyle(4, 0x9fb3c8, 1)
+        .beginPath()
+        .arc(0, 48, 5, -Math.PI / 2, -Math.PI / 2 + Math.PI * 2 * view.dash)
+        .strokePath();
     const start = Math.PI * 0.62;
     const full = Math.PI * 1.76;
     g.lineStyle(9, ink, 0.75)

@@ -94,5 +94,6 @@ function portrait(body: Body, aim: number, paint: number): BlobView {
     host: false,
     away: false,
     owner: '' as BlobView['owner'],
+    dash: 1,
   };
 }

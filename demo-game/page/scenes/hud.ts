@@ -13,8 +13,13 @@ import type { Stage } from '../stage.ts';
 const barX = 250;
 const barWidth = hudWidth - 2 * barX;
 const refreshMs = 200;
+const welcome = 'Paint the floor! Whoever has most of it when the clock is at 0:00 wins.';
 /** Of the names on one chip. */
 const chipLetters = 26;
+/** Of each name in a line of the feed. */
+const feedLetters = 14;
+/** Whoever comes into a running round is told this long what it is about, ms. */
+const welcomeMs = 5000;
 /** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
 const readableWidth = 960;
 /** How much is left of what lies over the own blob, and over another's. */
@@ -35,12 +40,15 @@ export class HudScene extends Scene {
   #sub!: GameObjects.Text;
   #net!: GameObjects.Text;
   #chips: { readonly dot: GameObjects.Image; readonly text: GameObjects.Text }[] = [];
+  /** What the chips say, uncut. */
+  #chipTexts: string[] = [];
   #feed: GameObjects.Text[] = [];
   #shares: number[] = [];
   #coverage: number[] = [];
   #refreshedAt = 0;
   #second = -1;
   #phase = '';
+  #welcomeUntil = 0;
   /** Letters are this much larger than designed, on a small screen. */
   #grow = 1;
   #veils: readonly Veil[] = [];
@@ -51,21 +59,23 @@ export class HudScene extends Scene {
     super('hud');
   }
 
-  create(): void {
+  create(again: { readonly phase?: string }): void {
     this.#stage = stageOf(this);
     const match = this.#stage.match;
     if (match === undefined) return;
     this.#match = match;
     this.#shares = [];
+    this.#chipTexts = [];
     this.#coverage = [];
-    this.#phase = '';
+    this.#phase = again.phase ?? '';
     this.#refreshedAt = 0;
     this.#views = [];
     this.#grow = this.#wantedGrowth();
     const refit = (): void => {
       fitCamera(this, hudWidth, hudHeight);
       // Letters are made for one size of screen; for another they are made anew.
-      if (this.#wantedGrowth() !== this.#grow) this.scene.restart();
+      const sharper = (this.scale.width / hudWidth) * this.#grow > resolution * 1.2;
+      if (sharper || this.#wantedGrowth() !== this.#grow) this.scene.restart({ phase: this.#phase });
     };
     const grow = this.#grow;
     const resolution = Math.max(1, fitCamera(this, hudWidth, hudHeight)) * grow;
@@ -88,7 +98,7 @@ export class HudScene extends Scene {
     this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76)
       .setOrigin(0.5)
       .setAlpha(0);
-    this.#sub = text(hudWidth / 2, hudHeight - (grow === 1 ? 74 : 100 * grow), 20, { align: 'center' }).setOrigin(0.5);
+    this.#sub = text(hudWidth / 2, grow === 1 ? hudHeight * 0.64 : hudHeight - 100 * grow, 20, { align: 'center' }).setOrigin(0.5);
     this.#net = text(14, hudHeight - 14, 13, {
       fontFamily: monoFont,
       fontStyle: '400',
@@ -106,7 +116,7 @@ export class HudScene extends Scene {
         .setVisible(false),
       text: text(14 + 32 * grow, top + i * 27 * grow, 15).setOrigin(0, 0.5),
     }));
-    this.#feed = Array.from({ length: 4 }, (_, i) => text(hudWidth - 16, 24 + i * 25 * grow, 15).setOrigin(1, 0.5));
+    this.#feed = Array.from({ length: 4 }, (_, i) => text(hudWidth - 16, 46 + (20 + i * 25) * grow, 15).setOrigin(1, 0.5));
     // A line for the curious, not worth covering a phone's arena.
     this.#net.setVisible(grow === 1);
     this.#veils = [
@@ -115,7 +125,7 @@ export class HudScene extends Scene {
         parts: () => this.#chips.flatMap(({ dot, text: line }) => [dot, line]),
         covers: (x, y) => x < 40 + 200 * grow && y < top + 28 + this.#chips.filter(({ dot }) => dot.visible).length * 27 * grow,
       },
-      { parts: () => this.#feed, covers: (x, y) => x > hudWidth - 320 * grow && y < 130 * grow && this.#match.news.length > 0 },
+      { parts: () => this.#feed, covers: (x, y) => x > hudWidth - 320 * grow && y < 50 + 120 * grow && this.#match.news.length > 0 },
       { parts: () => [this.#net], covers: (x, y) => y > hudHeight - 76 && x < this.#net.width + 54 },
     ];
   }
@@ -149,7 +159,7 @@ export class HudScene extends Scene {
     const views = match.blobs();
     this.#views = views;
     this.#drawChips(views);
-    this.#drawFeed(views);
+    this.#drawFeed();
     this.#net.setText(readNet(match));
   }
 
@@ -163,7 +173,8 @@ export class HudScene extends Scene {
     const left = Math.max(0, Math.ceil((round.endsAt - now) / 1000));
     const phase = `${round.phase} ${round.number}`;
     if (phase !== this.#phase) {
-      if (this.#phase !== '' || round.phase === 'lobby') this.#announce(round.phase);
+      if (this.#phase === '' && round.phase === 'match') this.#welcomeUntil = now + welcomeMs;
+      this.#announce(round.phase);
       this.#phase = phase;
     }
     this.#clock.setText(round.phase === 'match' ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}` : '');
@@ -171,7 +182,7 @@ export class HudScene extends Scene {
     this.#clock
       .setColor(urgent ? '#ff4d6d' : '#ffffff')
       .setScale(urgent ? 1 + Math.max(0, (round.endsAt - now) / 1000 - Math.floor((round.endsAt - now) / 1000) - 0.6) * 0.6 : 1);
-    this.#sub.setText(round.phase === 'lobby' ? this.#lobbyText(left) : '');
+    this.#sub.setText(round.phase === 'lobby' ? this.#lobbyText(left) : now < this.#welcomeUntil && round.phase === 'match' ? welcome : '');
     if (left === this.#second) return;
     this.#second = left;
     if ((round.phase === 'lobby' && left <= 3) || (round.phase === 'match' && left <= 5)) this.#stage.synth.tick(left === 0);
@@ -222,18 +233,35 @@ export class HudScene extends Scene {
     this.#chips.forEach(({ dot, text }, i) => {
       const line = lines[i];
       dot.setVisible(line !== undefined);
-      text.setText(line === undefined ? '' : `${String(Math.round(line.share * 100)).padStart(2)}%  ${shorten(line.names.join(', '), chipLetters)}`);
-      if (line !== undefined) dot.setTexture(`blob${line.paint}`);
+      if (line === undefined) {
+        text.setText('');
+        this.#chipTexts[i] = '';
+      } else {
+        // The first line stands beside the bar where the letters are small.
+        const most = this.#grow === 1 ? (i === 0 ? barX - 20 : 330) - text.x : hudWidth / 2;
+        this.#fill(i, text, `${String(Math.round(line.share * 100)).padStart(2)}%  `, line.names.join(', '), most);
+        dot.setTexture(`blob${line.paint}`);
+      }
     });
   }
 
-  #drawFeed(views: readonly BlobView[]): void {
-    const name = (who: number): string => views.find((view) => view.who === who)?.name ?? 'somebody';
+  #drawFeed(): void {
     const news = this.#match.news.slice(-4);
     this.#feed.forEach((text, i) => {
       const item = news[i];
-      text.setText(item === undefined ? '' : `${name(item.by)} splatted ${name(item.who)}`);
+      text.setText(item === undefined ? '' : `${shorten(item.by, feedLetters)} splatted ${shorten(item.who, feedLetters)}`);
       if (item !== undefined) text.setColor(css(paintColor(item.paint)));
     });
+  }
+
+  /** As much of the names as `width` has room for. */
+  #fill(chip: number, text: GameObjects.Text, share: string, names: string, width: number): void {
+    const wanted = share + names;
+    if (this.#chipTexts[chip] === wanted) return;
+    this.#chipTexts[chip] = wanted;
+    for (let letters = chipLetters; letters > 3; letters--) {
+      text.setText(`${share}${shorten(names, letters)}`);
+      if (text.width <= width) return;
+    }
   }
 }

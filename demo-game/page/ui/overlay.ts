@@ -164,7 +164,7 @@ export class MatchOverlay implements Disposable {
     const rows = [...room.peers.values()].map((peer) => {
       const link = stats.peers.get(peer.id);
       const cells = [
-        `${peer.presence.name}${peer.isHost ? ' (host)' : ''}${peer.status === 'away' ? ' (away)' : ''}`,
+        `${peer.presence.name ?? '…'}${peer.isSelf ? ' (you)' : ''}${peer.isHost ? ' (host)' : ''}${peer.status === 'away' ? ' (away)' : ''}`,
         String(peer.slot),
         ...(link === undefined
           ? ['', '', '', '']
@@ -174,7 +174,7 @@ export class MatchOverlay implements Disposable {
               `${(link.lossInRatio * 100).toFixed(1)} %`,
               `${link.interpolationDelayMs.toFixed(0)} ms`,
             ]),
-        peer.via === undefined ? 'direct' : (room.peers.get(peer.via)?.presence.name ?? 'relay'),
+        peer.isSelf ? '' : peer.via === undefined ? 'direct' : (room.peers.get(peer.via)?.presence.name ?? 'relay'),
       ];
       return element('tr', {}, ...cells.map((text) => element('td', {}, text)));
     });
