@@ -204,9 +204,7 @@ function goHome(match: Match): void {
 }
 
 function startPhaser(): Game {
-  // As sharp as the screen, within what a weak graphics chip fills at 60 Hz.
-  const wanted = Math.min(innerWidth, (innerHeight * 16) / 9) * Math.min(2, devicePixelRatio);
-  const width = Math.round(Math.min(1920, Math.max(480, wanted)) / 16) * 16;
+  const width = sharpWidth();
   const type = options.renderer === 'canvas' ? CANVAS : hasWebGl() ? WEBGL : AUTO;
   const game = new Game({
     type,
@@ -221,7 +219,22 @@ function startPhaser(): Game {
     scene: [BootScene, HomeScene, ArenaScene, HudScene],
   });
   setStage(game, stage);
+  // A window made larger, a phone turned; not while it is being dragged, for each size costs a picture.
+  let resized: ReturnType<typeof setTimeout> | undefined;
+  addEventListener('resize', () => {
+    clearTimeout(resized);
+    resized = setTimeout(() => {
+      const wanted = sharpWidth();
+      if (wanted !== game.scale.gameSize.width) game.scale.setGameSize(wanted, (wanted * 9) / 16);
+    }, 250);
+  });
   return game;
+}
+
+/** As sharp as the screen, within what a weak graphics chip fills at 60 Hz. */
+function sharpWidth(): number {
+  const wanted = Math.min(innerWidth, (innerHeight * 16) / 9) * Math.min(2, devicePixelRatio);
+  return Math.round(Math.min(1920, Math.max(480, wanted)) / 16) * 16;
 }
 
 function hasWebGl(): boolean {

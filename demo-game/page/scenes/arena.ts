@@ -105,6 +105,7 @@ export class ArenaScene extends Scene {
   #refit(): void {
     this.#zoom = fitCamera(this, worldWidth, worldHeight);
     // A name is 22 units high as designed; it stays at 11 px of the page, up to twice its size.
+    for (const sprite of this.#blobs.values()) sprite.sharpness = Math.max(0.6, this.#zoom);
     this.#letters = Math.min(2, Math.max(1, (0.5 * worldWidth) / this.scale.displaySize.width));
   }
 
