@@ -1,5 +1,6 @@
 /** What a player would call unfair: paint taken away by a newcomer, blobs that nobody steers, a toy out of reach, tables that differ. */
 import { describe, expect, it } from 'vitest';
+import { LanError } from 'lanista';
 import { blobRadius, insideWall, mapOf } from '../demo-game/rules/arena.ts';
 import { ballRadius } from '../demo-game/rules/ball.ts';
 import { keepOutside } from '../demo-game/rules/movement.ts';
@@ -121,5 +122,32 @@ describe('bots', () => {
     for (let i = 0; i < 100 && [...room.entities.all('bot')].length > 0; i++) await table.run(20);
     expect([...room.entities.all('bot')]).toEqual([]);
     expect([told?.by, told?.who]).toEqual([bot.name, 'Ann']);
+  });
+});
+
+describe('one who takes nothing more', () => {
+  it('keeps nobody from hearing of each stroke once', async () => {
+    const table = await party(3);
+    const [ann] = table.players;
+    if (ann === undefined) throw new Error('three players');
+    const { room } = ann;
+    const send = room.send.bind(room);
+    const told: string[] = [];
+    room.send = (name, body, options) => {
+      send(name, body, options);
+      if (name !== 'strokes') return;
+      told.push(JSON.stringify(body));
+      throw new LanError('queue-full', 'one of them was not sent it');
+    };
+    for (let i = 0; i < 10; i++) {
+      table.steer();
+      await table.run(200);
+    }
+    expect(told.length).toBeGreaterThan(10);
+    expect(new Set(told).size).toBe(told.length);
+    room.send = send;
+    table.rest();
+    await table.run(3000);
+    expect(table.hashes().size).toBe(1);
   });
 });

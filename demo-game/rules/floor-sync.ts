@@ -9,6 +9,7 @@ import { chunkCount } from './floor.ts';
 import type { ChromaRoom } from './game.ts';
 import { Held } from './held.ts';
 import { futureMs } from './painter.ts';
+import { tell } from './tell.ts';
 
 const hashEveryMs = 2000;
 /** Strokes younger than this may still be under way, so their cells are left out of the hashes. */
@@ -59,7 +60,7 @@ export class FloorSync implements Disposable {
     const data = new Uint8Array(chunkCount * 4);
     const view = new DataView(data.buffer);
     for (let chunk = 0; chunk < chunkCount; chunk++) view.setUint32(chunk * 4, this.#floor.chunkHash(chunk, before));
-    this.#room.send('hashes', { before, data });
+    tell(this.#room)('hashes', { before, data });
   }
 
   #compare(before: number, data: Uint8Array, from: ChromaRoom['host']): void {

@@ -26,6 +26,7 @@ import type { RoundOptions, RoundState } from './round.ts';
 import { shotAt, splashRadius, touches } from './shots.ts';
 import type { Shot } from './shots.ts';
 import { strokeAt } from './strokes.ts';
+import { tell } from './tell.ts';
 
 /** A blob as anybody may draw it, steered here or elsewhere. */
 export interface BlobView {
@@ -85,6 +86,7 @@ export class Match implements Disposable {
   readonly sync: FloorSync;
   readonly me: Actor;
   readonly #blob: MineEntity<ChromaGame, 'blob'>;
+  readonly #tell: ChromaRoom['send'];
   readonly #painter: Painter;
   readonly #bots: BotKeeper;
   readonly #ball: BallKeeper;
@@ -101,6 +103,7 @@ export class Match implements Disposable {
 
   constructor(room: ChromaRoom, options: MatchOptions) {
     this.room = room;
+    this.#tell = tell(room);
     const slot = room.self.slot;
     this.#claimHue();
     this.#blob = room.entities.spawn('blob', startPosition(slot));
@@ -182,7 +185,7 @@ export class Match implements Disposable {
 
   /** Tells everybody a feeling. */
   emote(what: number): void {
-    this.room.send('emote', { what });
+    this.#tell('emote', { what });
     this.effects.push({ type: 'emote', x: this.me.body.x, y: this.me.body.y, paint: this.me.paint, who: this.me.who, amount: what });
   }
 
@@ -297,7 +300,7 @@ export class Match implements Disposable {
     const y = Math.round(shot.y);
     this.shots.push(shot);
     this.effects.push({ type: 'shot', x, y, paint: shot.paint, who: shot.who });
-    this.room.send('shot', { id: shot.id, who: shot.who, paint: shot.paint, x, y, angle: shot.angle, at: shot.at, range: Math.round(shot.range) });
+    this.#tell('shot', { id: shot.id, who: shot.who, paint: shot.paint, x, y, angle: shot.angle, at: shot.at, range: Math.round(shot.range) });
   }
 
   /** Own shots paint where they land and claim what they touch; the others' only vanish. */
@@ -361,7 +364,7 @@ export class Match implements Disposable {
     if (splat) {
       const x = Math.round(actor.body.x);
       const y = Math.round(actor.body.y);
-      this.room.send('splat', { who: claim.who, by: claim.by, paint: claim.paint, x, y });
+      this.#tell('splat', { who: claim.who, by: claim.by, paint: claim.paint, x, y });
       this.#report(claim, x, y);
     }
     return ok;

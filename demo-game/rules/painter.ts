@@ -5,6 +5,7 @@
 import type { ChromaRoom } from './game.ts';
 import type { Floor, Stroke } from './floor.ts';
 import { decodeBatch, encodeBatch, maxBatch } from './strokes.ts';
+import { tell } from './tell.ts';
 
 /** A stroke from further in the future is refused: a wrong clock must not own a cell for ever. */
 export const futureMs = 2000;
@@ -13,7 +14,7 @@ export const futureMs = 2000;
 const batchMs = 50;
 
 export class Painter implements Disposable {
-  readonly #room: ChromaRoom;
+  readonly #tell: ChromaRoom['send'];
   readonly #floor: Floor;
   readonly #waiting = new Map<number, Stroke[]>();
   readonly #off: Disposable;
@@ -22,7 +23,7 @@ export class Painter implements Disposable {
   refused = 0;
 
   constructor(room: ChromaRoom, floor: Floor, onStroke: (stroke: Stroke) => void) {
-    this.#room = room;
+    this.#tell = tell(room);
     this.#floor = floor;
     this.#off = room.onMessage('strokes', ({ at, who, paint, data }) => {
       const strokes = decodeBatch(data, at, who, paint);
@@ -55,8 +56,7 @@ export class Painter implements Disposable {
       for (let i = 0; i < strokes.length; i += maxBatch) {
         const part = strokes.slice(i, i + maxBatch);
         const first = part[0];
-        if (first !== undefined)
-          this.#room.send('strokes', { at: first.time, who: first.who, paint: first.paint, data: encodeBatch(part, first.time) });
+        if (first !== undefined) this.#tell('strokes', { at: first.time, who: first.who, paint: first.paint, data: encodeBatch(part, first.time) });
       }
     }
     this.#waiting.clear();
