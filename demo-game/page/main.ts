@@ -3,6 +3,7 @@
  * in `scenes/` and `ui/`, everything played in `../rules/`.
  */
 import { AUTO, CANVAS, Game, Scale, WEBGL } from 'phaser';
+import { LanError } from 'lanista';
 import type { Lan, NetworkCheck, RoomListing } from 'lanista';
 import { connectLan } from 'lanista/browser';
 import type { PageLan } from 'lanista/browser';
@@ -29,6 +30,8 @@ import { MatchOverlay } from './ui/overlay.ts';
 
 const defaultRoom = 'Chroma Rush';
 const maxPlayers = 16;
+/** Rooms of one name and a number that Play looks into. */
+const mostTables = 4;
 /** Between two attempts to reach the game's own process. */
 const retryMs = 2000;
 
@@ -40,7 +43,7 @@ const synth = new Synth();
 const stage: Stage = { options, settings, synth, controls: new Controls(surface, ui), match: undefined, pilot: createPilot() };
 const phaser = startPhaser();
 const home = new HomeView(settings, {
-  play: () => enter((lan) => lan.joinOrCreate({ name: options.room ?? defaultRoom, max: maxPlayers })),
+  play: () => enter((lan) => findSeat(lan, options.room ?? defaultRoom)),
   join: (target) => enter((lan) => lan.join(target)),
   diagnose,
 });
@@ -53,7 +56,7 @@ const chroma: Chroma = {
   lan: undefined,
   room: undefined,
   match: undefined,
-  play: (room) => enter((to) => to.joinOrCreate({ name: room ?? options.room ?? defaultRoom, max: maxPlayers })),
+  play: (room) => enter((to) => findSeat(to, room ?? options.room ?? defaultRoom)),
   join: (target) => enter((to) => to.join(target)),
   leave: () => leave(),
   press: (pressed) => stage.controls.press(pressed),
@@ -107,6 +110,17 @@ async function followRooms(from: Lan<ChromaGame>): Promise<void> {
       );
   } catch (error) {
     home.tell(words(error));
+  }
+}
+
+/** Whoever presses Play gets to play: where the room is full, in the one beside it. */
+async function findSeat(to: Lan<ChromaGame>, name: string): Promise<ChromaRoom> {
+  for (let table = 1; ; table++) {
+    try {
+      return await to.joinOrCreate({ name: table === 1 ? name : `${name} ${table}`, max: maxPlayers });
+    } catch (error) {
+      if (!(error instanceof LanError) || error.code !== 'room-full' || table === mostTables) throw error;
+    }
   }
 }
 

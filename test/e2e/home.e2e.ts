@@ -42,7 +42,9 @@ const input = (): Promise<{ moveX: number; moveY: number; aim: number; fire: boo
 beforeAll(async () => {
   browser = await openBrowser(undefined);
   game = startGame('Ann', undefined, ['--interface', '127.0.0.1']);
-  page = await browser.open(testUrl(await gameUrl(game), 'plain'), { width: 1024, height: 480 });
+  const url = new URL(testUrl(await gameUrl(game), 'plain'));
+  url.searchParams.set('room', roomName);
+  page = await browser.open(url.href, { width: 1024, height: 480 });
   page.on('pageerror', (error) => failures.push(error.message));
   await connected(page);
 });
@@ -54,14 +56,14 @@ afterAll(async () => {
 });
 
 it('keeps a line of the list, and the focus in it, while the room changes', async () => {
-  await (await friend('Bea')).create({ name: roomName, max: 8 });
+  await (await friend('Bea')).create({ name: roomName, max: 3 });
   const line = page.locator('.room', { hasText: roomName });
   const join = line.getByRole('button');
-  await line.getByText('1/8').waitFor({ timeout: 15_000 });
+  await line.getByText('1/3').waitFor({ timeout: 15_000 });
   await join.focus();
   const before = await join.elementHandle();
   await (await friend('Cy')).join(lans[0]?.joinCode() ?? '');
-  await line.getByText('2/8').waitFor({ timeout: 15_000 });
+  await line.getByText('2/3').waitFor({ timeout: 15_000 });
   expect(await join.evaluate((button, old) => button === old && document.activeElement === button, before)).toBe(true);
 });
 
@@ -73,6 +75,15 @@ it('leaves the keys of the page to the page', async () => {
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowDown');
   await until('the screen to scroll', 3000, async () => ((await page.locator('.home').evaluate((node) => node.scrollTop)) > 0 ? true : undefined));
+});
+
+it('finds a seat in the room beside a full one', async () => {
+  await (await friend('Di')).join(lans[0]?.joinCode() ?? '');
+  await page.locator('.room', { hasText: roomName }).getByText('Full').waitFor({ timeout: 15_000 });
+  await page.locator('#play').click();
+  await until('a seat', 15_000, async () => ((await chromaState(page)).slot >= 0 ? true : undefined));
+  expect(await page.evaluate('chroma.room.name')).toBe(`${roomName} 2`);
+  await page.locator('#leave').click();
 });
 
 it('takes a name of 24 wide letters, shows twenty, and enters by Enter', async () => {
