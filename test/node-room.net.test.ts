@@ -106,3 +106,18 @@ it('[DI20] lans of one profile have a key each, however many one process or seve
     vi.unstubAllEnvs();
   }
 });
+
+it('[RO35] a game that talks on while its room is being left hears of no full queue', async () => {
+  const opened: Lan<typeof game>[] = [];
+  const trouble: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    opened.push(await lan());
+    const room = i === 0 ? await opened[0]!.create({ name: 'Leaving' }) : await opened[i]!.joinOrCreate({ name: 'Leaving' });
+    room.on('warn', ({ code, detail }) => void trouble.push(`${code}: ${detail}`));
+    let n = 0;
+    room.clock.every(60, () => room.send('say', { n: n++ }));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  for (const one of opened) await one.close();
+  expect(trouble).toEqual([]);
+});

@@ -77,6 +77,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #openedAt: number;
   readonly #opening: (() => void)[] = [];
   readonly #closing: (() => void)[] = [];
+  /** The others are being told; links may be over. */
+  #leaving = false;
   readonly #onClosed: (() => void) | undefined;
   readonly clock: RoomClock;
   readonly entities: Entities<G>;
@@ -123,6 +125,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       host: () => this.#roster.host,
       present: () => this.#seats.present,
       send: (to, channel, bytes) => this.#send(to, channel, bytes, 0),
+      isFull: (peer) => !this.#leaving && this.#seats.present.includes(peer),
       later: (fn) => {
         this.#later.push(fn);
         this.#wake();
@@ -297,6 +300,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   async leave(): Promise<void> {
     if (this.#closed !== undefined) return;
     const closed = new Promise<void>((resolve) => this.#closing.push(resolve));
+    this.#leaving = true;
     this.#port.leave(this.#time.now());
     this.#wake();
     await closed;

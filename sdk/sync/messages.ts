@@ -33,6 +33,8 @@ export interface MessageWorld {
   /** Present peers but this one, by slot. */
   present(): readonly PeerId[];
   send(to: PeerId, channel: Channel, bytes: Uint8Array): boolean;
+  /** Whether what `send` refused was too much; else there is no link to the peer, or none any more because this room is being left. */
+  isFull(peer: PeerId): boolean;
   /** Calls `fn` at the next pump: what a peer sends itself arrives as everything else does. */
   later(fn: () => void): void;
   drop(reason: MessageDrop): void;
@@ -119,7 +121,7 @@ export class Messages {
       else {
         this.bytesOut += bytes.length;
         const taken = this.#world.send(peer, delivery === 'reliable' ? 'reliable' : 'unreliable', bytes);
-        if (!taken && delivery === 'reliable' && this.#world.present().includes(peer)) refused ??= peer;
+        if (!taken && delivery === 'reliable' && this.#world.isFull(peer)) refused ??= peer;
       }
     }
     if (redundancy > 1 && delivery !== 'reliable' && this.#repeats.length < MAX_REPEATS)

@@ -157,7 +157,7 @@ export class Requests {
     else if (this.#world.send(to, 'reliable', bytes)) this.bytesOut += bytes.length;
     else
       settle(
-        this.#world.present().includes(to)
+        this.#world.isFull(to)
           ? new LanError('queue-full', `request '${spec.name}' was not taken: more is queued for ${to} than the link may hold.`)
           : new LanError('peer-gone', `request '${spec.name}': ${to} is not here.`),
       );
