@@ -125,6 +125,28 @@ describe('bots', () => {
   });
 });
 
+describe('splats', () => {
+  it('so far are the same for who came late', async () => {
+    const table = await party(2);
+    const [host, other] = table.players;
+    if (host === undefined || other === undefined) throw new Error('two players');
+    expect(host.match.round?.phase).toBe('match');
+    for (let i = 0; i < 3; i++) other.room.send('splat', { who: 1, by: 0, paint: 1, x: 0, y: 0 }, { to: [host.room.self.id, other.room.self.id] });
+    host.room.send('splat', { who: 0, by: 1, paint: 2, x: 0, y: 0 }, { to: [host.room.self.id, other.room.self.id] });
+    await table.run(200);
+    expect([...host.match.splats].sort()).toEqual([
+      [0, 3],
+      [1, 1],
+    ]);
+    const late = await table.join('Late');
+    await table.run(1000);
+    expect([...late.match.splats].sort()).toEqual([...host.match.splats].sort());
+    await table.run(25_000);
+    expect(late.match.round?.number, 'the next round').toBe(2);
+    expect([...late.match.splats]).toEqual([]);
+  });
+});
+
 describe('one who takes nothing more', () => {
   it('keeps nobody from hearing of each stroke once', async () => {
     const table = await party(3);

@@ -15,7 +15,7 @@ import { Floor } from './floor.ts';
 import type { Stroke } from './floor.ts';
 import { FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
-import { firstBot, freeHue, hadEarlier, paintOf } from './game.ts';
+import { firstBot, freeHue, hadEarlier, paintOf, tallyBytes } from './game.ts';
 import { Held } from './held.ts';
 import { idle, keepOutside } from './movement.ts';
 import type { Body, Input } from './movement.ts';
@@ -80,7 +80,7 @@ export class Match implements Disposable {
   readonly effects = new EffectQueue();
   readonly shots: Shot[] = [];
   readonly news: SplatNews[] = [];
-  /** Splats dealt per `who`, this round, as far as this peer heard. */
+  /** Splats dealt per `who`, this round, as far as this peer heard or was told. */
   readonly splats = new Map<number, number>();
   input: Input = idle;
   readonly sync: FloorSync;
@@ -230,6 +230,7 @@ export class Match implements Disposable {
         if (slot !== undefined) this.effects.push({ type: 'emote', x: 0, y: 0, paint: 0, who: slot, amount: what });
       }),
     );
+    off.use(room.handle('tally', ({ number }) => ({ pairs: number === this.#round?.number ? this.#tally() : new Uint8Array(0) })));
     off.use(room.handle('hit', (claim) => ({ ok: this.#judge(claim) })));
     off.use(room.on('presence', () => this.#claimHue()));
     off.use(room.on('join', () => this.#claimHue()));
@@ -290,6 +291,7 @@ export class Match implements Disposable {
     const phase = `${round.phase} ${round.number}`;
     if (phase === this.#phase) return;
     if (round.phase === 'match') this.splats.clear();
+    if (this.#phase === '' && round.phase !== 'lobby') void this.#askTally(round.number);
     if (round.phase === 'lobby' && this.#phase !== '') this.room.setPresence({ ready: false });
     this.#phase = phase;
     this.effects.push({ type: 'phase', x: 0, y: 0, paint: 0, who: 0, amount: now });
@@ -377,6 +379,29 @@ export class Match implements Disposable {
     if (this.news.length > 5) this.news.shift();
     this.splats.set(splat.by, (this.splats.get(splat.by) ?? 0) + 1);
     this.effects.push({ type: 'burst', x, y, paint: splat.paint, who: splat.who });
+  }
+
+  #tally(): Uint8Array {
+    const pairs = [...this.splats].slice(0, tallyBytes / 2).flatMap(([who, count]) => [who, Math.min(255, count)]);
+    return Uint8Array.from(pairs);
+  }
+
+  /** Who comes into a round has not heard what was dealt before; a host whose page was reloaded neither. */
+  async #askTally(number: number): Promise<void> {
+    const { room } = this;
+    const others = [...room.peers.values()].filter((peer) => !peer.isSelf && peer.status === 'present');
+    const to = others.find((peer) => peer.isHost) ?? others[0];
+    if (to === undefined) return;
+    try {
+      const { pairs } = await room.call('tally', { number }, { to: to.id });
+      if (this.#round?.number !== number) return;
+      for (let i = 0; i + 1 < pairs.length; i += 2) {
+        const who = pairs[i] ?? 0;
+        this.splats.set(who, Math.max(this.splats.get(who) ?? 0, pairs[i + 1] ?? 0));
+      }
+    } catch {
+      // Whoever was asked left, or is slow; the floor decides who wins.
+    }
   }
 
   #seeStroke(stroke: Stroke): void {
