@@ -147,6 +147,33 @@ describe('splats', () => {
   });
 });
 
+describe('a player whose seat is another one after a merge', () => {
+  it('is hit and shoots under its new number, and stands where it has room', async () => {
+    const table = await party(2);
+    const [shooter, target] = table.players;
+    if (shooter === undefined || target === undefined) throw new Error('two players');
+    // Two who press Play at once: each founds a room, sits in its first seat, and starts at the same place.
+    Object.assign(target.match.me.body, shooter.match.me.body);
+    await table.run(100);
+    const room = [...table.hub.rooms.values()][0];
+    Object.assign(room?.seats.get(target.room.self.id) ?? {}, { slot: 5 });
+    room?.changed([]);
+    await table.run(300);
+    expect([target.room.self.slot, target.match.me.who]).toEqual([5, 5]);
+    const { body } = target.match.me;
+    expect(Math.hypot(body.x - shooter.match.me.body.x, body.y - shooter.match.me.body.y)).toBeGreaterThan(2 * blobRadius);
+    for (let i = 0; i < 150 && !target.match.splats.has(0); i++) {
+      const dx = body.x - shooter.match.me.body.x;
+      const dy = body.y - shooter.match.me.body.y;
+      const aim = Math.atan2(dy, dx);
+      const near = Math.hypot(dx, dy) < 380;
+      shooter.match.input = { moveX: near ? 0 : Math.cos(aim), moveY: near ? 0 : Math.sin(aim), aim, fire: near, dash: false };
+      await table.run(100);
+    }
+    expect([...target.match.splats]).toEqual([[0, 1]]);
+  });
+});
+
 describe('one who takes nothing more', () => {
   it('keeps nobody from hearing of each stroke once', async () => {
     const table = await party(3);

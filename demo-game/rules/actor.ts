@@ -67,7 +67,8 @@ const topSpeed = 1500;
 
 export class Actor {
   readonly entity: ActorEntity;
-  readonly who: number;
+  /** A player's slot, which a merge of rooms may change. */
+  who: number;
   paint: number;
   readonly body: Body;
   readonly #history = new History();
@@ -155,6 +156,15 @@ export class Actor {
     return { ok: true, splat: true };
   }
 
+  /** Puts it somewhere else at once. */
+  goTo(place: { readonly x: number; readonly y: number }): void {
+    Object.assign(this.body, { x: place.x, y: place.y, vx: 0, vy: 0 });
+    this.entity.x = place.x;
+    this.entity.y = place.y;
+    this.entity.teleport();
+    this.#history.clear();
+  }
+
   /** What a pickup does. */
   collect(what: PickupKind, now: number, world: ActorWorld): void {
     if (what === 'bomb') {
@@ -229,15 +239,11 @@ export class Actor {
 
   #respawn(now: number, world: ActorWorld): void {
     const place = this.#home(world);
-    Object.assign(this.body, { x: place.x, y: place.y, vx: 0, vy: 0 });
-    this.entity.x = place.x;
-    this.entity.y = place.y;
+    this.goTo(place);
     this.entity.hp = maxHp;
     this.entity.state = 'shield';
-    this.entity.teleport();
     this.#ink = maxInk;
     this.#shieldUntil = now + shieldMs;
-    this.#history.clear();
     world.effect({ type: 'respawn', x: place.x, y: place.y, paint: this.paint, who: this.who });
   }
 

@@ -73,6 +73,8 @@ const stepHz = 60;
 const stepMs = 1000 / stepHz;
 /** A remote shot older than this when it comes is not worth showing. */
 const staleShotMs = 1000;
+/** The blobs of the other half of a merge are seen within this. */
+const roomyMs = 3000;
 
 export class Match implements Disposable {
   readonly room: ChromaRoom;
@@ -100,6 +102,7 @@ export class Match implements Disposable {
   #mask = wallMask(mapOf(0));
   #mapNumber = 0;
   #claimed = false;
+  #reseated: { readonly x: number; readonly y: number; readonly until: number } | undefined;
 
   constructor(room: ChromaRoom, options: MatchOptions) {
     this.room = room;
@@ -264,6 +267,7 @@ export class Match implements Disposable {
   #step(now: number): void {
     this.#followRound(now);
     this.me.paint = paintOf(this.room.self.presence.hue);
+    this.#keepSeat(now);
     this.me.step(this.input, now, stepMs, this.#world);
     const fill = this.#round?.fill ?? 0;
     const targets = this.blobs().filter((blob) => blob.state === 'alive' && !blob.away);
@@ -274,6 +278,27 @@ export class Match implements Disposable {
     this.#painter.flush(now);
     this.sync.step(now);
     while ((this.news[0]?.at ?? now) < now - 5000) this.news.shift();
+  }
+
+  /**
+   * Two who press Play at once found a room each, sit in its first seat, and start in one place; then the rooms become one. Who got
+   * another seat by that goes to its place, when somebody stands in its old one.
+   */
+  #keepSeat(now: number): void {
+    const { me } = this;
+    const { slot } = this.room.self;
+    if (slot !== me.who) {
+      me.who = slot;
+      this.#reseated = { x: me.body.x, y: me.body.y, until: now + roomyMs };
+    }
+    const was = this.#reseated;
+    if (was === undefined) return;
+    const near = (x: number, y: number): boolean => Math.hypot(x - me.body.x, y - me.body.y) < 2 * blobRadius;
+    if (now > was.until || !me.alive || !near(was.x, was.y)) this.#reseated = undefined;
+    else if (this.blobs().some((blob) => !blob.self && near(blob.x, blob.y))) {
+      this.#reseated = undefined;
+      me.goTo(startPosition(slot));
+    }
   }
 
   #followRound(now: number): void {
