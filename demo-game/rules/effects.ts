@@ -9,7 +9,7 @@ export interface Effect {
   readonly paint: number;
   /** Who it happened to or who did it. */
   readonly who: number;
-  /** `emote`: which one; `splash`: its radius. */
+  /** `emote`: which one; `pickup`: which kind; `splash`: its radius. */
   readonly amount?: number;
 }
 

@@ -7,7 +7,7 @@ import { blobRadius, insideWall, worldHeight, worldWidth } from './arena.ts';
 import type { ChromaRoom } from './game.ts';
 
 export const pickupRadius = 26;
-const kinds = ['bomb', 'roller', 'turbo'] as const;
+export const kinds = ['bomb', 'roller', 'turbo'] as const;
 const mostAtOnce = 3;
 const everyMs = 7000;
 const askEveryMs = 400;
@@ -38,7 +38,7 @@ export class PickupKeeper implements Disposable {
       if (Math.hypot(pickup.x - me.body.x, pickup.y - me.body.y) > pickupRadius + blobRadius) continue;
       const { number, what, x, y } = pickup;
       const taken = (): void => {
-        world.effect({ type: 'pickup', x, y, paint: me.paint, who: me.who });
+        world.effect({ type: 'pickup', x, y, paint: me.paint, who: me.who, amount: kinds.indexOf(what) });
         me.collect(what, this.#room.clock.now(), world);
       };
       if (pickup.mine) {

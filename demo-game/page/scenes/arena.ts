@@ -14,6 +14,8 @@ import type { Stage } from '../stage.ts';
 
 /** Screen shake at most, px of a 1280-wide screen; more makes people sick. */
 const mostShake = 6;
+/** What one has got, in the order of the rules' kinds. */
+const pickupWords = ['Paint bomb!', 'Roller: wide trail', 'Turbo: faster'] as const;
 export const emotes = ['Nice!', 'Oops', 'Haha', 'Catch me'] as const;
 
 export class ArenaScene extends Scene {
@@ -223,12 +225,13 @@ export class ArenaScene extends Scene {
         break;
       case 'pickup':
         emitter?.explode(14, effect.x, effect.y);
+        if (own) this.#say(effect, pickupWords[effect.amount ?? 0] ?? '');
         break;
       case 'kick':
         emitter?.explode(6, effect.x, effect.y);
         break;
       case 'emote':
-        this.#say(effect);
+        this.#say(effect, emotes[(effect.amount ?? 0) % emotes.length] ?? '');
         break;
       case 'dry':
       case 'phase':
@@ -252,10 +255,9 @@ export class ArenaScene extends Scene {
     this.tweens.add({ targets: ring, scale: 1.5 * size, alpha: 0, duration: 300, ease: 'Cubic.easeOut', onComplete: () => ring.destroy() });
   }
 
-  #say(effect: Effect): void {
+  #say(effect: Effect, text: string): void {
     const sprite = this.#blobs.get(effect.who);
     if (sprite === undefined) return;
-    const text = emotes[(effect.amount ?? 0) % emotes.length] ?? '';
     const bubble = this.add
       .text(sprite.x, sprite.y - 100, text, {
         fontFamily: uiFont,

@@ -98,7 +98,7 @@ export class HudScene extends Scene {
     this.#banner = text(hudWidth / 2, hudHeight * 0.3, 76)
       .setOrigin(0.5)
       .setAlpha(0);
-    this.#sub = text(hudWidth / 2, grow === 1 ? hudHeight * 0.64 : hudHeight - 100 * grow, 20, { align: 'center' }).setOrigin(0.5);
+    this.#sub = text(hudWidth / 2, hudHeight * 0.64, 20, { align: 'center', wordWrap: { width: hudWidth - 60 } }).setOrigin(0.5);
     this.#net = text(14, hudHeight - 14, 13, {
       fontFamily: monoFont,
       fontStyle: '400',

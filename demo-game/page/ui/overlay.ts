@@ -39,14 +39,18 @@ export class MatchOverlay implements Disposable {
     this.#settings = settings;
     this.#synth = synth;
     const mute = element('button', { id: 'mute', 'aria-pressed': String(settings.muted) }, settings.muted ? 'Sound off' : 'Sound on');
-    mute.addEventListener('click', () => {
-      settings.muted = !settings.muted;
-      mute.textContent = settings.muted ? 'Sound off' : 'Sound on';
-      mute.setAttribute('aria-pressed', String(settings.muted));
+    const setMuted = (muted: boolean): void => {
+      settings.muted = muted;
+      mute.textContent = muted ? 'Sound off' : 'Sound on';
+      mute.setAttribute('aria-pressed', String(muted));
       this.#apply();
+    };
+    mute.addEventListener('click', () => {
+      setMuted(!settings.muted);
       mute.blur();
     });
-    this.#panel = this.#settingsPanel();
+    // Who moves the slider wants to hear something.
+    this.#panel = this.#settingsPanel(() => setMuted(false));
     this.#panel.append(new NetworkCheckView(actions.diagnose).root);
     const open = element('button', { id: 'settings', onclick: () => this.#toggleSettings() }, 'Settings');
     this.#corner = element(
@@ -75,7 +79,7 @@ export class MatchOverlay implements Disposable {
     keepSettings(this.#settings);
   }
 
-  #settingsPanel(): HTMLElement {
+  #settingsPanel(unmute: () => void): HTMLElement {
     const settings = this.#settings;
     const check = (label: string, key: 'strongPatterns' | 'reducedMotion'): HTMLElement => {
       const box = element('input', { type: 'checkbox' });
@@ -89,7 +93,7 @@ export class MatchOverlay implements Disposable {
     const volume = element('input', { type: 'range', min: 0, max: 1, step: 0.05, value: settings.volume, 'aria-label': 'Volume' });
     volume.addEventListener('input', () => {
       settings.volume = Number(volume.value);
-      this.#apply();
+      unmute();
     });
     return element(
       'section',
