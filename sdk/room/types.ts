@@ -102,6 +102,10 @@ export interface Peer<G extends AnyGame> {
   readonly isHost: boolean;
   readonly status: SeatStatus;
   readonly spectator: boolean;
+  /**
+   * What it says of itself. Empty from the moment its seat shows until its greeting has come, a second at most, and longer for who is away
+   * when we come: write `presence.name ?? '…'` where everybody in `peers` is listed. `join` comes with the greeting.
+   */
   readonly presence: Presence<G>;
   /** Set when it is reached through another member. */
   readonly via: PeerId | undefined;
