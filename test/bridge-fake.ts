@@ -159,6 +159,24 @@ export class ScriptedLan implements LanPort {
 }
 
 /** Everything a test opened, closed in reverse order. */
+interface PageParts {
+  readonly sockets: WebSocket[];
+  crash(): void;
+}
+
+/** Of a page that is gone: it never opens. */
+const NO_SOCKET: PageWebSocket = {
+  binaryType: 'arraybuffer',
+  readyState: 0,
+  bufferedAmount: 0,
+  send: () => undefined,
+  close: () => undefined,
+  onopen: null,
+  onmessage: null,
+  onclose: null,
+  onerror: null,
+};
+
 export class Bench {
   readonly lan = new ScriptedLan();
   readonly #open: (() => unknown)[] = [];
@@ -169,9 +187,16 @@ export class Bench {
     return bridge;
   }
 
-  async page(bridge: Pick<Bridge, 'port' | 'token'>, options: Partial<BridgeClientOptions> = {}): Promise<BridgeClient & { sockets: WebSocket[] }> {
+  /** `crash`: the page is gone without a word, and does not come back by itself as one does whose socket broke. */
+  async page(bridge: Pick<Bridge, 'port' | 'token'>, options: Partial<BridgeClientOptions> = {}): Promise<BridgeClient & PageParts> {
     const sockets: WebSocket[] = [];
+    let isGone = false;
+    const crash = (): void => {
+      isGone = true;
+      sockets.at(-1)?.terminate();
+    };
     const openSocket = (url: string): PageWebSocket => {
+      if (isGone) return { ...NO_SOCKET };
       const socket = new WebSocket(url, { origin: `http://127.0.0.1:${bridge.port}` });
       sockets.push(socket);
       return socket as unknown as PageWebSocket;
@@ -184,7 +209,7 @@ export class Bench {
       ...options,
     });
     this.#open.push(() => client.close());
-    return Object.assign(client, { sockets });
+    return Object.assign(client, { sockets, crash });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -237,7 +237,7 @@ describe('bridge: pages come and go', () => {
     const first = await bench.page(bridge);
     await first.open(join());
     const room = bench.lan.rooms[0]!;
-    first.sockets[0]!.terminate();
+    first.crash();
     await until(() => room.eligible.at(-1) === false);
     room.say({ type: 'message', from: OTHER, channel: 'reliable', lane: 0, bytes: bytesOf(1) });
 
@@ -259,18 +259,18 @@ describe('bridge: pages come and go', () => {
     const bridge = await bench.start({ keepMs: 150 });
     const one = await bench.page(bridge);
     await one.open(join());
-    one.sockets[0]!.terminate();
+    one.crash();
     await until(() => bench.lan.rooms[0]!.eligible.length === 1);
     const two = await bench.page(bridge);
     const port = await two.claim();
     expect(port.roster().name).toBe('Friday');
     await expect(two.claim()).rejects.toMatchObject({ code: 'closed' });
-    two.sockets[0]!.terminate();
+    two.crash();
     await until(() => bench.lan.rooms[0]!.eligible.at(-1) === false);
     const three = await bench.page(bridge);
     await three.open(join('Saturday'));
     expect(bench.lan.rooms.map((room) => room.left)).toEqual([true, false]);
-    three.sockets[0]!.terminate();
+    three.crash();
     await until(() => bench.lan.rooms[1]!.left);
   });
 
@@ -281,7 +281,7 @@ describe('bridge: pages come and go', () => {
     const asks = async (request: OpenRequest): Promise<number> => {
       const page = await bench.page(bridge);
       await page.open(request);
-      page.sockets[0]!.terminate();
+      page.crash();
       await until(() => rooms.at(-1)!.eligible.at(-1) === false);
       return rooms.length;
     };

@@ -159,7 +159,7 @@ describe('the page and the mesh', () => {
     }
     expect(verdicts.taken).toBeGreaterThan(1_000);
     expect(verdicts.refused).toBeGreaterThan(1_000);
-  });
+  }, 60_000);
 });
 
 /** Why the page refuses what is read; undefined when it does not. */
