@@ -350,6 +350,30 @@ describe('time and duty', () => {
     expect(again.stats().drops['before-hello'] ?? 0).toBe(0);
   });
 
+  it('[RO5] what the host despawned before its page was reloaded stays gone, though somebody who was away then still has it', async () => {
+    const party = new Party();
+    const [ann, bob, cid] = [await party.add('Ann'), await party.add('Bob'), await party.add('Cid')];
+    const pickup = ann.entities.spawn('pickup', { what: 'turbo', n: 5 });
+    ann.entities.spawn('pickup', { what: 'bomb', n: 6 });
+    await party.play(300);
+    const memory = only(party.hub.rooms.values());
+    memory.setAway(bob.self.id, true);
+    await party.play(300);
+    pickup.despawn();
+    await party.play(300);
+    expect(only(cid.entities.all('pickup')).n).toBe(6);
+    expect([...bob.entities.all('pickup')]).toHaveLength(2);
+    const told: number[] = [];
+    cid.entities.on('pickup', { spawn: ({ n }) => void told.push(n) });
+    const again = await party.add('Ann', ann.self.id);
+    await party.play(500);
+    memory.setAway(bob.self.id, false);
+    await party.play(2_000);
+    expect(again.isHost).toBe(true);
+    for (const room of [again, bob, cid]) expect(only(room.entities.all('pickup')).n).toBe(6);
+    expect(told).not.toContain(5);
+  });
+
   it('[RO20] a page that takes up a seat whose page went before it greeted anybody is greeted again, and opens at once', async () => {
     const { party, ann, bob } = await pair();
     ann.entities.spawn('rock', { x: 7 });

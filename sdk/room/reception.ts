@@ -260,7 +260,7 @@ export class Reception<G extends AnyGame> {
     return new Inbound(peer, session, this.#room.game.stateHz, this.#room.store, {
       home: this.#room.entities,
       self: this.#room.port.self,
-      judge: (from, kind, core, grave, epoch) => this.#room.authority.judge(from, kind, core, grave, epoch),
+      judge: (from, kind, core, grave, epoch, session) => this.#room.authority.judge(from, kind, core, grave, epoch, session),
       judgeEnd: (from, core, epoch) => this.#room.authority.judgeEnd(from, core, epoch),
       tellBuried: (to, origin, counter, grave) => this.#room.authority.tellBuried(to, origin, counter, grave),
       tellNewer: (to, core) => this.#room.authority.tellNewer(to, core),

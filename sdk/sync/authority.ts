@@ -67,9 +67,16 @@ export class AuthorityRules {
     this.#home = home;
   }
 
-  /** What a claim of `from`, made by streaming the entity, is worth. */
-  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number): Claim {
-    if (kind.def.authority === 'host') return from === this.#world.roster().host ? 'accept' : 'later';
+  /**
+   * What a claim of `from`, made by streaming the entity, is worth.
+   * @param session of `from`.
+   */
+  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number, session?: number): Claim {
+    if (kind.def.authority === 'host') {
+      if (from !== this.#world.roster().host) return 'later';
+      const byFormerSelf = core === undefined && grave?.session !== undefined && grave.session !== session;
+      return byFormerSelf && isForgotten(epoch, from, grave) ? 'buried' : 'accept';
+    }
     if (core !== undefined) return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
     if (grave === undefined || isBetterClaim(epoch, from, grave)) return 'accept';
     if (grave.lost !== true) return 'buried';
@@ -340,7 +347,10 @@ export class AuthorityRules {
           this.#replication.own(core);
         }
       } else if (core === undefined) this.#store.deepen(origin, counter, grave);
-      else if (core.kind.def.authority !== 'host' && !isBetterClaim(core.epoch, core.owner, grave)) this.bury(core, grave);
+      else if (
+        core.kind.def.authority === 'host' ? core.mine && isForgotten(core.epoch, core.owner, grave) : !isBetterClaim(core.epoch, core.owner, grave)
+      )
+        this.bury(core, grave);
       return true;
     }
     if (input.int() !== 0) return false;
@@ -450,6 +460,11 @@ export class AuthorityRules {
     out.endArray(at, 5 + more);
     return out.view();
   }
+}
+
+/** A host that forgot the room was told of what it had despawned, by somebody who had not heard of that, and took it up in the epoch after. */
+function isForgotten(epoch: number, host: PeerId, grave: Grave): boolean {
+  return grave.owner === host && grave.lost !== true && epoch <= grave.epoch + 1;
 }
 
 function settleInts(core: EntityCore): void {

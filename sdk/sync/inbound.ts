@@ -39,7 +39,7 @@ export interface InboundRules {
   readonly home: EntityHome;
   readonly self: PeerId;
   /** `core` is undefined for an entity that is new here. */
-  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number): Claim;
+  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number, session: number): Claim;
   /** What the end of the reign (`epoch`, `from`) means for `core`: `accept` when it ends here too. */
   judgeEnd(from: PeerId, core: EntityCore, epoch: number): Claim;
   /** Tells `to` that the entity was despawned. */
@@ -230,7 +230,7 @@ export class Inbound implements SnapshotSource {
       const grave = core === undefined ? this.#store.grave(origin, counter) : undefined;
       // What was under way when its sender despawned it.
       if (grave?.owner === this.peer && grave.session === this.session && head.tick <= grave.tick!) return undefined;
-      const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch);
+      const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch, this.session);
       if (
         claim === 'later' ||
         ((claim === 'buried' || claim === 'outbid') && !this.#tell(head.now, () => this.#rules.tellBuried(this.peer, origin, counter, grave!)))
