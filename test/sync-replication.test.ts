@@ -345,6 +345,24 @@ describe('replication', () => {
     }
   });
 
+  it('[SY17] the ack of a whole state is not lost with a datagram: what follows it flows at once', async () => {
+    const hub = new MemoryHub({ seed: 10, latencyMs: 10 });
+    const [a, b] = (await open(hub, 2)) as [Room<G>, Room<G>];
+    const mine = a.entities.spawn('thing', { n: 0 });
+    a.clock.every(30, () => void mine.n++);
+    await hub.play(500);
+    const room = hub.rooms.get(a.id)!;
+    room.setAway(b.self.id, true);
+    await hub.play(300);
+    room.setAway(b.self.id, false);
+    // Long enough for the state that was sent at once, and for the only word that it arrived.
+    hub.lossRatio = 1;
+    await hub.play(100);
+    hub.lossRatio = 0;
+    await hub.play(200);
+    expect(mine.n - b.entities.get('thing', mine.id)!.n).toBeLessThan(5);
+  });
+
   it('[SY21] mutated frames never throw and never reach the game as nonsense', async () => {
     const hub = new MemoryHub({ seed: 6, latencyMs: 5 });
     const { receive } = MemoryRoomPort.prototype;

@@ -70,6 +70,8 @@ export class Inbound implements SnapshotSource {
   readonly playout: Playout;
   completeTick = -1;
   soundTick = -1;
+  /** Of the newest whole state that is here; -1 for none. */
+  wholeTick = -1;
   /** The full state has arrived at least once. */
   synced = false;
   readonly #hz: number;
@@ -177,6 +179,7 @@ export class Inbound implements SnapshotSource {
       for (const core of [...this.#store.all()])
         if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#rules.abandoned(core);
     if (head.tick > this.completeTick) this.completeTick = this.soundTick = head.tick;
+    this.wholeTick = head.tick;
     this.synced = true;
     this.#rules.settled(this.peer);
     return undefined;

@@ -50,6 +50,8 @@ export class Outbound {
   fullAt = Number.NEGATIVE_INFINITY;
   /** The tick we told it we have; to know when an ack has news. */
   ackSent = -1;
+  /** The whole state of it we told it we have, where it cannot be lost. */
+  wholeSaid = -1;
   /** What a budget left out; undefined until there was one. */
   debts: Debts | undefined;
 
@@ -204,6 +206,7 @@ export class Replication {
         else this.#sendWithin(this.budget ?? NO_BUDGET, now, out, ack, hash);
       } else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       out.ackSent = ack;
+      this.#confirmWhole(now, out, input);
     }
     this.#forgetTombs();
   }
@@ -212,11 +215,21 @@ export class Replication {
   sendAcks(now: number, peers: readonly PeerId[]): void {
     for (const peer of peers) {
       const out = this.outbound.get(peer);
-      const ack = this.inbound.get(peer)?.completeTick ?? -1;
-      if (out === undefined || ack === out.ackSent) continue;
-      this.#sendAck(now, out, ack);
+      const input = this.inbound.get(peer);
+      if (out === undefined || input === undefined) continue;
+      const ack = input.completeTick;
+      if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       out.ackSent = ack;
+      this.#confirmWhole(now, out, input);
     }
+  }
+
+  /**
+   * Says once more, where it cannot be lost, that a whole state is here: its owner says nothing else until it knows, so nothing would ask for that
+   * word again.
+   */
+  #confirmWhole(now: number, out: Outbound, input: Inbound): void {
+    if (input.wholeTick !== out.wholeSaid && this.#sendAck(now, out, input.completeTick, 'reliable')) out.wholeSaid = input.wholeTick;
   }
 
   /**
@@ -321,11 +334,13 @@ export class Replication {
     return head;
   }
 
-  #sendAck(now: number, out: Outbound, ack: number): void {
+  /** False when the port did not take it. */
+  #sendAck(now: number, out: Outbound, ack: number, channel: 'unreliable' | 'reliable' = 'unreliable'): boolean {
     const message = this.#frame(FRAME, ack);
     message.nil();
-    this.bytesOut += message.offset;
-    this.#port.send(now, out.peer, 'unreliable', message.view(), CONTROL_LANE);
+    const taken = this.#port.send(now, out.peer, channel, message.view(), CONTROL_LANE);
+    if (taken) this.bytesOut += message.offset;
+    return taken;
   }
 
   /** Sends one part of a body: its frame's head goes into the room before it, so the part itself is never copied here. */
