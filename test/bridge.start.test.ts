@@ -24,3 +24,11 @@ test('[BR20] the bridge listens on loopback and nowhere else', async () => {
     await expect(bench.start({ host } as unknown as Partial<StartBridgeOptions>)).rejects.toMatchObject({ code: 'bad-argument' });
   }
 });
+
+test('[BR21] a token that no page would take is refused, and not printed in a link', async () => {
+  await using bench = new Bench();
+  for (const token of ['', 'hockey', 'a secret of more than twenty', 't'.repeat(65)])
+    await expect(bench.start({ token })).rejects.toMatchObject({ code: 'bad-argument' });
+  const bridge = await bench.start({ token: 'the-key-of-this-table' });
+  expect(bridge.url).toMatch(/#the-key-of-this-table$/);
+});

@@ -18,6 +18,9 @@ export const MAX_BRIDGE_TEXT = 1_024;
 /** A token is 128 bits as base64url: 22 characters. */
 export const MAX_BRIDGE_TOKEN = 64;
 
+/** What a page takes for a token where its address ends: one that a game chose itself is no shorter than fresh bits nearly are. */
+export const BRIDGE_TOKEN = /^[A-Za-z0-9_-]{20,64}$/;
+
 /** Peers that can leave within one roster change: all seats, and the bans beside them. */
 export const MAX_BRIDGE_PEERS = 128;
 

@@ -4,6 +4,7 @@
  * The token comes in the fragment of the page's address, once. It is moved into `sessionStorage` (kept per tab and
  * per origin, port included) and out of the address bar, so that a screenshot or a copied link gives nothing away.
  */
+import { BRIDGE_TOKEN } from '../bridge/index.ts';
 import { BridgeClient } from './bridge-client.ts';
 import type { BridgeState, KeptSeat } from './bridge-client.ts';
 import { callGuarded } from '../base/callback.ts';
@@ -32,7 +33,6 @@ export interface PageLan<G extends AnyGame> extends Lan<G> {
 }
 
 const TOKEN_KEY = 'lanista-token';
-const TOKEN = /^#?([A-Za-z0-9_-]{20,64})$/;
 
 /**
  * Connects the page to its local process.
@@ -67,8 +67,8 @@ function followLinks(): void {
   if (isFollowing) return;
   isFollowing = true;
   addEventListener('hashchange', () => {
-    const given = TOKEN.exec(location.hash)?.[1];
-    if (given === undefined) return;
+    const given = location.hash.slice(1);
+    if (!BRIDGE_TOKEN.test(given)) return;
     if (current?.port.state.type !== 'open') location.reload();
     else if (given === current.token) hideToken();
   });
@@ -130,8 +130,8 @@ function defaultUrl(): string {
 
 /** Out of the address bar into the tab's own storage. */
 function takeToken(): string {
-  const given = TOKEN.exec(location.hash)?.[1];
-  if (given !== undefined) {
+  const given = location.hash.slice(1);
+  if (BRIDGE_TOKEN.test(given)) {
     hideToken();
     keep(given);
     return given;

@@ -27,6 +27,7 @@ import { LanError } from '../base/errors.ts';
 import {
   BRIDGE_CLOSE,
   BRIDGE_HELLO_MS,
+  BRIDGE_TOKEN,
   decodeCommands,
   MAX_BRIDGE_BATCH_BYTES,
   MAX_BRIDGE_HELLO_BYTES,
@@ -50,7 +51,10 @@ export interface AttachBridgeOptions {
   readonly lan: LanPort;
   /** When given, a page built for other facts is told to reload. */
   readonly game?: GameFacts;
-  /** Default: 128 fresh random bits. A fixed one lets pages survive a restart of the process. */
+  /**
+   * Default: 128 fresh random bits. A fixed one, of 20 to 64 letters, digits, `-` and `_`, lets pages survive a restart of the process on the same
+   * port; keep it where nobody else reads it.
+   */
   readonly token?: string;
   /** How long a seat outlives its page, ms. Default 15,000. */
   readonly keepMs?: number;
@@ -88,7 +92,7 @@ export interface Bridge {
 
 /**
  * Adds the bridge to a server that exists (a dev server) and listens on loopback. Upgrades for other paths are left
- * alone. `lan` stays yours to close. For Vite there is `lanista` in `lanista/vite`.
+ * alone. `lan` stays yours to close. For Vite there is `lanista` in `lanista/vite`. Throws `bad-argument` for a token that no page would take.
  *
  * @example
  * const lan = await openNodeLanPort(game);
@@ -96,6 +100,7 @@ export interface Bridge {
  * server.listen(5173, '127.0.0.1', () => console.log(`Play at ${bridge.url()}`));
  */
 export function attachBridge(server: Server, options: AttachBridgeOptions): AttachedBridge {
+  checkToken('attachBridge', options.token);
   const token = options.token ?? randomBytes(16).toString('base64url');
   const session = new BridgeSession({ lan: options.lan, game: options.game, keepMs: options.keepMs });
   // Before the hello we look at MAX_BRIDGE_HELLO_BYTES only; the receiver cannot be told later.
@@ -140,7 +145,7 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 /**
  * Serves the page and the bridge on loopback: the local process of a game that runs in a browser.
  * Rejects with `LanError` `bind-failed` when the port is taken, and with `bad-argument` for a port that cannot be, a `root`
- * that is no folder, or a `host` that is not loopback.
+ * that is no folder, a `host` that is not loopback, or a `token` that no page would take.
  *
  * @example
  * import { closeOnSignal, openNodeLanPort, startBridge } from 'lanista/node';
@@ -153,6 +158,7 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 export async function startBridge(options: StartBridgeOptions): Promise<Bridge> {
   const host = options.host ?? '127.0.0.1';
   checkPort('startBridge', options.port);
+  checkToken('startBridge', options.token);
   // Nobody but this computer may reach it, whatever a cast let through.
   if (!isBridgeHost(host))
     throw new LanError('bad-argument', `startBridge: expected host '127.0.0.1' or '::1', got ${show(host)}.`, {
@@ -276,6 +282,14 @@ function isOurOrigin(request: IncomingMessage, port: number): boolean {
 
 function isBridgeHost(host: unknown): boolean {
   return host === '127.0.0.1' || host === '::1';
+}
+
+/** With one that the page does not know for a token, every link would be one without its key. */
+function checkToken(what: string, token: unknown): void {
+  if (token === undefined || (typeof token === 'string' && BRIDGE_TOKEN.test(token))) return;
+  throw new LanError('bad-argument', `${what}: expected a token of 20 to 64 letters, digits, '-' and '_', got ${show(token)}.`, {
+    hint: 'Leave it out for a new one at each start.',
+  });
 }
 
 /** A folder that is not there would be a page of 404s. */
