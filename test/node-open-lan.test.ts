@@ -144,6 +144,15 @@ it('[RO31] who leaves a room and is back in the same moment asks for the new sea
   add.mockRestore();
 });
 
+it('[RO28] openLan refuses an option that there is not: a misspelt `interfaces` would open them all', async () => {
+  const options = { presence: { name: 'Ann' }, interfaces: ['127.0.0.1'], profile: false as const };
+  const opening = openLan(game, { ...options, interface: '127.0.0.1' } as typeof options);
+  await expect(opening.then((lan) => lan.close())).rejects.toMatchObject({
+    code: 'bad-argument',
+    message: expect.stringContaining('interfaces') as string,
+  });
+});
+
 it('[DI30] openLan refuses what no machine has, before a socket is opened', async () => {
   const wrong = [
     ...[99_999, -1, 1.5, Number.NaN, 'abc', null].map((port) => ({ port })),

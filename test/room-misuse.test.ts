@@ -52,6 +52,10 @@ function mistakes(room: Room<G>): readonly (readonly [code: LanErrorCode, run: (
     ['bad-value', () => room.setPresence({ name: 'x' } as never)],
     ['too-large', () => room.send('quick', { parts: pages(2) })],
     ['bad-value', () => room.send('long', { parts: pages(257) })],
+    // A misspelt option left out without a word would have told everybody.
+    ['bad-argument', () => room.send('quick', { parts: [] }, { target: nobody } as never)],
+    ['bad-argument', () => room.send('quick', { parts: [] }, nobody)],
+    ['bad-argument', () => room.entities.on('ball', { spawned: () => undefined } as never)],
     ['not-owner', () => room.kick(nobody)],
     ...[0, -1, 0.05, 121, Number.NaN, '30' as never].map((hz) => ['bad-argument', () => room.clock.every(hz, () => undefined)] as const),
   ];
@@ -94,6 +98,10 @@ describe('a mistake', () => {
     void first;
     expect(codeOf(() => ann.handle('ask', () => ({ n: 2 })))).toBe('bad-argument');
     await expect(bob.call('blub' as never, {} as never)).rejects.toMatchObject({ code: 'unknown-name' });
+    for (const options of [{ timeout: 50 }, { peer: ann.self.id }, null, 'host'] as never[]) {
+      await expect(bob.call('ask', {}, options), String(options)).rejects.toMatchObject({ code: 'bad-argument' });
+      await expect(bob.callAll('ask', {}, options), String(options)).rejects.toMatchObject({ code: 'bad-argument' });
+    }
     const dot = ann.entities.spawn('ball', {});
     await hub.play(200);
     const theirs = bob.entities.get('ball', dot.id)!;
@@ -231,6 +239,11 @@ describe('a Lan', () => {
       ['join', 'den', 'code'],
       ['join', 'den', { code: 7 }],
       ['join', 'den', { code: 'x'.repeat(65) }],
+      // It would have been an open room.
+      ['create', { name: 'den', password: 'x' }],
+      ['joinOrCreate', { name: 'den', maxPlayers: 4 }],
+      // It would have taken a player's place.
+      ['join', 'den', { spectator: true }],
     ];
     for (const [name, ...given] of calls)
       await expect(lan[name]!(...given), `${name} ${JSON.stringify(given)}`).rejects.toMatchObject({ name: 'LanError', code: 'bad-argument' });

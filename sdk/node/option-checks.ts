@@ -1,6 +1,6 @@
 /** What may not be asked of this machine, refused before a socket is opened: the system would wrap or ignore it. */
 import { LanError } from '../base/errors.ts';
-import { show } from '../sync/definition.ts';
+import { checkCall, show } from '../sync/definition.ts';
 import { scanInterfaces, type InterfaceReader, type LanInterface } from './discovery/interfaces.ts';
 
 /** Throws `bad-argument` unless `port` is missing or a port; 0 stands for any free one. */
@@ -11,8 +11,12 @@ export function checkPort(what: string, port: unknown): void {
   });
 }
 
-/** Throws `bad-argument` unless port, interfaces and grace are what their types say. */
+const LAN_OPTIONS = ['presence', 'interfaces', 'port', 'profile', 'discovery', 'graceMs', 'readInterfaces'];
+
+/** Throws `bad-argument` unless there are no other options, and port, interfaces and grace are what their types say. */
 export function checkLanOptions(options: { readonly port?: unknown; readonly interfaces?: unknown; readonly graceMs?: unknown }): void {
+  // A misspelt `interfaces` would open all of them.
+  checkCall('openLan', options, LAN_OPTIONS);
   const { port, interfaces, graceMs } = options;
   checkPort('openLan', port);
   if (interfaces !== undefined && !(Array.isArray(interfaces) && interfaces.every((one) => typeof one === 'string')))

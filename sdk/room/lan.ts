@@ -7,7 +7,7 @@ import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-p
 import type { LeaveReason, RoomPort } from '../port/port.ts';
 import { bodyCodec } from '../sync/body.ts';
 import { assertSignal } from '../sync/clock.ts';
-import { show } from '../sync/definition.ts';
+import { checkCall, show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_CODE_LENGTH, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
@@ -63,7 +63,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       const id = typeof target === 'string' ? target.trim() : (target as RoomListing | null | undefined)?.id;
       if (typeof id !== 'string' || id === '')
         throw new LanError('bad-argument', `join: expected a listing, 'host:port' or a join code, got ${show(target)}.`);
-      checkOptions('join', init);
+      checkCall('join', init, ROOM_OPTIONS);
       if (init.code !== undefined && (typeof init.code !== 'string' || init.code.length > MAX_ROOM_CODE_LENGTH))
         throw new LanError('bad-argument', `join: expected a code of at most ${MAX_ROOM_CODE_LENGTH} characters, got ${show(init.code)}.`);
       return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
@@ -98,9 +98,8 @@ function sessionOf(seat: RoomPort, now: number): number {
   return hashText(`${seat.self} ${seat.roster().roomId} ${seat.time(now)} ${now}`);
 }
 
-function checkOptions(what: string, init: object): void {
-  if (typeof init !== 'object' || (init as unknown) === null) throw new LanError('bad-argument', `${what}: expected options, got ${show(init)}.`);
-}
+/** `join` may be given what `create` takes: of a room that is there its founder's counts. */
+const ROOM_OPTIONS = ['name', 'max', 'code', 'spectate', 'signal'];
 
 /** A mistake in what every room of this `Lan` begins with is told before there is a network, and not when the first room is opened. */
 export function assertLanOptions<G extends AnyGame>(game: G, options: LanOptions<G>): void {
@@ -118,7 +117,7 @@ function checkedCreate(
   what: string,
   init: CreateOptions,
 ): { readonly name: string; readonly max: number; readonly code: string | undefined; readonly spectate: boolean } {
-  checkOptions(what, init);
+  checkCall(what, init, ROOM_OPTIONS);
   const { name, max = DEFAULT_PLAYERS, code } = init;
   if (typeof name !== 'string' || name.trim() === '' || utf8Length(name) > MAX_ROOM_NAME_BYTES)
     throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);

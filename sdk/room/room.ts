@@ -20,6 +20,7 @@ import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, LeaveReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
 import { AuthorityRules } from '../sync/authority.ts';
 import { Metronome } from '../sync/clock.ts';
+import { checkCall } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { MessageWorld } from '../sync/messages.ts';
 import { Messages } from '../sync/messages.ts';
@@ -221,6 +222,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   send(name: string, body: unknown, options: SendOptions = {}): void {
     this.#assertOpen('send');
+    checkCall(`send('${name}')`, options, ['to']);
     this.#messages.send(name, body, options.to === undefined ? 'all' : options.to);
   }
 
@@ -238,6 +240,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     input: unknown,
     options: Omit<CallOptions, 'to'> = {},
   ): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
+    checkCall(`callAll('${name}')`, options, ['timeoutMs', 'signal']);
     return Promise.all(
       this.#seats.present.map(async (from) => {
         try {

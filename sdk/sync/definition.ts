@@ -336,6 +336,15 @@ export function checkOptions(what: string, options: unknown, known: readonly str
     if (!known.includes(name) && !passed.includes(name)) throw bad(`${what}: there is no '${name}'`, `It takes ${known.join(', ')}.`);
 }
 
+/** As `checkOptions`, for a call of a room or a lan: `bad-argument`. */
+export function checkCall(what: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new LanError('bad-argument', `${what}: expected options, got ${show(options)}.`, { hint: `They are ${known.join(', ')}.` });
+  for (const name of Object.keys(options))
+    if (!known.includes(name))
+      throw new LanError('bad-argument', `${what}: there is no option '${name}'.`, { hint: `It takes ${known.join(', ')}.` });
+}
+
 /** Refuses what `s` did not make. */
 export function checkField(where: string, field: unknown): void {
   if (typeof field !== 'object' || field === null || specOf(field as Field<unknown, boolean>).codec === undefined)

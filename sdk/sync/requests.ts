@@ -19,7 +19,7 @@ import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
 import { assertSignal, deadlineAfter } from './clock.ts';
 import type { AnyGame, RequestDef } from './definition.ts';
-import { show } from './definition.ts';
+import { checkCall, show } from './definition.ts';
 import type { MessageWorld } from './messages.ts';
 import { ANSWER, CALL, FAILURE } from './wire.ts';
 
@@ -51,6 +51,7 @@ export interface CallSettings {
   readonly signal?: AbortSignal;
 }
 
+const CALL_OPTIONS = ['to', 'timeoutMs', 'signal'];
 const DEFAULT_TIMEOUT_MS = 2_000;
 /** Who was taken for the host and is not: asked again after this, ms. A change of host is known everywhere within a round trip or two. */
 const HOST_RETRY_MS = 50;
@@ -119,6 +120,7 @@ export class Requests {
     let follows = false;
     try {
       spec = this.#request(name);
+      checkCall(`request '${name}'`, options, CALL_OPTIONS);
       const target = options.to ?? (spec.def.to === 'host' ? 'host' : undefined);
       if (target === undefined)
         throw new LanError('bad-argument', `request '${name}' needs a peer to ask.`, { hint: 'Pass { to: peer } or { to: entity.owner }.' });

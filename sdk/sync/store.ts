@@ -53,6 +53,10 @@ function checkWatcher(kind: string, watcher: Watcher): void {
     throw new LanError('bad-argument', `entities.on('${kind}'): expected an object of functions, got ${show(watcher)}.`, {
       hint: `Write { ${WATCHED[0]}(entity) { … } }; there are ${WATCHED.join(', ')}.`,
     });
+  const names = Object.keys(watcher);
+  // An object of the game's own may have more; one that has none of these watches nothing.
+  if (names.length > 0 && !WATCHED.some((what) => what in watcher))
+    throw new LanError('bad-argument', `entities.on('${kind}'): there is no '${names[0]}'.`, { hint: `There are ${WATCHED.join(', ')}.` });
   for (const what of WATCHED) if (watcher[what] !== undefined) assertCallback(`entities.on('${kind}').${what}`, watcher[what]);
 }
 
