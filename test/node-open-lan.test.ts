@@ -144,6 +144,20 @@ it('[RO31] who leaves a room and is back in the same moment asks for the new sea
   add.mockRestore();
 });
 
+it('[RO28] a second room is refused in words that say whether the first is open or being opened', async () => {
+  await using lan = await openLan(game, {
+    presence: { name: 'Ann' },
+    interfaces: ['127.0.0.1'],
+    profile: false,
+    discovery: { mdns: false, beacon: false, localDirectory },
+  });
+  const refused = (what: string) => ({ code: 'bad-argument', message: expect.stringContaining(what) as string });
+  const first = lan.joinOrCreate({ name: 'One' });
+  await expect(lan.create({ name: 'Two' })).rejects.toMatchObject(refused('on the way into a room'));
+  await first;
+  await expect(lan.create({ name: 'Two' })).rejects.toMatchObject(refused('sits in a room'));
+});
+
 it('[RO28] openLan refuses an option that there is not: a misspelt `interfaces` would open them all', async () => {
   const options = { presence: { name: 'Ann' }, interfaces: ['127.0.0.1'], profile: false as const };
   const opening = openLan(game, { ...options, interface: '127.0.0.1' } as typeof options);

@@ -179,9 +179,10 @@ export class NodeLanPort implements LanPort {
     while (this.#opening?.signal.aborted === true) await this.#opening.over;
     this.#assertOpen();
     if (signal?.aborted) throw aborted(signal);
-    if (this.#room !== undefined || this.#opening !== undefined) {
+    if (this.#room !== undefined)
       throw new LanError('bad-argument', 'This player sits in a room already.', { hint: 'Leave that room first, or open a second lan.' });
-    }
+    if (this.#opening !== undefined)
+      throw new LanError('bad-argument', 'This player is on the way into a room already.', { hint: 'Wait for that, or abort it.' });
     const ends = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     const opened = this.#enter(request, ends);
     const over = (): void => void (this.#opening = undefined);

@@ -325,7 +325,7 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
    * Joins a room. `target`: a listing of `browse`, its id, `host:port`, or a join code. Rejects with
    * - `unreachable`: nobody answers there, or nobody does any more; `incompatible`: it runs another game, version or build;
    * - `room-full`, `wrong-code` (none was given, or another), `kicked` (from this room before);
-   * - `bad-argument`: no such kind of target, or this `Lan` is in a room already: leave that first;
+   * - `bad-argument`: no such kind of target, or this `Lan` is in a room already, or on the way into one: leave that first;
    * - `aborted`, `closed`, and in a page `bridge`.
    */
   join(target: RoomListing | string, options?: JoinOptions): Promise<Room<G>>;
@@ -334,7 +334,7 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
    * one room. With `code` only locked rooms count, without it only open ones. Where several answer, one that `joinOrCreate` founded comes first, then the
    * one with most players. To be refused by a room is no reason to found another. It looks for less than 1 s before it founds. Rejects with
    * - `room-full`, `wrong-code`, `kicked`: by the room that answered; `incompatible`: it changed meanwhile;
-   * - `bad-argument`: name, max or code out of range, or this `Lan` is in a room already: leave that first;
+   * - `bad-argument`: name, max or code out of range, or this `Lan` is in a room already, or on the way into one: leave that first;
    * - `aborted`, `closed`, and in a page `bridge`.
    */
   joinOrCreate(options: CreateOptions): Promise<Room<G>>;
