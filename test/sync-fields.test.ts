@@ -2,6 +2,7 @@
  * What a game does with the fields of its entities (`docs/spec.md`, Sync): values of every kind through a room, how often a kind is sampled, and the
  * ways to read: the entity itself, `view`, `at(time)`, `onChange`.
  */
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { EntityId, PeerId } from 'lanista';
@@ -230,6 +231,21 @@ describe('reading', () => {
     expect(late).toBeLessThan(150);
     expect(Math.abs(theirs.view.x - theirs.at(theirs.viewTime)!.x)).toBeLessThan(0.5);
     expect(theirs.view.x).toBeLessThan(theirs.x);
+  });
+
+  it('[SY45] an entity and its `view` print and stringify as their values', async () => {
+    const { hub, rooms } = await openRooms(game, 2);
+    const [ann, bob] = [rooms[0]!, rooms[1]!];
+    const mine = ann.entities.spawn('mover', { x: 7, name: 'Ann' });
+    await hub.play(500);
+    const theirs = only(bob.entities.all('mover'));
+    const values = { x: 7, n: 0, mood: 'up', name: 'Ann' };
+    for (const one of [mine, theirs]) {
+      const whole = { id: mine.id, kind: 'mover', owner: ann.self.id, ...values };
+      expect(JSON.parse(JSON.stringify([one, one.view]))).toEqual([whole, values]);
+      expect(inspect(one)).toBe(inspect(whole));
+      expect(inspect(one.view)).toBe(inspect(values));
+    }
   });
 
   it('[SY35] `teleport()` is for who has the entity; what it marks is a jump for everybody, at `view` and `at`', async () => {

@@ -18,6 +18,9 @@ const state = Symbol('lanista state');
 export const LIVE: typeof live = live;
 export const STATE: typeof state = state;
 
+/** By this name Node asks an object what to print of it: the values, and nothing of what carries them. */
+const PRINTED = Symbol.for('nodejs.util.inspect.custom');
+
 /** Sign bit of a handle's state: an assignment needs no more than its check. The bits below name what changed since the last tick. */
 export const DIRECT = -0x8000_0000;
 export const DIRTY = 0x7fff_ffff;
@@ -121,6 +124,9 @@ class HandleBase implements Handled {
     core.kind.names.forEach((name, i) => (out[name] = core.value(i)));
     return out;
   }
+  [PRINTED](): object {
+    return this.toJSON();
+  }
 }
 
 seal(HandleBase.prototype, (handle, name) => {
@@ -205,7 +211,18 @@ class ViewBase {
   constructor(core: EntityCore) {
     this[CORE] = core;
   }
+  toJSON(): Record<string, unknown> {
+    const core = this[CORE];
+    return Object.fromEntries(core.kind.names.map((name, i) => [name, core.viewValue(i)]));
+  }
+  [PRINTED](): object {
+    return this.toJSON();
+  }
 }
+seal(ViewBase.prototype, (view, name) => {
+  const { kind } = (view as Handled)[CORE];
+  return noSuchField(`${kind.name}.view.${name}`, kind.names);
+});
 Object.setPrototypeOf(
   ViewBase.prototype,
   trapped((view, name) => {
