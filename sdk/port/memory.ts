@@ -242,7 +242,7 @@ export class MemoryRoom {
 
   changed(left: readonly PortDeparture[]): void {
     const able = [...this.seats.values()]
-      .filter((seat) => seat.status === 'present' && !seat.port.spectator)
+      .filter((seat) => seat.status === 'present')
       .sort((a, b) => Number(b.eligible) - Number(a.eligible) || a.slot - b.slot);
     const host = this.seats.get(this.#host);
     const staying = host?.status === 'present' && (host.eligible || !able.some((seat) => seat.eligible));
