@@ -34,7 +34,10 @@ interface EntityBase<G extends AnyGame, K extends Kind<G>> {
   readonly owner: PeerId;
   /** False once it was despawned, here or by its owner. */
   readonly alive: boolean;
-  /** Values to draw: interpolated at `viewTime` when remote, the live ones when own. The same object each time. */
+  /**
+   * Values to draw: interpolated at `viewTime` when remote, the live ones when own. The same object each time, with accessors as the entity itself has:
+   * read field by field, for `{ ...view }` copies nothing. `at` gives an object of its own.
+   */
   readonly view: Readonly<EntityValues<G, K>>;
   /** Room time (ms) that `view` shows. */
   readonly viewTime: number;
@@ -58,7 +61,7 @@ export type MineEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> 
 
 export type RemoteEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> & {
   readonly mine: false;
-  /** Asks for (or takes, by the kind's `transfer`) authority. Undefined when it was not given. */
+  /** Asks for (or takes, by the kind's `transfer`) authority. Undefined when it was not given; for `never` always. */
   requestAuthority(options?: AuthorityOptions): Promise<MineEntity<G, K> | undefined>;
 } & Readonly<EntityValues<G, K>>;
 
@@ -77,7 +80,7 @@ export interface EntityWatcher<G extends AnyGame, K extends Kind<G>> {
   despawn?(entity: Entity<G, K>): void;
   /** Its owner changed. */
   authority?(entity: Entity<G, K>, previous: PeerId): void;
-  /** Another peer asks for authority over an own entity; `false` refuses. */
+  /** Another peer asks for authority over an own entity of `transfer: 'request'`; `false` refuses. Without it everybody is given what they ask for. */
   request?(entity: MineEntity<G, K>, from: PeerId): boolean;
 }
 
@@ -291,7 +294,7 @@ export interface CreateOptions {
   readonly max?: number;
   /** Locks the room: only who knows it gets in. 1 to 64 characters; case, blanks, dashes and `_` make no difference. Default: none, the room is open. */
   readonly code?: string;
-  /** Watches without taking a player's place; default false. */
+  /** Watches without taking a player's place; default false. In all else it is a peer like the others, and may become host: see `setEligible`. */
   readonly spectate?: boolean;
   /** Gives up: the promise rejects with `aborted`, and a seat that was got is left. Once the room is there it does nothing. */
   readonly signal?: AbortSignal;
@@ -300,7 +303,7 @@ export interface CreateOptions {
 export interface JoinOptions {
   /** Of a locked room, 1 to 64 characters; an open one takes no notice of it. */
   readonly code?: string;
-  /** Watches without taking a player's place; default false. */
+  /** Watches without taking a player's place; default false. In all else it is a peer like the others, and may become host: see `setEligible`. */
   readonly spectate?: boolean;
   /** Gives up: the promise rejects with `aborted`, and a seat that was got is left. Once the room is there it does nothing. */
   readonly signal?: AbortSignal;

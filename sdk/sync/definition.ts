@@ -12,7 +12,10 @@ import { isStandardSchema } from './standard-schema.ts';
 
 /** Whose word decides an entity: its creator's, the current host's, or whoever holds it now. */
 export type Authority = 'spawner' | 'host' | 'distributed';
-/** How authority moves while its owner is present. `take` is optimistic and may be revoked by a better claim. */
+/**
+ * How authority moves while its owner is present. `request`: the owner is asked, and gives it unless its watcher's `request` returns false. `take`: whoever
+ * asks has it at once; of two who take it in the same moment both do, until they hear of each other, and then the same one everywhere.
+ */
 export type Transfer = 'never' | 'request' | 'take';
 export type OnOwnerLeave = 'despawn' | 'host' | 'redistribute';
 export type Delivery = 'reliable' | 'sequenced' | 'unreliable';
@@ -35,7 +38,7 @@ export interface EntityOptions<F extends Fields, A extends Authority> {
   readonly authority: A;
   /** How it gets another owner while its owner is here. Default `never`; `request` for `distributed`. */
   readonly transfer?: Transfer;
-  /** What becomes of it when its owner leaves. Default `despawn` for `spawner`, `host` for `host`, `redistribute` for `distributed`. */
+  /** What becomes of it when its owner leaves; of a `distributed` one when its owner is `away` already. Default `despawn` for `spawner`, `host` for `host`, `redistribute` for `distributed`. */
   readonly onOwnerLeave?: OnOwnerLeave;
   /** Snapshots per second, 1 to 60; default 30. What is used is the fastest kind's rate divided by the nearest whole number. */
   readonly rate?: number;
