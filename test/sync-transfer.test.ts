@@ -19,10 +19,11 @@ const game = defineGame({
     cone: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'redistribute', fields }),
     flag: entity({ authority: 'distributed', transfer: 'take', fields }),
     score: entity({ authority: 'host', fields }),
+    puck: entity({ authority: 'distributed', transfer: 'take', onOwnerLeave: 'host', fields }),
   },
 });
 type G = typeof game;
-type Kind = 'stone' | 'fixed' | 'ball' | 'cone' | 'flag' | 'score';
+type Kind = 'stone' | 'fixed' | 'ball' | 'cone' | 'flag' | 'score' | 'puck';
 
 /** An entity as this file uses it, whoever has it. */
 interface Thing {
@@ -245,6 +246,32 @@ describe('inheriting', () => {
     await hub.play(300);
     for (const room of [ann, eve]) expect([one(room, 'cone').owner, one(room, 'cone').n]).toEqual([ann.self.id, 5]);
     expect(rooms[0]!.stats().drops['state-diverged'] ?? 0).toBe(0);
+  });
+
+  it('[SY9] what was taken by somebody who left before its heir had heard of it is its former owner’s again, at once', async () => {
+    const { hub, ann, bob, eve } = await open(3);
+    bob.entities.spawn('flag', { n: 5 });
+    bob.entities.spawn('puck', { n: 5 });
+    await hub.play(500);
+    const { receive } = MemoryRoomPort.prototype;
+    // Ann, who is host and will be the heir, hears nothing of the taking: the datagrams that tell it are lost.
+    vi.spyOn(MemoryRoomPort.prototype, 'receive').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof receive>) {
+      if (!(this.self === ann.self.id && args[0] === eve.self.id && args[1] === 'unreliable')) receive.apply(this, args);
+    });
+    for (const kind of ['flag', 'puck'] as const) await settled(hub, one(eve, kind).requestAuthority());
+    await hub.play(100);
+    const gone: unknown[] = [];
+    for (const kind of ['flag', 'puck'] as const) {
+      expect([one(ann, kind).owner, one(bob, kind).owner]).toEqual([bob.self.id, eve.self.id]);
+      ann.entities.on(kind, { despawn: (thing) => gone.push(thing) });
+    }
+    await settled(hub, eve.leave());
+    for (const ms of [300, 8_000]) {
+      await hub.play(ms);
+      for (const room of [ann, bob])
+        for (const kind of ['flag', 'puck'] as const) expect([one(room, kind).owner, one(room, kind).n]).toEqual([bob.self.id, 5]);
+    }
+    expect(gone).toEqual([]);
   });
 
   it('[SY9] single entities of several kinds do not all fall to the same peer', async () => {

@@ -30,6 +30,11 @@ import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 const DEFAULT_ASK_MS = 1_000;
 /** An entity whose owner is gone and whose heir has not claimed it falls to its second heir after this, ms. */
 const SECOND_HEIR_MS = 1_000;
+/**
+ * What was taken from us by somebody who is gone within so long, ms, is ours again: its heir may not have heard of the claim, think that it is ours, and wait
+ * for us. A claim is told again in every tick until it is acked, and who falls silent is away within a second.
+ */
+const RETAKE_MS = 2_000;
 /** One that its second heir has not claimed either, or of a host that is host no more, is dropped after this, ms. */
 const ORPHAN_MS = 4_000;
 
@@ -120,7 +125,10 @@ export class AuthorityRules {
 
   /** A better claim was accepted. */
   yielded(core: EntityCore, previous: PeerId): void {
-    if (core.mine) this.#replication.disown(core);
+    if (core.mine) {
+      this.#replication.disown(core);
+      core.takenAt = this.#world.now();
+    }
     this.#store.authorityChanged(core, previous);
   }
 
@@ -191,8 +199,8 @@ export class AuthorityRules {
       return true;
     }
     const heir = rule === 'host' ? roster.host : this.#heirs.of(core);
-    // Given to somebody whose own word about it never came: the others think that it is ours, and would wait for us.
-    if (heir !== this.#world.self && !core.given) return false;
+    // Given to somebody whose own word about it never came, or taken just now: the others think that it is ours, and would wait for us.
+    if (heir !== this.#world.self && !core.given && this.#world.now() - core.takenAt > RETAKE_MS) return false;
     this.#acquire(core);
     return true;
   }

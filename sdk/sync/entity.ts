@@ -90,6 +90,8 @@ export class EntityCore {
   serial = 0;
   /** Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. */
   given = false;
+  /** When a better claim ended our reign, monotonic ms: others may not have heard of that claim yet. */
+  takenAt = Number.NEGATIVE_INFINITY;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */
   yielded = false;
   #view: object | undefined;
