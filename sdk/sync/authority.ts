@@ -19,12 +19,12 @@ import { decodeWhole, encodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import { Heirs, secondHeir } from './heirs.ts';
 import type { EntityHome } from './entity.ts';
+import { fill, settleInts } from './hand-over.ts';
 import type { KindSpec } from './kind.ts';
 import type { Claim } from './inbound.ts';
 import type { Replication } from './replication.ts';
-import { replaced } from './shelf.ts';
 import type { EntityStore, Grave } from './store.ts';
-import { isBetterClaim } from './store.ts';
+import { isBetterClaim, isForgotten } from './store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 
 const DEFAULT_ASK_MS = 1_000;
@@ -468,39 +468,4 @@ export class AuthorityRules {
     out.endArray(at, 5 + more);
     return out.view();
   }
-}
-
-/** A host that forgot the room was told of what it had despawned, by somebody who had not heard of that, and took it up in the epoch after. */
-function isForgotten(epoch: number, host: PeerId, grave: Grave): boolean {
-  return grave.owner === host && grave.lost !== true && epoch <= grave.epoch + 1;
-}
-
-function settleInts(core: EntityCore): void {
-  const { kind, ints, live } = core;
-  const hop = kind.count;
-  replaced.set(ints);
-  if ((core.dirty & (1 << hop)) !== 0) ints[hop] = ints[hop]! + 1;
-  kind.fields.forEach(({ codec }, i) => {
-    if (codec.storage === 'number') ints[i] = codec.quantise(live[i]!);
-  });
-  amend(core);
-}
-
-function fill(core: EntityCore, values: Int32Array, boxed: readonly unknown[]): void {
-  const { kind, ints, live } = core;
-  replaced.set(ints);
-  kind.fields.forEach(({ codec }, i) => {
-    if (codec.storage === 'boxed') core.boxed[i] = boxed[i];
-    else live[i] = codec.dequantise(values[i]!);
-    ints[i] = values[i]!;
-  });
-  ints[kind.count] = values[kind.count]!;
-  amend(core);
-}
-
-/** Keeps in the past of `core` what its integers were before these. */
-function amend({ shelf, place, ints }: EntityCore): void {
-  let mask = 0;
-  for (let i = 0; i < ints.length; i++) if (ints[i] !== replaced[i]) mask |= 1 << i;
-  shelf.amend(place, mask, replaced);
 }

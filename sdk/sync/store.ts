@@ -70,6 +70,11 @@ export function isBetterClaim(epoch: number, owner: PeerId, than: Grave): boolea
   return epoch > than.epoch || (epoch === than.epoch && owner < than.owner);
 }
 
+/** A host that forgot the room was told of what it had despawned, by somebody who had not heard of that, and took it up in the epoch after. */
+export function isForgotten(epoch: number, host: PeerId, grave: Grave): boolean {
+  return grave.owner === host && grave.lost !== true && epoch <= grave.epoch + 1;
+}
+
 export class EntityStore {
   readonly kinds: readonly KindSpec[];
   readonly #byName = new Map<string, KindSpec>();
