@@ -38,6 +38,34 @@ function listen(room: Room<G>, now: () => number): string[] {
 const names = (log: readonly string[]): string[] => log.map((line) => line.replace(/ @.*/, ''));
 
 describe('a newcomer', () => {
+  it('[RO36] is seen as its lan says at that moment, from its `join` on', async () => {
+    const { hub, rooms } = await openRooms(game, 1, { latencyMs: 10 });
+    const [ann] = rooms as [Room<G>];
+    const seen: number[] = [];
+    ann.on('join', ({ presence }) => seen.push(presence.n));
+    ann.on('presence', ({ presence }) => seen.push(-presence.n));
+    const lan = createLan(game, createMemoryLan(hub, game), { presence: { n: 1 }, randomU32: () => hub.rng.u32() });
+    const join = async (): Promise<Room<G>> => {
+      let room: Room<G> | undefined;
+      void lan.joinOrCreate({ name: 'den' }).then((opened) => (room = opened));
+      while (room === undefined) await hub.play(10);
+      await hub.play(50);
+      return room;
+    };
+    lan.setPresence({ n: 2 });
+    const room = await join();
+    expect(room.self.presence).toEqual({ n: 2 });
+    // Of the room that is open, this changes nothing; nor does that room's own presence of the next.
+    lan.setPresence({ n: 3 });
+    room.setPresence({ n: 4 });
+    await hub.play(50);
+    void room.leave();
+    await hub.play(100);
+    await join();
+    expect(seen).toEqual([2, -4, 3]);
+    for (const wrong of [{ n: 'x' }, { m: 1 }]) expect(() => lan.setPresence(wrong as never)).toThrow(expect.objectContaining({ code: 'bad-value' }));
+  });
+
   it('[RO33] is greeted before anything else is said to it, also when its seat and its greeting come in one turn of the loop', async () => {
     const { hub, rooms } = await openRooms(game, 1, { latencyMs: 10 });
     const [ann] = rooms as [Room<G>];

@@ -128,9 +128,11 @@ async function findSeat(to: Lan<ChromaGame>, name: string): Promise<ChromaRoom> 
 async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>, hue = settings.hue): Promise<void> {
   if (lan === undefined) throw new Error('Not connected to the game’s own process yet. Try again in a moment.');
   if (stage.match !== undefined) return;
+  // As the others see us from the first moment.
+  lan.setPresence({ name: settings.name, hue, ready: options.autoplay !== 'no' });
   const room = await open(lan);
   try {
-    startMatch(room, hue);
+    startMatch(room);
   } catch (error) {
     // A seat without a match would be in the way of the next attempt.
     void room.leave();
@@ -138,8 +140,7 @@ async function enter(open: (lan: Lan<ChromaGame>) => Promise<ChromaRoom>, hue = 
   }
 }
 
-function startMatch(room: ChromaRoom, hue: number): void {
-  room.setPresence({ name: settings.name, hue, ready: options.autoplay !== 'no' });
+function startMatch(room: ChromaRoom): void {
   const round = {
     ...(options.matchSeconds !== undefined && { matchMs: options.matchSeconds * 1000 }),
     ...(options.lobbySeconds !== undefined && { lobbyMs: options.lobbySeconds * 1000 }),

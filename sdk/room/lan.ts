@@ -27,6 +27,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
   const shares = new TimeShares(port.time);
   let closed = false;
   const closing = new AbortController();
+  let presence = options.presence as Readonly<Record<string, unknown>>;
 
   const open = async (request: OpenRequest, signal: AbortSignal | undefined): Promise<Room<G>> => {
     if (closed) throw new LanError('closed', 'this Lan was closed.');
@@ -36,7 +37,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     const room: GameRoom<G> = new GameRoom(game, seat, {
       time,
       session: (options.randomU32?.() ?? sessionOf(seat, time.now())) >>> 0,
-      presence: options.presence as Readonly<Record<string, unknown>>,
+      presence,
       onClosed: () => rooms.delete(room),
     });
     rooms.add(room);
@@ -67,6 +68,11 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       if (init.code !== undefined && (typeof init.code !== 'string' || init.code.length > MAX_ROOM_CODE_LENGTH))
         throw new LanError('bad-argument', `join: expected a code of at most ${MAX_ROOM_CODE_LENGTH} characters, got ${show(init.code)}.`);
       return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
+    },
+    setPresence: (values) => {
+      const whole = { ...presence, ...(values as object) };
+      bodyCodec(game.presence).write(new PackWriter(128), whole, 'presence');
+      presence = whole;
     },
     get discovery() {
       return port.discovery();

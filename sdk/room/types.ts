@@ -310,7 +310,7 @@ export interface JoinOptions {
 }
 
 export interface LanOptions<G extends AnyGame> {
-  /** What others see of this peer in every room it opens: the game's `presence`, fields with a default may be left out. */
+  /** What others see of this peer in every room it opens: the game's `presence`, fields with a default may be left out. `setPresence` changes it. */
   readonly presence: Init<G['presence']>;
 }
 
@@ -341,6 +341,11 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
    * - `aborted`, `closed`, and in a page `bridge`.
    */
   joinOrCreate(options: CreateOptions): Promise<Room<G>>;
+  /**
+   * Changes what every room opened from now on begins with, as a name that was typed beside the list of rooms: others see it with `join`. Of the room that
+   * is open, `room.setPresence` changes it. Throws `bad-value`.
+   */
+  setPresence(values: Partial<Infer<G['presence']>>): void;
   readonly discovery: DiscoveryState;
   /**
    * What others give to `join` while this peer is in a room, short enough to read aloud (`p4aaa-amgt4`): for networks where nobody finds anybody.

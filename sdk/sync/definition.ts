@@ -384,6 +384,12 @@ export function noSuchField(path: string, names: readonly string[]): LanError {
   return new LanError('bad-value', `${path}: there is no such field.`, { hint: `Fields are ${names.join(', ')}.` });
 }
 
+/** The hint of a refusal: what there is instead. */
+export function among(what: string, names: Iterable<string>): string {
+  const all = [...names];
+  return all.length === 0 ? `${what}: this game declares none.` : `${what} are ${all.join(', ')}.`;
+}
+
 /** A value in an error's sentence: short, never the whole of it. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}…` : value}'`;

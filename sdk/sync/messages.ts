@@ -16,7 +16,7 @@ import { PackReader, PackWriter } from '../wire/pack.ts';
 import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
 import type { AnyGame, MessageDef } from './definition.ts';
-import { show } from './definition.ts';
+import { among, show } from './definition.ts';
 import { MESSAGE } from './wire.ts';
 
 export type MessageDrop = 'message-malformed' | 'message-unknown' | 'message-invalid' | 'message-old' | 'request-busy';
@@ -90,8 +90,7 @@ export class Messages {
 
   #message(name: string): MessageSpec {
     const spec = this.#byName.get(name);
-    if (spec === undefined)
-      throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: `Messages are ${[...this.#byName.keys()].join(', ')}.` });
+    if (spec === undefined) throw new LanError('unknown-name', `there is no message '${name}'.`, { hint: among('Messages', this.#byName.keys()) });
     return spec;
   }
 

@@ -19,7 +19,7 @@ import type { BodyCodec } from './body.ts';
 import { bodyCodec } from './body.ts';
 import { assertSignal, deadlineAfter } from './clock.ts';
 import type { AnyGame, RequestDef } from './definition.ts';
-import { checkCall, show } from './definition.ts';
+import { among, checkCall, show } from './definition.ts';
 import type { MessageWorld } from './messages.ts';
 import { ANSWER, CALL, FAILURE } from './wire.ts';
 
@@ -97,8 +97,7 @@ export class Requests {
 
   #request(name: string): RequestSpec {
     const spec = this.#byName.get(name);
-    if (spec === undefined)
-      throw new LanError('unknown-name', `there is no request '${name}'.`, { hint: `Requests are ${[...this.#byName.keys()].join(', ')}.` });
+    if (spec === undefined) throw new LanError('unknown-name', `there is no request '${name}'.`, { hint: among('Requests', this.#byName.keys()) });
     return spec;
   }
 

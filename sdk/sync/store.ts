@@ -9,7 +9,7 @@ import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { MAX_ENTITIES } from '../wire/limits.ts';
 import type { AnyGame } from './definition.ts';
-import { show } from './definition.ts';
+import { among, show } from './definition.ts';
 import type { EntityCore } from './entity.ts';
 import { KindSpec } from './kind.ts';
 import { Shelf } from './shelf.ts';
@@ -107,8 +107,7 @@ export class EntityStore {
 
   kind(name: string): KindSpec {
     const kind = this.#byName.get(name);
-    if (kind === undefined)
-      throw new LanError('unknown-name', `there is no entity kind '${name}'.`, { hint: `Kinds are ${[...this.#byName.keys()].join(', ')}.` });
+    if (kind === undefined) throw new LanError('unknown-name', `there is no entity kind '${name}'.`, { hint: among('Kinds', this.#byName.keys()) });
     return kind;
   }
 
