@@ -10,7 +10,7 @@ import { LinkState, equalWords } from './link-state.ts';
 import type { Membership } from './membership.ts';
 import { encodeMessage, type MeshMessage, type Word } from './messages.ts';
 import type { Party } from './party.ts';
-import type { Roster } from './roster.ts';
+import { seatOf, type Roster } from './roster.ts';
 
 /** Changes that come closer together than this travel together (ms). */
 const MIN_GAP_MS = 10;
@@ -30,8 +30,9 @@ export class Beats {
   #sentAt = -Infinity;
   #spokeAt = -Infinity;
   #said: Word | undefined;
-  /** `heard` of our word, and the list it was made of. */
+  /** `heard` of our word, and the lists it was made of. */
   #heardOf: readonly PeerId[] = [];
+  #heardIn: Roster | undefined;
   #heard = LinkState.encodeHeard(this.#heardOf);
   #echoes = 0;
   /** The last beat went along with the game's packets; and when those last left. */
@@ -112,9 +113,10 @@ export class Beats {
   #word(roster: Roster): Word {
     const { self, instance, links } = this.#party;
     const heard = links.heardDirectly();
-    if (heard !== this.#heardOf) {
+    if (heard !== this.#heardOf || (roster !== this.#heardIn && heard.length > MAX_PEERS)) {
       this.#heardOf = heard;
-      this.#heard = LinkState.encodeHeard(heard);
+      this.#heardIn = roster;
+      this.#heard = LinkState.encodeHeard(heard.length > MAX_PEERS ? this.#worthNaming(heard, roster) : heard);
     }
     return {
       id: self,
@@ -127,6 +129,16 @@ export class Beats {
       epoch: roster.epoch,
       heard: this.#heard,
     };
+  }
+
+  /**
+   * Of more than a word holds: who has a seat, then hosts of other parts of the room, then anybody. A word that named all of them
+   * would be malformed to everybody, and we gone.
+   */
+  #worthNaming(heard: readonly PeerId[], roster: Roster): readonly PeerId[] {
+    const { linkState } = this.#party;
+    const place = (id: PeerId): number => (seatOf(roster, id) !== undefined ? 0 : linkState.word(id)?.host === true ? 1 : 2);
+    return [...heard].sort((a, b) => place(a) - place(b)).slice(0, MAX_PEERS);
   }
 
   /** To everybody, or only to those who hear of somebody through us. */

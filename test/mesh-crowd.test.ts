@@ -1,0 +1,51 @@
+/**
+ * More around a room than it has seats for: what its members say then, and who they call.
+ */
+import { describe, expect, it } from 'vitest';
+import type { PeerId } from '../sdk/base/brand.ts';
+import { toBase32 } from '../sdk/base/bytes.ts';
+import { Beats } from '../sdk/mesh/beats.ts';
+import { LinkState } from '../sdk/mesh/link-state.ts';
+import { decodeMessage, type Word } from '../sdk/mesh/messages.ts';
+import type { Membership } from '../sdk/mesh/membership.ts';
+import type { Party } from '../sdk/mesh/party.ts';
+import { foundRoster, seatPeer, type Roster } from '../sdk/mesh/roster.ts';
+import type { RoomId } from '../sdk/base/brand.ts';
+import { MAX_PEERS } from '../sdk/wire/limits.ts';
+
+const id = (n: number): PeerId => toBase32(Uint8Array.from({ length: 10 }, (_, i) => (n * 37 + i * 11) & 0xff)) as PeerId;
+const newcomer = (n: number) => ({ id: id(n), instance: n, spectator: false, addresses: [] });
+
+describe('a crowd', () => {
+  it('[ME72] a word names no more of those it hears than a word may, members and hosts of other parts first', () => {
+    let roster = foundRoster({ roomId: '00'.repeat(16) as RoomId, name: 'Friday', max: 16, locked: false }, newcomer(0), 5);
+    for (const n of [60, 61]) roster = seatPeer(roster, newcomer(n)) as Roster;
+    const linkState = new LinkState(id(0));
+    const elsewhere = { id: id(62), instance: 62, seq: 1, host: true, eligible: true, left: false, term: 9, epoch: 1, heard: new Uint8Array(0) };
+    linkState.update(0, elsewhere, true);
+    const heard = Array.from({ length: 50 }, (_, i) => id(i + 1)).concat([60, 61, 62].map(id));
+    const said: (Word | undefined)[] = [];
+    const party = {
+      self: id(0),
+      instance: 0,
+      linkState,
+      time: { offset: 0 },
+      links: {
+        heardDirectly: () => heard,
+        all: () => [{ peer: id(60) }],
+        send: (_now: number, _peer: PeerId, _channel: string, bytes: Uint8Array) => {
+          const message = decodeMessage(bytes);
+          said.push(message?.type === 'beat' ? message.words[0] : undefined);
+        },
+      },
+    };
+    const membership = { roster, eligible: true, isLeaving: false, isOver: false };
+    new Beats(party as unknown as Party, membership as unknown as Membership).tick(0);
+    expect(said).toHaveLength(1);
+    expect(said[0]?.id).toBe(id(0));
+    const members = LinkState.encodeHeard([60, 61].map(id));
+    expect(said[0]?.heard.length).toBe(5 * MAX_PEERS);
+    expect(said[0]?.heard.slice(0, 10)).toEqual(members);
+    expect(said[0]?.heard.slice(10, 15)).toEqual(LinkState.encodeHeard([id(62)]));
+  });
+});
