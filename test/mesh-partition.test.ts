@@ -152,4 +152,29 @@ describe('detours', () => {
     made.world.run(10_000);
     expect(rosterOf(made.world, 1).peers.every((peer) => peer.via === undefined)).toBe(true);
   });
+
+  it('[ME73] parts whose hosts never could reach each other are one room, over who reaches both', () => {
+    for (const code of [undefined, 'k7q2mx']) {
+      for (let seed = 1; seed <= 6; seed++) {
+        const founders = room({ peers: 3, seed, ...(code === undefined ? {} : { code }) });
+        founders.world.cut(0, 1);
+        for (let i = 0; i < 3; i++) founders.world.start(i, 'found');
+        expect(agree(founders, 5_000)).toBeLessThan(2_000);
+        expect(founders.agreement.violations).toEqual([]);
+
+        const parts = room({ peers: 6, seed, ...(code === undefined ? {} : { code }) });
+        const { world } = parts;
+        world.partition([0, 1, 2], [3, 4, 5]);
+        for (let i = 0; i < 6; i++) world.start(i, i % 3 === 0 ? 'found' : 'join');
+        world.run(2_000);
+        expect([hostIndex(world, 1), hostIndex(world, 4)]).toEqual([0, 3]);
+        world.mend();
+        world.cut(0, 3);
+        expect(agree(parts, 5_000)).toBeLessThan(2_000);
+        world.run(5_000);
+        expect(agree(parts, 100)).toBe(0);
+        expect(parts.agreement.violations).toEqual([]);
+      }
+    }
+  });
 });

@@ -100,7 +100,7 @@ describe('the roster', () => {
       const silentAt = now;
       const endpoint = { self: id(1), connect: () => (calledAt = Math.min(calledAt, now)) };
       const link = { peer: id(2), address: { host: '10.9.9.9', port: 1 }, direct: undefined, silent: true, silentAt, since: 0 };
-      const dialer = new Dialer(endpoint as never, { get: () => link } as never, { route: () => undefined } as never, undefined);
+      const dialer = new Dialer(endpoint as never, { get: () => link } as never, { route: () => undefined, reachable: () => [] } as never, undefined);
       const roster = rosterOf(1, 2);
       for (; now < silentAt + 10_000; now += 50) {
         if (now === silentAt + (foundAt ?? NaN)) dialer.addCandidate(now, peer(2).addresses[0]!);
@@ -133,7 +133,7 @@ describe('the roster', () => {
         self: id(1),
         connect: (at: number, _address: unknown, _door: unknown, _expect: unknown, probe: boolean): number => calls.push([at, probe]) + 99,
       };
-      const dialer = new Dialer(endpoint as never, links as never, { route: () => undefined } as never, undefined);
+      const dialer = new Dialer(endpoint as never, links as never, { route: () => undefined, reachable: () => [] } as never, undefined);
       const base = rosterOf(1, 2);
       const roster = given.seated ? updateSeat(base, id(2), { addresses: [THERE] }) : base;
       dialer.onLinked(undefined, id(2), THERE);
@@ -174,7 +174,7 @@ describe('the roster', () => {
     const dialer = new Dialer(
       { self: id(1), connect: (now: number) => calls.push(now) } as never,
       { get: () => undefined } as never,
-      { route: () => undefined } as never,
+      { route: () => undefined, reachable: () => [] } as never,
       undefined,
     );
     dialer.addCandidate(0, THERE);

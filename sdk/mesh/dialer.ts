@@ -4,7 +4,7 @@
  *
  * Of two members that both want a link, the one with the lower id calls at once, the other after
  * `DIAL_SECOND_MS`; a newcomer calls everybody at once, since the others may not know it yet. A seat
- * that is in reach only over others is called over them as well.
+ * that is in reach only over others is called over them as well, and so is the host of another part of the room.
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Address, AttemptId, ConnectFailure, DoorMode, EndpointLike } from '../link/endpoint-types.ts';
@@ -26,7 +26,7 @@ import {
 import type { LinkState } from './link-state.ts';
 import { isRelayed } from '../link/path.ts';
 import type { Links, PeerLink } from './links.ts';
-import type { Roster, Seat } from './roster.ts';
+import { seatOf, type Roster, type Seat } from './roster.ts';
 
 interface Target {
   readonly address: Address | undefined;
@@ -200,7 +200,9 @@ export class Dialer {
     if (roster !== this.#knownOf) this.#readAddresses(roster);
     if (roster !== undefined) {
       for (const seat of roster.seats) if (seat.id !== this.#endpoint.self) this.#tickSeat(now, seat, newcomer);
-      if (this.#seats.size > 0) this.#forgetSeats(roster);
+      const hosts = roster.host === this.#endpoint.self ? this.#hostsBeyond(roster) : [];
+      for (const id of hosts) this.#tickSeat(now, { id, addresses: [] }, false);
+      if (this.#seats.size > 0) this.#forgetSeats(roster, hosts);
     }
     for (const target of this.#candidates.values()) {
       if (target.dead || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) continue;
@@ -230,7 +232,15 @@ export class Dialer {
     return this.#foreign.has(key) ? undefined : this.#known.get(key);
   }
 
-  #tickSeat(now: number, seat: Seat, newcomer: boolean): void {
+  /** Hosts of other parts of the room that only others reach. Parts become one when their hosts speak to each other. */
+  #hostsBeyond(roster: Roster): readonly PeerId[] {
+    const hosts: PeerId[] = [];
+    for (const { word } of this.#linkState.reachable())
+      if (word.host && seatOf(roster, word.id) === undefined && this.#linkState.route(word.id)!.hops > 1) hosts.push(word.id);
+    return hosts;
+  }
+
+  #tickSeat(now: number, seat: Pick<Seat, 'id' | 'addresses'>, newcomer: boolean): void {
     const link = this.#links.get(seat.id);
     let target = this.#seats.get(seat.id);
     const wanted = link === undefined || this.#wantsAnother(now, link, seat);
@@ -257,7 +267,8 @@ export class Dialer {
       this.#seats.set(seat.id, target);
     }
     if (now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
-    const detour = (link === undefined || link.silent) && target.tries % 2 === 1 && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
+    const isTurn = target.tries % 2 === 1 || seat.addresses.length === 0;
+    const detour = (link === undefined || link.silent) && isTurn && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
     const address = detour ? { host: `~${seat.id}`, port: 0 } : seat.addresses[target.tries % Math.max(1, seat.addresses.length)];
     if (address === undefined) {
       target.tries++;
@@ -271,7 +282,7 @@ export class Dialer {
    * A link that began as a detour knows no direct address, only a new handshake finds one. A link that
    * stays silent though its peer is in reach, or is found again, has keys or an address the other side no longer has.
    */
-  #wantsAnother(now: number, link: PeerLink, seat: Seat): boolean {
+  #wantsAnother(now: number, link: PeerLink, seat: Pick<Seat, 'addresses'>): boolean {
     if (isRelayed(link.address) && link.direct === undefined) return now - link.since > DIAL_RETRY_MAX_MS;
     if (!link.silent) return false;
     const isThere = this.#linkState.route(link.peer) !== undefined || this.#isFound(seat, link.silentAt);
@@ -279,12 +290,12 @@ export class Dialer {
   }
 
   /** True when discovery has named an address of this seat since its link fell silent, or shortly before: silence is noticed late. */
-  #isFound(seat: Seat, silentAt: number): boolean {
+  #isFound(seat: Pick<Seat, 'addresses'>, silentAt: number): boolean {
     return seat.addresses.some((address) => (this.#candidates.get(keyOf(address))?.namedAt ?? -Infinity) > silentAt - DIAL_SILENT_MS / 2);
   }
 
-  #forgetSeats(roster: Roster): void {
-    for (const id of this.#seats.keys()) if (!roster.seats.some((seat) => seat.id === id)) this.#seats.delete(id);
+  #forgetSeats(roster: Roster, hosts: readonly PeerId[]): void {
+    for (const id of this.#seats.keys()) if (seatOf(roster, id) === undefined && !hosts.includes(id)) this.#seats.delete(id);
   }
 
   #dial(now: number, target: Target, address: Address, maxWaitMs: number, probe = false): void {
@@ -300,7 +311,9 @@ export class Dialer {
   /** Members prove the room key; where that fails (two rooms becoming one) the code still holds. */
   #door(target: Target): { mode: DoorMode; code?: string } {
     if (this.#code === undefined) return { mode: 'open' };
-    const asMember = this.hasRoomKey && target.expect !== undefined && target.tries % 3 !== 2;
+    const { expect } = target;
+    const isSeat = expect !== undefined && this.#knownOf !== undefined && seatOf(this.#knownOf, expect) !== undefined;
+    const asMember = this.hasRoomKey && isSeat && target.tries % 3 !== 2;
     return asMember ? { mode: 'member' } : { mode: 'code', code: this.#code };
   }
 }

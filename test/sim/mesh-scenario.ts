@@ -5,12 +5,12 @@
  *   start -> faults, with numbered messages all the time -> break the rest for good -> heal a core -> one list, one host (L1)
  *   -> everything queued arrives (L2) -> a newcomer gets a seat (L4) -> an idle second (L6) -> where machines have two
  *   addresses, most of a minute without a new link (L7) -> words that overtake each other (S13)
- *   -> a minute of a permanent one-way block where the seed has one (L5)
+ *   -> halves whose hosts never hear each other (L1) -> a minute of a permanent one-way block where the seed has one (L5)
  */
 import type { Rng } from '../../sdk/base/rng.ts';
 import type { PeerId } from '../../sdk/base/brand.ts';
 import type { PortEvent } from '../../sdk/port/port.ts';
-import { LONE_CLAIM_MS, MAX_PEERS } from '../../sdk/wire/limits.ts';
+import { LINK_TIMEOUT_MS, LONE_CLAIM_MS, MAX_PEERS } from '../../sdk/wire/limits.ts';
 import { Agreement, World, type WorldPeer } from '../../sdk/testing/index.ts';
 import { drawNetwork } from './host-faults.ts';
 import { FATES, MeshFaults } from './mesh-faults.ts';
@@ -58,6 +58,8 @@ class MeshScenario {
   /** Who becomes whole again; empty until it is chosen. */
   readonly #core = new Set<WorldPeer>();
   readonly ticks: MeshTicks | undefined;
+  /** Two who never hear each other, as on a network that keeps some clients apart; all others hear both. */
+  #apart: readonly WorldPeer[] = [];
   /** What is said leaves at once, as a room has it, in place of a moment later. */
   readonly #prompt: boolean;
   #talking = true;
@@ -90,6 +92,7 @@ class MeshScenario {
       const rng = draw.rng('who has two addresses');
       for (const { index } of this.#members) if (rng.chance(0.5)) this.world.addAddress(index, `10.6.0.${index + 1}`);
     }
+    if (draw.has('apart', 0.15)) this.#apart = sample(draw.rng('who is apart'), this.#members, 2);
     const tickMs = draw.amount('ticks', 50, 250, 0.25);
     if (tickMs !== undefined) this.ticks = new MeshTicks(this.world, draw.rng('what ticks say'), tickMs, this.agreement.liars);
     this.#prompt = draw.has('prompt');
@@ -101,6 +104,7 @@ class MeshScenario {
 
   play(): void {
     const { world } = this;
+    this.#keepApart();
     this.#faults.begin();
     this.#talk(this.draw.rng('talk'));
     this.#look();
@@ -121,7 +125,14 @@ class MeshScenario {
     this.#idle(rooms);
     this.#calm(rooms);
     this.#overtake(rooms[0]!);
+    this.#meet(rooms[0]!);
     this.#permanent(rooms[0]!);
+  }
+
+  /** Whatever mends the rest of the network, and whatever addresses they have by now. */
+  #keepApart(): void {
+    const [a, b] = this.#apart;
+    if (a !== undefined && b !== undefined) this.world.cut(a.index, b.index);
   }
 
   /** Processes whose join failed start again, as somebody at the keyboard would do. */
@@ -162,6 +173,10 @@ class MeshScenario {
     const honest = (peer: WorldPeer): boolean => !this.agreement.liars.has(peer);
     if (![...this.#core].some(honest)) this.#core.add(this.#members.find(honest)!);
     for (const peer of this.#members) if (!this.#core.has(peer)) this.#faults.breakForEver(peer, pick(rng, FATES), this.#core);
+    // Somebody has to be between the two, if both are to be of one room.
+    const between = (one: WorldPeer): boolean => honest(one) && !this.#apart.includes(one) && one.roomId === this.#apart[0]?.roomId;
+    if (![...this.#core].some(between)) this.#apart = [];
+    this.#keepApart();
   }
 
   /** Ends the faults for the core; returns it, by room. */
@@ -176,6 +191,7 @@ class MeshScenario {
       world.crash(liar.index);
     }
     this.#faults.breakAgain();
+    this.#keepApart();
     this.#faults.core = core;
     for (const peer of core) if (this.#faults.isGoing(peer)) world.crash(peer.index);
     this.#faults.endVainJoins();
@@ -346,6 +362,28 @@ class MeshScenario {
     isOver = true;
     for (const peer of others) change(peer, true);
     world.run(1_000);
+  }
+
+  /** Two halves find each other again, but for their hosts, who are apart for good. */
+  #meet(room: readonly WorldPeer[]): void {
+    const { world } = this;
+    if (room.length < 3 || !this.draw.has('hosts-apart', 0.2)) return;
+    const rng = this.draw.rng('hosts-apart');
+    const half = sample(rng, room, 1 + rng.int(room.length - 1));
+    const rest = room.filter((peer) => !half.includes(peer));
+    for (const a of half) for (const b of rest) world.cut(a.index, b.index);
+    // Longer than links outlive silence: those of the hosts would go on over a member.
+    world.run(LINK_TIMEOUT_MS + 3_000);
+    const hosts = [half[0]!, rest[0]!].map((peer) => world.byId(peer.mesh!.roster().host)!);
+    for (const a of half) {
+      for (const b of rest) {
+        if (hosts.includes(a) && hosts.includes(b)) continue;
+        world.mendOneWay(a.index, b.index);
+        world.mendOneWay(b.index, a.index);
+      }
+    }
+    if (world.runUntil(() => this.agreement.disagreement(room) === undefined, CONVERGE_LIMIT_MS) === undefined)
+      this.violations.push(`L1: ${this.agreement.disagreement(room)} ${CONVERGE_LIMIT_MS} ms after halves met whose hosts are apart`);
   }
 
   /** One direction between two members is blocked for good: nobody may take that for a reason to elect for ever. */
