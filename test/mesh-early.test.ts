@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import type { AttemptId, EndpointEvent, EndpointLike, LinkClock, LinkId } from '../sdk/link/endpoint-types.ts';
+import { LinkState } from '../sdk/mesh/link-state.ts';
 import { Mesh } from '../sdk/mesh/mesh.ts';
 import { encodeMessage } from '../sdk/mesh/messages.ts';
 import type { World } from '../sdk/testing/index.ts';
@@ -211,6 +212,9 @@ describe('early messages', () => {
     happens(40, says(1, early, 0, new Uint8Array([1])));
     happens(50, { type: 'closed', link: 1 as LinkId, peer: early, reason: 'replaced', byPeer: true });
     expect(told).toEqual([]);
+    const word = { id: member, instance: 7, seq: 1, host: false, eligible: true, left: false, term: 0, epoch: 0 };
+    const beat = { type: 'beat' as const, time: 0, words: [{ ...word, heard: LinkState.encodeHeard([early]) }] };
+    happens(55, says(2, member, MESH_LANE, encodeMessage(beat)));
     happens(60, says(2, member, MESH_LANE, encodeMessage({ type: 'forward', peer: early, join })));
     expect(told).toEqual(['message 1']);
     happens(70, linked(3, early));

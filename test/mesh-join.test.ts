@@ -90,6 +90,63 @@ describe('joining', () => {
     expect(agree(made, 1_000)).toBe(0);
   });
 
+  it('[ME74] a request that lay with a member while its asker went seats nobody', () => {
+    const made = room({ peers: 3 });
+    const { world } = made;
+    world.start(0, 'found');
+    world.start(1, 'join');
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    world.run(1_000);
+    world.cut(0, 2);
+    const late = world.start(2, 'join').mesh!.self;
+    // What the newcomer asks for is under way to the member, which cannot pass it on for now.
+    expect(world.runUntil(() => world.peer(1).endpoint!.load.links === 2, 1_000, 1)).toBeDefined();
+    world.cut(0, 1);
+    world.run(20);
+    world.crash(2);
+    world.run(1_000);
+    world.mend();
+    let seen = false;
+    world.watchers.push({ onEvent: (_now, _peer, event) => (seen ||= event.type === 'roster' && event.roster.peers.some((one) => one.id === late)) });
+    world.run(6_000);
+    expect(seen).toBe(false);
+    expect(agree(made, 1_000)).toBe(0);
+    // Whoever is there is seated over the member as before.
+    world.cut(0, 2);
+    world.start(2, 'join');
+    expect(world.runUntil(() => rosterOf(world, 0).peers.length === 3, 2_000, 10)).toBeLessThan(700);
+    expect(agree(made, 2_000)).toBeLessThan(1_000);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME75] who gives up while it asks for a seat has none, at any moment, be it asked for over a member', () => {
+    for (const overMember of [false, true]) {
+      for (let afterMs = 20; afterMs < 90; afterMs += 3) {
+        const made = room({ peers: 3, network: { delayMs: 5 }, discovery: false });
+        const { world } = made;
+        world.start(0, 'found');
+        world.start(1, 'join');
+        const candidate = (index: number, at: number): void => {
+          const peer = world.peer(index);
+          peer.mesh!.addCandidate(peer.clock(world.now), world.peer(at).address);
+          world.drain(peer);
+        };
+        candidate(1, 0);
+        expect(agree(made, 3_000)).toBeLessThan(1_000);
+        world.run(500);
+        if (overMember) world.cut(0, 2);
+        const late = world.start(2, 'join').mesh!.self;
+        candidate(2, overMember ? 1 : 0);
+        world.run(afterMs);
+        world.leave(2);
+        world.run(500);
+        world.crash(2);
+        for (const index of [0, 1]) expect(rosterOf(world, index).peers.map((one) => one.id)).not.toContain(late);
+        expect(agree(made, 100)).toBe(0);
+      }
+    }
+  });
+
   it('[ME63] who finds another process of its own in its seat asks for it back, and is not called away', () => {
     const made = room({ peers: 3 });
     const { world } = made;

@@ -21,6 +21,9 @@ const FORGET_MS = 60_000;
 /** So long after a peer's own word nobody else speaks for it (ms): as long as silence takes to mean something. */
 const HEARSAY_MS = SILENT_MS;
 
+/** No word of the same process comes after this one. */
+const LAST_SEQ = 0xffff_ffff;
+
 const NO_WORDS: readonly Word[] = [];
 
 const keyOf = (id: PeerId): string => id.slice(0, KEY_CHARS);
@@ -139,12 +142,20 @@ export class LinkState {
     if (this.#routes.delete(id)) this.#reached = this.#reached.filter((known) => known.id !== id);
   }
 
-  /** Writes down that a peer said goodbye; passed on like its own word. */
-  markLeft(now: number, id: PeerId): void {
+  /**
+   * Writes down that a process said goodbye; passed on like its own word. One that never spoke, since it gave up before it had a
+   * list, may have been given a seat: the host hears of it from us alone.
+   */
+  markLeft(now: number, id: PeerId, instance: number | undefined): void {
     const known = this.#known.get(id);
-    if (known === undefined) return;
+    if (known === undefined || (instance !== undefined && known.word.instance !== instance)) {
+      if (instance === undefined) return;
+      const word = { id, instance, seq: LAST_SEQ, host: false, eligible: false, left: true, term: 0, epoch: 0, heard: new Uint8Array(0) };
+      this.update(now, word, true);
+      return this.#unreach(id);
+    }
     // Far enough ahead that no word it said before, still under way, brings it back.
-    known.word = { ...known.word, left: true, host: false, seq: Math.min(known.word.seq + 1_000, 0xffff_ffff) };
+    known.word = { ...known.word, left: true, host: false, seq: Math.min(known.word.seq + 1_000, LAST_SEQ) };
     known.at = now;
     this.#said(now, known);
     this.#unreach(id);
@@ -159,6 +170,14 @@ export class LinkState {
   speaks(now: number, id: PeerId): boolean {
     const known = this.#known.get(id);
     return known !== undefined && !known.word.left && now - known.at < BEAT_STALE_MS;
+  }
+
+  /** True when `id` has spoken lately, or somebody who has says that it hears it. */
+  isHeard(now: number, id: PeerId): boolean {
+    const key = keyOf(id);
+    for (const known of this.#known.values())
+      if (!known.word.left && now - known.at < BEAT_STALE_MS && (known.id === id || known.heard.has(key))) return true;
+    return false;
   }
 
   /** True when `id` says it hears us. */

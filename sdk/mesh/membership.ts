@@ -36,6 +36,7 @@ import {
 } from './roster.ts';
 import { SeatSearch } from './seat-search.ts';
 import { StandingStep } from './standing-step.ts';
+import { Vouching, type Forwarded } from './vouching.ts';
 
 /** Somebody asks for a seat as long as the last time was no longer ago (ms). */
 const ASKED_MS = JOIN_RETRY_MAX_MS + BEAT_MS;
@@ -59,7 +60,7 @@ export class Membership {
   #askedAt = -Infinity;
   #askedHost: PeerId | undefined;
   #leaveAt: number | undefined;
-  readonly #vouched = new Set<PeerId>();
+  readonly #vouching: Vouching;
 
   constructor(now: number, party: Party) {
     const { options } = party;
@@ -68,6 +69,7 @@ export class Membership {
     this.#search = new SeatSearch(now, party);
     this.#spread = new RosterSpread(party);
     this.#refusals = new Refusals(party);
+    this.#vouching = new Vouching(party);
     this.addresses = options.addresses;
     this.newcomer = options.entry === 'join';
   }
@@ -113,14 +115,17 @@ export class Membership {
     if (this.roster === undefined) return this.#tickJoin(now);
     this.#tickElection(now, this.roster);
     if (!this.isHost) this.#duty.follow(now, this.roster);
-    else if (!this.isOver) this.#write(now, this.#duty.tick(now, this.roster));
+    else if (!this.isOver) {
+      for (const request of this.#vouching.due(now)) this.#seatForwarded(now, request);
+      this.#write(now, this.#duty.tick(now, this.roster));
+    }
     this.#spread.publish(now, this.roster, this.roomKey);
     this.#spread.tick(now, this.roster, this.roomKey);
   }
 
   #tickJoin(now: number): void {
     const failure = this.#search.tick(now, () => this.#request(now));
-    if (failure !== undefined) this.#fail(failure);
+    if (failure !== undefined) this.#fail(now, failure);
   }
 
   #request(now: number): JoinRequest {
@@ -184,12 +189,14 @@ export class Membership {
     this.#party.onRoster(before === undefined ? [] : departures(before, roster));
     if (before !== undefined && before.term !== roster.term) this.#tellMerge(before, roster);
     for (const id of roster.banned) if (this.#party.links.get(id) !== undefined && !this.#refusals.has(id)) this.#refusals.refuse(now, id, 'kicked');
-    for (const peer of this.#vouched) {
-      if (seatOf(roster, peer) === undefined) continue;
-      this.#vouched.delete(peer);
-      if (!this.isHost) this.#spread.send(now, peer, roster, this.roomKey);
-    }
+    this.#answerAskers(now, roster);
     this.#party.hurry(now);
+  }
+
+  /** Processes for which we asked and which have a seat are told so. */
+  #answerAskers(now: number, roster: Roster): void {
+    for (const peer of this.#vouching.take((id, instance) => seatOf(roster, id)?.instance === instance))
+      if (!this.isHost) this.#spread.send(now, peer, roster, this.roomKey);
   }
 
   #tellMerge(before: Roster, after: Roster): void {
@@ -210,7 +217,8 @@ export class Membership {
       if (seatsUs) this.#adopt(now, roster, key);
       return;
     }
-    if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return;
+    // The host may answer a request that we forwarded with a list we have already.
+    if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return this.#answerAskers(now, mine);
     if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close('kicked');
     if (roster.term === mine.term ? this.isHost : !seatsUs) return;
     this.#adopt(now, roster, key);
@@ -224,14 +232,13 @@ export class Membership {
       case 'join':
         return this.#handleJoin(now, from, message.join);
       case 'forward':
-        if (this.isHost && !this.#isOutlived(message.peer, message.join)) this.#seat(now, message.peer, message.join, from);
-        return;
+        return this.#handleForward(now, { peer: message.peer, join: message.join, via: from, at: now });
       case 'roster':
         return this.#offer(now, message.roster, message.key);
       case 'refuse':
-        return this.#handleRefusal(from, message.reason);
+        return this.#handleRefusal(now, from, message.reason);
       case 'refused':
-        if (this.#vouched.delete(message.peer)) this.#party.send(now, message.peer, { type: 'refuse', reason: message.reason });
+        for (const peer of this.#vouching.take((id) => id === message.peer)) this.#party.send(now, peer, { type: 'refuse', reason: message.reason });
         return;
       case 'leave':
         return this.onGoodbye(now, from);
@@ -259,8 +266,17 @@ export class Membership {
     this.#askedAt = now;
     if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) return this.#party.hurry(now);
     if (this.isHost) return this.#seat(now, from, request, undefined);
-    if (!isHostAlive(this.#view(now, roster))) return;
-    if (this.#vouched.size < 64 && this.#party.send(now, roster.host, { type: 'forward', peer: from, join: request })) this.#vouched.add(from);
+    if (isHostAlive(this.#view(now, roster))) this.#vouching.forward(now, roster.host, from, request);
+  }
+
+  #handleForward(now: number, request: Forwarded): void {
+    if (!this.isHost) return;
+    if (this.#vouching.isHeard(now, request.peer)) this.#seatForwarded(now, request);
+    else this.#vouching.wait(request);
+  }
+
+  #seatForwarded(now: number, { peer, join, via }: Forwarded): void {
+    if (!this.#isOutlived(peer, join)) this.#seat(now, peer, join, via);
   }
 
   /** Another process of `peer` has the seat and is heard: what was forwarded has lain in a queue since before it started, or will be asked again. */
@@ -286,8 +302,8 @@ export class Membership {
     this.#party.hurry(now);
   }
 
-  #handleRefusal(from: PeerId, reason: Refusal): void {
-    if (this.roster === undefined) return this.#fail(reason);
+  #handleRefusal(now: number, from: PeerId, reason: Refusal): void {
+    if (this.roster === undefined) return this.#fail(now, reason);
     if (from === this.roster.host || from === this.#askedHost) this.#close(reason === 'kicked' ? 'kicked' : 'timeout');
   }
 
@@ -323,15 +339,17 @@ export class Membership {
 
   /** The peer said goodbye, or closed its link with one. */
   onGoodbye(now: number, peer: PeerId): void {
-    this.#party.linkState.markLeft(now, peer);
-    if (this.isHost && seatOf(this.roster!, peer) !== undefined) this.#write(now, removeSeat(this.roster!, peer, 'bye'));
+    const { linkState } = this.#party;
+    const seat = this.roster && seatOf(this.roster, peer);
+    linkState.markLeft(now, peer, this.#vouching.forget(peer) ?? (linkState.word(peer) === undefined ? seat?.instance : undefined));
+    if (this.isHost && seat !== undefined) this.#write(now, removeSeat(this.roster!, peer, 'bye'));
     this.#party.hurry(now);
   }
 
   /** A door stayed shut. */
   onDialFailed(now: number, reason: ConnectFailure, hasHope: boolean): void {
     if (this.roster !== undefined || this.isOver) return;
-    if (reason === 'incompatible' || (reason === 'wrong-code' && !hasHope)) return this.#fail(reason);
+    if (reason === 'incompatible' || (reason === 'wrong-code' && !hasHope)) return this.#fail(now, reason);
     if (reason === 'wrong-code') this.#search.onWrongCode(now);
   }
 
@@ -358,7 +376,10 @@ export class Membership {
 
   leave(now: number): void {
     if (this.isOver || this.isLeaving) return;
-    if (this.roster === undefined) return this.#close('bye');
+    if (this.roster === undefined) {
+      this.#hangUp(now);
+      return this.#close('bye');
+    }
     this.#spread.publish(now, this.roster, this.roomKey);
     for (const link of this.#party.links.all()) this.#party.send(now, link.peer, { type: 'leave' });
     this.#leaveAt = now;
@@ -370,8 +391,14 @@ export class Membership {
     let waiting = false;
     for (const link of links.all()) if (!link.silent && (endpoint.stats(now, link.id)?.queuedBytes ?? 0) > 0) waiting = true;
     if (waiting && now - since < LEAVE_LINGER_MS) return;
-    for (const link of links.all()) endpoint.close(now, link.id, 'bye');
+    this.#hangUp(now);
     this.#close('bye');
+  }
+
+  /** Every link ends with a goodbye: a request for a seat may have been granted meanwhile. */
+  #hangUp(now: number): void {
+    const { links, endpoint } = this.#party;
+    for (const link of links.all()) endpoint.close(now, link.id, 'bye');
   }
 
   #close(reason: LeaveReason): void {
@@ -379,7 +406,8 @@ export class Membership {
     this.#party.emit({ type: 'closed', reason });
   }
 
-  #fail(reason: Extract<JoinState, { type: 'failed' }>['reason']): void {
+  #fail(now: number, reason: Extract<JoinState, { type: 'failed' }>['reason']): void {
+    this.#hangUp(now);
     this.joinState = { type: 'failed', reason };
     this.#party.emit({ type: 'closed', reason: reason === 'kicked' ? 'kicked' : 'timeout' });
   }
