@@ -193,6 +193,30 @@ describe('the roster', () => {
     expect(calls).toEqual([0, 20_000]);
   });
 
+  it.each(['incompatible', 'self'] as const)(
+    '[ME76] where somebody else answers at an address of a seat (%s), its next one is called at once',
+    (reason) => {
+      const calls: [at: number, host: string][] = [];
+      const dialer = new Dialer(
+        { self: id(1), connect: (now: number, address: { host: string }) => calls.push([now, address.host]) } as never,
+        { get: () => undefined } as never,
+        { route: () => undefined, reachable: () => [] } as never,
+        undefined,
+      );
+      const addresses = ['10.0.0.7', '10.0.0.8'].map((host) => ({ host, port: 1 }));
+      const roster = updateSeat(rosterOf(1, 2), id(2), { addresses });
+      dialer.tick(0, roster, true);
+      expect(calls).toEqual([[0, '10.0.0.7']]);
+      dialer.onFailed(20, 1 as never, reason, reason === 'self' ? undefined : id(3));
+      dialer.tick(50, roster, false);
+      expect(calls.slice(1)).toEqual([[50, '10.0.0.8']]);
+      // Where others answer at both, neither is called more often than anybody who is not there.
+      dialer.onFailed(60, 2 as never, reason, reason === 'self' ? undefined : id(4));
+      for (let now = 100; now <= 2_000; now += 50) dialer.tick(now, roster, false);
+      expect(calls.length).toBeLessThan(5);
+    },
+  );
+
   it('[ME24] a merge keeps the winner’s slots, gives colliding seats free ones, and loses nobody', () => {
     fc.assert(
       fc.property(

@@ -164,11 +164,13 @@ export class Dialer {
     const ended = this.#end(attempt);
     if (ended === undefined) return;
     const { target, key } = ended;
-    if (reason === 'incompatible' && target.expect !== undefined && this.#known.has(key)) {
+    if ((reason === 'incompatible' || reason === 'self') && target.expect !== undefined && this.#known.has(key)) {
       this.#foreign.add(key);
       const candidate = this.#candidates.get(key);
       if (candidate !== undefined) candidate.seat = undefined;
       if (found !== undefined) this.#remember(key, found);
+      // Who is expected may be at its next address: what is waited for after a call that nobody answered has come.
+      if (this.#mayAnswerNext(target)) target.nextAt = now;
     }
     if (reason === 'linked') {
       this.#answered(target, found);
@@ -179,6 +181,13 @@ export class Dialer {
     // Another room of this name, with a code of its own: asking it often would lock its door for its own members.
     target.refusals++;
     target.nextAt = now + Math.min(CODE_LOCKOUT_MS, WRONG_CODE_RETRY_MS * 2 ** Math.min(target.refusals - 1, 8));
+  }
+
+  /** True unless somebody else answered at the address whose turn is next. */
+  #mayAnswerNext({ expect, tries }: Target): boolean {
+    const addresses = this.#knownOf?.seats.find((seat) => seat.id === expect)?.addresses ?? [];
+    const next = addresses[tries % Math.max(1, addresses.length)];
+    return next !== undefined && !this.#foreign.has(keyOf(next));
   }
 
   /** True while some candidate that did not refuse our code may still answer. */
