@@ -263,6 +263,30 @@ describe('a door', () => {
     expect(closed).toEqual(strangers.slice(0, 3).map((peer) => `${peer} refused`));
   });
 
+  it('[LK76] gives no place in a full table to a session that gives way to its twin', () => {
+    let gaveWay = 0;
+    for (let seed = 1; seed <= 12; seed++) {
+      const crypto = createSimCrypto(createRng(seed));
+      const victim = new Endpoint({
+        ...{ crypto, rng: createRng(1), identity: crypto.generateKeyPair(), roomId: ROOM, joinPort: 1, sessionPort: 2, prologue: PROLOGUE },
+        needs: () => false,
+      });
+      victim.setDoor({ open: true, code: undefined, roomKey: undefined });
+      for (let i = 1; i < MAX_LINKS; i++) new Insider(crypto, victim, ROOM, PROLOGUE, 'idle').connect(NOW + i);
+      const later = NOW + 6_000;
+      const twice = new Insider(crypto, victim, ROOM, PROLOGUE, 'twice');
+      expect(twice.connect(later)).toBe(true);
+      expect(victim.load.links).toBe(MAX_LINKS);
+      twice.events.length = 0;
+      // A new session, or none: which of two sessions of one pair stays is a matter of their numbers.
+      if (!twice.connect(later + 5)) {
+        gaveWay++;
+        expect(twice.events).toEqual([]);
+      }
+    }
+    expect(gaveWay).toBeGreaterThan(2);
+  });
+
   it('[LK12] answers no more handshakes of all sources together than it can compute beside a game', () => {
     const guard = new JoinGuard();
     let now = NOW;

@@ -146,8 +146,14 @@ export class LinkTable implements LinkSink {
   establish(now: number, made: NewSession): Entry | undefined {
     const { session, far, cid, address, door, attempt, initiator, initiatorCid } = made;
     const { options } = this.#premises;
+    const twin = this.#byPeer.get(far.peer);
+    const gives = twin !== undefined && isTwin(twin, now) && prefers(twin, made);
+    if (this.#freeSlots.length === 0) {
+      // Nobody gives up a place for a goodbye.
+      if (gives) return this.#giveUp(attempt);
+      this.#makeRoom(now);
+    }
     const id = this.#nextId++ as LinkId;
-    if (this.#freeSlots.length === 0) this.#makeRoom(now);
     const link = new Link(now, {
       id,
       peer: far.peer,
@@ -162,20 +168,19 @@ export class LinkTable implements LinkSink {
     this.#slots = Math.max(this.#slots, slot + 1);
     this.#wakeAt[slot] = now;
     const entry: Entry = { link, session, cid, publicKey: far.publicKey, since: now, initiator, initiatorCid, slot, dirty: false };
-    const old = this.#byPeer.get(far.peer);
     this.#byId.set(id, entry);
     this.#all.push(entry);
     this.#byCid.set(cid, entry);
-    if (old !== undefined && isTwin(old, now) && prefers(old, entry)) {
+    if (gives) {
       // The other side drops this one by the same rule; the goodbye is for when it timed the two differently.
       this.#muted = true;
       link.close(now, 'replaced');
       this.#muted = false;
       this.touch(entry);
-      if (attempt !== undefined) this.#attempts.fail(attempt, 'aborted');
-      return undefined;
+      return this.#giveUp(attempt);
     }
     if (attempt !== undefined) this.#attempts.forget(attempt);
+    const old = this.#byPeer.get(far.peer);
     if (old !== undefined) {
       old.link.close(now, 'replaced');
       this.touch(old);
@@ -194,6 +199,10 @@ export class LinkTable implements LinkSink {
     });
     this.touch(entry);
     return entry;
+  }
+
+  #giveUp(attempt: Attempt | undefined): undefined {
+    if (attempt !== undefined) this.#attempts.fail(attempt, 'aborted');
   }
 
   #makeRoom(now: number): void {
@@ -311,6 +320,6 @@ function isTwin(old: Entry, now: number): boolean {
 }
 
 /** Between twins: the one whose initiator has the lower peer id, then the one with the lower connection id of the initiator. */
-function prefers(a: Entry, b: Entry): boolean {
+function prefers(a: Entry, b: Pick<NewSession, 'initiator' | 'initiatorCid'>): boolean {
   return a.initiator === b.initiator ? a.initiatorCid < b.initiatorCid : a.initiator < b.initiator;
 }
