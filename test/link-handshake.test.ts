@@ -122,6 +122,26 @@ describe('handshake', () => {
     expect(a.events.at(-1)).toMatchObject({ type: 'failed', found: b.endpoint.self });
   });
 
+  it('[LK6] fails with double where another process answers that has our key, and with self where somebody sends our own words back to us', () => {
+    const rig = new Rig();
+    const identity = createSimCrypto(createRng(9), new NonceRegistry()).generateKeyPair();
+    const [a, copy] = [rig.add('a', undefined, undefined, identity), rig.add('b', undefined, undefined, identity)];
+    rig.connect(a, copy);
+    rig.run(1_000);
+    expect(failures(a)).toEqual(['double']);
+    expect([a.endpoint.load.links, copy.endpoint.load.links]).toEqual([0, 0]);
+    // A machine at `mirror` has no key: it hands whatever comes on to who sent it, as if it were its own.
+    rig.onSend = (from, socket, host, _port, bytes) => {
+      if (host !== 'mirror') return true;
+      rig.net.handleDatagram(rig.now, { from: { host: 'mirror', port: JOIN_PORT }, to: { host: from.host, port: JOIN_PORT }, socket, bytes });
+      return false;
+    };
+    a.endpoint.connect(rig.now, { host: 'mirror', port: JOIN_PORT }, { mode: 'open' });
+    rig.drain(a);
+    rig.run(6_000);
+    expect(failures(a)).toEqual(['double', 'self']);
+  });
+
   it('[LK75] a probe ends where a peer answers whose link is alive, and links to anybody else', () => {
     const rig = new Rig();
     const [a, b, c] = [rig.add(), rig.add(), rig.add()];

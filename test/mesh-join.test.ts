@@ -168,6 +168,62 @@ describe('joining', () => {
     expect(agree(made, 1_000)).toBe(0);
   });
 
+  it('[ME77] of two processes with one key one gives way soon, the one that came later, and nothing changes hands any more', () => {
+    const cases = { member: [5, 3], host: [5, 0], 'one of two': [3, 1], 'host of two': [3, 0] } as const;
+    for (const [name, [peers, original]] of Object.entries(cases)) {
+      for (let seed = 1; seed <= 2; seed++) {
+        const made = room({ peers, seed });
+        const { world, events } = made;
+        const copy = peers - 1;
+        world.peer(copy).identity = world.peer(original).identity;
+        world.start(0, 'found');
+        for (let i = 1; i < copy; i++) world.start(i, 'join');
+        world.run(15_000);
+        world.start(copy, 'join');
+        world.run(15_000);
+        const closed = events.flatMap(({ peer, event }) => (event.type === 'closed' ? [[peer, event.reason]] : []));
+        expect([name, seed, closed]).toEqual([name, seed, [[copy, 'copied']]]);
+        const live = world.peers.filter((peer) => peer.index !== copy);
+        expect(agree(made, 1_000, live)).toBeLessThan(1_000);
+        events.length = 0;
+        world.run(6_000);
+        expect(events.filter(({ event }) => event.type === 'reset' || event.type === 'roster')).toEqual([]);
+      }
+    }
+  });
+
+  it('[ME77] two with one key who find nobody else are both told, where they came at once', () => {
+    const made = room({ peers: 2 });
+    const { world, events } = made;
+    world.peer(1).identity = world.peer(0).identity;
+    for (const index of [0, 1]) world.start(index, 'found');
+    world.run(3_000);
+    const closed = events.flatMap(({ peer, event }) => (event.type === 'closed' ? [[peer, event.reason]] : []));
+    expect(closed.toSorted()).toEqual([
+      [0, 'copied'],
+      [1, 'copied'],
+    ]);
+    world.start(0, 'found', { newIdentity: true });
+    world.start(1, 'found', { newIdentity: true });
+    expect(agree(made, 3_000)).toBeLessThan(2_000);
+  });
+
+  it('[ME77] a player that is started anew again and again, and comes from one address after the other, is no copy', () => {
+    const made = together({ peers: 4 });
+    const { world, events } = made;
+    for (let i = 0; i < 8; i++) {
+      const index = i % 2 === 0 ? 1 : 0;
+      world.crash(index);
+      world.run(300);
+      world.readdress(index, `10.3.${index}.${i}`);
+      world.start(index, i % 3 === 0 ? 'found' : 'join');
+      world.run(1_500);
+    }
+    expect(agree(made, 5_000)).toBeLessThan(3_000);
+    expect(events.filter(({ event }) => event.type === 'closed')).toEqual([]);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
   it('[ME4] without anybody to answer, joining fails as unreachable', () => {
     const made = room({ peers: 1 });
     made.world.start(0, 'join');

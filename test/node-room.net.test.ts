@@ -1,7 +1,7 @@
 /**
  * Rooms by the public API over real sockets on loopback: clocks that are set, profiles that are shared, rooms of one name.
  */
-import { mkdtempSync } from 'node:fs';
+import { copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
@@ -120,4 +120,46 @@ it('[RO35] a game that talks on while its room is being left hears of no full qu
   await new Promise((resolve) => setTimeout(resolve, 500));
   for (const one of opened) await one.close();
   expect(trouble).toEqual([]);
+});
+
+it('[ME77] of two players with one key one is told, and has another key from then on; nobody else is disturbed for long', async () => {
+  const homes = ['original', 'copy'].map((name) => mkdtempSync(join(tmpdir(), `lanista-${name}-`)));
+  const before = process.env['LANISTA_HOME'];
+  const at = async (home: string): Promise<Lan<typeof game>> => {
+    process.env['LANISTA_HOME'] = home;
+    try {
+      return await lan('ann');
+    } finally {
+      if (before === undefined) delete process.env['LANISTA_HOME'];
+      else process.env['LANISTA_HOME'] = before;
+    }
+  };
+  const other = await (await lan()).create({ name: 'Copies' });
+  const lansOf = [await at(homes[0]!)];
+  copyFileSync(join(homes[0]!, 'ann.key'), join(homes[1]!, 'ann.key'));
+  lansOf.push(await at(homes[1]!));
+  const ended: (readonly [number, string])[] = [];
+  const open = async (n: number): Promise<void> => {
+    try {
+      const room = await lansOf[n]!.joinOrCreate({ name: 'Copies' });
+      room.on('close', ({ reason }) => ended.push([n, reason]));
+    } catch (error) {
+      ended.push([n, (error as { code: string }).code]);
+    }
+  };
+  await open(0);
+  await until(() => other.peers.size === 2, 'the first');
+  const { id } = [...other.peers.values()].find((peer) => peer.id !== other.self.id)!;
+  void open(1);
+  await until(() => ended.length > 0, 'one of them is told');
+  const [[gone, why]] = ended as [readonly [number, string]];
+  expect(['copied', 'refused']).toContain(why);
+  await expect(lansOf[gone]!.joinOrCreate({ name: 'Copies' })).rejects.toMatchObject({ code: 'refused', message: expect.stringMatching(/new key/) });
+  await until(() => other.peers.get(id)?.status === 'present', 'the other one plays on');
+  // Started again, it is somebody else.
+  await lansOf[gone]!.close();
+  const again = await (await at(homes[gone]!)).joinOrCreate({ name: 'Copies' });
+  expect(again.self.id).not.toBe(id);
+  await until(() => [...other.peers.values()].filter((peer) => peer.status === 'present').length === 3, 'all three');
+  expect(ended).toHaveLength(1);
 });

@@ -160,6 +160,7 @@ function startMatch(room: ChromaRoom): void {
   room.on('close', ({ reason }) => {
     if (reason === 'kicked') home.tell('The host removed you from the room.');
     else if (reason === 'bridge') home.tell(lostProcess());
+    else if (reason === 'copied') home.tell('Another machine plays with a copy of this player. Start the game here again: it is somebody else then.');
     else if (reason !== 'bye') home.tell('The connection to the room was lost. Press Play to come back.');
   });
   phaser.scene.stop('home');

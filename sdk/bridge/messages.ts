@@ -130,7 +130,7 @@ export const processEvent = tagged({
   message: record(message),
   reset: record({ room, peer }),
   merge: record({ room, lost: bool, joined: list(MAX_PEERS, peer) }),
-  closed: record({ room, reason: oneOf('bye', 'timeout', 'kicked', 'bridge') }),
+  closed: record({ room, reason: oneOf('bye', 'timeout', 'kicked', 'bridge', 'copied') }),
   /** Reliable bytes for this peer that have left the process's own backlog, since the seat opened. */
   taken: record({ room, peer, bytes: u48 }),
   stats: record({ room, peers: list(MAX_PEERS, peerStats), drops: list(256, record({ reason: text(64), count: u48 })) }),

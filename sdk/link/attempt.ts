@@ -48,6 +48,8 @@ export class Attempt {
   datagram: Uint8Array;
   nextAt: number;
   restarts = 0;
+  /** Our own door was asked. */
+  isOwn = false;
   #waitMs = HANDSHAKE_RETRY_MS;
 
   constructor(

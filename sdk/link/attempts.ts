@@ -95,7 +95,7 @@ export class Attempts {
       return;
     }
     const { far, keys } = result;
-    if (far.peer === this.#self) return this.fail(attempt, 'self');
+    if (far.peer === this.#self) return this.fail(attempt, attempt.isOwn ? 'self' : 'double');
     if (attempt.expect !== undefined && attempt.expect !== far.peer) return this.fail(attempt, 'incompatible', far.peer);
     if (attempt.probe && isAlive(far.peer)) return this.fail(attempt, 'linked', far.peer);
     const session = new Session({ crypto: options.crypto, sendKey: keys.send, receiveKey: keys.receive, remoteCid: resp.senderCid, now });
@@ -149,6 +149,12 @@ export class Attempts {
     return false;
   }
 
+  /** An INIT with this connection id came to our own door: whoever answers it with our key is us. */
+  cameHome(cid: number): void {
+    const attempt = this.#byCid.get(cid);
+    if (attempt !== undefined) attempt.isOwn = true;
+  }
+
   /**
    * An attempt of ours that a link opened by the other side makes needless. Not one that has sent FIN: its
    * session may already stand on the other side, and only the rule for twins picks the same one there.
@@ -175,6 +181,7 @@ export class Attempts {
   /** Back to the start of an attempt, with everything fresh; its deadline stays. */
   #restart(now: number, attempt: Attempt): void {
     attempt.restarts++;
+    attempt.isOwn = false;
     if (attempt.cid !== undefined) this.#byCid.delete(attempt.cid);
     attempt.nonce = this.#premises.options.crypto.randomBytes(NONCE_BYTES);
     attempt.enter(now, { type: 'hello' }, this.#hello(attempt.nonce));

@@ -64,6 +64,7 @@ export class Door {
     if (init === undefined) return drops.count('malformed');
     if (!equalBytes(init.roomTag, premises.roomTag)) return drops.count('room');
     if (!this.#jar(now).verify(now, init.cookie, host, port, init.nonce)) return drops.count('cookie');
+    this.#attempts.cameHome(init.cid);
     const known = this.#halfOpen.find(init.cid, host, port, init.nonce);
     if (known !== undefined) {
       if (!this.#halfOpen.mayReplay(known)) return drops.count('duplicate');

@@ -64,8 +64,8 @@ export type CloseReason =
   | 'refused' // closed by the mesh (banned, full)
   | 'exhausted'; // sequence numbers or a queue bound ran out
 
-/** `linked`: a `probe` was answered by a peer whose link is alive. */
-export type ConnectFailure = 'timeout' | 'wrong-code' | 'incompatible' | 'self' | 'busy' | 'aborted' | 'linked';
+/** `double`: another process with our own key answered. `linked`: a `probe` was answered by a peer whose link is alive. */
+export type ConnectFailure = 'timeout' | 'wrong-code' | 'incompatible' | 'self' | 'double' | 'busy' | 'aborted' | 'linked';
 
 export type EndpointEvent =
   /**

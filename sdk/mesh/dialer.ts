@@ -164,7 +164,7 @@ export class Dialer {
     const ended = this.#end(attempt);
     if (ended === undefined) return;
     const { target, key } = ended;
-    if ((reason === 'incompatible' || reason === 'self') && target.expect !== undefined && this.#known.has(key)) {
+    if ((reason === 'incompatible' || reason === 'self' || reason === 'double') && target.expect !== undefined && this.#known.has(key)) {
       this.#foreign.add(key);
       const candidate = this.#candidates.get(key);
       if (candidate !== undefined) candidate.seat = undefined;
@@ -177,6 +177,8 @@ export class Dialer {
       target.probedAt = now;
     }
     if (reason === 'self') target.dead = true;
+    // It may give way, or we: until then the two have to know of each other.
+    if (reason === 'double') target.peer = this.#endpoint.self;
     if (reason !== 'wrong-code' || target.expect !== undefined) return;
     // Another room of this name, with a code of its own: asking it often would lock its door for its own members.
     target.refusals++;
@@ -190,9 +192,9 @@ export class Dialer {
     return next !== undefined && !this.#foreign.has(keyOf(next));
   }
 
-  /** True while some candidate that did not refuse our code may still answer. */
+  /** True while some candidate may still answer that did not refuse our code and is not a process with our key. */
   get hasHope(): boolean {
-    for (const target of this.#candidates.values()) if (!target.dead && target.refusals === 0) return true;
+    for (const target of this.#candidates.values()) if (!target.dead && target.refusals === 0 && target.peer !== this.#endpoint.self) return true;
     return false;
   }
 
@@ -232,7 +234,9 @@ export class Dialer {
   #readAddresses(roster: Roster | undefined): void {
     this.#knownOf = roster;
     this.#known.clear();
-    for (const seat of roster?.seats ?? []) for (const address of seat.addresses) this.#known.set(keyOf(address), seat.id);
+    // Whoever answers where our own seat is said to be is asked: it may be another process with our key.
+    for (const seat of roster?.seats ?? [])
+      if (seat.id !== this.#endpoint.self) for (const address of seat.addresses) this.#known.set(keyOf(address), seat.id);
     for (const key of this.#foreign) if (!this.#known.has(key)) this.#foreign.delete(key);
     for (const [key, target] of this.#candidates) target.seat = this.#seatAt(key);
   }

@@ -4,7 +4,7 @@
  *
  *   joining --ROSTER that seats us--> joined --leave()--> leaving --told or LEAVE_LINGER_MS--> left
  *   joining --REFUSE, no answer in JOIN_TIMEOUT_MS, wrong code--> failed
- *   joined  --kicked, or no seat any more--> left
+ *   joined  --kicked, no seat any more, or another process with our key--> left
  *
  * A roster is followed when it is newer in the same term, or of a later term and seats this very
  * process. So a part of the room never drags in somebody it does not know to be there; parts meet by
@@ -21,6 +21,7 @@ import { isRelayed } from '../link/path.ts';
 import type { JoinRequest, MeshMessage, Refusal } from './messages.ts';
 import type { Party } from './party.ts';
 import { Refusals } from './refusals.ts';
+import { Rivalry } from './rivalry.ts';
 import { RosterSpread } from './roster-spread.ts';
 import {
   boundAddresses,
@@ -37,6 +38,8 @@ import {
 import { SeatSearch } from './seat-search.ts';
 import { StandingStep } from './standing-step.ts';
 import { Vouching, type Forwarded } from './vouching.ts';
+
+const isIn = (list: readonly Address[], { host, port }: Address): boolean => list.some((one) => one.host === host && one.port === port);
 
 /** Somebody asks for a seat as long as the last time was no longer ago (ms). */
 const ASKED_MS = JOIN_RETRY_MAX_MS + BEAT_MS;
@@ -61,6 +64,7 @@ export class Membership {
   #askedHost: PeerId | undefined;
   #leaveAt: number | undefined;
   readonly #vouching: Vouching;
+  readonly #rivalry = new Rivalry();
 
   constructor(now: number, party: Party) {
     const { options } = party;
@@ -186,6 +190,7 @@ export class Membership {
     this.#spread.onAdopted(now);
     if (key !== undefined && key !== this.roomKey) this.roomKey = key;
     if (before === undefined) this.joinState = { type: 'joined' };
+    if (seatOf(roster, this.#party.self)?.instance === this.#party.instance) this.#rivalry.onHeld(now);
     this.#party.onRoster(before === undefined ? [] : departures(before, roster));
     if (before !== undefined && before.term !== roster.term) this.#tellMerge(before, roster);
     for (const id of roster.banned) if (this.#party.links.get(id) !== undefined && !this.#refusals.has(id)) this.#refusals.refuse(now, id, 'kicked');
@@ -220,6 +225,10 @@ export class Membership {
     // The host may answer a request that we forwarded with a list we have already.
     if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return this.#answerAskers(now, mine);
     if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close('kicked');
+    if (seat !== undefined && seat.instance !== instance) {
+      if (this.#rivalry.onLost(now)) return this.#close('copied');
+      for (const address of seat.addresses) if (!isIn(this.addresses, address)) this.#party.call(now, address);
+    }
     if (roster.term === mine.term ? this.isHost : !seatsUs) return;
     this.#adopt(now, roster, key);
   }
@@ -348,9 +357,23 @@ export class Membership {
 
   /** A door stayed shut. */
   onDialFailed(now: number, reason: ConnectFailure, hasHope: boolean): void {
-    if (this.roster !== undefined || this.isOver) return;
+    if (this.isOver) return;
+    if (reason === 'double') return this.#meetDouble(now, hasHope);
+    if (this.roster !== undefined) return;
     if (reason === 'incompatible' || (reason === 'wrong-code' && !hasHope)) return this.#fail(now, reason);
     if (reason === 'wrong-code') this.#search.onWrongCode(now);
+  }
+
+  /** A peer ended its link to us for a newer session of our key. */
+  onReplaced(now: number): void {
+    if (!this.isOver && !this.isLeaving && this.#rivalry.onReplaced(now)) this.#close('copied');
+  }
+
+  /** A process with our key, which is not us, is in this room, too. */
+  #meetDouble(now: number, hasHope: boolean): void {
+    const alone = this.roster?.seats.every((seat) => seat.id === this.#party.self) === true;
+    if (this.#rivalry.onMet(now, alone)) this.#close('copied');
+    else if (this.roster === undefined && !hasHope) this.#fail(now, 'copied');
   }
 
   // ── commands ──────────────────────────────────────────────────────────────────────────────────────
@@ -401,14 +424,14 @@ export class Membership {
     for (const link of links.all()) endpoint.close(now, link.id, 'bye');
   }
 
-  #close(reason: LeaveReason): void {
-    this.joinState = { type: 'left' };
+  #close(reason: LeaveReason | 'copied'): void {
+    this.joinState = { type: 'left', reason };
     this.#party.emit({ type: 'closed', reason });
   }
 
   #fail(now: number, reason: Extract<JoinState, { type: 'failed' }>['reason']): void {
     this.#hangUp(now);
     this.joinState = { type: 'failed', reason };
-    this.#party.emit({ type: 'closed', reason: reason === 'kicked' ? 'kicked' : 'timeout' });
+    this.#party.emit({ type: 'closed', reason: reason === 'kicked' || reason === 'copied' ? reason : 'timeout' });
   }
 }

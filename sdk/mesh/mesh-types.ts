@@ -6,7 +6,7 @@ import type { RoomId } from '../base/brand.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Address, SocketKind, Transmit } from '../link/endpoint-types.ts';
 import type { GameFacts } from '../port/lan-port.ts';
-import type { RoomPort } from '../port/port.ts';
+import type { LeaveReason, RoomPort } from '../port/port.ts';
 import type { CryptoProvider, KeyPair } from '../secure/provider.ts';
 import type { HereFacts } from '../wire/datagram.ts';
 
@@ -41,8 +41,8 @@ export type RoomFacts = HereFacts;
 export type JoinState =
   | { readonly type: 'joining' }
   | { readonly type: 'joined' }
-  | { readonly type: 'failed'; readonly reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible' }
-  | { readonly type: 'left' };
+  | { readonly type: 'failed'; readonly reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible' | 'copied' }
+  | { readonly type: 'left'; readonly reason: LeaveReason | 'copied' };
 
 /** Sans-IO; drain `pollTransmit`, then `poll` (from `RoomPort`), then `pollTimeout` after every call. */
 export interface MeshLike extends RoomPort {

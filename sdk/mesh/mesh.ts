@@ -89,6 +89,7 @@ export class Mesh implements MeshLike {
       time: this.#time,
       send: (at, peer, message) => this.#links.send(at, peer, 'reliable', encodeMessage(message)),
       emit: (event) => this.#emit(event),
+      call: (at, address) => this.#dialer.addCandidate(at, address),
       onRoster: (left) => this.#onRoster(left),
       hurry: (at) => this.#hurry(at),
     };
@@ -360,6 +361,7 @@ export class Mesh implements MeshLike {
         this.#links.remove(event.peer);
         this.#delivery.onClosed(event.peer);
         if (event.reason === 'bye' && event.byPeer) this.#membership.onGoodbye(now, event.peer);
+        if (event.reason === 'replaced' && event.byPeer) this.#membership.onReplaced(now);
         break;
     }
     this.#hurry(now);

@@ -3,7 +3,7 @@
  * `mesh.ts`; the parts know each other only through it.
  */
 import type { PeerId } from '../base/brand.ts';
-import type { EndpointLike } from '../link/endpoint-types.ts';
+import type { Address, EndpointLike } from '../link/endpoint-types.ts';
 import type { PortDeparture, PortEvent } from '../port/port.ts';
 import type { LinkState } from './link-state.ts';
 import type { Links } from './links.ts';
@@ -23,6 +23,8 @@ export interface Party {
   /** Reliable control message; false when there is no link. */
   send(now: number, peer: PeerId, message: MeshMessage): boolean;
   emit(event: PortEvent): void;
+  /** Somebody of this room may answer there. */
+  call(now: number, address: Address): void;
   /** The list of seats changed. */
   onRoster(left: readonly PortDeparture[]): void;
   /** Something changed that others should hear of at once. */

@@ -19,6 +19,7 @@ import type { MeshLike, MeshOptions, RoomFacts } from '../mesh/mesh-types.ts';
 import type { DiscoveryState, GameFacts, LanPort, LocalTime, NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import type { RoomPort } from '../port/port.ts';
 import { peerIdOf } from '../secure/identity.ts';
+import { copied } from '../room/lan.ts';
 import type { CryptoProvider } from '../secure/provider.ts';
 import type { HereFacts } from '../wire/datagram.ts';
 import { LEAVE_LINGER_MS, MAX_ENDPOINTS_PER_PEER } from '../wire/limits.ts';
@@ -95,6 +96,7 @@ export class NodeLanPort implements LanPort {
   /** Ends what is being opened when this is closed. */
   readonly #closing = new AbortController();
   #closed = false;
+  #isCopied = false;
 
   /** Use `openNodeLanPort`. */
   constructor(parts: { game: GameFacts; options: NodeLanOptions; crypto: CryptoProvider; rng: Rng; udp: Udp; profile: Profile }) {
@@ -179,6 +181,7 @@ export class NodeLanPort implements LanPort {
     while (this.#opening?.signal.aborted === true) await this.#opening.over;
     this.#assertOpen();
     if (signal?.aborted) throw aborted(signal);
+    if (this.#isCopied) throw copied();
     if (this.#room !== undefined)
       throw new LanError('bad-argument', 'This player sits in a room already.', { hint: 'Leave that room first, or open a second lan.' });
     if (this.#opening !== undefined)
@@ -242,6 +245,8 @@ export class NodeLanPort implements LanPort {
 
   /** The room is not told about any more, while its farewell is still on the way. */
   #left(room: OpenRoom): void {
+    const state = room.mesh.joinState;
+    if ((state.type === 'left' || state.type === 'failed') && state.reason === 'copied') this.#renew();
     if (this.#room === room) {
       this.#room = undefined;
       this.#discovery.withdraw();
@@ -272,6 +277,16 @@ export class NodeLanPort implements LanPort {
 
   #partedFrom(roomId: RoomId): Promise<void> {
     return this.#parted(({ port }) => port.roster().roomId === roomId);
+  }
+
+  /** Somebody else plays with our key. It is ours no more: this process opens no room with it, and the next one has another. */
+  #renew(): void {
+    this.#isCopied = true;
+    try {
+      this.#profile.renew();
+    } catch {
+      // A disk that is read-only by now: the next process meets the same trouble, and says so.
+    }
   }
 
   #found(request: { name: string; max: number; code: string | undefined; spectate: boolean }, roomId: RoomId): OpenRoom {

@@ -21,6 +21,8 @@ export interface Profile {
   readonly directory: string | undefined;
   /** Why nothing is kept, in words; undefined when it is. */
   readonly warning: string | undefined;
+  /** Forgets the key: the next process has another one. For one that somebody else has as well. */
+  renew(): void;
   /** Lets another process take it. */
   release(): void;
 }
@@ -172,7 +174,7 @@ function loadKey(path: string, crypto: CryptoProvider): KeyPair {
  * Throws `bad-argument` for a name that is no file name.
  */
 export function openProfile(crypto: CryptoProvider, name: string | false = 'default', wantedHome?: string): Profile {
-  if (name === false) return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning: undefined, release: () => undefined };
+  if (name === false) return passing(crypto);
   if (!/^[a-z0-9][a-z0-9_-]{0,31}$/i.test(name)) {
     throw new LanError('bad-argument', `Expected a profile name of letters, digits, "-" and "_", got ${JSON.stringify(name)}.`, {
       hint: 'Use something like "ann".',
@@ -197,9 +199,10 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
         }
       };
       try {
-        const identity = loadKey(join(directory, `${chosen}.key`), crypto);
+        const path = join(directory, `${chosen}.key`);
+        const identity = loadKey(path, crypto);
         atExit(release);
-        return { name: chosen, identity, directory, warning: undefined, release };
+        return { name: chosen, identity, directory, warning: undefined, renew: () => rmSync(path, { force: true }), release };
       } catch (error) {
         release();
         throw error;
@@ -209,13 +212,12 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
     const { code } = error as NodeJS.ErrnoException;
     // A user that the system does not know, as containers have them, has no home.
     const warning = `The profile in ${home ?? 'the home folder'} cannot be used (${code ?? String(error)}); a seat is not regained after a restart.`;
-    return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning, release: () => undefined };
+    return passing(crypto, warning);
   }
-  return {
-    name: '',
-    identity: crypto.generateKeyPair(),
-    directory: undefined,
-    warning: `More than ${MAX_PROFILES} players run on this machine.`,
-    release: () => undefined,
-  };
+  return passing(crypto, `More than ${MAX_PROFILES} players run on this machine.`);
+}
+
+/** A profile that lasts as long as the process. */
+function passing(crypto: CryptoProvider, warning?: string): Profile {
+  return { name: '', identity: crypto.generateKeyPair(), directory: undefined, warning, renew: () => undefined, release: () => undefined };
 }

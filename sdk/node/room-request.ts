@@ -5,6 +5,7 @@ import { lookup } from 'node:dns/promises';
 
 import { LanError } from '../base/errors.ts';
 import type { Address } from '../link/endpoint-types.ts';
+import { copied } from '../room/lan.ts';
 import { MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { DATA_PORT_FIRST } from './discovery/bounds.ts';
 import { decodeJoinCode, normaliseRoomCode } from './discovery/join-code.ts';
@@ -75,7 +76,7 @@ export function incompatible(reason: string | undefined): LanError {
   return new LanError('incompatible', `That room ${reason ?? 'is not compatible'}.`, { hint: 'Everybody has to run the same version of the game.' });
 }
 
-export function joinError(reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible'): LanError {
+export function joinError(reason: 'unreachable' | 'wrong-code' | 'room-full' | 'kicked' | 'incompatible' | 'copied'): LanError {
   switch (reason) {
     case 'unreachable':
       return new LanError('unreachable', 'The room stopped answering while joining.', {
@@ -89,5 +90,7 @@ export function joinError(reason: 'unreachable' | 'wrong-code' | 'room-full' | '
       return new LanError('kicked', 'This player was removed from that room.', { hint: 'Create another room.' });
     case 'incompatible':
       return incompatible(undefined);
+    case 'copied':
+      return copied();
   }
 }

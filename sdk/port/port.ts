@@ -59,6 +59,14 @@ export type LeaveReason =
   /** The host removed it; it cannot come back while the room lives. */
   | 'kicked';
 
+/** Why one's own seat is gone. */
+export type PortCloseReason =
+  | LeaveReason
+  /** The local process behind this page is gone. */
+  | 'bridge'
+  /** Another process in the room plays with this player's key, as after copying a disk or a profile. */
+  | 'copied';
+
 export interface PortDeparture {
   readonly id: PeerId;
   readonly slot: Slot;
@@ -77,7 +85,7 @@ export type PortEvent =
    */
   | { readonly type: 'merge'; readonly lost: boolean; readonly joined: readonly PeerId[] }
   /** This seat is gone; nothing follows. */
-  | { readonly type: 'closed'; readonly reason: LeaveReason | 'bridge' };
+  | { readonly type: 'closed'; readonly reason: PortCloseReason };
 
 /** What is known of the path to one peer. Ratios are 0 to 1, over the last seconds. */
 export interface PeerStats {

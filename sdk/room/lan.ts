@@ -4,7 +4,7 @@
  */
 import { LanError } from '../base/errors.ts';
 import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-port.ts';
-import type { LeaveReason, RoomPort } from '../port/port.ts';
+import type { PortCloseReason, RoomPort } from '../port/port.ts';
 import { bodyCodec } from '../sync/body.ts';
 import { assertSignal } from '../sync/clock.ts';
 import { checkCall, show } from '../sync/definition.ts';
@@ -91,10 +91,18 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
   return lan;
 }
 
+/** One player in two places. */
+export function copied(): LanError {
+  return new LanError('refused', 'Another machine plays in that room with the key of this player, as after copying a disk or a profile.', {
+    hint: 'Start the game again: this player has a new key then.',
+  });
+}
+
 /** A seat was there, and was gone before the room was. */
-function unopened(reason: LeaveReason | 'bridge', signal: AbortSignal | undefined): LanError {
+function unopened(reason: PortCloseReason, signal: AbortSignal | undefined): LanError {
   if (signal?.aborted === true) return new LanError('aborted', 'Opening the room was aborted.', { cause: signal.reason });
   if (reason === 'bridge') return new LanError('bridge', 'The game on this computer went away while the room was opened.', { hint: 'Try again.' });
+  if (reason === 'copied') return copied();
   if (reason === 'kicked') return new LanError('kicked', 'The host removed this player while the room was opened.');
   return new LanError('closed', 'The room was left while it was opened.', { hint: 'Try again.' });
 }

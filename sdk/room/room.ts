@@ -17,7 +17,7 @@ import type { PeerId, RoomId } from '../base/brand.ts';
 import { assertCallback, callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import type { LocalTime } from '../port/lan-port.ts';
-import type { Channel, LeaveReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
+import type { Channel, LeaveReason, PortCloseReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
 import { AuthorityRules } from '../sync/authority.ts';
 import { Metronome } from '../sync/clock.ts';
 import { checkCall } from '../sync/definition.ts';
@@ -74,7 +74,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #listensAt = Number.POSITIVE_INFINITY;
   /** When the room opened without everybody's state; told a tick later, when whoever awaited the room can have subscribed. */
   #incompleteAt = Number.POSITIVE_INFINITY;
-  #closed: LeaveReason | 'bridge' | undefined;
+  #closed: PortCloseReason | undefined;
   readonly #openedAt: number;
   readonly #opening: (() => void)[] = [];
   readonly #closing: (() => void)[] = [];
@@ -183,7 +183,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   /** Resolves when this replica has the room: every ready member's state, or `OPENING_MS` passed. With the reason when the room was closed first. */
-  async opened(): Promise<LeaveReason | 'bridge' | undefined> {
+  async opened(): Promise<PortCloseReason | undefined> {
     if (!this.#ready && this.#closed === undefined) await new Promise<void>((resolve) => this.#opening.push(resolve));
     return this.#closed;
   }
@@ -477,7 +477,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     for (const resolve of this.#opening.splice(0)) resolve();
   }
 
-  #close(reason: LeaveReason | 'bridge'): void {
+  #close(reason: PortCloseReason): void {
     if (this.#closed !== undefined) return;
     this.#duties.update(false, false);
     this.#closed = reason;

@@ -4,7 +4,7 @@
  */
 import type { EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
 import type { DiscoveryState, NetworkCheck, RoomListing } from '../port/lan-port.ts';
-import type { LeaveReason, PeerStats, SeatStatus } from '../port/port.ts';
+import type { LeaveReason, PeerStats, PortCloseReason, SeatStatus } from '../port/port.ts';
 import type { AnyGame, EntityDef, MessageDef, RequestDef } from '../sync/definition.ts';
 import type { Infer, Init } from '../sync/field.ts';
 
@@ -149,8 +149,11 @@ export interface RoomEvents<G extends AnyGame> {
    * `console.error`, the error itself with them: once for each place and message, 32 at most in one room.
    */
   warn: { readonly code: WarnCode; readonly detail: string };
-  /** This seat is gone; the room is of no more use. `bridge`: the local process behind this page is gone. */
-  close: { readonly reason: LeaveReason | 'bridge' };
+  /**
+   * This seat is gone; the room is of no more use. `bridge`: the local process behind this page is gone. `copied`: another process in the room
+   * plays with this player's key, as after copying a disk or a profile; the local process has another one when it is started again.
+   */
+  close: { readonly reason: PortCloseReason };
 }
 
 /** What a room warns of: `RoomEvents.warn` says when. */

@@ -8,6 +8,7 @@
  *   S8  what links hold stays under its caps
  *   S10 join states take only the drawn transitions
  *   S12 honest peers never refuse each other as rule breakers
+ *   S14 nobody is taken for a copy of somebody where each key is in one place
  *   R   slots and ids are unique, the host has a seat, a list has members of one room only
  *   L1  one list, one host, exactly those who live are present
  */
@@ -89,6 +90,11 @@ export class Agreement implements WorldWatcher {
       this.#onRoster(now, peer, event.roster);
     } else if (event.type === 'message') this.#onMessage(now, peer, event);
     else if (event.type === 'reset') this.#allowGap(peer, event.peer);
+    else if (event.type === 'closed' && event.reason === 'copied' && !this.#hasDouble(peer)) this.#violate(now, 'S14', peer, 'taken for a copy');
+  }
+
+  #hasDouble(peer: WorldPeer): boolean {
+    return this.#world.peers.some((other) => other !== peer && other.mesh?.self === peer.mesh?.self);
   }
 
   #onRoster(now: number, peer: WorldPeer, roster: PortRoster): void {

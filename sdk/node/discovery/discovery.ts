@@ -245,9 +245,9 @@ export class Discovery {
 
   /** Whoever searches may sit in a room we do not know: a room that opens, or another part of ours. */
   #askBack(now: number, address: Address, gameId: string | undefined): void {
-    const { game, udp } = this.#options;
+    const { game } = this.#options;
     if (game !== undefined && gameId !== undefined && gameId !== game.id) return;
-    if (address.port === udp.joinPort && this.interfaces.list.some((nic) => nic.address === address.host)) return;
+    if (this.#isOurs(address)) return;
     if (this.#searchers.size < BEACON_CROWD) this.#searchers.add(addressKey(address));
     const ours = this.#options.facts();
     if (this.#watchers.size === 0 && ours === undefined) return;
@@ -257,13 +257,23 @@ export class Discovery {
     this.#reschedule();
   }
 
+  #isOurs({ host, port }: Address): boolean {
+    return port === this.#options.udp.joinPort && this.interfaces.list.some((nic) => nic.address === host);
+  }
+
   #handleHere(host: string, port: number, bytes: Uint8Array): void {
     const here = decodeHere(bytes);
-    if (here === undefined || here.facts.peer === this.#options.self) return;
+    if (here === undefined) return;
     const now = this.#options.time.now();
     const { facts } = here;
     const address = { host, port: facts.joinPort };
     const askedAt = this.#questions.askedAt(now, here.nonce);
+    if (facts.peer === this.#options.self) {
+      // We hear ourselves, or another machine has a copy of our key: the mesh tells the two apart.
+      const isThisRoom = this.#options.facts()?.roomId === facts.roomId;
+      if (isThisRoom && askedAt !== undefined && port === facts.joinPort && !this.#isOurs(address)) this.#options.onMember(address);
+      return;
+    }
     if (askedAt === undefined || port !== facts.joinPort) {
       // Not an answer to us. A farewell is worth a question, and nothing else is.
       if (facts.max === 0) this.#hint({ host, port });
