@@ -239,6 +239,22 @@ describe('the key is the seat', () => {
     expect(made.agreement.violations).toEqual([]);
   });
 
+  it('[ME79] an address that changes just when the host is gone is in the list all the same', () => {
+    for (const afterMs of [0, 200, 500]) {
+      const made = together({ peers: 4 });
+      const { world } = made;
+      world.crash(0);
+      world.run(afterMs);
+      world.move(2, '10.5.0.9');
+      world.run(4_000);
+      for (const index of [1, 3]) {
+        const peer = world.peer(index);
+        expect(peer.mesh!.facts(peer.clock(world.now)).members.map(({ host }) => host)).toContain('10.5.0.9');
+      }
+      expect(made.agreement.violations).toEqual([]);
+    }
+  });
+
   it('[ME35] a machine that slept, longer than the grace period or not, is back within two seconds of waking', () => {
     for (const sleepMs of [10_000, 60_000]) {
       for (const index of [0, 2]) {

@@ -30,6 +30,7 @@ import {
   departures,
   foundRoster,
   removeSeat,
+  sameAddresses,
   seatOf,
   seatPeer,
   updateSeat,
@@ -40,6 +41,9 @@ import { StandingStep } from './standing-step.ts';
 import { Vouching, type Forwarded } from './vouching.ts';
 
 const isIn = (list: readonly Address[], { host, port }: Address): boolean => list.some((one) => one.host === host && one.port === port);
+
+/** So often the host is told of other addresses until they are in the list (ms). */
+const MOVE_RETRY_MS = 1_000;
 
 /** Somebody asks for a seat as long as the last time was no longer ago (ms). */
 const ASKED_MS = JOIN_RETRY_MAX_MS + BEAT_MS;
@@ -63,6 +67,9 @@ export class Membership {
   #askedAt = -Infinity;
   #askedHost: PeerId | undefined;
   #leaveAt: number | undefined;
+  /** Our addresses have changed, and the list may not say so yet; and when the host is told again (ms). */
+  #moved = false;
+  #moveAt = 0;
   readonly #vouching: Vouching;
   readonly #rivalry = new Rivalry();
 
@@ -118,6 +125,7 @@ export class Membership {
     if (this.#leaveAt !== undefined) return this.#tickLeave(now, this.#leaveAt);
     if (this.roster === undefined) return this.#tickJoin(now);
     this.#tickElection(now, this.roster);
+    if (!this.isOver) this.#tellMoved(now);
     if (!this.isHost) this.#duty.follow(now, this.roster);
     else if (!this.isOver) {
       for (const request of this.#vouching.due(now)) this.#seatForwarded(now, request);
@@ -386,9 +394,22 @@ export class Membership {
 
   setAddresses(now: number, addresses: readonly Address[]): void {
     this.addresses = boundAddresses(addresses);
-    if (this.roster === undefined) return;
-    if (this.isHost) this.#write(now, updateSeat(this.roster, this.#party.self, { addresses: this.addresses }));
-    else this.#party.send(now, this.roster.host, { type: 'move', addresses: this.addresses });
+    this.#moved = this.roster !== undefined;
+    this.#moveAt = now;
+    this.#tellMoved(now);
+  }
+
+  /** Says where we are now until the list does: a host that is gone, or not linked at the moment, has not heard it. */
+  #tellMoved(now: number): void {
+    const { self } = this.#party;
+    const seat = this.#moved && this.roster !== undefined ? seatOf(this.roster, self) : undefined;
+    if (seat === undefined || this.roster === undefined) return;
+    if (sameAddresses(seat.addresses, this.addresses)) this.#moved = false;
+    else if (this.isHost) this.#write(now, updateSeat(this.roster, self, { addresses: this.addresses }));
+    else if (now >= this.#moveAt) {
+      this.#moveAt = now + MOVE_RETRY_MS;
+      this.#party.send(now, this.roster.host, { type: 'move', addresses: this.addresses });
+    }
   }
 
   kick(now: number, peer: PeerId): boolean {

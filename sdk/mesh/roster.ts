@@ -180,7 +180,7 @@ export function updateSeat(roster: Roster, id: PeerId, change: Partial<Pick<Seat
   return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
 }
 
-function sameAddresses(a: readonly Address[], b: readonly Address[]): boolean {
+export function sameAddresses(a: readonly Address[], b: readonly Address[]): boolean {
   return a === b || (a.length === b.length && a.every((address, i) => address.host === b[i]!.host && address.port === b[i]!.port));
 }
 
