@@ -451,7 +451,8 @@ export class Membership {
   }
 
   #fail(now: number, reason: Extract<JoinState, { type: 'failed' }>['reason']): void {
-    this.#hangUp(now);
+    // Who was refused, or has a double, says no goodbye: the seat of this key, if there is one, is another process's.
+    if (reason === 'unreachable') this.#hangUp(now);
     this.joinState = { type: 'failed', reason };
     this.#party.emit({ type: 'closed', reason: reason === 'kicked' || reason === 'copied' ? reason : 'timeout' });
   }
