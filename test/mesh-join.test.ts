@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { LinkId } from '../sdk/link/endpoint-types.ts';
 import { encodeMessage } from '../sdk/mesh/messages.ts';
 import { MAX_LANES } from '../sdk/wire/limits.ts';
-import { agree, room, rosterOf, together } from './mesh-rig.ts';
+import { agree, room, rosterOf, slotOf, together } from './mesh-rig.ts';
 
 describe('joining', () => {
   it('[ME1] one reachable member is enough: the newcomer gets a slot and links to all', () => {
@@ -166,6 +166,36 @@ describe('joining', () => {
     const away = world.runUntil(() => rosterOf(world, 0).peers.some((peer) => peer.status !== 'present'), 10_000, 10);
     expect(away).toBeUndefined();
     expect(agree(made, 1_000)).toBe(0);
+  });
+
+  it('[ME78] who is started anew to play, or to watch, does that, with the seat it had', () => {
+    const made = room({ peers: 4, max: 2 });
+    const { world } = made;
+    const roles = (): string =>
+      rosterOf(world, 0)
+        .peers.map((peer) => `${peer.slot}${peer.spectator ? 'watches' : 'plays'}`)
+        .join(' ');
+    const again = (index: number, spectate: boolean): void => {
+      world.crash(index);
+      world.run(1_000);
+      world.start(index, 'join', { spectate });
+      world.run(1_000);
+    };
+    world.start(0, 'found');
+    world.start(1, 'join');
+    world.start(2, 'join', { spectate: true });
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    const seats = roles();
+    const slots = [1, 2].map((index) => slotOf(world, 0, index)!);
+    // There is no place to play: the seat of who watched is kept as it was.
+    again(2, false);
+    expect(world.peer(2).mesh!.joinState).toMatchObject({ type: 'failed', reason: 'room-full' });
+    expect(roles()).toBe(seats);
+    again(1, true);
+    again(2, false);
+    expect(agree(made, 1_000)).toBe(0);
+    expect([1, 2].map((index) => slotOf(world, 0, index)!)).toEqual(slots);
+    expect(roles()).toBe(`0plays ${slots[0]! < slots[1]! ? '1watches 2plays' : '1plays 2watches'}`);
   });
 
   it('[ME77] of two processes with one key one gives way soon, the one that came later, and nothing changes hands any more', () => {

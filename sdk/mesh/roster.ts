@@ -83,12 +83,12 @@ export function seatOf(roster: Roster, id: PeerId): Seat | undefined {
 }
 
 // Seats and lists are written out key by key, in the order they are read from the wire: objects of one shape are read fast.
-function changeSeat(seat: Seat, change: Partial<Omit<Seat, 'id' | 'spectator'>>): Seat {
+function changeSeat(seat: Seat, change: Partial<Omit<Seat, 'id'>>): Seat {
   return {
     id: seat.id,
     slot: change.slot ?? seat.slot,
     status: change.status ?? seat.status,
-    spectator: seat.spectator,
+    spectator: change.spectator ?? seat.spectator,
     eligible: change.eligible ?? seat.eligible,
     instance: change.instance ?? seat.instance,
     addresses: change.addresses ?? seat.addresses,
@@ -160,13 +160,16 @@ export function nextEpoch(roster: Roster, change: RosterChange): Roster {
 export function seatPeer(roster: Roster, newcomer: Newcomer): Roster | 'kicked' | 'room-full' {
   if (roster.banned.includes(newcomer.id)) return 'kicked';
   const old = seatOf(roster, newcomer.id);
+  const players = roster.seats.filter((seat) => !seat.spectator).length;
+  const { instance, spectator } = newcomer;
   if (old !== undefined) {
-    const seat = changeSeat(old, { status: 'present', instance: newcomer.instance, addresses: boundAddresses(newcomer.addresses) });
+    // Who is started anew may play where it watched, if there is a place, or watch.
+    if (old.spectator && !spectator && players >= roster.max) return 'room-full';
+    const seat = changeSeat(old, { status: 'present', instance, spectator, addresses: boundAddresses(newcomer.addresses) });
     return nextEpoch(roster, { seats: roster.seats.map((other) => (other === old ? seat : other)) });
   }
   const slot = freeSlot(roster.seats);
-  const players = roster.seats.filter((seat) => !seat.spectator).length;
-  if (slot === undefined || (!newcomer.spectator && players >= roster.max)) return 'room-full';
+  if (slot === undefined || (!spectator && players >= roster.max)) return 'room-full';
   return nextEpoch(roster, { seats: [...roster.seats, newSeat(newcomer, slot)].sort(bySlot) });
 }
 
@@ -225,6 +228,7 @@ export function mergeRosters(winner: Roster, loser: Roster, after: number): Rost
         seats[at] = changeSeat(old, {
           status: 'present',
           instance: seat.instance,
+          spectator: seat.spectator,
           eligible: seat.eligible,
           addresses: boundAddresses(seat.addresses, old.addresses),
         });
