@@ -6,9 +6,12 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import type { AttemptId, EndpointEvent, EndpointLike, LinkClock, LinkId } from '../sdk/link/endpoint-types.ts';
+import { Delivery } from '../sdk/mesh/delivery.ts';
 import { LinkState } from '../sdk/mesh/link-state.ts';
+import type { Links } from '../sdk/mesh/links.ts';
 import { Mesh } from '../sdk/mesh/mesh.ts';
-import { encodeMessage } from '../sdk/mesh/messages.ts';
+import { encodeMessage, type Word } from '../sdk/mesh/messages.ts';
+import type { Roster } from '../sdk/mesh/roster.ts';
 import type { World } from '../sdk/testing/index.ts';
 import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import { MAX_EARLY_MESSAGES, MESH_LANE } from '../sdk/wire/limits.ts';
@@ -155,6 +158,23 @@ describe('early messages', () => {
       expect(told(made, talker, late).slice(before)).toContain('reset');
     }
     expect(lost).toBeGreaterThan(0);
+  });
+
+  it('[ME45] where there is no memory for what waited, the link ends instead of what is lost being passed over', () => {
+    const peer = 'bbbbbbbbbbbbbbbb' as PeerId;
+    const sent: number[] = [];
+    const closed: string[] = [];
+    const endpoint = {
+      send: (_now: number, _link: LinkId, _channel: string, bytes: Uint8Array) => bytes[0] !== 2 && sent.push(bytes[0]!) > 0,
+      close: (_now: number, _link: LinkId, reason: string) => closed.push(reason),
+    } as unknown as EndpointLike;
+    const links = { get: () => ({ id: 7 as LinkId }) } as unknown as Links;
+    const roster = { seats: [{ id: peer, status: 'present', instance: 5 }] } as unknown as Roster;
+    const delivery = new Delivery(endpoint, links, { roster, emit: () => undefined, drop: () => undefined });
+    delivery.onRoster(roster, []);
+    for (const n of [1, 2, 3]) delivery.hold(0, peer, { channel: 'reliable', lane: 0, bytes: Uint8Array.of(n) });
+    delivery.onWords(1, peer, [{ id: peer, instance: 5 } as Word]);
+    expect([sent, closed, delivery.waits(peer)]).toEqual([[1], ['exhausted'], false]);
   });
 
   it('[ME50] a link that was gone when its peer got a seat counts as one before the next', () => {

@@ -65,7 +65,12 @@ export class Delivery {
     const own = words.find((word) => word.id === peer);
     const link = this.#links.get(peer);
     if (link === undefined || own === undefined || own.instance !== this.#instances.get(peer)) return false;
-    for (const early of this.#unlinked.take(peer)) this.#endpoint.send(now, link.id, early.channel, early.bytes, early.lane);
+    for (const early of this.#unlinked.take(peer)) {
+      if (this.#endpoint.send(now, link.id, early.channel, early.bytes, early.lane)) continue;
+      // Memory is short. The rest must not follow over the gap: the next link tells both sides.
+      this.#endpoint.close(now, link.id, 'exhausted');
+      break;
+    }
     return true;
   }
 
