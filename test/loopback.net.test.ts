@@ -244,3 +244,27 @@ it('[DI29] a room whose only member is killed leaves the list within 3 s', async
   one.kill('SIGKILL');
   expect(await until(() => rooms.length === 0, 4_000, 'gone')).toBeLessThan(3_200);
 });
+
+/** Presses Ctrl-C while it awaits a room, as whoever changed their mind does. */
+const HASTY = `
+import { defineGame } from 'lanista';
+import { closeOnSignal, openLan } from 'lanista/node';
+const lan = await openLan(defineGame({ id: 'hasty', version: 1 }), {
+  presence: {}, interfaces: ['127.0.0.1'], profile: false, discovery: ${JSON.stringify({ ...ONLY.local, local: false })},
+});
+closeOnSignal(() => lan.close());
+setTimeout(() => process.kill(process.pid, 'SIGINT'), 50);
+const room = await lan.joinOrCreate({ name: 'Never' });
+console.log('in', room.name);
+`;
+
+it('[DI29] who is told to end while a room is being opened ends in peace, without the error of what was awaited', async () => {
+  const hasty = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', HASTY], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+  });
+  children.push(hasty);
+  let said = '';
+  for (const stream of [hasty.stdout, hasty.stderr]) stream.on('data', (part) => (said += String(part)));
+  const code = await new Promise((resolve) => hasty.once('close', resolve));
+  expect([code, said]).toEqual([0, '']);
+});
