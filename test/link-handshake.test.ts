@@ -4,6 +4,7 @@ import { createRng } from '../sdk/base/rng.ts';
 import type { RoomId } from '../sdk/base/brand.ts';
 import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import { MAX_CODE_FAILURES_PER_SOURCE, MAX_HALF_OPEN } from '../sdk/wire/limits.ts';
+import { handshakes } from './fuzz/targets/handshake.ts';
 import { JOIN_PORT, Rig, linkOf, messagesOf, type Node, numbered } from './link-rig.ts';
 
 const failures = (node: Node): unknown[] => node.events.filter((e) => e.type === 'failed').map((e) => (e.type === 'failed' ? e.reason : ''));
@@ -29,6 +30,13 @@ describe('handshake', () => {
       if (!linked) expect([...failures(a), linkOf(b, a)]).not.toEqual([]);
       if (seed <= 10) expect(linked || failures(a).includes('timeout')).toBe(true);
     }
+  });
+
+  it('[SE13] a copy of any of its datagrams that was changed on the way and comes first keeps nobody out, nor makes a right code a wrong one', async () => {
+    const target = await handshakes.targets['endpoint']!();
+    // Which datagram, by code; the seed; where one bit of it is changed. Every byte of RESP, which somebody on the way can answer before it comes.
+    for (let at = 0; at < 142; at++) target.run(Uint8Array.of(0x90 | 3, 9, at >> 8, at & 255, 4));
+    for (const n of [0, 1, 2, 4]) for (let at = 0; at < 384; at += 9) target.run(Uint8Array.of(0x90 | n, 9, at >> 8, at & 255, 4));
   });
 
   it('[LK3] answers strangers of other rooms and closed doors with silence', () => {

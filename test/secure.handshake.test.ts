@@ -34,7 +34,7 @@ function shake(mode: HandshakeMode, mine: HandshakeSecrets, theirs: HandshakeSec
   const b = context(2000);
   const initiator = new InitiatorHandshake(a, mode, mine);
   expect(initiator.message1.length).toBe(MESSAGE_1_BYTES);
-  const responder = ResponderHandshake.start(b, initiator.message1, theirs, () => true)!;
+  const responder = ResponderHandshake.start(b, initiator.message1, theirs, () => true, 7)!;
   expect(responder.message2.length).toBe(MESSAGE_2_BYTES);
   const done = initiator.handleMessage2(responder.message2)!;
   expect(done.message3.length).toBe(MESSAGE_3_BYTES);
@@ -67,12 +67,12 @@ describe('handshake (SE1–SE3)', () => {
   it('[SE3] a changed prologue, message or order is refused', () => {
     const a = context(1000);
     const initiator = new InitiatorHandshake(a, 'open', {});
-    expect(ResponderHandshake.start({ ...context(2000), prologue: Uint8Array.of(9) }, initiator.message1, {}, () => true)).toBeUndefined();
-    const responder = ResponderHandshake.start(context(2000), initiator.message1, {}, () => true)!;
+    expect(ResponderHandshake.start({ ...context(2000), prologue: Uint8Array.of(9) }, initiator.message1, {}, () => true, 7)).toBeUndefined();
+    const responder = ResponderHandshake.start(context(2000), initiator.message1, {}, () => true, 7)!;
     const bad = responder.message2.slice();
     bad[40]! ^= 1;
     expect(initiator.handleMessage2(bad)).toBeUndefined();
-    expect(ResponderHandshake.start(context(1), initiator.message1.subarray(1), {}, () => true)).toBeUndefined();
+    expect(ResponderHandshake.start(context(1), initiator.message1.subarray(1), {}, () => true, 7)).toBeUndefined();
   });
 });
 

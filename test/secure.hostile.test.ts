@@ -27,7 +27,7 @@ describe('handshake against forgers', () => {
     fc.assert(
       fc.property(fc.constantFrom('open', 'code', 'member'), fc.nat(), fc.uint8Array({ maxLength: 200 }), (mode, at, junk) => {
         const initiator = new InitiatorHandshake(context(nodeCrypto), mode, code);
-        const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;
+        const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true, 7)!;
         const resp = responder.message2.slice();
         resp[at % resp.length]! ^= 1;
         expect(initiator.handleMessage2(resp)).toBeUndefined();
@@ -59,7 +59,7 @@ describe('handshake against forgers', () => {
       // A static key of low order: its FIN is sealed well, and ends before the psk.
       const identity = { publicKey: new Uint8Array(32), secretKey: nodeCrypto.randomBytes(32) };
       const initiator = new InitiatorHandshake({ ...context(nodeCrypto), identity }, mode, code);
-      const responder = ResponderHandshake.start(context(counting), initiator.message1, code, () => true)!;
+      const responder = ResponderHandshake.start(context(counting), initiator.message1, code, () => true, 7)!;
       const done = initiator.handleMessage2(responder.message2)!;
       work = 0;
       for (let i = 0; i < 50; i++) expect(responder.handleMessage3(nodeCrypto.randomBytes(64))).toBe('wrong-psk');
@@ -72,7 +72,7 @@ describe('handshake against forgers', () => {
 
   it('[SE2] a wrong code is a guess, and the only one', () => {
     const initiator = new InitiatorHandshake(context(nodeCrypto), 'code', { code: 'K7Q-2MY' });
-    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;
+    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true, 7)!;
     const done = initiator.handleMessage2(responder.message2)!;
     expect(responder.handleMessage3(done.message3)).toBe('wrong-psk');
     expect(responder.failedGuess).toBe(true);
@@ -81,13 +81,13 @@ describe('handshake against forgers', () => {
 
   it('[SE2] recorded traffic tells the right code from no other: every guess gives the same answer', () => {
     const initiator = new InitiatorHandshake(context(nodeCrypto), 'code', code);
-    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true)!;
+    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, () => true, 7)!;
     const recorded = initiator.handleMessage2(responder.message2)!;
     expect(responder.handleMessage3(recorded.message3)).not.toBe('wrong-psk');
     // An eavesdropper has all three messages and may play either side with any code, the right one included.
     const answers = ['K7Q-2MX', 'K7Q-2MY', 'AAA-AAA', '222-222'].map((guess) => {
       const secrets: HandshakeSecrets = { code: guess, roomKey: undefined };
-      const asResponder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, secrets, () => true);
+      const asResponder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, secrets, () => true, 7);
       const asInitiator = new InitiatorHandshake(context(nodeCrypto), 'code', secrets);
       return {
         message1Opens: asResponder !== undefined,
@@ -106,9 +106,9 @@ describe('handshake against forgers', () => {
       ['K7Q-2MX', true],
       ['K7Q-2MY', false],
     ] as const) {
-      const evil = ResponderHandshake.start(context(nodeCrypto), honest.message1, { code: guess, roomKey: undefined }, () => true)!;
+      const evil = ResponderHandshake.start(context(nodeCrypto), honest.message1, { code: guess, roomKey: undefined }, () => true, 7)!;
       const twin = new InitiatorHandshake(context(nodeCrypto), 'code', code);
-      const again = ResponderHandshake.start(context(nodeCrypto), twin.message1, { code: guess, roomKey: undefined }, () => true)!;
+      const again = ResponderHandshake.start(context(nodeCrypto), twin.message1, { code: guess, roomKey: undefined }, () => true, 7)!;
       const fin = twin.handleMessage2(again.message2)!.message3;
       expect(again.handleMessage3(fin) !== 'wrong-psk').toBe(opens);
       // The FIN of one run says nothing to another run's keys.
@@ -119,7 +119,7 @@ describe('handshake against forgers', () => {
   it('[SE13] bytes of any kind as message 1 are refused without throwing', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (junk) => {
-        expect(ResponderHandshake.start(context(nodeCrypto), junk, code, () => true)).toBeUndefined();
+        expect(ResponderHandshake.start(context(nodeCrypto), junk, code, () => true, 7)).toBeUndefined();
       }),
       { numRuns: 100 },
     );
@@ -137,7 +137,7 @@ describe('handshake against forgers', () => {
     const b = createSimCrypto(createRng(2), registry);
     for (const mode of ['open', 'code', 'member'] as const) {
       const initiator = new InitiatorHandshake(context(a), mode, code);
-      const responder = ResponderHandshake.start(context(b), initiator.message1, code, () => true)!;
+      const responder = ResponderHandshake.start(context(b), initiator.message1, code, () => true, 7)!;
       const done = initiator.handleMessage2(responder.message2)!;
       expect(responder.handleMessage3(done.message3)).not.toBe('wrong-psk');
     }

@@ -94,12 +94,12 @@ export class Attempts {
       else this.fail(attempt, 'incompatible');
       return;
     }
-    const { far, keys } = result;
+    const { far, keys, cid: remoteCid } = result;
     if (far.peer === this.#self) return this.fail(attempt, attempt.isOwn ? 'self' : 'double');
     if (attempt.expect !== undefined && attempt.expect !== far.peer) return this.fail(attempt, 'incompatible', far.peer);
     if (attempt.probe && isAlive(far.peer)) return this.fail(attempt, 'linked', far.peer);
-    const session = new Session({ crypto: options.crypto, sendKey: keys.send, receiveKey: keys.receive, remoteCid: resp.senderCid, now });
-    const fin = encodeFin({ cid: resp.senderCid, noise: result.message3 }).slice();
+    const session = new Session({ crypto: options.crypto, sendKey: keys.send, receiveKey: keys.receive, remoteCid, now });
+    const fin = encodeFin({ cid: remoteCid, noise: result.message3 }).slice();
     attempt.enter(now, { type: 'fin', cid, since: now, session, far }, fin);
   }
 

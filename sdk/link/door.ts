@@ -79,10 +79,10 @@ export class Door {
       return refused === undefined;
     };
     const context = premises.handshakeContext(init.cid, init.cookie);
-    const handshake = ResponderHandshake.start(context, init.noise, { code: door.code, roomKey: door.roomKey }, allows);
-    if (handshake === undefined) return drops.count(refusal);
     const cid = premises.newCid();
-    const resp = encodeResp({ cid: init.cid, senderCid: cid, noise: handshake.message2 }).slice();
+    const handshake = ResponderHandshake.start(context, init.noise, { code: door.code, roomKey: door.roomKey }, allows, cid);
+    if (handshake === undefined) return drops.count(refusal);
+    const resp = encodeResp({ cid: init.cid, noise: handshake.message2 }).slice();
     const nonce = init.nonce.slice();
     const evicted = this.#halfOpen.add({ cid, remoteCid: init.cid, host, port, nonce, handshake, resp, startedAt: now, replays: 0 });
     if (evicted) drops.count('half-open');

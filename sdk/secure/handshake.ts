@@ -3,7 +3,7 @@
  *
  * ```
  *   INIT   e, {hello}                 hello = mode u8 | session port u16 | join port u16 | share 32
- *   RESP   e, ee, s, es, {hello}      the responder repeats the mode it accepted
+ *   RESP   e, ee, s, es, {cid u32 | hello}   the responder repeats the mode it accepted, and says which connection id it chose
  *   FIN    s, se, psk, {}
  * ```
  * The psk comes last, so it may depend on both shares:
@@ -24,10 +24,12 @@ import type { CryptoProvider, KeyPair } from './provider.ts';
 
 export const HANDSHAKE_NAME = 'Noise_XXpsk3_25519_ChaChaPoly_SHA256';
 
-/** Sizes of the three Noise messages: e + sealed hello; e + sealed s + sealed hello; sealed s + tag. (With a psk, e is a key already.) */
+/** Sizes of the three Noise messages: e + sealed hello; e + sealed s + sealed cid and hello; sealed s + tag. (With a psk, e is a key already.) */
 export const MESSAGE_1_BYTES = 32 + 37 + 16;
-export const MESSAGE_2_BYTES = 32 + 48 + 37 + 16;
+export const MESSAGE_2_BYTES = 32 + 48 + 41 + 16;
 export const MESSAGE_3_BYTES = 48 + 16;
+
+const CID_BYTES = 4;
 
 const MODES = ['open', 'code', 'member'] as const;
 export type HandshakeMode = (typeof MODES)[number];
@@ -172,17 +174,21 @@ export class InitiatorHandshake {
    * one may still come, and this handshake still takes it. Whoever answers has shown no knowledge of
    * the psk yet: its first sealed packet does.
    */
-  handleMessage2(message2: Uint8Array): { readonly message3: Uint8Array; readonly keys: HandshakeKeys; readonly far: FarSide } | undefined {
+  handleMessage2(
+    message2: Uint8Array,
+  ): { readonly message3: Uint8Array; readonly keys: HandshakeKeys; readonly far: FarSide; readonly cid: number } | undefined {
     const payload = this.#noise.readMessage(message2);
-    const hello = payload === undefined ? undefined : decodeHello(payload);
+    if (payload === undefined || payload.length < CID_BYTES) return undefined;
+    const cid = new ByteReader(payload).u32();
+    const hello = decodeHello(payload.subarray(CID_BYTES));
     const publicKey = this.#noise.rs;
-    if (hello === undefined || publicKey === undefined || hello.mode !== this.#proof.mode) return undefined;
+    if (cid === 0 || hello === undefined || publicKey === undefined || hello.mode !== this.#proof.mode) return undefined;
     const psk = this.#proof.psk(hello.share, publicKey, this.#secrets);
     if (psk === undefined) return undefined;
     this.#noise.setPsk(psk);
     const message3 = this.#noise.writeMessage();
     if (message3 === undefined) return undefined;
-    return { message3, keys: this.#noise.split(), far: farSide(this.#context, publicKey, hello) };
+    return { message3, keys: this.#noise.split(), far: farSide(this.#context, publicKey, hello), cid };
   }
 }
 
@@ -225,21 +231,24 @@ export class ResponderHandshake {
     return this.#hello.mode;
   }
 
-  /** Undefined when INIT's message is malformed or asks for a mode that `allows` refuses. */
+  /**
+   * Undefined when INIT's message is malformed or asks for a mode that `allows` refuses.
+   * @param cid the connection id by which this side will be asked for: told behind the seal, or whoever changed it on the way would end the handshake.
+   */
   static start(
     context: HandshakeContext,
     message1: Uint8Array,
     secrets: HandshakeSecrets,
     allows: (mode: HandshakeMode) => boolean,
+    cid: number,
   ): ResponderHandshake | undefined {
     const noise = new NoiseHandshake(HANDSHAKE_NAME, suiteOf(context.crypto), { initiator: false, prologue: context.prologue, s: context.identity });
     const payload = noise.readMessage(message1);
     const hello = payload === undefined ? undefined : decodeHello(payload);
     if (hello === undefined || !allows(hello.mode)) return undefined;
     const proof = new Proof(context, false, hello.mode, secrets);
-    const message2 = noise.writeMessage(
-      encodeHello({ mode: hello.mode, sessionPort: context.sessionPort, joinPort: context.joinPort, share: proof.share }),
-    );
+    const own = encodeHello({ mode: hello.mode, sessionPort: context.sessionPort, joinPort: context.joinPort, share: proof.share });
+    const message2 = noise.writeMessage(concatBytes(new ByteWriter(CID_BYTES).u32(cid).copy(), own));
     return message2 === undefined ? undefined : new ResponderHandshake(context, noise, hello, secrets, message2, proof);
   }
 

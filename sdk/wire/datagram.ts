@@ -7,7 +7,7 @@
  *   COOKIE 0x02  29 B   kind u8 · nonce[8] · cookie[20]
  *   INIT   0x03  384 B  kind u8 · version u8 · cid u32 · nonce[8] · cookie[20] · roomTag[8] · size u16
  *                       · noise message 1 [size] · zero padding
- *   RESP   0x04         kind u8 · cid u32 of the receiver · cid u32 of the sender · noise message 2
+ *   RESP   0x04         kind u8 · cid u32 of the receiver · noise message 2
  *   FIN    0x05         kind u8 · cid u32 of the receiver · noise message 3
  *   WHO    0x06  512 B  kind u8 · version u8 · nonce[8] · flags u8 (1: room tag, 2: game id)
  *                       · roomTag[8] if 1 · length u8, ASCII game id if 2 · zero padding
@@ -70,7 +70,6 @@ export interface Init {
 }
 export interface Resp {
   readonly cid: number;
-  readonly senderCid: number;
   readonly noise: Uint8Array;
 }
 export interface Fin {
@@ -172,7 +171,7 @@ export function decodeInit(bytes: Uint8Array): Init | undefined {
 }
 
 export function encodeResp(resp: Resp): Uint8Array {
-  return start(KIND_RESP).u32(resp.cid).u32(resp.senderCid).raw(resp.noise).view();
+  return start(KIND_RESP).u32(resp.cid).raw(resp.noise).view();
 }
 
 export function decodeResp(bytes: Uint8Array): Resp | undefined {
@@ -181,9 +180,8 @@ export function decodeResp(bytes: Uint8Array): Resp | undefined {
   const reader = open(bytes, KIND_RESP);
   if (reader === undefined) return undefined;
   const cid = reader.u32();
-  const senderCid = reader.u32();
   const noise = reader.rest();
-  return reader.ok && noise.length > 0 ? { cid, senderCid, noise } : undefined;
+  return reader.ok && noise.length > 0 ? { cid, noise } : undefined;
 }
 
 export function encodeFin(fin: Fin): Uint8Array {

@@ -16,7 +16,7 @@ export type Datagram =
       readonly roomTag: string;
       readonly noise: Uint8Array;
     }
-  | { readonly kind: 'RESP'; readonly receiver: number; readonly sender: number; readonly noise: Uint8Array }
+  | { readonly kind: 'RESP'; readonly receiver: number; readonly noise: Uint8Array }
   | { readonly kind: 'FIN'; readonly receiver: number; readonly noise: Uint8Array }
   | { readonly kind: 'WHO'; readonly nonce: string; readonly roomTag: string | undefined; readonly gameId: string | undefined }
   | { readonly kind: 'HERE'; readonly nonce: string; readonly facts: Facts }
@@ -105,9 +105,9 @@ export function decodeDatagram(bytes: Uint8Array): Datagram {
     }
     case 0x04: {
       must(bytes.length <= 192, 'RESP too long');
-      const [receiver, sender, noise] = [reader.uint(4), reader.uint(4), reader.rest()];
-      must(receiver !== 0 && sender !== 0 && noise.length === 133, 'RESP');
-      return { kind: 'RESP', receiver, sender, noise };
+      const [receiver, noise] = [reader.uint(4), reader.rest()];
+      must(receiver !== 0 && noise.length === 137, 'RESP');
+      return { kind: 'RESP', receiver, noise };
     }
     case 0x05: {
       must(bytes.length <= 192, 'FIN too long');

@@ -217,12 +217,15 @@ export class Transcript {
     return decodeHello(this.#decrypt(message.slice(32), 'payload 1'));
   }
 
-  message2(message: Uint8Array): Hello {
+  message2(message: Uint8Array): Hello & { readonly cid: number } {
     this.#responderE = this.#e(message);
     this.#dh(this.#initiatorE, this.#responderE);
     this.responderS = this.#decrypt(message.slice(32, 80), 'static 2');
     this.#dh(this.#initiatorE, this.responderS);
-    return decodeHello(this.#decrypt(message.slice(80), 'payload 2'));
+    const payload = this.#decrypt(message.slice(80), 'payload 2');
+    const cid = payload.slice(0, 4).reduce((value, byte) => value * 256 + byte, 0);
+    must(cid !== 0, 'a cid of 0');
+    return { cid, ...decodeHello(payload.slice(4)) };
   }
 
   /** @param psk asked for once the initiator's static key is known. */

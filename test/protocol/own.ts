@@ -23,7 +23,7 @@ export function ours(bytes: Uint8Array): unknown {
     }
     case wire.KIND_RESP: {
       const d = wire.decodeResp(bytes)!;
-      return { kind: 'RESP', receiver: d.cid, sender: d.senderCid, noise: d.noise.slice() };
+      return { kind: 'RESP', receiver: d.cid, noise: d.noise.slice() };
     }
     case wire.KIND_FIN: {
       const d = wire.decodeFin(bytes)!;

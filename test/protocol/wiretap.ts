@@ -146,10 +146,11 @@ export class Wiretap {
     if (handshake === undefined) throw new Malformed('a RESP to nobody');
     if (handshake.resp !== undefined) return must(handshake.resp === hex(bytes), 'two RESPs to one INIT');
     handshake.resp = hex(bytes);
-    handshake.responder = resp.sender;
-    handshake.second = handshake.transcript.message2(resp.noise);
-    must(handshake.second.mode === handshake.first.mode, 'another mode');
-    this.#byResponder.set(resp.sender, handshake);
+    const second = handshake.transcript.message2(resp.noise);
+    handshake.responder = second.cid;
+    handshake.second = second;
+    must(second.mode === handshake.first.mode, 'another mode');
+    this.#byResponder.set(second.cid, handshake);
   }
 
   #fin(fin: Extract<Datagram, { kind: 'FIN' }>): void {

@@ -140,7 +140,7 @@ const JOINS: Readonly<Record<string, Uint8Array>> = {
     bytes[43] = 0xff;
     return bytes;
   })(),
-  'join RESP nobody waits for': encodeResp({ cid: 1, senderCid: 2, noise: fill(96, 1) }).slice(),
+  'join RESP nobody waits for': encodeResp({ cid: 1, noise: fill(96, 1) }).slice(),
   'join FIN nobody waits for': encodeFin({ cid: 1, noise: fill(64, 1) }).slice(),
   'join sealed packet on the wrong socket': cat(b(0x80), fill(100, 1)),
   'join 1,500 bytes of 0xff': fill(1_500, 0xff),

@@ -83,8 +83,8 @@ export class Insider {
     const resp = this.#ask(now, encodeInit({ cid, nonce, cookie, roomTag, noise: handshake.message1 }).slice(), decodeResp);
     const result = resp === undefined ? undefined : handshake.handleMessage2(resp.noise.slice());
     if (resp === undefined || result === undefined) return undefined;
-    this.session = new Session({ crypto, sendKey: result.keys.send, receiveKey: result.keys.receive, remoteCid: resp.senderCid, now });
-    return { cid: resp.senderCid, fin: encodeFin({ cid: resp.senderCid, noise: result.message3 }).slice() };
+    this.session = new Session({ crypto, sendKey: result.keys.send, receiveKey: result.keys.receive, remoteCid: result.cid, now });
+    return { cid: result.cid, fin: encodeFin({ cid: result.cid, noise: result.message3 }).slice() };
   }
 
   #ask<T>(now: number, bytes: Uint8Array, decode: (bytes: Uint8Array) => T | undefined): T | undefined {

@@ -48,8 +48,8 @@ function noise(): Target {
       };
       const initiator = new InitiatorHandshake(context(0), mode, secrets);
       const first = initiator.message1;
-      if (which === 0) ResponderHandshake.start(context(1), spoil(first), secrets, () => true);
-      const responder = ResponderHandshake.start(context(1), first, secrets, () => true);
+      if (which === 0) ResponderHandshake.start(context(1), spoil(first), secrets, () => true, 7);
+      const responder = ResponderHandshake.start(context(1), first, secrets, () => true, 7);
       if (responder === undefined) broken('the true first message was refused');
       if (which === 1) {
         const forged = spoil(responder.message2);

@@ -71,7 +71,7 @@ function datagrams(): Target {
       encodeHello({ nonce: eight, roomTag: eight }).slice(),
       encodeCookie({ nonce: eight, cookie: twenty }).slice(),
       encodeInit({ cid: 7, nonce: eight, cookie: twenty, roomTag: eight, noise: new Uint8Array(85).fill(9) }).slice(),
-      encodeResp({ cid: 7, senderCid: 8, noise: new Uint8Array(133).fill(9) }).slice(),
+      encodeResp({ cid: 7, noise: new Uint8Array(137).fill(9) }).slice(),
       encodeFin({ cid: 8, noise: new Uint8Array(64).fill(9) }).slice(),
       encodeWho({ nonce: eight, roomTag: eight, gameId: 'game' }).slice(),
       encodeWho({ nonce: eight, roomTag: undefined, gameId: undefined }).slice(),
