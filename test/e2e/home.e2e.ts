@@ -45,7 +45,7 @@ beforeAll(async () => {
   const url = new URL(testUrl(await gameUrl(game), 'plain'));
   url.searchParams.set('room', roomName);
   page = await browser.open(url.href, { width: 1024, height: 480 });
-  page.on('pageerror', (error) => failures.push(error.message));
+  page.on('pageerror', (error) => failures.push(error.stack ?? error.message));
   await connected(page);
 });
 
@@ -150,12 +150,17 @@ it('is as sharp as the window, whatever size it had when it opened', async () =>
   );
 });
 
-it('leaves and plays in one breath', async () => {
-  await page.evaluate(() => {
-    document.querySelector<HTMLButtonElement>('#leave')?.click();
-    document.querySelector<HTMLButtonElement>('#play')?.click();
-  });
-  await until('a seat again', 15_000, async () => ((await chromaState(page)).slot >= 0 ? true : undefined));
+it('leaves and plays in one breath, while the window changes its size', async () => {
+  for (let i = 0; i < 12; i++) {
+    // The scenes are made anew for a while after a change of size: each time they are left at another moment of that.
+    await page.setViewportSize(i % 2 === 0 ? { width: 1000, height: 700 } : { width: 1600, height: 900 });
+    await new Promise((resolve) => setTimeout(resolve, (i * 37) % 400));
+    await page.evaluate(() => {
+      document.querySelector<HTMLButtonElement>('#leave')?.click();
+      document.querySelector<HTMLButtonElement>('#play')?.click();
+    });
+    await until('a seat again', 15_000, async () => ((await chromaState(page)).slot >= 0 ? true : undefined));
+  }
   expect(await page.locator('.problem').first().isVisible()).toBe(false);
   expect(failures, 'the page threw nothing').toEqual([]);
-});
+}, 120_000);

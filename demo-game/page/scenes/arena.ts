@@ -34,6 +34,9 @@ export class ArenaScene extends Scene {
   #zoom = 1;
   #letters = 1;
 
+  /** As in the HUD. */
+  #live = false;
+
   constructor() {
     super('arena');
   }
@@ -41,6 +44,7 @@ export class ArenaScene extends Scene {
   create(): void {
     this.#stage = stageOf(this);
     const match = this.#stage.match;
+    this.#live = match !== undefined;
     if (match === undefined) {
       this.scene.start('home');
       return;
@@ -77,7 +81,7 @@ export class ArenaScene extends Scene {
   override update(_time: number, delta: number): void {
     const { controls, settings } = this.#stage;
     const match = this.#match;
-    if (match.room.signal.aborted) return;
+    if (!this.#live || match.room.signal.aborted) return;
     const views = match.blobs();
     const canvas = this.game.canvas.getBoundingClientRect();
     match.input =

@@ -55,6 +55,9 @@ export class HudScene extends Scene {
   /** Blobs as they were at the last refresh. */
   #views: readonly BlobView[] = [];
 
+  /** False where the scene was started again after its match was gone: what is left of the last one is destroyed. */
+  #live = false;
+
   constructor() {
     super('hud');
   }
@@ -62,6 +65,7 @@ export class HudScene extends Scene {
   create(again: { readonly phase?: string }): void {
     this.#stage = stageOf(this);
     const match = this.#stage.match;
+    this.#live = match !== undefined;
     if (match === undefined) return;
     this.#match = match;
     this.#shares = [];
@@ -148,7 +152,7 @@ export class HudScene extends Scene {
 
   override update(_time: number, delta: number): void {
     const match = this.#match;
-    if (match === undefined || match.room.signal.aborted) return;
+    if (!this.#live || match.room.signal.aborted) return;
     const now = match.room.clock.now();
     this.#drawClock(now);
     this.#drawBar(delta);
