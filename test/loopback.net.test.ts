@@ -258,6 +258,34 @@ const room = await lan.joinOrCreate({ name: 'Never' });
 console.log('in', room.name);
 `;
 
+/** Two things to close, the second of which takes so long, ms; says so when each is done. */
+const two = (slowMs: number): string => `
+import { closeOnSignal } from 'lanista/node';
+const later = (word, ms) => () => new Promise((resolve) => setTimeout(() => (console.log(word), resolve()), ms));
+closeOnSignal(later('bridge', 50));
+closeOnSignal(later('lan', ${slowMs}));
+setInterval(() => undefined, 1_000);
+console.log('up');
+`;
+
+it('[DI29] Ctrl-C that comes twice, as npm passes it on, cuts no farewell short, nor does another that is done sooner; a second one does', async () => {
+  const run = async (slowMs: number, signalsAtMs: readonly number[]): Promise<[number | null, string]> => {
+    const ending = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', two(slowMs)], {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+    });
+    children.push(ending);
+    let said = '';
+    ending.stdout.on('data', (part) => {
+      said += String(part);
+      if (said === 'up\n') for (const ms of signalsAtMs) setTimeout(() => ending.kill('SIGINT'), ms);
+    });
+    const code = await new Promise<number | null>((resolve) => ending.once('close', resolve));
+    return [code, said];
+  };
+  expect(await run(400, [0, 20])).toEqual([0, 'up\nbridge\nlan\n']);
+  expect(await run(1_900, [0, 700])).toEqual([1, 'up\nbridge\n']);
+});
+
 it('[DI29] who is told to end while a room is being opened ends in peace, without the error of what was awaited', async () => {
   const hasty = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', HASTY], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),

@@ -2,7 +2,7 @@
  * The local process of one player, `npm start`: builds the page when needed, opens the network, serves
  * the page on loopback, opens the browser, says who is there, and leaves politely.
  */
-import { LanError, openNodeLanPort, startBridge } from 'lanista/node';
+import { LanError, closeOnSignal, openNodeLanPort, startBridge } from 'lanista/node';
 import type { LanPort } from 'lanista/node';
 import { game } from '../rules/game.ts';
 import { readFlags, usage } from './flags.ts';
@@ -42,14 +42,15 @@ async function main(args: readonly string[]): Promise<number> {
     if (flags.buildOnly) return 0;
     const running = flags.dev ? await startDev(flags) : await startBuilt(flags);
     // Before the address is printed: whoever reads it may already press Ctrl-C.
-    const stop = interrupted();
+    closeOnSignal(() => {
+      console.log('Leaving…');
+      return running.close();
+    });
     const url = withName(running.url, flags.name);
     console.log(`\n  Chroma Rush is at ${url}\n\nCtrl-C leaves.\n`);
     if (flags.open) await openBrowser(url);
-    await stop;
-    console.log('Leaving…');
-    await running.close();
-    return 0;
+    // Ends with the process.
+    return await new Promise<number>(() => undefined);
   } catch (error) {
     console.error(words(error));
     return 1;
@@ -119,19 +120,6 @@ async function openBrowser(url: string): Promise<void> {
   } catch {
     console.log('No browser could be opened: open the address yourself.');
   }
-}
-
-/** Resolves at Ctrl-C or when the system ends us; a second Ctrl-C ends at once. */
-function interrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    const stop = (): void => {
-      if (asked) process.exit(0);
-      asked = true;
-      resolve();
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  });
 }
 
 function words(error: unknown): string {
