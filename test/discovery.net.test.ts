@@ -220,6 +220,46 @@ it('[DI17] 10,000 mutated packets into the live mDNS socket: none throws, none b
   expect(socket.drops['off-link']).toBe(1);
 });
 
+it('[DI17] no part of a packet and no spelling lets more names in than there may be', async () => {
+  const [nic] = scanInterfaces(networkInterfaces, ['127.0.0.1']);
+  const ports = new Set<number>();
+  let now = 0;
+  const onCandidate = ({ port }: { port: number }): void => void ports.add(port);
+  const nothing = (): void => undefined;
+  const mdns = new Mdns({ rng: createRng(1), now: () => now, onCandidate, onGone: nothing, onHeard: nothing, onState: nothing }, [nic!]);
+  closers.push(() => mdns.close());
+  mdns.search(0);
+  const hear = (bytes: Buffer): void => {
+    now += 50;
+    mdns.socket.handlePacket(bytes, { address: '127.0.0.2', port: 5_353, family: 'IPv4', size: bytes.length });
+  };
+  for (let i = 0; i < 400; i++) {
+    const fqdn = `ln-${i}.${SERVICE}`;
+    const records = [
+      { name: SERVICE, type: 'PTR' as const, ttl: 120, data: fqdn },
+      { name: fqdn, type: 'SRV' as const, ttl: 120, data: { port: 1 + i, target: 'x.local' } },
+    ];
+    hear(dnsPacket.encode({ type: 'response', additionals: records }) as Buffer);
+  }
+  expect(ports.size).toBeLessThanOrEqual(256);
+  mdns.socket.forgetNames();
+  ports.clear();
+  // These bytes are one word in lower case where each is a letter of its own, and 400 words where two are one.
+  const word = 'z'.repeat(24);
+  for (let i = 0; i < 400; i++) {
+    const fqdn = `${word}.${SERVICE}`;
+    const bytes = dnsPacket.encode({
+      type: 'response',
+      answers: [{ name: SERVICE, type: 'PTR', ttl: 120, data: fqdn }],
+      additionals: [{ name: fqdn, type: 'SRV', ttl: 120, data: { port: 10_000 + i, target: 'x.local' } }],
+    }) as Buffer;
+    const spelt = Buffer.from(Array.from({ length: 12 }, (_, bit) => [(i >> bit) & 1 ? 0xc3 : 0xe3, 0xa9]).flat());
+    for (let at = bytes.indexOf(word); at >= 0; at = bytes.indexOf(word)) spelt.copy(bytes, at);
+    hear(bytes);
+  }
+  expect(ports.size).toBeLessThanOrEqual(256);
+});
+
 it('[DI13] a player that speaks from another address now is asked there as well', async () => {
   const said = new Set<string>();
   const [nic] = scanInterfaces(networkInterfaces, ['127.0.0.1']);

@@ -263,11 +263,14 @@ export class LanSocket extends EventEmitter {
     return false;
   }
 
-  /** The browser keeps every name for ever, in a list it searches; so the number of names is bounded. */
+  /**
+   * The browser keeps every name for ever, in a list it searches; so the number of names is bounded. It takes them from every part of a
+   * response, and tells names apart that differ in more than the case of ASCII, as bytes above it do in lower case: each spelling counts.
+   */
   #admitNames(packet: DnsPacket): boolean {
-    for (const record of packet.answers) {
+    for (const record of [...packet.answers, ...packet.extras]) {
       if (record.type !== DNS_TYPE.PTR || record.name.toLowerCase() !== this.#options.serviceName) continue;
-      const name = record.target.toLowerCase();
+      const name = record.target;
       if (this.#names.has(name)) continue;
       if (this.#names.size >= MDNS_MAX_NAMES) return false;
       if (record.ttlS > 0) this.#names.add(name);
