@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { defineGame, entity, message, s } from 'lanista';
-import { openLan } from 'lanista/node';
+import { openLan, openNodeLanPort } from 'lanista/node';
 import { Mesh } from '../sdk/mesh/mesh.ts';
 import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
 import { Driver } from '../sdk/node/driver.ts';
@@ -86,6 +86,17 @@ it('[DI30] a lan that is closed while it looks for a room opens none', async () 
   await lan.close();
   const [end] = await opening;
   expect(end).toMatchObject({ status: 'rejected', reason: { code: 'closed' } });
+});
+
+it('[DI30] a lan that is closed twice, as by Ctrl-C while it ends, is closed once, and both calls wait for that', async () => {
+  const options = { interfaces: ['127.0.0.1'], profile: false as const, discovery: { mdns: false, beacon: false, local: false } };
+  const lan = await openLan(game, { presence: { name: 'Ann' }, ...options });
+  const port = await openNodeLanPort({ id: game.id, version: 1, schemaHash: 1 }, options);
+  for (const closing of [lan, port]) {
+    const done: string[] = [];
+    await Promise.all([closing.close().then(() => done.push('first')), closing.close().then(() => done.push('second'))]);
+    expect(done).toEqual(['first', 'second']);
+  }
 });
 
 it('[RO31] who calls a room off, while it is looked for or its machine is, gets another one at once', async () => {

@@ -96,6 +96,7 @@ export class NodeLanPort implements LanPort {
   /** Ends what is being opened when this is closed. */
   readonly #closing = new AbortController();
   #closed = false;
+  #ending: Promise<void> | undefined;
   #isCopied = false;
 
   /** Use `openNodeLanPort`. */
@@ -198,8 +199,12 @@ export class NodeLanPort implements LanPort {
     }
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /** Who closes it again waits for the same end: it may be about to end the process. */
+  close(): Promise<void> {
+    return (this.#ending ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     this.#closed = true;
     this.#closing.abort();
     this.#room?.port.leave(monotonicMs());

@@ -52,6 +52,14 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     return room;
   };
 
+  let ending: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    closed = true;
+    closing.abort();
+    await Promise.all([...rooms].map((room) => room.leave()));
+    await port.close();
+  };
+
   const lan: Lan<G> = {
     self: port.self,
     browse: ({ signal } = {}) => {
@@ -79,13 +87,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     },
     joinCode: () => port.joinCode(),
     diagnose: () => port.diagnose(),
-    close: async () => {
-      if (closed) return;
-      closed = true;
-      closing.abort();
-      await Promise.all([...rooms].map((room) => room.leave()));
-      await port.close();
-    },
+    close: () => (ending ??= end()),
     [Symbol.asyncDispose]: () => lan.close(),
   };
   return lan;
