@@ -7,19 +7,21 @@ import { hostname, networkInterfaces, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createSocket } from 'node:dgram';
 import dnsPacket from 'dns-packet';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { toHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import type { RoomFacts } from '../sdk/mesh/mesh-types.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import { Beacon } from '../sdk/node/discovery/beacon.ts';
 import { Discovery, type DiscoverySwitches } from '../sdk/node/discovery/discovery.ts';
 import { scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
 import { KnownPeers } from '../sdk/node/discovery/known-peers.ts';
 import { Mdns } from '../sdk/node/discovery/mdns.ts';
 import { NodeTime } from '../sdk/node/local-time.ts';
 import { openUdp } from '../sdk/node/udp.ts';
+import { encodeHere, encodeWho } from '../sdk/wire/datagram.ts';
 import { WHO_BYTES } from '../sdk/wire/limits.ts';
 
 const closers: (() => Promise<void>)[] = [];
@@ -36,7 +38,12 @@ const ONLY: Record<'local' | 'beacon' | 'mdns', DiscoverySwitches> = {
   mdns: { local: false, beacon: false, mdns: true },
 };
 
-async function process1(switches: DiscoverySwitches, room?: string, facts?: Partial<RoomFacts>) {
+async function process1(
+  switches: DiscoverySwitches,
+  room?: string,
+  facts?: Partial<RoomFacts>,
+  network = { interfaces: ['127.0.0.1'], readInterfaces: networkInterfaces },
+) {
   let discovery: Discovery | undefined;
   const udp = await openUdp({ host: '127.0.0.1', onDatagram: (_socket, host, port, bytes) => void discovery?.handleDatagram(host, port, bytes) });
   const self = toHex(nodeCrypto.randomBytes(8)).replace(/[0189]/g, 'q') as PeerId;
@@ -49,8 +56,7 @@ async function process1(switches: DiscoverySwitches, room?: string, facts?: Part
     rng: createRng(udp.joinPort),
     udp,
     time: new NodeTime(),
-    readInterfaces: networkInterfaces,
-    interfaces: ['127.0.0.1'],
+    ...network,
     switches,
     known: new KnownPeers(undefined, ''),
     facts: () =>
@@ -118,6 +124,52 @@ for (const source of ['local', 'beacon', 'mdns'] as const) {
   });
 }
 
+it('[DI13] a process that is started before there is any network hears the questions of those who come with it', async () => {
+  const { lo } = networkInterfaces();
+  await process1(ONLY.beacon, id('b'), {}, { interfaces: [], readInterfaces: () => ({ lo }) });
+  const asker = createSocket('udp4');
+  let heard = 0;
+  asker.on('message', () => heard++);
+  await new Promise<void>((resolve) => asker.bind(0, '127.0.0.1', resolve));
+  closers.push(() => new Promise((resolve) => asker.close(() => resolve())));
+  // Any other address than loopback's broadcast; the broadcast of a real network cannot be sent here.
+  const ask = setInterval(
+    () => asker.send(encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: undefined }), beaconPort, '127.0.0.1'),
+    50,
+  );
+  await until(() => heard > 0, 1_000).finally(() => clearInterval(ask));
+});
+
+it('[DI31] the port of the broadcasts is opened once the program that had it for itself is gone', async () => {
+  const holder = createSocket('udp4');
+  await new Promise<void>((resolve) => holder.bind({ port: beaconPort, exclusive: true }, resolve));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    let heard = 0;
+    const beacon = new Beacon({ port: beaconPort, loopbackOnly: false, onWho: () => heard++, onState: () => undefined });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    for (let i = 0; i < 1_000 && beacon.reasons().length === 0; i++) await turn();
+    expect(beacon.reasons()[0]).toContain(`UDP port ${beaconPort} cannot be opened (EADDRINUSE)`);
+    vi.advanceTimersByTime(15_000);
+    for (let i = 0; i < 100; i++) await turn();
+    expect(beacon.reasons()).toHaveLength(1);
+    await new Promise<void>((resolve) => holder.close(resolve));
+    vi.advanceTimersByTime(15_000);
+    for (let i = 0; i < 1_000 && beacon.reasons().length > 0; i++) await turn();
+    expect(beacon.reasons()).toEqual([]);
+    const asker = createSocket('udp4');
+    for (let i = 0; i < 1_000 && heard === 0; i++) {
+      asker.send(encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: undefined }), beaconPort, '127.0.0.1');
+      await turn();
+    }
+    expect(heard).toBeGreaterThan(0);
+    await new Promise<void>((resolve) => asker.close(resolve));
+    await beacon.close();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 it('[DI14] two processes in one room find each other as members, not only as a listing', async () => {
   const a = await process1(ONLY.beacon, id('c'));
   const b = await process1(ONLY.beacon, id('c'));
@@ -145,7 +197,6 @@ it('[DI16] HERE that answers no question of ours is not listed, and WHO is answe
     answers++;
     bytes += message.length;
   });
-  const { encodeHere, encodeWho } = await import('../sdk/wire/datagram.ts');
   for (let i = 0; i < 200; i++)
     stranger.send(Uint8Array.from(encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: GAME.id })), a.udp.joinPort, '127.0.0.1');
   await new Promise((resolve) => setTimeout(resolve, 200));

@@ -10,12 +10,12 @@ import { createSocket, type Socket } from 'node:dgram';
 
 import { KIND_WHO } from '../../wire/datagram.ts';
 import { WHO_BYTES } from '../../wire/limits.ts';
-import { BEACON_PORT, DISCOVERY_BUFFER_BYTES } from './bounds.ts';
+import { BEACON_PORT, BEACON_REBIND_MS, DISCOVERY_BUFFER_BYTES } from './bounds.ts';
 import type { LanInterface } from './interfaces.ts';
 
 export interface BeaconOptions {
   readonly port?: number | undefined;
-  /** True when nothing but loopback is used: then not even a foreign broadcast is received. */
+  /** True when nothing but loopback was asked for: then not even a foreign broadcast is received. */
   readonly loopbackOnly: boolean;
   readonly onWho: (host: string, port: number, bytes: Uint8Array) => void;
   readonly onState: () => void;
@@ -23,24 +23,43 @@ export interface BeaconOptions {
 
 export class Beacon {
   readonly port: number;
-  readonly #socket: Socket;
+  readonly #options: BeaconOptions;
+  /** Undefined between two tries to open the port. */
+  #socket: Socket | undefined;
+  #again: NodeJS.Timeout | undefined;
   #failure: string | undefined;
   #closed = false;
 
   constructor(options: BeaconOptions) {
     this.port = options.port ?? BEACON_PORT;
+    this.#options = options;
+    this.#open();
+  }
+
+  #open(): void {
+    const { onState, onWho, loopbackOnly } = this.#options;
     const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: DISCOVERY_BUFFER_BYTES });
     this.#socket = socket;
+    let isBound = false;
     socket.on('error', (error: NodeJS.ErrnoException) => {
+      // What fails later is one datagram, and nothing to be told.
+      if (isBound || this.#closed) return;
+      this.#socket = undefined;
+      socket.close();
       this.#failure = `Others cannot find this room by broadcast: UDP port ${this.port} cannot be opened (${error.code ?? error.message}).`;
-      options.onState();
+      this.#again = setTimeout(() => this.#open(), BEACON_REBIND_MS).unref();
+      onState();
     });
     socket.on('message', (bytes, remote) => {
-      if (!this.#closed && bytes.length === WHO_BYTES && bytes[0] === KIND_WHO) options.onWho(remote.address, remote.port, bytes);
+      if (!this.#closed && bytes.length === WHO_BYTES && bytes[0] === KIND_WHO) onWho(remote.address, remote.port, bytes);
     });
     // On Linux a socket bound to a broadcast address receives that broadcast and nothing else.
-    const address = options.loopbackOnly && process.platform === 'linux' ? '127.255.255.255' : '0.0.0.0';
-    socket.bind({ port: this.port, address, exclusive: true });
+    const address = loopbackOnly && process.platform === 'linux' ? '127.255.255.255' : '0.0.0.0';
+    socket.bind({ port: this.port, address, exclusive: true }, () => {
+      isBound = true;
+      this.#failure = undefined;
+      onState();
+    });
   }
 
   reasons(): readonly string[] {
@@ -53,15 +72,10 @@ export class Beacon {
   }
 
   close(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
+    const socket = this.#socket;
     this.#closed = true;
-    return new Promise((resolve) => {
-      try {
-        this.#socket.close(() => resolve());
-      } catch {
-        // It never opened.
-        resolve();
-      }
-    });
+    this.#socket = undefined;
+    clearTimeout(this.#again);
+    return socket === undefined ? Promise.resolve() : new Promise((resolve) => socket.close(() => resolve()));
   }
 }

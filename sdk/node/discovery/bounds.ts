@@ -56,8 +56,9 @@ export const MDNS_MAX_SOURCES = 512;
 export const MDNS_MAX_NAMES = 256;
 /** Packets waiting to be sent, interfaces multiplied in. More than this is an amplifier, not a host. */
 export const MDNS_MAX_QUEUE = 64;
-/** Time between tries to bind 5353 again while another program holds it, ms. */
+/** Time between tries to bind 5353, or the beacon port, again while another program holds it, ms. */
 export const MDNS_REBIND_MS = 10_000;
+export const BEACON_REBIND_MS = 10_000;
 
 /** Query times after the start of a search, ms; then every `MDNS_QUERY_SLOW_MS`. */
 export const MDNS_QUERY_LADDER_MS: readonly number[] = [0, 1_000, 3_000, 7_000, 15_000, 31_000];

@@ -131,7 +131,8 @@ export class Discovery {
     if (switches.beacon !== false) {
       this.#beacon = new Beacon({
         port: switches.beaconPort,
-        loopbackOnly: nics.length > 0 && nics.every((nic) => nic.kind === 'loopback'),
+        // Where loopback is all there is now, a network may come.
+        loopbackOnly: options.interfaces.length > 0 && nics.length > 0 && nics.every((nic) => nic.kind === 'loopback'),
         onWho: (host, port, bytes) => this.#handleWho({ host, port }, bytes, true),
         onState,
       });
