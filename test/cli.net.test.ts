@@ -1,8 +1,16 @@
 /** `lanista` as somebody types it, on loopback. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+
+import type { PeerId } from '../sdk/base/brand.ts';
+import { examine } from '../sdk/node/cli/doctor-probe.ts';
+import { decodeWho, encodeHere } from '../sdk/wire/datagram.ts';
+import { FACTS } from './here-facts.ts';
 
 const main = fileURLToPath(new URL('../sdk/node/cli/main.ts', import.meta.url));
 
@@ -33,4 +41,34 @@ test('[DI37] the tool tells its version and its defaults', () => {
   expect(browse + doctor).not.toContain('[]');
   expect(browse).toMatch(/--seconds.*\(default: until Ctrl-C\)/);
   expect(doctor).toMatch(/--listen[^-]*\(default: 2\.5\)/);
+});
+
+test('[DI36] a machine that is asked for and answers is told to, whatever the list shows of its room', async () => {
+  const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
+  /** A member of one and the same room. */
+  const member = async (peer: string, answerMs: number): Promise<{ port: number; close: () => void }> => {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const { port } = socket.address();
+    socket.on('message', (bytes, from) => {
+      const who = decodeWho(bytes);
+      if (who === undefined) return;
+      const here = Uint8Array.from(encodeHere({ nonce: who.nonce, facts: { ...FACTS, peer: peer.repeat(16) as PeerId, joinPort: port } }));
+      setTimeout(() => socket.send(here, from.port, from.address, () => undefined), answerMs);
+    });
+    writeFileSync(join(localDirectory, `${process.pid}-${port}.json`), JSON.stringify({ pid: process.pid, host: '127.0.0.1', port }));
+    return { port, close: () => socket.close() };
+  };
+  const quick = await member('a', 0);
+  const slow = await member('b', 25);
+  const { rooms, probe } = await examine({
+    interfaces: ['127.0.0.1'],
+    probe: { host: '127.0.0.1', port: slow.port },
+    listenMs: 600,
+    discovery: { mdns: false, beacon: false, localDirectory },
+  });
+  quick.close();
+  slow.close();
+  expect(rooms.map((room) => room.address)).toEqual([`127.0.0.1:${quick.port}`]);
+  expect(probe).toMatchObject({ address: `127.0.0.1:${slow.port}`, answered: true });
 });

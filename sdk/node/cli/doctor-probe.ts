@@ -8,6 +8,7 @@ import { networkInterfaces } from 'node:os';
 import { toHex } from '../../base/bytes.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomListing } from '../../port/lan-port.ts';
+import { KIND_HERE, decodeHere } from '../../wire/datagram.ts';
 import { nodeCrypto } from '../crypto-node.ts';
 import { BEACON_PORT, DATA_PORT_FIRST, DATA_PORT_LAST, MDNS_GROUP, MDNS_PORT } from '../discovery/bounds.ts';
 import { addressKey } from '../discovery/candidates.ts';
@@ -155,21 +156,25 @@ async function freeDataPorts(host: string): Promise<number> {
   return free;
 }
 
-/** Those that answered from other machines, at most `MAX_NEIGHBOURS`, the one that was asked for first. */
+/** Those that answered from other machines, at most `MAX_NEIGHBOURS`, the first of `found` first. */
 async function measureNeighbours(
-  listed: readonly RoomListing[],
+  found: readonly Pick<RoomListing, 'address' | 'gameId'>[],
   own: ReadonlySet<string>,
   heard: ReadonlySet<string>,
-  probe: Address | undefined,
   peer: DoctorPeer,
 ): Promise<readonly Neighbour[]> {
-  const wanted = probe === undefined ? '' : addressKey(probe);
-  const others = listed
+  const others = found
+    .filter((room, at) => found.findIndex((one) => one.address === room.address) === at)
     .map((room) => ({ address: parseAddressKey(room.address), kind: room.gameId === DOCTOR_GAME_ID ? ('doctor' as const) : ('game' as const) }))
     .filter(({ address }) => address.host !== '' && !own.has(address.host))
-    .toSorted((a, b) => Number(addressKey(b.address) === wanted) - Number(addressKey(a.address) === wanted))
     .slice(0, MAX_NEIGHBOURS);
   return Promise.all(others.map(async ({ address, kind }) => ({ ...(await peer.measure(address, kind)), heardByMdns: heard.has(address.host) })));
+}
+
+/** What is played where this answer comes from; undefined for whatever else it is. */
+function gameIn(bytes: Uint8Array): string | undefined {
+  const facts = bytes[0] === KIND_HERE ? decodeHere(bytes)?.facts : undefined;
+  return facts === undefined || facts.max === 0 ? undefined : facts.gameId;
 }
 
 function parseAddressKey(text: string): Address {
@@ -219,11 +224,18 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
     }
   }
   let peer: DoctorPeer | undefined;
+  const { probe } = options;
+  /** What the machine that was asked for plays. The list may show its room at the address of a member that answers sooner. */
+  let probedGame: string | undefined;
   const search = await openSearch({
     interfaces: only,
     discovery: options.discovery ?? {},
     facts: doctorFacts,
-    onDatagram: (address, bytes) => peer?.handle(address, bytes) === true,
+    onDatagram(address, bytes) {
+      if (peer?.handle(address, bytes) === true) return true;
+      if (probe !== undefined && address.port === probe.port && address.host === probe.host) probedGame = gameIn(bytes) ?? probedGame;
+      return false;
+    },
   });
   peer = new DoctorPeer((address, bytes) => search.send(address, bytes));
   using watch = search.watch(() => undefined);
@@ -233,7 +245,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   // An address that was announced late gets the time for all its questions.
   const isUndecided = (): boolean => search.silent(1).length > search.silent(SILENT_MISSES).length;
   while (performance.now() < end || (isUndecided() && performance.now() < end + SILENT_WAIT_MS)) {
-    if (options.probe !== undefined) search.ask(options.probe);
+    if (probe !== undefined) search.ask(probe);
     const asked = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 50));
     timerLateMs = Math.max(timerLateMs, performance.now() - asked - 50);
@@ -241,11 +253,11 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   const listed = search.rooms();
   const rooms = listed.filter((room) => room.gameId !== DOCTOR_GAME_ID);
   const socketHooked = search.isMdnsHooked;
-  const { probe } = options;
-  const neighbours = await measureNeighbours(listed, own, strangers, probe, peer);
+  const first = probe === undefined || probedGame === undefined ? [] : [{ address: addressKey(probe), gameId: probedGame }];
+  const neighbours = await measureNeighbours([...first, ...listed], own, strangers, peer);
   // Who has just been asked for seconds is not one that merely came late.
   const silent = search.silent(SILENT_MISSES).filter(({ host }) => !own.has(host));
-  const probed = probe === undefined ? undefined : listed.find((room) => room.address === addressKey(probe));
+  const probed = probe === undefined ? undefined : [...listed, ...neighbours].find((one) => one.address === addressKey(probe));
   const probedLink = probe === undefined ? undefined : all.find((nic) => isOnLink(probe.host, nic));
   await search.close();
   if (typeof mdns !== 'string') mdns.close();
@@ -279,7 +291,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
         ? undefined
         : {
             address: addressKey(probe),
-            answered: probed !== undefined,
+            answered: probedGame !== undefined,
             pingMs: probed?.pingMs,
             subnet: probedLink?.name,
             linkLayer: probedLink === undefined ? undefined : linkLayer(probe.host),
