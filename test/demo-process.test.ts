@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { watchNetwork } from '../demo-game/process/network-lines.ts';
 import { putInPlace } from '../demo-game/process/page-files.ts';
 
 /** What the next moves of a folder are refused with. */
@@ -127,6 +128,21 @@ describe('npm start', () => {
   }, 90_000);
 });
 
+it('the terminal is told of rooms, and not by them what to do', async () => {
+  const printed: string[] = [];
+  const listed = { id: 'a', name: 'Ann\u001b[2J', players: 1, max: 8, locked: false, gameId: 'chroma-rush', reason: undefined };
+  const fake = {
+    watchRooms(onChange: (rooms: readonly object[]) => void) {
+      onChange([listed]);
+      return { [Symbol.dispose]: () => undefined };
+    },
+    open: () => Promise.resolve({ roster: () => ({ name: listed.name, peers: [] }) }),
+  };
+  using lan = watchNetwork(fake as never, 'chroma-rush', (line) => printed.push(line));
+  await lan.open({} as never);
+  expect(printed).toEqual(['Room “Ann[2J”: 1 of 8 players', 'You are in “Ann[2J”.']);
+});
+
 describe('a page that was built', () => {
   const place = join(home, 'page');
   const build = (name: string): string => {
@@ -156,7 +172,8 @@ describe('a page that was built', () => {
   it('is one of two when two games build at once, and neither fails', async () => {
     const script = `
       import { mkdirSync, writeFileSync } from 'node:fs';
-      import { putInPlace } from './demo-game/process/page-files.ts';
+      import { watchNetwork } from '../demo-game/process/network-lines.ts';
+import { putInPlace } from './demo-game/process/page-files.ts';
       for (let i = 0; i < 300; i++) {
         const fresh = process.argv[1] + '-' + process.pid + '-' + i;
         mkdirSync(fresh);

@@ -358,6 +358,12 @@ describe('doctor', () => {
     expect(bad({ ...WELL, neighbours: [{ ...OTHER, clockAheadMs: -90_000 }] })).toEqual([]);
   });
 
+  it('[DI23] prints nothing of a room that would steer a terminal', () => {
+    const rooms = [{ name: 'Ann\u001b[2J', address: '192.168.1.9:29798', gameId: 'paint\u009b1m', pingMs: 1 }];
+    const words = diagnose({ ...WELL, rooms }).map((check) => check.what);
+    expect(words).toContain('Rooms found: Ann?[2J (paint?1m) at 192.168.1.9:29798.');
+  });
+
   it('[DI36] two doctors measure each other; everything else is ignored, and answers are small and bounded', async () => {
     const peers: DoctorPeer[] = [];
     const at = (i: number) => ({ host: `10.0.0.${i}`, port: 29_798 });

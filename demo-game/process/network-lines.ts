@@ -1,5 +1,6 @@
 /** Who is on the network, as lines for the terminal: one when a room appears, changes or goes, and one per seat of the own room. */
 import type { LanPort, RoomListing } from 'lanista/node';
+import { shownName } from '../rules/names.ts';
 
 type RoomPort = Awaited<ReturnType<LanPort['open']>>;
 
@@ -25,7 +26,7 @@ export function watchNetwork(lan: LanPort, gameId: string, print: (line: string)
     time: lan.time,
     async open(request, signal) {
       open = await lan.open(request, signal);
-      print(`You are in “${open.roster().name}”.`);
+      print(`You are in “${shownName(open.roster().name)}”.`);
       return open;
     },
     watchRooms: (onChange) => lan.watchRooms(onChange),
@@ -44,7 +45,8 @@ function tellRooms(list: readonly RoomListing[], known: Map<string, string>, pri
   const gone = new Set(known.keys());
   for (const room of list) {
     gone.delete(room.id);
-    const line = `Room “${room.name}”: ${room.players} of ${room.max} players${room.locked ? ', locked' : ''}${room.reason === undefined ? '' : `, ${room.reason}`}`;
+    // A name comes from the network, and a terminal does what it is told.
+    const line = `Room “${shownName(room.name)}”: ${room.players} of ${room.max} players${room.locked ? ', locked' : ''}${room.reason === undefined ? '' : `, ${room.reason}`}`;
     if (known.get(room.id) !== line) print(line);
     known.set(room.id, line);
   }

@@ -2,6 +2,7 @@
 import { MTU_FLOOR_BYTES } from '../../wire/limits.ts';
 import { fail, firewallFix, ok, warn, type Check, type DoctorFacts } from './doctor-facts.ts';
 import type { Neighbour } from './doctor-peer.ts';
+import { plain } from './room-lines.ts';
 
 /** Share of lost questions from which play is hurt. */
 const LOSS_WORTH_TELLING = 0.05;
@@ -15,7 +16,7 @@ export function checkOthers(facts: DoctorFacts): Check[] {
   const { rooms, neighbours } = facts;
   const checks: Check[] = [...checkProbe(facts), ...neighbours.flatMap(checkNeighbour), ...checkSilent(facts)];
   if (rooms.length > 0)
-    checks.push(ok('rooms', `Rooms found: ${rooms.map((room) => `${room.name} (${room.gameId}) at ${room.address}`).join(', ')}.`));
+    checks.push(ok('rooms', `Rooms found: ${rooms.map((room) => `${plain(room.name)} (${plain(room.gameId)}) at ${room.address}`).join(', ')}.`));
   if (facts.interfaces.every((one) => one.nic.kind === 'loopback')) return checks;
   if (facts.mdnsHosts > 0)
     checks.push(ok('neighbours', `${facts.mdnsHosts} other ${facts.mdnsHosts === 1 ? 'machine was' : 'machines were'} heard by mDNS.`));

@@ -34,6 +34,6 @@ export function roomLine(room: RoomListing): string {
 }
 
 /** Room names come from the network: nothing in them may steer a terminal. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 }
