@@ -183,6 +183,10 @@ it('[DI30] openLan refuses what no machine has, before a socket is opened', asyn
     ...[99_999, -1, 1.5, Number.NaN, 'abc', null].map((port) => ({ port })),
     ...[-1, Number.NaN, '5'].map((graceMs) => ({ graceMs })),
     ...['127.0.0.1', [1]].map((interfaces) => ({ interfaces })),
+    ...[null, true, 7].map((profile) => ({ profile })),
+    ...[null, true, { mdsn: false }, { mdns: 'off' }, { beaconPort: 0 }, { beaconPort: 99_999 }, { localDirectory: 5 }].map((discovery) => ({
+      discovery,
+    })),
   ];
   for (const one of wrong) {
     const options = { presence: { name: 'Ann' }, interfaces: ['127.0.0.1'], profile: false as const, ...(one as object) };

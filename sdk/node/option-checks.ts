@@ -12,12 +12,22 @@ export function checkPort(what: string, port: unknown): void {
 }
 
 const LAN_OPTIONS = ['presence', 'interfaces', 'port', 'profile', 'discovery', 'graceMs', 'readInterfaces'];
+const SWITCHES = ['mdns', 'beacon', 'local'];
 
-/** Throws `bad-argument` unless there are no other options, and port, interfaces and grace are what their types say. */
-export function checkLanOptions(options: { readonly port?: unknown; readonly interfaces?: unknown; readonly graceMs?: unknown }): void {
+/** As `NodeLanOptions`, of a caller who may have got it wrong. */
+interface LanOptionsGiven {
+  readonly port?: unknown;
+  readonly interfaces?: unknown;
+  readonly graceMs?: unknown;
+  readonly profile?: unknown;
+  readonly discovery?: unknown;
+}
+
+/** Throws `bad-argument` unless there are no other options, and each is what its type says. */
+export function checkLanOptions(options: LanOptionsGiven): void {
   // A misspelt `interfaces` would open all of them.
   checkCall('openLan', options, LAN_OPTIONS);
-  const { port, interfaces, graceMs } = options;
+  const { port, interfaces, graceMs, profile, discovery } = options;
   checkPort('openLan', port);
   if (interfaces !== undefined && !(Array.isArray(interfaces) && interfaces.every((one) => typeof one === 'string')))
     throw new LanError('bad-argument', `openLan: expected interfaces as an array of names or IPv4 addresses, got ${show(interfaces)}.`, {
@@ -25,6 +35,28 @@ export function checkLanOptions(options: { readonly port?: unknown; readonly int
     });
   if (graceMs !== undefined && !(typeof graceMs === 'number' && graceMs >= 0))
     throw new LanError('bad-argument', `openLan: expected graceMs of 0 or more, got ${show(graceMs)}.`, { hint: 'Leave it out for 20,000 ms.' });
+  if (profile !== undefined && profile !== false && typeof profile !== 'string')
+    throw new LanError('bad-argument', `openLan: expected the name of a profile, or false, got ${show(profile)}.`, {
+      hint: 'Use something like "ann".',
+    });
+  if (discovery !== undefined) checkSwitches(discovery);
+}
+
+/** A misspelt switch leaves on what was to be off, and a broadcast port that is none wraps, or sends nothing. */
+function checkSwitches(discovery: unknown): void {
+  const what = 'openLan: discovery';
+  checkCall(what, discovery, [...SWITCHES, 'beaconPort', 'localDirectory']);
+  const given = discovery as Readonly<Record<string, unknown>>;
+  for (const name of SWITCHES)
+    if (given[name] !== undefined && typeof given[name] !== 'boolean')
+      throw new LanError('bad-argument', `${what}.${name}: expected true or false, got ${show(given[name])}.`);
+  const { beaconPort, localDirectory } = given;
+  if (beaconPort !== undefined && !(Number.isInteger(beaconPort) && (beaconPort as number) >= 1 && (beaconPort as number) <= 65_535))
+    throw new LanError('bad-argument', `${what}.beaconPort: expected a port from 1 to 65535, got ${show(beaconPort)}.`, {
+      hint: 'Leave it out for the one that everybody uses.',
+    });
+  if (localDirectory !== undefined && (typeof localDirectory !== 'string' || localDirectory === ''))
+    throw new LanError('bad-argument', `${what}.localDirectory: expected a folder, got ${show(localDirectory)}.`);
 }
 
 /** The interfaces that were asked for. Throws `no-network` when this machine has none of them. */
