@@ -1,7 +1,7 @@
 /** What may not be asked of this machine, refused before a socket is opened: the system would wrap or ignore it. */
 import { LanError } from '../base/errors.ts';
 import { checkCall, show } from '../sync/definition.ts';
-import { scanInterfaces, type InterfaceReader, type LanInterface } from './discovery/interfaces.ts';
+import { interfacesNow, type InterfaceReader, type LanInterface } from './discovery/interfaces.ts';
 
 /** Throws `bad-argument` unless `port` is missing or a port; 0 stands for any free one. */
 export function checkPort(what: string, port: unknown): void {
@@ -61,7 +61,7 @@ function checkSwitches(discovery: unknown): void {
 
 /** The interfaces that were asked for. Throws `no-network` when this machine has none of them. */
 export function chosenInterfaces(read: InterfaceReader, wanted: readonly string[]): readonly LanInterface[] {
-  const nics = scanInterfaces(read, wanted);
+  const nics = interfacesNow(read, wanted);
   if (wanted.length > 0 && nics.length === 0) {
     throw new LanError('no-network', `This machine has no interface ${wanted.join(', ')}.`, { hint: 'Run "lanista doctor" to see its interfaces.' });
   }

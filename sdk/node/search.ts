@@ -12,7 +12,7 @@ import type { DiscoveryState, GameFacts, RoomListing } from '../port/lan-port.ts
 import { peerIdOf } from '../secure/identity.ts';
 import { nodeCrypto } from './crypto-node.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
-import { scanInterfaces } from './discovery/interfaces.ts';
+import { interfacesNow } from './discovery/interfaces.ts';
 import { KnownPeers } from './discovery/known-peers.ts';
 import { NodeTime } from './local-time.ts';
 import { bindHost, openUdp } from './udp.ts';
@@ -47,7 +47,7 @@ export async function openSearch(options: SearchOptions = {}): Promise<Search> {
   const interfaces = options.interfaces ?? [];
   let discovery: Discovery | undefined;
   const udp = await openUdp({
-    host: bindHost(interfaces, scanInterfaces(networkInterfaces, interfaces)),
+    host: bindHost(interfaces, interfacesNow(networkInterfaces, interfaces)),
     onDatagram(socket, host, port, bytes) {
       if (socket === 'join' && options.onDatagram?.({ host, port }, bytes) !== true) discovery?.handleDatagram(host, port, bytes);
     },

@@ -13,7 +13,7 @@ import { nodeCrypto } from '../crypto-node.ts';
 import { BEACON_PORT, DATA_PORT_FIRST, DATA_PORT_LAST, MDNS_GROUP, MDNS_PORT } from '../discovery/bounds.ts';
 import { addressKey } from '../discovery/candidates.ts';
 import type { DiscoverySwitches } from '../discovery/discovery.ts';
-import { isOnLink, scanInterfaces, type LanInterface } from '../discovery/interfaces.ts';
+import { interfacesNow, isOnLink, type LanInterface } from '../discovery/interfaces.ts';
 import { openSearch } from '../search.ts';
 import type { DoctorFacts, InterfaceFacts } from './doctor-facts.ts';
 import { DOCTOR_GAME_ID, DoctorPeer, doctorFacts, type Neighbour } from './doctor-peer.ts';
@@ -177,6 +177,23 @@ function gameIn(bytes: Uint8Array): string | undefined {
   return facts === undefined || facts.max === 0 ? undefined : facts.gameId;
 }
 
+/** None where the system does not tell. */
+function interfaceNames(): readonly string[] {
+  try {
+    return Object.keys(networkInterfaces());
+  } catch {
+    return [];
+  }
+}
+
+function hasIpv6(): boolean {
+  try {
+    return Object.values(networkInterfaces()).some((infos) => infos?.some((info) => !info.internal && info.family === 'IPv6'));
+  } catch {
+    return false;
+  }
+}
+
 function parseAddressKey(text: string): Address {
   const [host = '', port = ''] = text.split(':');
   return { host, port: Number(port) };
@@ -185,8 +202,8 @@ function parseAddressKey(text: string): Address {
 /** Takes about half a second per interface plus `listenMs`, and 1.1 s more when others answer. Rejects with `bind-failed`. */
 export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts> {
   const only = options.interfaces ?? [];
-  const nics = scanInterfaces(networkInterfaces, only);
-  const all = scanInterfaces(networkInterfaces, Object.keys(networkInterfaces()));
+  const nics = interfacesNow(networkInterfaces, only);
+  const all = interfacesNow(networkInterfaces, interfaceNames());
   const loopbackOnly = nics.length > 0 && nics.every((nic) => nic.kind === 'loopback');
   const wallStart = Date.now();
   const start = performance.now();
@@ -266,8 +283,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
     platform: process.platform,
     nodePath: process.execPath,
     interfaces,
-    onlyIpv6:
-      nics.length === 0 && Object.values(networkInterfaces()).some((infos) => infos?.some((info) => !info.internal && info.family === 'IPv6')),
+    onlyIpv6: nics.length === 0 && hasIpv6(),
     isWsl: isWsl(),
     isContainer: isContainer(),
     defaultRoute: route,

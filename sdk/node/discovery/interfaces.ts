@@ -88,6 +88,15 @@ export function scanInterfaces(read: InterfaceReader, only: readonly string[] = 
   return usable.sort((a, b) => a.rank - b.rank).slice(0, MAX_INTERFACES);
 }
 
+/** As `scanInterfaces`, where the system may not tell: Android does not, and elsewhere it asks with a socket, of which a process may have none left. */
+export function interfacesNow(read: InterfaceReader, only: readonly string[] = []): readonly LanInterface[] {
+  try {
+    return scanInterfaces(read, only);
+  } catch {
+    return [];
+  }
+}
+
 /** True when `host` is in the subnet of `nic`. */
 export function isOnLink(host: string, nic: LanInterface): boolean {
   const a = parseIpv4(host);
@@ -113,7 +122,7 @@ export class InterfaceWatch {
   constructor(read: InterfaceReader, only: readonly string[]) {
     this.#read = read;
     this.#only = only;
-    this.#list = scanInterfaces(read, only);
+    this.#list = interfacesNow(read, only);
     this.#key = keyOf(this.#list);
   }
 
@@ -139,7 +148,7 @@ export class InterfaceWatch {
     try {
       this.#list = scanInterfaces(this.#read, this.#only);
     } catch {
-      // The system asks with a socket of its own, and a process may be out of descriptors for a moment: nothing is known to have changed.
+      // Nothing is known to have changed.
     }
     const key = keyOf(this.#list);
     const changed = key !== this.#key;

@@ -153,6 +153,11 @@ export class LanSocket extends EventEmitter {
     if (this.#sender.setInterfaces(nics)) this.announce();
   }
 
+  /** Whether there is anywhere to send to. */
+  get hasInterfaces(): boolean {
+    return this.#sender.nics.length > 0;
+  }
+
   /** Sends our newest announcement again, everywhere. */
   announce(): void {
     if (this.#announced !== undefined) this.#transmit(this.#announced);

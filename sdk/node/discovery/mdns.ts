@@ -46,6 +46,8 @@ export class Mdns {
   readonly #hosts = new Map<string, string>();
   #browser: Browser | undefined;
   #service: Service | undefined;
+  /** What is to be published, and is not: the library had no list of interfaces. */
+  #unpublished: Advert | undefined;
   #farewell: Promise<void> = Promise.resolve();
   #step = 0;
   #searchAt = 0;
@@ -64,8 +66,9 @@ export class Mdns {
       onState: options.onState,
     });
     this.socket.setInterfaces(nics);
-    // `socket` is an option of multicast-dns that bonjour-service passes on and its types do not know.
-    this.#bonjour = new Bonjour({ socket: this.socket } as never, () => undefined);
+    // Options of multicast-dns that bonjour-service passes on and its types do not know. Memberships are the socket's: the library would ask the system
+    // for its interfaces every five seconds, and end the process where that fails.
+    this.#bonjour = new Bonjour({ socket: this.socket, multicast: false } as never, () => undefined);
   }
 
   *#knownLabels(): Generator<string> {
@@ -89,6 +92,7 @@ export class Mdns {
   }
 
   poll(now: number): void {
+    if (this.#unpublished !== undefined && this.socket.hasInterfaces) this.publish(this.#unpublished);
     if (now < this.nextAt) return;
     this.#step++;
     const at = MDNS_QUERY_LADDER_MS[this.#step];
@@ -154,30 +158,41 @@ export class Mdns {
     this.unpublish();
     const random = Uint8Array.from({ length: 8 }, () => this.#options.rng.int(256));
     const instance = `ln-${toBase32(random).slice(0, 12)}`;
-    this.#service = this.#bonjour.publish({
-      name: instance,
-      host: `${instance}.local`,
-      type: SERVICE_NAME,
-      protocol: 'udp',
-      port: advert.joinPort,
-      probe: false,
-      disableIPv6: true,
-      txt: { txtvers: '1', v: String(PROTOCOL_VERSION), id: advert.peer, g: advert.gameId, s: advert.session },
-    });
-    // An 'error' without a listener would end the process.
-    this.#service.on('error', () => undefined);
+    try {
+      this.#service = this.#bonjour.publish({
+        name: instance,
+        host: `${instance}.local`,
+        type: SERVICE_NAME,
+        protocol: 'udp',
+        port: advert.joinPort,
+        probe: false,
+        disableIPv6: true,
+        txt: { txtvers: '1', v: String(PROTOCOL_VERSION), id: advert.peer, g: advert.gameId, s: advert.session },
+      });
+      // An 'error' without a listener would end the process.
+      this.#service.on('error', () => undefined);
+    } catch {
+      // The library lists interfaces for each advert, and the system may not tell them. Asked again at the next look.
+      this.#unpublished = advert;
+    }
   }
 
   unpublish(): void {
     const service = this.#service;
+    this.#service = this.#unpublished = undefined;
     if (service === undefined) return;
-    this.#service = undefined;
     this.#farewell = new Promise((resolve) => {
       const timer = setTimeout(resolve, GOODBYE_MS);
-      service.stop(() => {
+      const done = (): void => {
         clearTimeout(timer);
         resolve();
-      });
+      };
+      try {
+        service.stop(done);
+      } catch {
+        // As above: whoever hears no goodbye asks, and gets no answer.
+        done();
+      }
     });
   }
 

@@ -1,0 +1,76 @@
+/** A system that does not tell its interfaces: Android never, any other while the process has no descriptor left. On loopback only. */
+import os, { networkInterfaces, tmpdir } from 'node:os';
+import { syncBuiltinESMExports } from 'node:module';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+
+import { InterfaceWatch } from '../sdk/node/discovery/interfaces.ts';
+import { openNodeLanPort, type NodeLanPort } from '../sdk/node/lan-port.ts';
+
+const real = os.networkInterfaces;
+const open: NodeLanPort[] = [];
+afterEach(async () => {
+  seeAgain();
+  for (const port of open.splice(0)) await port.close();
+});
+
+const blind = (): never => {
+  throw Object.assign(new Error('uv_interface_addresses returned Unknown system error 13'), { code: 'ERR_SYSTEM_ERROR' });
+};
+
+/** Nobody is told, neither we nor the libraries. */
+function turnBlind(): void {
+  os.networkInterfaces = blind;
+  syncBuiltinESMExports();
+}
+
+function seeAgain(): void {
+  os.networkInterfaces = real;
+  syncBuiltinESMExports();
+}
+
+const game = { id: `blind-${process.pid}`, version: 1, schemaHash: 1 };
+const discovery = { beacon: false, localDirectory: mkdtempSync(join(tmpdir(), 'lanista-test-')) };
+const create = { type: 'create', name: 'Friday', max: 4, code: undefined, spectate: false } as const;
+
+async function lan(options: object): Promise<NodeLanPort> {
+  const port = await openNodeLanPort(game, { profile: false, discovery, ...options });
+  open.push(port);
+  return port;
+}
+
+it('[DI2] a system that never tells its interfaces is one without any: the process opens, and joins by address', async () => {
+  const host = await lan({ interfaces: ['127.0.0.1'] });
+  await host.open(create);
+  const guest = await lan({ readInterfaces: blind, discovery: { mdns: false, beacon: false, local: false } });
+  expect(guest.discovery().level).toBe('unavailable');
+  const room = await guest.open({ type: 'join', target: `127.0.0.1:${host.joinPort}`, code: undefined, spectate: false });
+  expect(room.roster().peers).toHaveLength(2);
+  const watch = new InterfaceWatch(blind, []);
+  expect(watch.list).toEqual([]);
+  await expect(openNodeLanPort(game, { profile: false, discovery, readInterfaces: blind, interfaces: ['wlan0'] })).rejects.toMatchObject({
+    code: 'no-network',
+  });
+});
+
+it('[DI2] a system that stops telling its interfaces ends nothing: a room opens, and is announced when it tells again', async () => {
+  const said: string[] = [];
+  const onUncaught = (error: Error): void => void said.push(error.message);
+  process.on('uncaughtException', onUncaught);
+  const only = { interfaces: ['127.0.0.1'], readInterfaces: real, discovery: { beacon: false, local: false } };
+  turnBlind();
+  expect(networkInterfaces).toThrow();
+  const port = await lan(only);
+  // The library that sends the adverts used to ask as soon as its socket was open, and every five seconds.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await port.open(create);
+  seeAgain();
+  let names: readonly string[] = [];
+  using watch = (await lan(only)).watchRooms((rooms) => void (names = rooms.map((room) => room.name)));
+  void watch;
+  for (let i = 0; i < 400 && names.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  process.off('uncaughtException', onUncaught);
+  expect(names).toEqual(['Friday']);
+  expect(said).toEqual([]);
+}, 15_000);
