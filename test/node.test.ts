@@ -1,8 +1,8 @@
 /** Edges of the Node process: profile, sockets, driver, doctor. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { homedir, tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { LanError } from '../sdk/base/errors.ts';
@@ -127,6 +127,10 @@ describe('profile', () => {
     expect(() => openProfile(nodeCrypto, '../ann', home())).toThrow(LanError);
     expect(profileHome({ LANISTA_HOME: '/x' })).toBe('/x');
     expect(profileHome({ XDG_CONFIG_HOME: '/c' }, 'linux')).toBe(join('/c', 'lanista'));
+    // Not where the game happens to be started.
+    for (const home of ['', 'settings', './settings'])
+      expect(profileHome({ XDG_CONFIG_HOME: home }, 'linux')).toBe(join(homedir(), '.config', 'lanista'));
+    expect(isAbsolute(profileHome({ APPDATA: '' }, 'win32'))).toBe(true);
   });
 });
 

@@ -7,7 +7,7 @@
  */
 import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 import { LanError } from '../base/errors.ts';
 import { fromHex, toHex } from '../base/bytes.ts';
@@ -45,9 +45,11 @@ const held = new Set<string>();
 /** `$LANISTA_HOME`, or the place the operating system has for settings. */
 export function profileHome(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
   if (env['LANISTA_HOME'] !== undefined && env['LANISTA_HOME'] !== '') return env['LANISTA_HOME'];
-  if (platform === 'win32') return join(env['APPDATA'] ?? join(homedir(), 'AppData', 'Roaming'), 'lanista');
+  const [roaming = '', config = ''] = [env['APPDATA'], env['XDG_CONFIG_HOME']];
+  if (platform === 'win32') return join(roaming === '' ? join(homedir(), 'AppData', 'Roaming') : roaming, 'lanista');
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'lanista');
-  return join(env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'lanista');
+  // An empty or relative one is none, as its specification says: the key would lie wherever the game is started.
+  return join(isAbsolute(config) ? config : join(homedir(), '.config'), 'lanista');
 }
 
 /** True when a process of that id runs, ours or anybody's. */
