@@ -141,6 +141,21 @@ describe('room list', () => {
     expect(now - 10_000).toBeLessThanOrEqual(1_000);
   });
 
+  it('[DI7] a room stays in which the members that are watched die together, and others answer', () => {
+    const list = new RoomList(SELF, GAME);
+    const answer = (now: number, i: number): boolean =>
+      list.heard(now, { host: `10.0.0.${i}`, port: 29_798 }, { ...FACTS, peer: 'abcdefghijklmnop'[i]!.repeat(16) as PeerId }, 4);
+    for (let i = 0; i < 8; i++) answer(0, i);
+    expect(answer(0, 8)).toBe(false);
+    for (let now = 0; now < 12_000; now += 10) {
+      const asked = list.due(now).map(({ host }) => Number(host.split('.')[3]));
+      // Those that are not watched are asked now and then.
+      for (let i = 8; i < 16; i++) if (asked.includes(i) || now % 1_500 === 0) answer(now, i);
+      expect(list.listings.length, `after ${now} ms`).toBe(1);
+    }
+    expect(list.addresses(FACTS.roomId)).toHaveLength(8);
+  });
+
   it('[DI6] a member that misses makes the list look for its other address; one that is gone may be named anew', () => {
     const list = new RoomList(SELF, GAME);
     list.heard(0, AT, FACTS, 4);

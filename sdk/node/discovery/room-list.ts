@@ -74,6 +74,8 @@ interface Room {
 /** Members of one room that are asked at the full rate; the others stand by at a third of it. */
 const ASKED_MEMBERS = 2;
 const STANDBY_FACTOR = 3;
+/** Unanswered questions after which a member gives its place to another: a lossy network has that many now and then, and loses nothing by it. */
+const SILENT_MISSES = 4;
 /** Weight of one question in `lossRatio`: one lost answer is no loss yet, three in a row are. */
 const LOSS_WEIGHT = 1 / 8;
 
@@ -133,7 +135,7 @@ export class RoomList {
         }
         return false;
       }
-      if (room.members.size >= MAX_ROOM_ADDRESSES) return false;
+      if (room.members.size >= MAX_ROOM_ADDRESSES && !makeRoom(room)) return false;
       member = newMember(address, facts.peer);
       room.members.set(key, member);
       this.#changed = true;
@@ -359,6 +361,13 @@ function newMember(address: Address, peer: PeerId): Member {
     pingMs: undefined,
     lastPingMs: 0,
   };
+}
+
+/** The member that has been silent for longest gives its place to one that answers. False when none is silent. */
+function makeRoom({ members }: Room): boolean {
+  let silent: [string, Member] | undefined;
+  for (const entry of members) if (entry[1].misses >= SILENT_MISSES && entry[1].misses > (silent?.[1].misses ?? 0)) silent = entry;
+  return silent !== undefined && members.delete(silent[0]);
 }
 
 function isShown(room: Room): boolean {
