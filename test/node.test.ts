@@ -63,6 +63,22 @@ describe('profile', () => {
     profile.release();
   });
 
+  it('[DI20] threads of one process are players of their own', () => {
+    const at = home();
+    const mine = openProfile(nodeCrypto, 'ann', at);
+    const lock = readFileSync(join(at, 'ann.lock'), 'utf8');
+    mine.release();
+    writeFileSync(join(at, 'ann.lock'), `${lock} 7`);
+    const beside = openProfile(nodeCrypto, 'ann', at);
+    expect(beside.name).toBe('ann-2');
+    beside.release();
+    // Of this very thread, which does not hold it: an earlier process with this id.
+    writeFileSync(join(at, 'ann.lock'), lock);
+    const again = openProfile(nodeCrypto, 'ann', at);
+    expect(again.name).toBe('ann');
+    again.release();
+  });
+
   it("[DI20] a lock that was made and never filled is nobody's after a while", () => {
     const at = home();
     const path = join(at, 'ann.lock');

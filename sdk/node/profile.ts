@@ -8,6 +8,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 
 import { LanError } from '../base/errors.ts';
 import { fromHex, toHex } from '../base/bytes.ts';
@@ -39,7 +40,7 @@ const EMPTY_LOCK_MS = 10_000;
  */
 const FOREIGN_LOCK_MS = 24 * 3_600_000;
 
-/** Locks this process holds: our own process id in a lock file is only alive if it is here. */
+/** Locks this thread holds: our own process id in a lock file is only alive if it is here. */
 const held = new Set<string>();
 
 /** `$LANISTA_HOME`, or the place the operating system has for settings. */
@@ -73,20 +74,22 @@ function startMark(pid: number): string {
 }
 
 function isLockStale(path: string, text: string): boolean {
-  const [pidText = '', mark = '', host = ''] = text.split(' ');
+  const [pidText = '', mark = '', host = '', thread = '0'] = text.split(' ');
   const pid = Number(pidText);
   if (!Number.isInteger(pid) || pid <= 0) return true;
   // Process ids of another machine say nothing here.
   if (host !== '' && host !== hostName()) return isOlder(path, FOREIGN_LOCK_MS);
-  if (pid === process.pid) return !held.has(path);
   if (!isAlive(pid)) return true;
   const current = startMark(pid);
-  return mark !== '' && current !== '' && mark !== current;
+  if (mark !== '' && current !== '' && mark !== current) return true;
+  // What another thread of ours holds is told by its own list alone.
+  return pid === process.pid && Number(thread) === threadId && !held.has(path);
 }
 
 const hostName = (): string => hostname().replace(/\s/g, '_');
 
-const lockText = (): string => `${process.pid} ${startMark(process.pid)} ${hostName()}`;
+/** Of a thread beside the first one its number, too: the threads of a process are different players. */
+const lockText = (): string => [process.pid, startMark(process.pid), hostName(), ...(threadId === 0 ? [] : [threadId])].join(' ');
 
 /** Throws as `openSync` does. On a full disk a file can be made and not filled: that one is taken away again. */
 function createLock(path: string): void {
