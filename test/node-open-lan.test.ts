@@ -8,12 +8,19 @@ import { defineGame, entity, message, s } from 'lanista';
 import { openLan, openNodeLanPort } from 'lanista/node';
 import { Mesh } from '../sdk/mesh/mesh.ts';
 import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
+import { encodeJoinCode } from '../sdk/node/discovery/join-code.ts';
 import { Driver } from '../sdk/node/driver.ts';
+import { resolveTarget } from '../sdk/node/room-request.ts';
 
-const slowNames = vi.hoisted(() => ({ on: false }));
+const slowNames = vi.hoisted(() => ({ on: false, called: undefined as string | undefined }));
 vi.mock('node:dns/promises', async (original) => {
   const real = await original<typeof dns>();
-  return { ...real, lookup: (...how: Parameters<typeof real.lookup>) => (slowNames.on ? new Promise(() => undefined) : real.lookup(...how)) };
+  const lookup = (...how: Parameters<typeof real.lookup>): Promise<unknown> => {
+    if (slowNames.on) return new Promise(() => undefined);
+    if (how[0] === slowNames.called) return Promise.resolve({ address: '127.0.0.1', family: 4 });
+    return slowNames.called === undefined ? real.lookup(...how) : Promise.reject(new Error('ENOTFOUND'));
+  };
+  return { ...real, lookup };
 });
 
 const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
@@ -68,6 +75,16 @@ it('[DI26] openLan tells the join code that others take', async () => {
   await using a = await ann.create({ name: 'Code', max: 4 });
   await using b = await bob.join(ann.joinCode()!);
   expect(b.id).toBe(a.id);
+});
+
+it('[DI9] a machine whose name is a join code by chance is found by its name, and a code by itself', async () => {
+  slowNames.called = 'livingroom';
+  const codes = ['192.168.1.20', '10.0.0.1', '169.254.7.7', '127.0.0.1', '130.60.4.9'].map((host) => ({ host, port: 29_798 }));
+  const found = await Promise.all(['livingroom', ...codes.map((one) => encodeJoinCode(one)!)].map((target) => resolveTarget(target)));
+  const spaced = await resolveTarget(` ${encodeJoinCode(codes[4]!)!.replace('-', ' ')} `);
+  slowNames.called = undefined;
+  expect(found).toEqual([{ host: '127.0.0.1', port: 29_798 }, ...codes]);
+  expect(spaced).toEqual(codes[4]);
 });
 
 it('[RO28] openLan refuses what is no game, and a presence that is missing, before it opens a socket', async () => {

@@ -8,6 +8,7 @@ import type { Address } from '../link/endpoint-types.ts';
 import { copied } from '../room/lan.ts';
 import { MAX_PEERS, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { DATA_PORT_FIRST } from './discovery/bounds.ts';
+import { isLocalOnly } from './discovery/interfaces.ts';
 import { decodeJoinCode, normaliseRoomCode } from './discovery/join-code.ts';
 
 /** The code as it is compared: without case and spaces. Throws `bad-argument`. */
@@ -36,8 +37,9 @@ export function checkRoom(request: { name: string; max: number; code: string | u
 /** An address from `host:port`, `host`, or a join code. Rejects with `bad-argument`, `unreachable` or `aborted`. */
 export async function resolveTarget(target: string, signal?: AbortSignal): Promise<Address> {
   const byCode = decodeJoinCode(target);
-  if (byCode !== undefined) return byCode;
   const match = /^([^\s:/]+)(?::(\d{1,5}))?$/.exec(target.trim());
+  // A machine may be called `livingroom`, which is a code as well, for an address somewhere on the internet: then the name goes first.
+  if (byCode !== undefined && (match === null || isLocalOnly(byCode.host))) return byCode;
   const port = match?.[2] === undefined ? DATA_PORT_FIRST : Number(match[2]);
   if (match?.[1] === undefined || port === 0 || port > 65_535) {
     throw new LanError('bad-argument', `Expected a room id, host:port or a join code, got ${JSON.stringify(target)}.`, {
@@ -48,7 +50,9 @@ export async function resolveTarget(target: string, signal?: AbortSignal): Promi
     const { address } = await untilAborted(lookup(match[1], 4), signal);
     return { host: address, port };
   } catch (cause) {
-    throw signal?.aborted === true ? aborted(signal) : noMachine(match[1], cause);
+    if (signal?.aborted === true) throw aborted(signal);
+    if (byCode !== undefined) return byCode;
+    throw noMachine(match[1], cause);
   }
 }
 

@@ -62,6 +62,12 @@ function kindOf(name: string, address: number, internal: boolean): InterfaceKind
   return isPrivate ? 'lan' : 'public';
 }
 
+/** True when no router would carry a packet to that address out of a LAN; of what is no address false. */
+export function isLocalOnly(host: string): boolean {
+  const address = parseIpv4(host);
+  return address !== undefined && kindOf('', address, false) !== 'public';
+}
+
 /**
  * Eligible IPv4 interfaces, best first, at most `MAX_INTERFACES`.
  * @param only names or addresses; empty means every one that is not loopback and not a /32 tunnel, or
