@@ -245,6 +245,19 @@ it('[DI29] a room whose only member is killed leaves the list within 3 s', async
   expect(await until(() => rooms.length === 0, 4_000, 'gone')).toBeLessThan(3_200);
 });
 
+it('[DI29] a terminal that is closed cuts no farewell short, whatever is still printed', async () => {
+  const ending = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', two(200)], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(ending);
+  ending.stdout.once('data', () => {
+    for (const stream of [ending.stdout, ending.stderr]) stream.destroy();
+    setTimeout(() => ending.kill('SIGHUP'), 50);
+  });
+  expect(await new Promise<number | null>((resolve) => ending.once('exit', resolve))).toBe(0);
+});
+
 /** Presses Ctrl-C while it awaits a room, as whoever changed their mind does. */
 const HASTY = `
 import { defineGame } from 'lanista';

@@ -39,6 +39,8 @@ function onSignal(): void {
   }
   toldAt = now;
   process.on('uncaughtException', onUncaught);
+  // A terminal that was closed takes no more words, and whoever says some would end here, before the goodbye.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   setTimeout(() => process.exit(0), FAREWELL_MAX_MS).unref();
   void Promise.allSettled([...closes].map(async ({ close }) => close())).then((ends) =>
     process.exit(ends.some(({ status }) => status === 'rejected') ? 1 : 0),
