@@ -296,14 +296,17 @@ describe('claims that cross', () => {
       const [ann, bob] = await den.open(2);
       den.spawn(ann!, 'ball', 5);
       await den.hub.play(300 + offset);
-      den.cut(bob!, true);
-      await den.hub.play(100);
-      den.cut(bob!, false);
-      // Bob asks, says on the same lane what it has, and asks again: Ann gives it, takes it back since Bob does not have it, and gives it again.
       const ball = [...bob!.entities.all('ball')][0]!;
+      // Bob asks twice. Ann gives it, takes it back since he is away for a moment before he has said a word of it, and gives it again.
       void ball.requestAuthority();
-      await den.hub.play(offset, 1);
+      await den.hub.play(60, 1);
       void ball.requestAuthority();
+      await den.hub.play(21, 1);
+      expect(coreOf(ball)!.epoch).toBe(1);
+      for (const away of [true, false]) {
+        den.cut(bob!, away);
+        await den.hub.play(1, 1);
+      }
       await den.hub.play(3_000);
       if (coreOf(ball)!.epoch === 3) again++;
       expect(holdings(bob!)).toEqual(holdings(ann!));

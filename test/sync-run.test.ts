@@ -51,7 +51,7 @@ class Replica {
       tellBuried: () => undefined,
       tellNewer: () => undefined,
       bury: (core, grave) => this.store.remove(core, grave),
-      abandoned: () => undefined,
+      abandoned: () => true,
       yielded: () => undefined,
       settled: () => undefined,
       diverged: () => this.diverged++,

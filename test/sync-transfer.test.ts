@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { PeerId, Room } from 'lanista';
 import { MemoryRoomPort } from '../sdk/port/memory.ts';
+import { GRANT } from '../sdk/sync/wire.ts';
 import { openRooms, settled } from './open-rooms.ts';
 import { only } from './room-party.ts';
 
@@ -158,6 +159,46 @@ describe('asking', () => {
     await hub.play(500);
     expect([asked.value, ball.alive, changes]).toEqual([undefined, false, ['despawn']]);
     expect([all(ann, 'ball'), all(bob, 'ball')]).toEqual([[], []]);
+  });
+
+  it('[SY7] what is handed over stays so, though a whole state of the new owner was on its way that does not have it', async () => {
+    const { hub, rooms, den, ann, bob, eve } = await open(3, 50);
+    const cone = ann.entities.spawn('cone', { n: 5 });
+    await hub.play(1_000);
+    const told: string[] = [];
+    for (const room of rooms) room.entities.on('cone', { authority: ({ owner }) => told.push(owner), despawn: () => told.push('gone') });
+    const asked = one(bob, 'cone').requestAuthority();
+    await hub.play(5);
+    // Bob begins anew what he tells Ann, before he has it.
+    den.seats.get(bob.self.id)!.port.push({ type: 'reset', peer: ann.self.id });
+    expect((await settled(hub, asked))?.mine).toBe(true);
+    await hub.play(5_000);
+    expect(told).toEqual(rooms.map(() => bob.self.id));
+    for (const room of [ann, bob, eve]) expect([one(room, 'cone').id, one(room, 'cone').owner]).toEqual([cone.id, bob.self.id]);
+  });
+
+  it('[SY7] what was handed over and lost with the link is its former owner’s again', async () => {
+    const { hub, den, ann, bob, eve } = await open(3, 50);
+    ann.entities.spawn('cone', { n: 5 });
+    await hub.play(1_000);
+    const { receive } = MemoryRoomPort.prototype;
+    let lost = 0;
+    vi.spyOn(MemoryRoomPort.prototype, 'receive').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof receive>) {
+      if (this.self === bob.self.id && args[3][3] === GRANT) lost++;
+      else receive.apply(this, args);
+    });
+    void one(bob, 'cone').requestAuthority();
+    await hub.play(60);
+    expect(one(ann, 'cone').owner).toBe(bob.self.id);
+    await hub.play(60);
+    for (const [at, peer] of [
+      [ann, bob],
+      [bob, ann],
+    ] as const)
+      den.seats.get(at.self.id)!.port.push({ type: 'reset', peer: peer.self.id });
+    await hub.play(3_000);
+    expect(lost).toBe(1);
+    for (const room of [ann, bob, eve]) expect([one(room, 'cone').owner, one(room, 'cone').n]).toEqual([ann.self.id, 5]);
   });
 
   it('[SY47] leaving the room ends the asking with undefined, and nothing can be taken any more', async () => {

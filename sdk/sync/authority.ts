@@ -115,12 +115,18 @@ export class AuthorityRules {
     this.#world.control(to, out.view());
   }
 
-  /** Its owner's full state does not have `core`. */
-  abandoned(core: EntityCore): void {
+  /** Its owner's full state does not have `core`. False when that proves nothing, and the owner has to say all of it once more. */
+  abandoned(core: EntityCore): boolean {
+    if (core.given === true) {
+      // That state may have been on its way when this was handed over; the next one is not.
+      core.given = 'doubted';
+      return false;
+    }
     // It was handed over, and the message was lost with the link.
-    if (core.given) this.#acquire(core);
+    if (core.given === 'doubted') this.#acquire(core);
     // As good as despawned by it: what somebody says who has heard less than this replica cannot bring it back, what somebody took can.
     else this.#store.remove(core, core.kind.def.authority === 'host' ? undefined : { epoch: core.epoch, owner: core.owner });
+    return true;
   }
 
   /** A better claim was accepted. */

@@ -88,8 +88,11 @@ export class EntityCore {
   #alive = true;
   /** Which one it was of those that its store took in. */
   serial = 0;
-  /** Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. */
-  given = false;
+  /**
+   * Given to another peer, whose own word about it has not come yet: if it turns out not to have it, it is ours again. `doubted`: a whole state of that peer
+   * came without it, which may have been on its way already.
+   */
+  given: boolean | 'doubted' = false;
   /** When a better claim ended our reign, monotonic ms: others may not have heard of that claim yet. */
   takenAt = Number.NEGATIVE_INFINITY;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */

@@ -48,8 +48,8 @@ export interface InboundRules {
   tellNewer(to: PeerId, core: EntityCore): void;
   /** `core` is despawned by the word of another peer. */
   bury(core: EntityCore, grave: Grave): void;
-  /** The peer turned out not to have `core`. */
-  abandoned(core: EntityCore): void;
+  /** The peer turned out not to have `core`. False when that is not sure, and it has to say everything once more. */
+  abandoned(core: EntityCore): boolean;
   /** Authority over `core` moved to `from`. */
   yielded(core: EntityCore, previous: PeerId): void;
   /** All of the peer's full state has been applied. */
@@ -177,7 +177,7 @@ export class Inbound implements SnapshotSource {
     if (head.tick >= this.#newestTick)
       // What the owner did not list, it no longer has.
       for (const core of [...this.#store.all()])
-        if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id)) this.#rules.abandoned(core);
+        if (core.owner === this.peer && !core.mine && !this.#listed.has(core.id) && !this.#rules.abandoned(core)) this.#rules.diverged(this.peer);
     if (head.tick > this.completeTick) this.completeTick = this.soundTick = head.tick;
     this.wholeTick = head.tick;
     this.synced = true;

@@ -18,7 +18,7 @@ export function soleOwnerRules(room: {
     tellBuried: () => undefined,
     tellNewer: () => undefined,
     bury: () => undefined,
-    abandoned: () => undefined,
+    abandoned: () => true,
     yielded: () => undefined,
     settled: () => undefined,
   };
