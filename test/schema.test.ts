@@ -184,6 +184,9 @@ describe('fields', () => {
       () => entity({ authority: 'spawner', fields: { x: s.u8().lerp('hermite', { velocity: 'way' }), way: s.oneOf('left', 'right') } }),
       () => entity({ authority: 'spawner', fields: { x: s.u8().lerp('hermite', { velocity: 'on' }), on: s.bool() } }),
       () => entity({ authority: 'spawner', rate: 0, fields: { x: s.u8() } }),
+      // Full to its bounds no message would take it, and nobody would hear anything of its owner any more.
+      () => entity({ authority: 'spawner', fields: { a: s.list(s.text(900), 256), b: s.list(s.bytes(900), 40) } }),
+      () => defineGame({ id: 'a', version: 1, presence: { a: s.list(s.text(900), 256), b: s.list(s.bytes(900), 40) } }),
       () => message({ a: 5 } as never),
       () => defineGame({ id: 'Big', version: 1 }),
       () => defineGame({ id: 'a', version: -1 }),

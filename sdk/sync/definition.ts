@@ -3,10 +3,10 @@
  * declaration gives every name its number on the wire, so minifiers are harmless.
  */
 import { LanError } from '../base/errors.ts';
-import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS, MAX_PRIORITY, MIN_PRIORITY } from '../wire/limits.ts';
+import { MAX_ENTITY_FIELDS, MAX_GAME_ID_BYTES, MAX_KINDS, MAX_MESSAGE_BYTES, MAX_PRIORITY, MIN_PRIORITY } from '../wire/limits.ts';
 import { hashText } from './hash.ts';
 import type { Field, Fields, Flaw, Infer, Init } from './field.ts';
-import { specOf } from './field.ts';
+import { maxBytesOf, specOf } from './field.ts';
 import type { InputOf, OutputOf, StandardSchemaV1 } from './standard-schema.ts';
 import { isStandardSchema } from './standard-schema.ts';
 
@@ -32,7 +32,7 @@ export interface EntityDef<F extends Fields = Fields, A extends Authority = Auth
 }
 
 export interface EntityOptions<F extends Fields, A extends Authority> {
-  /** 1 to 28 fields of `s`, by name. */
+  /** 1 to 28 fields of `s`, by name; full to their bounds they may take 262,000 bytes together. */
   readonly fields: F;
   /** Whose word decides it: its creator's, the current host's, or whoever's it is now. */
   readonly authority: A;
@@ -139,13 +139,16 @@ const RESERVED = new Set([
   'then',
 ]);
 
+/** Of the largest message: room for what it says besides the values of one entity, or one presence. */
+const HEAD_BYTES = 144;
+
 const ENTITY_KEYS: readonly (keyof EntityOptions<Fields, Authority>)[] = ['fields', 'authority', 'transfer', 'onOwnerLeave', 'rate', 'priority'];
 const MESSAGE_KEYS: readonly (keyof MessageOptions)[] = ['delivery', 'redundancy'];
 const GAME_KEYS = ['id', 'version', 'presence', 'entities', 'messages', 'requests'] as const;
 /** What a game that is spread into another definition brings with it; made anew. */
 const DERIVED_KEYS: readonly (keyof Game)[] = ['schemaHash', 'stateHz'];
 
-/** Declares a kind of entity, of 1 to 28 fields. Throws `bad-definition`. */
+/** Declares a kind of entity, of 1 to 28 fields that take 262,000 bytes at most. Throws `bad-definition`. */
 export function entity<F extends Fields, const A extends Authority>(options: EntityOptions<F, A>): EntityDef<F, A> {
   checkOptions('entity', options, ENTITY_KEYS);
   const { fields, authority } = options;
@@ -153,6 +156,7 @@ export function entity<F extends Fields, const A extends Authority>(options: Ent
   const names = Object.keys(fields);
   if (names.length === 0 || names.length > MAX_ENTITY_FIELDS)
     throw bad(`an entity has 1 to ${MAX_ENTITY_FIELDS} fields, got ${names.length}`, 'Put rarely changing groups into a list, or split the entity.');
+  checkWhole(fields, 'an entity', 'Bound its lists and texts lower, or split the entity.');
   for (const name of names) {
     if (RESERVED.has(name)) throw bad(`'${name}' cannot be a field of an entity: every entity already has it`, 'Pick another name.');
     const { velocity } = specOf(fields[name]!);
@@ -250,6 +254,7 @@ export function defineGame<
   const messages = (init.messages ?? {}) as M;
   const requests = (init.requests ?? {}) as R;
   checkFields(presence, 'presence');
+  checkWhole(presence, 'presence', 'Bound its lists and texts lower.');
   for (const [what, group] of Object.entries({ entities, messages, requests })) {
     if (typeof group !== 'object' || group === null) throw bad(`${what}: expected an object, got ${show(group)}`, '');
     const names = Object.keys(group);
@@ -330,6 +335,13 @@ function checkFields(fields: Fields, where: string): void {
       throw bad(`${where}: '${name}' cannot be the name of a field`, 'Use letters, digits and _.');
     checkField(`${where}.${name}`, field);
   }
+}
+
+/** Refuses fields whose values may together be more than one message carries: who came to that would be heard by nobody any more. */
+function checkWhole(fields: Fields, what: string, hint: string): void {
+  const most = Object.values<Field<unknown, boolean>>(fields).reduce((sum, field) => sum + maxBytesOf(specOf(field).codec), 0);
+  if (most > MAX_MESSAGE_BYTES - HEAD_BYTES)
+    throw bad(`${what} may take ${MAX_MESSAGE_BYTES - HEAD_BYTES} bytes at most, got fields that take up to ${most}`, hint);
 }
 
 /** Refuses options that are none, and a name that is not among `known`: what is misspelt would be left out without a word. */

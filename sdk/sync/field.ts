@@ -76,6 +76,8 @@ export interface NumberCodec {
 
 export interface BoxedCodec {
   readonly storage: 'boxed';
+  /** Bytes that no value takes more of. */
+  readonly maxBytes: number;
   write(out: PackWriter, value: unknown): void;
   /** Undefined (and the reader failed, or not) when the bytes hold no valid value. `null` is a value. */
   read(input: PackReader): unknown;
@@ -106,6 +108,11 @@ export interface Flaw {
   readonly expected: string;
   /** What is there. */
   readonly got: unknown;
+}
+
+/** Bytes that no value of a field takes more of on the wire. */
+export function maxBytesOf(codec: NumberCodec | BoxedCodec): number {
+  return codec.storage === 'boxed' ? codec.maxBytes : 5;
 }
 
 /** The inner side of a field made by `s`. */

@@ -12,7 +12,7 @@ import { utf8Length } from '../wire/pack.ts';
 import { checkField, checkNames, checkOptions, checkSize, show } from './definition.ts';
 import { TAU } from './det.ts';
 import type { BoxedCodec, Field, FieldSpec, Flaw, LerpMode, LerpOptions, NumberCodec } from './field.ts';
-import { specOf } from './field.ts';
+import { maxBytesOf, specOf } from './field.ts';
 import type { StandardResult, StandardSchemaV1 } from './standard-schema.ts';
 
 /** Longest text or byte string of one field: one field must fit a datagram with room to spare. */
@@ -328,6 +328,7 @@ function text(maxBytes: number): Field<string> {
       typeof value === 'string' && value.length <= maxBytes && utf8Length(value) <= maxBytes ? undefined : `text of at most ${maxBytes} bytes`,
     codec: {
       storage: 'boxed',
+      maxBytes: maxBytes + 3,
       write: (out, value) => out.text(value as string),
       read: (input) => input.text(maxBytes),
       same: Object.is,
@@ -350,6 +351,7 @@ function bytes(max: number): Field<Uint8Array> {
     check: (value) => (value instanceof Uint8Array && value.length <= max ? undefined : `a Uint8Array of at most ${max} bytes`),
     codec: {
       storage: 'boxed',
+      maxBytes: max + 3,
       write: (out, value) => out.binary(value as Uint8Array),
       read: (input) => input.binary(max),
       same: equal,
@@ -372,6 +374,7 @@ function ref<K extends string>(kind: K): Field<EntityId | null, true> {
         : `the id of an entity of kind '${kind}', or null`,
     codec: {
       storage: 'boxed',
+      maxBytes: 11,
       write: (out, value) => {
         if (value === null) return out.nil();
         out.array(2);
@@ -400,6 +403,7 @@ function peer(): Field<PeerId | null, true> {
       value === null || (typeof value === 'string' && value.length > 0 && utf8Length(value) <= 32) ? undefined : 'a peer id, or null',
     codec: {
       storage: 'boxed',
+      maxBytes: 35,
       write: (out, value) => (value === null ? out.nil() : out.text(value as string)),
       read: (input) => (input.nil() ? null : input.text(32) || input.fail()),
       same: Object.is,
@@ -442,6 +446,7 @@ function list<T>(of: Field<T, boolean>, max: number): Field<readonly T[]> {
     },
     codec: {
       storage: 'boxed',
+      maxBytes: 3 + max * maxBytesOf(codec),
       write: (out, value) => {
         const items = value as readonly unknown[];
         out.array(items.length);
