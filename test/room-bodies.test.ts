@@ -51,6 +51,7 @@ const game = defineGame({
     hand: request(strict, trade),
     slow: request({ ms: s.u16() }, { ok: s.bool().default(true) }),
     owned: request({}, { name: s.text(20) }, { to: 'owner' }),
+    pages: request({ count: s.u16() }, { some: s.list(s.text(900), 256), more: s.list(s.text(900), 256) }),
   },
 });
 
@@ -257,6 +258,22 @@ describe('requests', () => {
     // A code that only makes sense there does not become one of ours.
     failure = new LanError('bind-failed', 'odd');
     await expect(ask()).rejects.toMatchObject({ code: 'handler-failed', message: expect.stringContaining('odd') });
+  });
+
+  it('[SY14] an answer that no message takes is told to both, at once', async () => {
+    const { hub, ann, bob } = await trio();
+    const warned: string[] = [];
+    bob.on('warn', ({ code, detail }) => warned.push(`${code} ${detail}`));
+    const page = 'x'.repeat(900);
+    bob.handle('pages', ({ count }) => ({ some: Array(count).fill(page), more: Array(count).fill(page) }));
+    for (const asker of [ann, bob]) {
+      const began = hub.now();
+      const asked = asker.call('pages', { count: 150 }, { to: bob.self.id, timeoutMs: 1_000 });
+      await expect(settled(hub, asked)).rejects.toMatchObject({ code: 'too-large', message: expect.stringContaining("answer to 'pages'") });
+      expect(hub.now() - began).toBeLessThan(500);
+      expect((await settled(hub, asker.call('pages', { count: 140 }, { to: bob.self.id }))).more).toHaveLength(140);
+    }
+    expect(warned).toEqual(Array(2).fill(expect.stringContaining("handler handle('pages')")));
   });
 
   it('[SY14] time-out and abort end a request at once and for good: a late answer reaches nobody', async () => {

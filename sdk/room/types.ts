@@ -254,7 +254,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * - what is wrong here: `unknown-name`, `bad-value`, `bad-argument` (nobody to ask, no number of ms, no signal), `too-large` above 262,144 bytes, `aborted`,
    *   `queue-full` (256 calls wait already, or the link to the peer is full), `closed` (the room was or is left);
    * - what became of it: `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused` (named as host, and is not), `bad-value` (its answer, or ours
-   *   there, did not validate), or the code of the `LanError` that its handler threw.
+   *   there, did not validate), `too-large` (its answer), or the code of the `LanError` that its handler threw.
    */
   call<K extends RequestName<G>>(name: K, input: RequestGiven<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
   /** Asks every other present peer; resolves when all answered or failed, in order of their slots. */

@@ -234,6 +234,11 @@ export class Requests {
       this.#world.failed(`handle('${spec.name}')`, error);
       return this.#fail(to, id, 'handler-failed', error instanceof Error ? error.message : String(error));
     }
+    if (out.offset > MAX_MESSAGE_BYTES) {
+      const error = new LanError('too-large', `the answer to '${spec.name}' takes ${out.offset} bytes of ${MAX_MESSAGE_BYTES}.`);
+      this.#world.failed(`handle('${spec.name}')`, error);
+      return this.#fail(to, id, error.code, error.message);
+    }
     this.#deliver(to, out.copy());
   }
 
