@@ -43,6 +43,7 @@ const game = defineGame({
   messages: {
     hand: message(strict),
     trade: message(trade),
+    letter: message(z.string()),
     late: message(late),
     ours: message({ n: s.u8(), tags: s.list(s.text(4), 3).default([]) }),
     fast: message({ n: s.u16() }, { delivery: 'unreliable', redundancy: 4 }),
@@ -78,6 +79,12 @@ describe('bodies', () => {
     bob.send('hand', { n: 4 }, { to: bob.self.id });
     await hub.play(50);
     expect(got).toEqual(['8', '42', ['rope', 1, undefined], ['lamp', 3, 'for you']]);
+    // Each character of it, be it one that begins files and is not seen.
+    const long = `\ufeff${'so long '.repeat(12)}`;
+    bob.onMessage('letter', (text) => got.push(text));
+    ann.send('letter', long);
+    await hub.play(50);
+    expect(got.at(-1)).toBe(long);
     for (const wrong of [{ item: 'gold' }, { item: 'rope', count: 99 }, {}, null, 'rope'])
       expect(() => ann.send('trade', wrong as never)).toThrow(
         expect.objectContaining({ code: 'bad-value', message: expect.stringMatching(/^trade/) }),

@@ -284,6 +284,19 @@ describe('payloads', () => {
     );
   });
 
+  it('[WI8] keep a text that begins with U+FEFF, however long it is and wherever it stands', () => {
+    const sizes = [1, 20, 60, 61, 62, 63, 64, 100, 251, 252, 253, 254, 300, 4_000];
+    for (const size of sizes) {
+      const text = `\ufeff${'a'.repeat(size)}`;
+      for (const v of [text, [text, 1, text], { [text]: [null, { a: text }], b: new Uint8Array([0xef, 0xbb, 0xbf]) }, `\ufeff${text}`, `b${text}`]) {
+        expect(plain(decodePayload(encodePayload(v))), `${size}`).toEqual(plain(v));
+      }
+    }
+    // A length in two bytes where one would do.
+    const wide = [0xda, 0, 66, 0xef, 0xbb, 0xbf, ...Array<number>(63).fill(0x61)];
+    expect(decodePayload(Uint8Array.from(wide))).toBe(`\ufeff${'a'.repeat(63)}`);
+  });
+
   it('[WI9] are refused with a reason before a decoder sees them', () => {
     const hostile: readonly [string, readonly number[], string][] = [
       ['nothing', [], 'truncated'],

@@ -46,6 +46,11 @@ const unpackr = new Unpackr(OPTIONS);
 /** Values still to come in each open container, doubled, plus one for a map. Reused: the scan is not re-entrant. */
 const open = new Int32Array(MAX_PAYLOAD_DEPTH);
 
+/** A longer text is read by a decoder that takes a first U+FEFF for the mark of a file, and leaves it out. */
+const MARKABLE_BYTES = 64;
+/** Where such texts begin in what was scanned last, their heads included. */
+const marked: number[] = [];
+
 /** Keys that reach an object's prototype in careless consumers. */
 const HOSTILE_KEYS: readonly Uint8Array[] = ['__proto__', 'constructor', 'prototype'].map((key) =>
   Uint8Array.from(key, (char) => char.charCodeAt(0)),
@@ -74,6 +79,7 @@ export function scanPayload(bytes: Uint8Array): PayloadFault | undefined {
   let depth = 0;
   let remaining = 1;
   let inMap = false;
+  marked.length = 0;
   for (;;) {
     while (remaining === 0) {
       if (depth === 0) return at === end ? undefined : 'trailing';
@@ -83,6 +89,7 @@ export function scanPayload(bytes: Uint8Array): PayloadFault | undefined {
     }
     if (at >= end) return 'truncated';
     if (++nodes > MAX_PAYLOAD_NODES) return 'nodes';
+    const begin = at;
     const type = bytes[at++]!;
     // In a map an even number of values is left exactly when a key comes next.
     const wantsKey = inMap && (remaining & 1) === 0;
@@ -150,6 +157,7 @@ export function scanPayload(bytes: Uint8Array): PayloadFault | undefined {
 
     if (skip > end - at) return 'truncated';
     if (wantsKey && (!text || isHostileKey(bytes, at, skip))) return 'key';
+    if (skip > MARKABLE_BYTES && text && isMark(bytes, at)) marked.push(begin);
     at += skip;
     if (count >= 0) {
       // Every value takes at least a byte, so a count beyond what is left is a lie.
@@ -163,11 +171,34 @@ export function scanPayload(bytes: Uint8Array): PayloadFault | undefined {
   }
 }
 
+function isMark(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf;
+}
+
+/** What was scanned last, with the first character of each text that is `marked` twice: one of them is left out. */
+function doubled(bytes: Uint8Array): Uint8Array {
+  const out = new Uint8Array(bytes.length + 4 * marked.length);
+  let from = 0;
+  let to = 0;
+  for (const begin of marked) {
+    const isShort = bytes[begin] === 0xd9;
+    const text = begin + (isShort ? 2 : 3);
+    const size = (isShort ? bytes[begin + 1]! : (bytes[begin + 1]! << 8) | bytes[begin + 2]!) + 3;
+    out.set(bytes.subarray(from, begin), to);
+    to += begin - from;
+    out.set([0xda, size >>> 8, size & 0xff, 0xef, 0xbb, 0xbf], to);
+    to += 6;
+    from = text;
+  }
+  out.set(bytes.subarray(from), to);
+  return out.subarray(0, to + bytes.length - from);
+}
+
 /** Undefined when `bytes` are no acceptable payload (`scanPayload` says why). Never throws, keeps no view into `bytes`. */
 export function decodePayload(bytes: Uint8Array): PayloadValue | undefined {
   if (scanPayload(bytes) !== undefined) return undefined;
   try {
-    return unpackr.unpack(bytes) as PayloadValue;
+    return unpackr.unpack(marked.length === 0 ? bytes : doubled(bytes)) as PayloadValue;
   } catch {
     return undefined;
   }
