@@ -350,6 +350,24 @@ describe('time and duty', () => {
     expect(again.stats().drops['before-hello'] ?? 0).toBe(0);
   });
 
+  it('[RO5] the host gets its entities from a spectator, too, where nobody else is there', async () => {
+    const party = new Party();
+    const ann = await party.add('Ann');
+    const lan = createLan(game, createMemoryLan(party.hub, game), { presence: { name: 'Screen' }, randomU32: () => party.hub.rng.u32() });
+    const screen = await party.wait(lan.joinOrCreate({ name: 'den', spectate: true }));
+    // A screen on the wall is to be no host, so that the host stays host while its page is reloaded.
+    screen.setEligible(false);
+    ann.entities.spawn('pickup', { what: 'turbo', n: 5 });
+    ann.entities.spawn('rock', { x: 7 });
+    await party.play(200);
+    const again = await party.add('Ann', ann.self.id);
+    await party.play(6_000);
+    for (const room of [again, screen]) {
+      expect(only(room.entities.all('pickup'))).toMatchObject({ n: 5, owner: again.self.id });
+      expect(only(room.entities.all('rock'))).toMatchObject({ x: 7, owner: again.self.id });
+    }
+  });
+
   it('[RO5] what the host despawned before its page was reloaded stays gone, though somebody who was away then still has it', async () => {
     const party = new Party();
     const [ann, bob, cid] = [await party.add('Ann'), await party.add('Bob'), await party.add('Cid')];

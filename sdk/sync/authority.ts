@@ -182,6 +182,8 @@ export class AuthorityRules {
     const { self } = this.#world;
     const roster = this.#world.roster();
     const others = this.#present().filter((id) => id !== peer);
+    // A spectator inherits nothing, and can tell what it knows as well as anybody.
+    const teller = roster.peers.find(({ id, status }) => status === 'present' && id !== peer)?.id;
     const left = [...this.#store.all()].filter((core) => core.owner === peer && !core.mine);
     this.#heirs.share(
       left.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
@@ -191,7 +193,7 @@ export class AuthorityRules {
       const hostOwned = core.kind.def.authority === 'host' || core.kind.def.onOwnerLeave === 'host';
       if (hostOwned && roster.host === peer) {
         // It is still host but has forgotten everything: the lowest other seat tells it.
-        if (others[0] === self) this.tellNewer(peer, core);
+        if (teller === self) this.tellNewer(peer, core);
       } else this.#inherit(core);
     }
   }
