@@ -11,7 +11,8 @@ import { createMemoryLan, MemoryHub, MemoryRoomPort } from '../sdk/port/memory.t
 import { createLan } from '../sdk/room/lan.ts';
 import { coreOf } from '../sdk/sync/handle.ts';
 import { Replication } from '../sdk/sync/replication.ts';
-import { MAX_STATE_PARTS, REFRESH_BYTES_PER_S } from '../sdk/wire/limits.ts';
+import { RealtimeQueue } from '../sdk/link/realtime.ts';
+import { MAX_STATE_BUDGET_BYTES, MAX_STATE_PARTS, REFRESH_BYTES_PER_S } from '../sdk/wire/limits.ts';
 import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
 import { openRooms } from './open-rooms.ts';
 
@@ -304,6 +305,38 @@ describe('replication', () => {
     for (const page of pages) page.text = 'short';
     await hub.play(500);
     expect([...b.entities.all('page')].map(({ text }) => text)).toEqual(pages.map(() => 'short'));
+  });
+
+  it('[SY84] what is sent in one tick is no more than a link takes in one, with a budget and without', async () => {
+    for (const bytesPerTick of [undefined, MAX_STATE_BUDGET_BYTES]) {
+      const { hub, rooms } = await openRooms(crowd, 2, { latencyMs: 5 });
+      const [a, b] = rooms as [Room<typeof crowd>, Room<typeof crowd>];
+      if (bytesPerTick !== undefined) a.setStateBudget({ bytesPerTick });
+      const queue = new RealtimeQueue();
+      let refused = 0;
+      const { send, flush } = MemoryRoomPort.prototype;
+      vi.spyOn(MemoryRoomPort.prototype, 'send').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof send>) {
+        if (this.self !== a.self.id || args[2] !== 'unreliable') return send.apply(this, args);
+        if (queue.unreliable(args[4] ?? 0, args[3])) return send.apply(this, args);
+        refused++;
+        return false;
+      });
+      vi.spyOn(MemoryRoomPort.prototype, 'flush').mockImplementation(function (this: MemoryRoomPort) {
+        if (this.self === a.self.id) queue.clear();
+        flush.apply(this);
+      });
+      for (const count of [30, 55, 60, 80, 110, 200]) {
+        const pages = Array.from({ length: count }, () => a.entities.spawn('page', { text: '' }));
+        await hub.play(1_500);
+        for (const page of pages) page.text = 'x'.repeat(900);
+        await hub.play(600);
+        expect([...b.entities.all('page')].filter(({ text }) => text.length === 900).length, `${count}`).toBe(count);
+        for (const page of pages) page.despawn();
+        await hub.play(500);
+      }
+      expect(refused).toBe(0);
+      vi.restoreAllMocks();
+    }
   });
 
   it('[SY84] an entity that no datagram takes goes whole as well, when it comes and when it changes, with a budget and without', async () => {

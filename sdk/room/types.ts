@@ -196,7 +196,7 @@ export interface HostDuty {
 
 export interface StateBudget<G extends AnyGame> {
   /**
-   * Bytes of state to each other peer per tick, 64 to 100,000; there are as many ticks a second as the fastest kind's rate. What a newcomer gets at
+   * Bytes of state to each other peer per tick, 64 to 60,000; there are as many ticks a second as the fastest kind's rate. What a newcomer gets at
    * first is not counted, and one entity may be over it.
    */
   readonly bytesPerTick: number;

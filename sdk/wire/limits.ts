@@ -283,7 +283,7 @@ export const CLOCK_SAMPLE_MS = 30_000;
 
 /** A budget of state, bytes per tick and peer: below it not even a head and one entity fit, above it a tick holds more parts than may be sent. */
 export const MIN_STATE_BUDGET_BYTES = 64;
-export const MAX_STATE_BUDGET_BYTES = 100_000;
+export const MAX_STATE_BUDGET_BYTES = 60_000;
 
 /** Priorities of entities: a range wide enough for any game, and so narrow that what has the least is told within some hundred ticks all the same. */
 export const MIN_PRIORITY = 0.01;
@@ -301,8 +301,11 @@ export const MAX_VIEW_DELAY_MS = 150;
 /** How far movement is continued without news, ms. Longer turns a guess into a lie. */
 export const EXTRAPOLATE_MS = 250;
 
-/** Datagrams one tick of one owner's state may take; one byte on the wire, and 120 KB a tick is far past sense. */
-export const MAX_STATE_PARTS = 120;
+/**
+ * Datagrams one tick of one owner's state may take: with what the game says beside it they fit `MAX_REALTIME_BYTES`. Of more the link refuses the rest, and the
+ * same would be tried at every tick, and never be acked.
+ */
+export const MAX_STATE_PARTS = 56;
 
 /**
  * Bytes a second of own entities that are told anew though nothing changed, one after the other: what loss, a bug or a cosmic ray left behind is
