@@ -216,6 +216,35 @@ describe('joining', () => {
     expect(took[1]! - took[0]!).toBeLessThanOrEqual(40);
   });
 
+  it('[SY4] a state that is more than a link holds at once comes as there is room for it', async () => {
+    const { hub, rooms } = await openRooms(game, 1);
+    const [ann] = rooms as [Room<G>];
+    for (let n = 0; n < 2_000; n++) ann.entities.spawn('rock', { n, text: 'x'.repeat(150) });
+    await hub.play(500);
+    // Whatever is reliable of the last tenth of a second is on its way yet, and 100 kB at most are.
+    const leaving: { readonly at: number; readonly bytes: number }[] = [];
+    let refused = 0;
+    const { send } = MemoryRoomPort.prototype;
+    vi.spyOn(MemoryRoomPort.prototype, 'send').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof send>) {
+      const [, , channel, bytes] = args;
+      if (this.self !== ann.self.id || channel !== 'reliable') return send.apply(this, args);
+      while (leaving.length > 0 && leaving[0]!.at < hub.now() - 100) leaving.shift();
+      if (leaving.reduce((sum, one) => sum + one.bytes, bytes.length) > 100_000) return refused++ < 0;
+      leaving.push({ at: hub.now(), bytes: bytes.length });
+      return send.apply(this, args);
+    });
+    const began = hub.now();
+    const lan = createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() });
+    const bob = await settled(hub, lan.join(ann.id));
+    expect(refused).toBeGreaterThan(0);
+    expect(hub.now() - began).toBeLessThan(1_000);
+    expect([...bob.entities.all('rock')].map(({ n }) => n)).toEqual([...ann.entities.all('rock')].map(({ n }) => n));
+    const before = ann.stats().stateBytesOut;
+    await hub.play(4_000);
+    // And not once more.
+    expect(ann.stats().stateBytesOut - before).toBeLessThan(10_000);
+  });
+
   it('[SY52] a member whose state does not come holds nobody up for more than three seconds, and a warning says so', async () => {
     const { hub, rooms } = await openRooms(game, 3);
     rooms.forEach((room, i) => room.entities.spawn('rock', { n: i }));

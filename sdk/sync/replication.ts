@@ -48,6 +48,8 @@ export class Outbound {
   acked = -1;
   fullTick = -1;
   fullAt = Number.NEGATIVE_INFINITY;
+  /** Parts of the full state, in order, that the port had no room for yet. */
+  rest: Uint8Array[] = [];
   /** The tick we told it we have; to know when an ack has news. */
   ackSent = -1;
   /** The whole state of it we told it we have, where it cannot be lost. */
@@ -60,16 +62,15 @@ export class Outbound {
   }
 
   restart(): void {
-    this.acked = -1;
-    this.fullTick = -1;
+    this.restartSlowly();
     this.fullAt = Number.NEGATIVE_INFINITY;
-    this.debts?.clear();
   }
 
   /** As `restart`, on the peer's word: it does not get past the limit on whole states. */
   restartSlowly(): void {
     this.acked = -1;
     this.fullTick = -1;
+    this.rest = [];
     this.debts?.clear();
   }
 }
@@ -262,12 +263,23 @@ export class Replication {
   }
 
   #sendFull(now: number, out: Outbound, ack: number): void {
+    if (out.rest.length > 0) return this.#sendRest(now, out);
     const since = now - out.fullAt;
     if (since < FULL_EVERY_MS || (out.fullTick >= 0 && since < FULL_AGAIN_MS)) return;
     out.fullTick = this.tick;
     out.fullAt = now;
     const body = this.#encode(-1, 0);
-    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FULL_FRAME, ack, body.starts[i]!, body.ends[i]!);
+    for (let i = 0; i < body.parts; i++) {
+      const part = this.#framed(FULL_FRAME, ack, body.starts[i]!, body.ends[i]!);
+      // Behind one that waits for room the others wait, too: they are read in order.
+      if (out.rest.length > 0 || !this.#sendPart(now, out, 'reliable', part)) out.rest.push(part.slice());
+    }
+  }
+
+  #sendRest(now: number, out: Outbound): void {
+    while (out.rest.length > 0 && this.#sendPart(now, out, 'reliable', out.rest[0]!)) out.rest.shift();
+    // Until all of it has left there is nothing to be acked.
+    out.fullAt = now;
   }
 
   #sendBody(now: number, out: Outbound, ack: number, hash: number): void {
@@ -279,7 +291,7 @@ export class Replication {
       if (out.fullTick < 0) this.#sendAck(now, out, ack);
       return;
     }
-    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FRAME, ack, body.starts[i]!, body.ends[i]!);
+    this.#sendParts(now, out, ack, body);
   }
 
   /** As `#sendBody`, within a budget. */
@@ -300,7 +312,7 @@ export class Replication {
     const from = this.#body.offset;
     const body = (this.#within ??= new BodyEncoder(this.#body));
     tellWhole(whole, this.tick, () => body.encode(this.#head, out.acked, cores, tombs));
-    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, FRAME, ack, body.starts[i]!, body.ends[i]!);
+    this.#sendParts(now, out, ack, body);
     this.#body.offset = from;
     // It cannot be told in parts of which one is left out: see `#sendBody`.
     if (body.short) out.restartSlowly();
@@ -343,14 +355,24 @@ export class Replication {
     return taken;
   }
 
-  /** Sends one part of a body: its frame's head goes into the room before it, so the part itself is never copied here. */
-  #sendPart(now: number, out: Outbound, type: number, ack: number, start: number, end: number): void {
+  #sendParts(now: number, out: Outbound, ack: number, body: BodyEncoder): void {
+    for (let i = 0; i < body.parts; i++) this.#sendPart(now, out, 'unreliable', this.#framed(FRAME, ack, body.starts[i]!, body.ends[i]!));
+  }
+
+  /** False when the port did not take it. */
+  #sendPart(now: number, out: Outbound, channel: 'unreliable' | 'reliable', part: Uint8Array): boolean {
+    const taken = this.#port.send(now, out.peer, channel, part, CONTROL_LANE);
+    if (taken) this.bytesOut += part.length;
+    return taken;
+  }
+
+  /** One part of a body with its frame's head, which goes into the room before it: so the part itself is never copied here. */
+  #framed(type: number, ack: number, start: number, end: number): Uint8Array {
     const head = this.#frame(type, ack);
     const { bytes } = this.#body;
     const from = start - head.offset;
     for (let i = 0; i < head.offset; i++) bytes[from + i] = head.bytes[i]!;
-    this.bytesOut += end - from;
-    this.#port.send(now, out.peer, type === FULL_FRAME ? 'reliable' : 'unreliable', bytes.subarray(from, end), CONTROL_LANE);
+    return bytes.subarray(from, end);
   }
 
   /** `peer` says it has all of our state up to `tick`. */
