@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { defineGame, s } from 'lanista';
 import { connectLan, openPageLan } from '../sdk/browser/connect-lan.ts';
-import { Bench, GAME } from './bridge-fake.ts';
+import { Bench, GAME, ME, OTHER } from './bridge-fake.ts';
 
 const game = defineGame({ id: 'connect-lan', version: 1, presence: { name: s.text(24) }, entities: {}, messages: {}, requests: {} });
 const TOKEN = 'abcdefghijklmnopqrstuv';
@@ -80,6 +80,19 @@ test('[BR14] a listener of the connection that throws keeps no page from coming 
   );
   for (const off of offs) off[Symbol.dispose]();
   written.mockRestore();
+});
+
+test('[BR14] a page whose process was started anew as somebody else is that one', async () => {
+  await using bench = new Bench();
+  const first = await bench.start({ token: TOKEN });
+  const lan = openPageLan(game, await bench.page(first), { presence: { name: 'Ann' } });
+  expect(lan.self).toBe(ME);
+  await first.close();
+  await expect.poll(() => lan.connection.type).toBe('waiting');
+  Object.assign(bench.lan, { self: OTHER });
+  await bench.start({ token: TOKEN, port: first.port });
+  await expect.poll(() => lan.connection.type, { timeout: 5_000 }).toBe('open');
+  expect(lan.self).toBe(OTHER);
 });
 
 test('[BR30] connectLan outside a page says where it belongs', async () => {

@@ -78,7 +78,9 @@ function followLinks(): void {
 export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient, options: LanOptions<G>): PageLan<G> {
   let isResuming = false;
   const seats: LanPort = {
-    self: port.self,
+    get self() {
+      return port.self;
+    },
     time: port.time,
     open: (request, signal) => (isResuming ? port.claim(signal) : port.open(request, signal)),
     watchRooms: (onChange) => port.watchRooms(onChange),

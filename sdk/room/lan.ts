@@ -61,7 +61,10 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
   };
 
   const lan: Lan<G> = {
-    self: port.self,
+    // Not kept here: a page may find another process behind it one day.
+    get self() {
+      return port.self;
+    },
     browse: ({ signal } = {}) => {
       assertSignal('browse', signal);
       return browseRooms(port, signal, closing.signal);
