@@ -189,6 +189,50 @@ describe('a loop that turns less often than the room ticks', () => {
   });
 });
 
+describe('a kind that is sampled less often than the room ticks', () => {
+  it('[SY37] is drawn as evenly as the others, also while it is told again before its next sample, and does not go on when it stops', async () => {
+    const place = s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp('linear');
+    const rates = [60, 30, 20, 10] as const;
+    const paces = defineGame({
+      id: 'paces',
+      version: 1,
+      entities: Object.fromEntries(rates.map((rate) => [`at${rate}`, entity({ authority: 'spawner', rate, fields: { x: place } })])),
+    });
+    for (const latencyMs of [1, 10, 20, 50])
+      for (const isWatched of [false, true]) {
+        const { hub, rooms } = await openRooms(paces, 2, { latencyMs });
+        const [ann, bob] = rooms as [Room<typeof paces>, Room<typeof paces>];
+        const own = rates.map((rate) => ann.entities.spawn(`at${rate}`, { x: 0 }) as unknown as { id: never; kind: string; x: number });
+        const began = ann.clock.now();
+        // 100 units a second.
+        const moving = ann.clock.every(60, (_tick, time) => {
+          for (const one of own) one.x = Math.max(0, time - began) / 10;
+        });
+        await hub.play(2_000);
+        const seen = own.map(
+          ({ kind, id }) => bob.entities.get(kind, id)! as unknown as { view: { x: number }; onChange(field: string, fn: () => void): void },
+        );
+        if (isWatched) for (const one of seen) one.onChange('x', () => undefined);
+        let before = seen.map(({ view }) => view.x);
+        await hub.play(100, 4);
+        before = seen.map(({ view }) => view.x);
+        for (let i = 0; i < 100; i++) {
+          await hub.play(4, 4);
+          const now = seen.map(({ view }) => view.x);
+          for (const [k, x] of now.entries())
+            expect(Math.abs(x - before[k]! - 0.4), `${latencyMs} ms, ${rates[k]}, ${i}`).toBeLessThan(0.05 + 1 / 16);
+          before = now;
+        }
+        moving[Symbol.dispose]();
+        for (let i = 0; i < 100; i++) {
+          await hub.play(4, 4);
+          for (const [k, { view }] of seen.entries()) expect(view.x, `${latencyMs} ms, ${rates[k]}, ${i}`).toBeLessThan(own[k]!.x + 1 / 16);
+        }
+        for (const [k, { view }] of seen.entries()) expect(Math.abs(view.x - own[k]!.x)).toBeLessThan(1 / 16);
+      }
+  });
+});
+
 describe('joining', () => {
   it('[SY4] the states of all owners come in parallel: many owners take no longer than one', async () => {
     const took: number[] = [];

@@ -52,6 +52,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
   let kind: KindSpec | undefined;
   let quick = 0;
   let restTick = 0;
+  let sampled = 0;
   let scale: Float64Array = NO_NUMBERS;
   let bounds: Int32Array = NO_INTEGERS;
   let shelf: Shelf | undefined;
@@ -82,6 +83,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
       ({ scale, bounds } = kind);
       quick = kind.integerMask;
       restTick = from.restTick(kind, head);
+      sampled = tick - (tick % kind.every);
     }
     if ((mask & ~quick) !== 0) break;
     if (core.shelf !== shelf) {
@@ -150,8 +152,9 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     core.lastChange = tick;
     if (changed !== 0) {
       if (restTick > rows[newest * pitch + first]!) shelf.rest(place, restTick, phase);
-    } else if (size === 1) continue;
-    shelf.push(place, tick, phase, changed, before);
+      shelf.push(place, tick, phase, changed, before);
+    } else if (size > 1 && sampled > rows[newest * pitch + first]!) shelf.rest(place, sampled, phase);
+    else continue;
     // A shelf that had to grow has others now.
     ({ rows, wrap: lastSlot } = shelf);
   }

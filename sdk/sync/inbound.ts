@@ -348,8 +348,8 @@ export class Inbound implements SnapshotSource {
       mask |= 1 << i;
     }
     core.lastChange = head.tick;
-    if (mask !== 0) this.#rest(core, head);
-    else if (track.size === 1) return;
+    if (mask === 0) return this.#stands(core, head);
+    this.#rest(core, head);
     track.push(head.tick, head.phase, mask, replaced);
   }
 
@@ -382,10 +382,8 @@ export class Inbound implements SnapshotSource {
     const drawn = held || core.drawnAt(head.now);
     // A first word always makes a row, equal to what is held or not: what follows is coded against it.
     if (mask === 0 && track.size > 0 && head.baseline >= 0 && !anew) {
-      // At rest, and known to be: this row ends the movement that the row before may suggest.
-      if (track.size === 1) return;
       if (drawn && !held) core.hold(head.now);
-      track.push(head.tick, head.phase, 0, replaced);
+      this.#stands(core, head);
       if (drawn) core.glide(head.now);
       return;
     }
@@ -412,6 +410,16 @@ export class Inbound implements SnapshotSource {
       if (i < count) live[i] = kind.dequantise(i, int);
     }
     core.track.push(head.tick, head.phase, mask, replaced);
+  }
+
+  /**
+   * At rest, and known to be, where the kind was sampled since the newest row: a row ends the movement that the row before may suggest. What was not acked
+   * yet is told again between two samples, too, and that says nothing.
+   */
+  #stands(core: EntityCore, head: FrameHead): void {
+    const { track } = core;
+    const sampled = head.tick - (head.tick % core.kind.every);
+    if (track.size > 1 && sampled > track.tick(0)) track.rest(sampled, head.phase);
   }
 
   /**

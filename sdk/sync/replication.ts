@@ -193,6 +193,7 @@ export class Replication {
     if (hashed) this.#hashDue = false;
     const hash = hashed ? this.hash(undefined) : 0;
     const refreshed = this.#refresh();
+    const rest = this.#restTold();
     for (const peer of peers) {
       const out = this.outbound.get(peer);
       const input = this.inbound.get(peer);
@@ -200,9 +201,9 @@ export class Replication {
       const ack = input.completeTick;
       if (out.acked >= 0 && this.tick - out.acked >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
       if (out.acked < 0) this.#sendFull(now, out, ack);
-      // One body more than the last change needs: it tells that things came to rest.
+      // One body more than the last change needs, and one more after the next sample: they tell that things came to rest.
       const owing = out.debts !== undefined && out.debts.size > 0;
-      if (out.acked >= 0 && (this.#changeTick >= out.acked || hashed || refreshed || owing)) {
+      if (out.acked >= 0 && (this.#changeTick >= out.acked || rest > out.acked || hashed || refreshed || owing)) {
         if (this.budget === undefined && !owing) this.#sendBody(now, out, ack, hash);
         else this.#sendWithin(this.budget ?? NO_BUDGET, now, out, ack, hash);
       } else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
@@ -210,6 +211,13 @@ export class Replication {
       this.#confirmWhole(now, out, input);
     }
     this.#forgetTombs();
+  }
+
+  /** The newest tick until now whose body tells of something, by its silence, that it came to rest. */
+  #restTold(): number {
+    let newest = -1;
+    for (const { moves, restTick } of this.store.kinds) if (moves && restTick <= this.tick && restTick > newest) newest = restTick;
+    return newest;
   }
 
   /** Only says what arrived: for a replica that does not know the room yet. */
