@@ -318,4 +318,27 @@ describe('joining', () => {
     await hub.play(4_000);
     expect([...late!.entities.all('rock')].map(({ n }) => n).sort()).toEqual([0, 1, 2]);
   });
+
+  it('[SY52] nobody is late whose state came while this member itself stood still', async () => {
+    const { hub, rooms } = await openRooms(game, 2, { latencyMs: 10 });
+    rooms.forEach((room, i) => room.entities.spawn('rock', { n: i }));
+    await hub.play(500);
+    const { port, stall } = stallable(createMemoryLan(hub, game));
+    const warned: string[] = [];
+    let late: Room<G> | undefined;
+    void createLan(game, port, { presence: {}, randomU32: () => hub.rng.u32() })
+      .join(rooms[0]!.id)
+      .then((room) => {
+        late = room;
+        room.on('warn', ({ code }) => warned.push(code));
+      });
+    // As a page does that builds its first picture.
+    await hub.play(5, 1);
+    stall(true);
+    await hub.play(4_000);
+    stall(false);
+    await hub.play(500);
+    expect([...late!.entities.all('rock')].map(({ n }) => n)).toEqual([0, 1]);
+    expect(warned).toEqual([]);
+  });
 });

@@ -463,13 +463,15 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   #checkReady(now: number): void {
-    const late = now - this.#openedAt > OPENING_MS;
-    if (!late) {
-      for (const peer of this.#seats.present) {
-        const seat = this.#seats.byPeer.get(peer)!;
-        if (seat.session === undefined || (seat.ready && this.#replication.inbound.get(peer)?.synced !== true)) return;
-      }
-    } else this.#incompleteAt = now;
+    const isMissing = (peer: PeerId): boolean => {
+      const seat = this.#seats.byPeer.get(peer)!;
+      return seat.session === undefined || (seat.ready && this.#replication.inbound.get(peer)?.synced !== true);
+    };
+    // What came while this page or process stood still is here all the same.
+    if (this.#seats.present.some(isMissing)) {
+      if (now - this.#openedAt <= OPENING_MS) return;
+      this.#incompleteAt = now;
+    }
     this.#ready = true;
     this.#listensAt = now + LISTEN_MS;
     this.#authority.applyRoster();
