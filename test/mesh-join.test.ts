@@ -238,6 +238,30 @@ describe('joining', () => {
     expect(agree(made, 3_000)).toBeLessThan(2_000);
   });
 
+  it('[ME77] whose copy has been gone for a minute is no copy, however often its links are made anew', () => {
+    const made = room({ peers: 4, network: { lossRatio: 0.2, jitterMs: 30 } });
+    const { world, events } = made;
+    world.peer(3).identity = world.peer(1).identity;
+    world.start(0, 'found');
+    for (const index of [1, 2]) world.start(index, 'join');
+    world.run(15_000);
+    world.start(3, 'join');
+    world.run(20_000);
+    expect(events.flatMap(({ peer, event }) => (event.type === 'closed' ? [[peer, event.reason]] : []))).toEqual([[3, 'copied']]);
+    world.crash(3);
+    world.peer(3).identity = world.crypto.generateKeyPair();
+    world.run(70_000);
+    events.length = 0;
+    for (let n = 0; n < 10; n++) {
+      for (const index of [0, 2]) world.cut(1, index);
+      world.run(8_000);
+      world.mend();
+      world.run(4_000);
+    }
+    expect(events.filter(({ event }) => event.type === 'closed')).toEqual([]);
+    expect(agree(made, 5_000)).toBeLessThan(3_000);
+  });
+
   it('[ME77] a player that is started anew again and again, and comes from one address after the other, is no copy', () => {
     const made = together({ peers: 4 });
     const { world, events } = made;

@@ -7,7 +7,7 @@
  * forgiven one, so that the one that came later gives way.
  */
 
-/** Losses further apart than this have nothing to do with each other (ms). */
+/** Losses further apart than this have nothing to do with each other, nor with a double that has not answered for so long (ms). */
 const WINDOW_MS = 60_000;
 /** Who held its seat so long before it first lost it was there first (ms). */
 const SETTLED_MS = 10_000;
@@ -17,7 +17,7 @@ const SAME_MS = 6_000;
 export class Rivalry {
   #heldSince: number | undefined;
   #holds = false;
-  #met = false;
+  #metAt = -Infinity;
   #forgiven = 0;
   #lostAt: number[] = [];
 
@@ -31,31 +31,42 @@ export class Rivalry {
   onLost(now: number): boolean {
     if (this.#holds) this.#lose(now);
     this.#holds = false;
-    return this.#givesWay;
+    return this.#givesWay(now);
   }
 
   /** A peer ended its link to us for another session of our key: one of our own, unless there is a double. True to give way. */
   onReplaced(now: number): boolean {
-    if (this.#met) this.#lose(now);
-    return this.#givesWay;
+    if (this.#hasMet(now)) this.#lose(now);
+    return this.#givesWay(now);
   }
 
   /** A process with our key answered us. `alone`: nobody is here for whom the two would be one. True to give way. */
   onMet(now: number, alone: boolean): boolean {
-    this.#met = true;
+    this.#metAt = now;
     if (alone) this.#lose(now);
-    return this.#givesWay;
+    return this.#givesWay(now);
   }
 
   #lose(now: number): void {
     if (this.#heldSince === undefined) return;
-    this.#lostAt = this.#lostAt.filter((at) => now - at < WINDOW_MS);
+    this.#forgetOld(now);
     if (now - (this.#lostAt.at(-1) ?? -Infinity) < SAME_MS) return;
     if (this.#lostAt.length === 0) this.#forgiven = now - this.#heldSince < SETTLED_MS ? 0 : 1;
     this.#lostAt.push(now);
   }
 
-  get #givesWay(): boolean {
-    return this.#met && this.#lostAt.length > this.#forgiven;
+  #forgetOld(now: number): void {
+    this.#lostAt = this.#lostAt.filter((at) => now - at < WINDOW_MS);
+  }
+
+  /** A double that is there is called again and again, and answers. */
+  #hasMet(now: number): boolean {
+    return now - this.#metAt < WINDOW_MS;
+  }
+
+  #givesWay(now: number): boolean {
+    if (!this.#hasMet(now)) return false;
+    this.#forgetOld(now);
+    return this.#lostAt.length > this.#forgiven;
   }
 }
