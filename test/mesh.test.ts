@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { WhoAnswers } from '../sdk/mesh/who.ts';
 import { decodeHere, encodeWho } from '../sdk/wire/datagram.ts';
 import { WHO_BURST, WHO_RATE_PER_SECOND } from '../sdk/wire/limits.ts';
-import { agree, changes, hostIndex, rosterOf, slotOf, together } from './mesh-rig.ts';
+import { agree, changes, hostIndex, room, rosterOf, slotOf, together } from './mesh-rig.ts';
 
 describe('the host', () => {
   it('[ME6] a crash is noticed and another host agreed within a second (p95) at 10 % loss', () => {
@@ -253,6 +253,22 @@ describe('the key is the seat', () => {
       }
       expect(made.agreement.violations).toEqual([]);
     }
+  });
+
+  it('[ME79] an address that changes while its seat is on the way is in the list all the same', () => {
+    const made = room({ peers: 3, network: { delayMs: 10 } });
+    const { world } = made;
+    for (const index of [0, 1]) world.start(index, index === 0 ? 'found' : 'join');
+    expect(agree(made, 3_000)).toBeLessThan(2_000);
+    world.run(1_000);
+    world.start(2, 'join');
+    expect(world.runUntil(() => rosterOf(world, 0).peers.length === 3, 3_000, 1)).toBeDefined();
+    expect(world.peer(2).mesh!.joinState.type).toBe('joining');
+    world.move(2, '10.5.0.9');
+    world.run(5_000);
+    const peer = world.peer(1);
+    expect(peer.mesh!.facts(peer.clock(world.now)).members.map(({ host }) => host)).toContain('10.5.0.9');
+    expect(agree(made, 1_000)).toBe(0);
   });
 
   it('[ME35] a machine that slept, longer than the grace period or not, is back within two seconds of waking', () => {

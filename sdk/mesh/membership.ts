@@ -67,7 +67,7 @@ export class Membership {
   #askedAt = -Infinity;
   #askedHost: PeerId | undefined;
   #leaveAt: number | undefined;
-  /** Our addresses have changed, and the list may not say so yet; and when the host is told again (ms). */
+  /** Our addresses have changed: the list may have others, from before or from another part of the room. And when the host is told again (ms). */
   #moved = false;
   #moveAt = 0;
   readonly #vouching: Vouching;
@@ -394,7 +394,7 @@ export class Membership {
 
   setAddresses(now: number, addresses: readonly Address[]): void {
     this.addresses = boundAddresses(addresses);
-    this.#moved = this.roster !== undefined;
+    this.#moved = true;
     this.#moveAt = now;
     this.#tellMoved(now);
   }
@@ -403,9 +403,8 @@ export class Membership {
   #tellMoved(now: number): void {
     const { self } = this.#party;
     const seat = this.#moved && this.roster !== undefined ? seatOf(this.roster, self) : undefined;
-    if (seat === undefined || this.roster === undefined) return;
-    if (sameAddresses(seat.addresses, this.addresses)) this.#moved = false;
-    else if (this.isHost) this.#write(now, updateSeat(this.roster, self, { addresses: this.addresses }));
+    if (seat === undefined || this.roster === undefined || sameAddresses(seat.addresses, this.addresses)) return;
+    if (this.isHost) this.#write(now, updateSeat(this.roster, self, { addresses: this.addresses }));
     else if (now >= this.#moveAt) {
       this.#moveAt = now + MOVE_RETRY_MS;
       this.#party.send(now, this.roster.host, { type: 'move', addresses: this.addresses });
