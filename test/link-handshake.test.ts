@@ -55,6 +55,27 @@ describe('handshake', () => {
     expect(c.endpoint.drops['door']).toBeGreaterThan(0);
   });
 
+  it('[LK3] a door that is shut ends every handshake under way whose last word has not been said', () => {
+    for (let afterMs = 0; afterMs < 60; afterMs += 3) {
+      const rig = new Rig({ delayMs: 5 });
+      const [a, b] = [rig.add(), rig.add()];
+      rig.connect(a, b);
+      rig.run(afterMs);
+      const wasLinked = linkOf(b, a) !== undefined;
+      b.endpoint.shut();
+      rig.run(6_000);
+      expect([afterMs, linkOf(b, a) !== undefined]).toEqual([afterMs, wasLinked]);
+      // Nor does it call anybody.
+      rig.connect(b, a);
+      rig.run(1);
+      b.endpoint.shut();
+      rig.drain(b);
+      rig.run(6_000);
+      expect(failures(b)).toEqual(['aborted']);
+      expect(b.endpoint.load.attempts).toBe(0);
+    }
+  });
+
   it('[LK4] lets a code in when it is right, says wrong-code when it is not, and stops listening to guesses', () => {
     const rig = new Rig({ delayMs: 1 });
     const [host, good, bad] = [rig.add(), rig.add(), rig.add()];

@@ -255,6 +255,7 @@ class ScriptedEndpoint implements EndpointLike {
   handleTimeout(): void {}
   connect = (): AttemptId => 1 as AttemptId;
   setDoor(): void {}
+  shut(): void {}
   send = (): boolean => true;
   flush(): void {}
   setAddress(): void {}

@@ -222,20 +222,22 @@ describe('joining', () => {
     }
   });
 
-  it('[ME77] two with one key who find nobody else are both told, where they came at once', () => {
-    const made = room({ peers: 2 });
-    const { world, events } = made;
-    world.peer(1).identity = world.peer(0).identity;
-    for (const index of [0, 1]) world.start(index, 'found');
-    world.run(3_000);
-    const closed = events.flatMap(({ peer, event }) => (event.type === 'closed' ? [[peer, event.reason]] : []));
-    expect(closed.toSorted()).toEqual([
-      [0, 'copied'],
-      [1, 'copied'],
-    ]);
-    world.start(0, 'found', { newIdentity: true });
-    world.start(1, 'found', { newIdentity: true });
-    expect(agree(made, 3_000)).toBeLessThan(2_000);
+  it('[ME77] of two with one key who find nobody else, and came at once, one is told, or both, and they meet as two', () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const made = room({ peers: 2, seed });
+      const { world, events } = made;
+      world.peer(1).identity = world.peer(0).identity;
+      for (const index of [0, 1]) world.start(index, 'found');
+      world.run(3_000);
+      const told = events.flatMap(({ peer, event }) => (event.type === 'closed' ? [[peer, event.reason] as const] : []));
+      expect(new Set(told.map(([, reason]) => reason))).toEqual(new Set(['copied']));
+      // Who was not told has nobody any more who would take anything from it.
+      world.run(30_000);
+      expect(events.filter(({ event }) => event.type === 'closed')).toHaveLength(told.length);
+      for (const [index] of told) world.start(index, 'found', { newIdentity: true });
+      expect(agree(made, 3_000)).toBeLessThan(2_000);
+      expect(rosterOf(world, 0).peers).toHaveLength(2);
+    }
   });
 
   it('[ME77] whose copy has been gone for a minute is no copy, however often its links are made anew', () => {
@@ -275,6 +277,25 @@ describe('joining', () => {
     }
     expect(agree(made, 5_000)).toBeLessThan(3_000);
     expect(events.filter(({ event }) => event.type === 'closed')).toEqual([]);
+    expect(made.agreement.violations).toEqual([]);
+  });
+
+  it('[ME80] who has left, or asks for a seat no more, answers nobody and calls nobody', () => {
+    const made = together({ peers: 4 });
+    const { world } = made;
+    world.leave(2);
+    world.run(300);
+    // Its goodbyes are said; whoever calls now, as discovery names it still, finds nobody.
+    world.run(3_000);
+    expect(world.peers.map((peer) => peer.endpoint!.load.links)).toEqual([2, 2, 0, 2]);
+    for (let afterMs = 0; afterMs < 40; afterMs += 2) {
+      world.start(2, 'join');
+      world.run(afterMs);
+      world.leave(2);
+      world.run(3_000);
+      expect([afterMs, ...world.peers.map((peer) => peer.endpoint!.load.links)]).toEqual([afterMs, 2, 2, 0, 2]);
+    }
+    expect(agree(made, 100)).toBe(0);
     expect(made.agreement.violations).toEqual([]);
   });
 

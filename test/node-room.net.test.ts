@@ -8,6 +8,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { defineGame, entity, message, s } from 'lanista';
 import type { Lan, RoomListing } from 'lanista';
 import { openLan } from 'lanista/node';
+import { Attempts } from '../sdk/link/attempts.ts';
 
 const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
 const game = defineGame({
@@ -92,6 +93,27 @@ it('[RO27] rooms of one name that were made by `create` stay apart, are two line
   const joined = await eve.join(list.find((room) => room.id === b.id)!);
   await until(() => b.peers.size === 2, 'joined');
   expect([joined.id, a.peers.size, joined.peers.has(b.self.id)]).toEqual([b.id, 1, true]);
+});
+
+it('[ME80] who leaves a room and is back in the same moment is not taken for a copy of itself', async () => {
+  const { fail } = Attempts.prototype;
+  const failed: string[] = [];
+  vi.spyOn(Attempts.prototype, 'fail').mockImplementation(function note(this: Attempts, ...how) {
+    failed.push(how[1]);
+    fail.apply(this, how);
+  });
+  const opened = [await lan(), await lan(), await lan()];
+  const rooms = [await opened[0]!.create({ name: 'Again' })];
+  for (const one of opened.slice(1)) rooms.push(await one.joinOrCreate({ name: 'Again' }));
+  await until(() => rooms.every((room) => room.peers.size === 3), 'three');
+  for (let n = 0; n < 5; n++) {
+    void rooms[2]!.leave();
+    rooms[2] = await opened[2]!.joinOrCreate({ name: 'Again' });
+    await until(() => rooms.every((room) => room.peers.size === 3), 'back');
+    // The others tell it where it is itself.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  expect(failed).not.toContain('double');
 });
 
 it('[DI20] lans of one profile have a key each, however many one process or several open', async () => {

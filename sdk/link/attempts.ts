@@ -178,6 +178,11 @@ export class Attempts {
     this.#premises.tell({ type: 'failed', attempt: attempt.id, reason, found });
   }
 
+  /** Ends all but those that have sent FIN: the other side may have made the link already, and has to hear what becomes of it. */
+  abort(): void {
+    for (const attempt of this.#byId.values()) if (attempt.state.type !== 'fin') this.fail(attempt, 'aborted');
+  }
+
   /** Back to the start of an attempt, with everything fresh; its deadline stays. */
   #restart(now: number, attempt: Attempt): void {
     attempt.restarts++;

@@ -102,9 +102,10 @@ export class Door {
     const half = this.#halfOpen.match(fin.cid, host, port);
     if (half === undefined) return { unknown: fin.cid };
     const { handshake } = half;
-    // Asked again: of the handshakes that were open at once, each would be a guess past the limit.
-    if (handshake.mode === 'code' && !this.#guard.allowsCode(now, host)) {
-      drops.count('code-guess');
+    // Asked again: the door may be shut by now, and of the codes that were tried at once each would be a guess past the limit.
+    const refused = this.#refusal(now, host, handshake.mode);
+    if (refused !== undefined) {
+      drops.count(refused);
       return undefined;
     }
     const result = handshake.handleMessage3(fin.noise);

@@ -147,6 +147,8 @@ export interface EndpointLike {
   connect(now: number, address: Address, door: DoorKey, expect?: PeerId, probe?: boolean): AttemptId;
   /** What we accept as responder. `code`/`roomKey` are set on members of a locked room. */
   setDoor(door: { readonly open: boolean; readonly code: string | undefined; readonly roomKey: Uint8Array | undefined }): void;
+  /** Nobody is answered or called any more: handshakes end, but those whose last word has left. Links go on. */
+  shut(): void;
   /** False when not taken (closed, over a bound, queue full). Copies `bytes`. */
   send(now: number, link: LinkId, channel: Channel, bytes: Uint8Array, lane?: number): boolean;
   /** Lets queued data leave as soon as pacing allows instead of waiting for company: on all links, or on one. */

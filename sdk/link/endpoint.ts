@@ -226,6 +226,11 @@ export class Endpoint implements EndpointLike {
     this.#premises.door = { open: door.open, code: door.code, roomKey: door.roomKey?.slice() };
   }
 
+  shut(): void {
+    this.setDoor({ open: false, code: undefined, roomKey: undefined });
+    this.#attempts.abort();
+  }
+
   send(now: number, link: LinkId, channel: Channel, bytes: Uint8Array, lane = 0): boolean {
     const entry = this.#links.byId(link);
     if (entry === undefined || !entry.link.send(now, channel, bytes, lane)) return false;

@@ -446,6 +446,7 @@ export class Membership {
 
   #close(reason: LeaveReason | 'copied'): void {
     this.joinState = { type: 'left', reason };
+    this.#party.endpoint.shut();
     this.#party.emit({ type: 'closed', reason });
   }
 
@@ -453,6 +454,7 @@ export class Membership {
     // Who was refused, or has a double, says no goodbye: the seat of this key, if there is one, is another process's.
     if (reason === 'unreachable') this.#hangUp(now);
     this.joinState = { type: 'failed', reason };
+    this.#party.endpoint.shut();
     this.#party.emit({ type: 'closed', reason: reason === 'kicked' || reason === 'copied' ? reason : 'timeout' });
   }
 }

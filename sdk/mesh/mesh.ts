@@ -304,6 +304,7 @@ export class Mesh implements MeshLike {
   }
 
   #openDoor(): void {
+    if (this.#membership.isOver) return;
     const { code } = this.#options;
     const roomKey = this.#membership.roomKey;
     this.#dialer.hasRoomKey = roomKey !== undefined;
@@ -336,6 +337,8 @@ export class Mesh implements MeshLike {
 
   #handleLinked(now: number, event: Extract<EndpointEvent, { type: 'linked' }>): void {
     const { peer } = event;
+    // Somebody's last word was under way when our room was over.
+    if (this.#membership.isOver) return this.#endpoint.close(now, event.link, 'refused');
     this.#dialer.onLinked(event.attempt, peer, event.door);
     this.#links.add(now, event);
     this.#delivery.onLinked(event);
