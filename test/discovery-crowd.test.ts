@@ -22,7 +22,11 @@ import {
 import { scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
 import { LanSocket } from '../sdk/node/discovery/lan-socket.ts';
 import { RoomList } from '../sdk/node/discovery/room-list.ts';
+import { JOIN_PORT } from '../sdk/testing/host.ts';
+import { decodeHere, encodeHere } from '../sdk/wire/datagram.ts';
+import { MAX_HERE_MEMBERS } from '../sdk/wire/limits.ts';
 import { AT, FACTS } from './here-facts.ts';
+import { together } from './mesh-rig.ts';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -162,6 +166,29 @@ describe('answers and lists', () => {
     vi.runAllTimers();
     expect(sent.length).toBe(40 + HERE_AGAIN_BURST);
     expect(new Set(sent).size).toBe(40);
+    answers.close();
+  });
+
+  it('[DI16] nobody of a room of twelve is answered when it broadcasts', () => {
+    vi.useFakeTimers();
+    const { world } = together({ peers: 12 });
+    const sent: string[] = [];
+    const mesh = world.peer(0).mesh!;
+    const answers = new Answers({
+      crypto: world.crypto,
+      rng: createRng(1),
+      facts: () => mesh.facts(world.now),
+      send: ({ host }) => void sent.push(host),
+    });
+    const who = { nonce: new Uint8Array(8), roomTag: undefined, gameId: 'sim' };
+    for (const { host, index } of world.peers) if (index > 0) answers.handleWho(0, { host, port: JOIN_PORT }, who, true);
+    vi.runAllTimers();
+    expect(sent).toEqual([]);
+    answers.handleWho(0, AT, who, true);
+    vi.runAllTimers();
+    expect(new Set(sent)).toEqual(new Set([AT.host]));
+    // And no more of them are named than fit an answer.
+    expect(decodeHere(encodeHere({ nonce: who.nonce, facts: mesh.facts(world.now) }).slice())?.facts.members).toHaveLength(MAX_HERE_MEMBERS);
     answers.close();
   });
 

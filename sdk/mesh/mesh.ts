@@ -138,7 +138,7 @@ export class Mesh implements MeshLike {
       schemaHash: game.schemaHash,
       peer: this.self,
       joinPort,
-      members: members.slice(0, 8),
+      members,
     };
   }
 

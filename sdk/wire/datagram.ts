@@ -93,6 +93,7 @@ export interface HereFacts {
   readonly schemaHash: number;
   readonly peer: PeerId;
   readonly joinPort: number;
+  /** The others present: as many as there are where we tell of ourselves; an answer names at most `MAX_HERE_MEMBERS` of them. */
   readonly members: readonly { readonly host: string; readonly port: number }[];
 }
 export interface Here {
