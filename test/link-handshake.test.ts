@@ -76,6 +76,17 @@ describe('handshake', () => {
     }
   });
 
+  it('[LK3] a door that is shut while somebody stands in it takes no FIN', () => {
+    const rig = new Rig({ delayMs: 20 });
+    const [a, b] = [rig.add(), rig.add()];
+    rig.connect(a, b);
+    rig.run(1_000, () => b.endpoint.load.halfOpen === 1);
+    expect(b.endpoint.load.halfOpen).toBe(1);
+    b.endpoint.setDoor({ open: false, code: undefined, roomKey: undefined });
+    rig.run(6_000);
+    expect([linkOf(b, a), linkOf(a, b), failures(a)]).toEqual([undefined, undefined, ['timeout']]);
+  });
+
   it('[LK4] lets a code in when it is right, says wrong-code when it is not, and stops listening to guesses', () => {
     const rig = new Rig({ delayMs: 1 });
     const [host, good, bad] = [rig.add(), rig.add(), rig.add()];

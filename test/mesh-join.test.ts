@@ -4,8 +4,10 @@
 import { describe, expect, it } from 'vitest';
 import type { LinkId } from '../sdk/link/endpoint-types.ts';
 import { encodeMessage } from '../sdk/mesh/messages.ts';
+import { encodeHello } from '../sdk/wire/datagram.ts';
 import { MAX_LANES } from '../sdk/wire/limits.ts';
-import { agree, room, rosterOf, slotOf, together } from './mesh-rig.ts';
+import { roomTagOf } from './accept/parts/insider.ts';
+import { agree, hostIndex, room, rosterOf, slotOf, together } from './mesh-rig.ts';
 
 describe('joining', () => {
   it('[ME1] one reachable member is enough: the newcomer gets a slot and links to all', () => {
@@ -196,6 +198,38 @@ describe('joining', () => {
     expect(agree(made, 1_000)).toBe(0);
     expect([1, 2].map((index) => slotOf(world, 0, index)!)).toEqual(slots);
     expect(roles()).toBe(`0plays ${slots[0]! < slots[1]! ? '1watches 2plays' : '1plays 2watches'}`);
+  });
+
+  it('[RO31] who has left a room, or was thrown out, lets nobody in: another process of its key may be on the way', () => {
+    for (const how of ['leave', 'kick'] as const) {
+      const { world } = together({ peers: 3 });
+      const peer = world.peer(2);
+      const mesh = peer.mesh!;
+      const asked = (): number => {
+        const now = peer.clock(world.now);
+        mesh.handleDatagram(
+          now,
+          'join',
+          '10.9.9.9',
+          777,
+          encodeHello({ nonce: new Uint8Array(8), roomTag: roomTagOf(world.crypto, world.roomId) }).slice(),
+        );
+        let answers = 0;
+        for (let out = mesh.pollTransmit(now); out !== undefined; out = mesh.pollTransmit(now)) if (out.host === '10.9.9.9') answers++;
+        return answers;
+      };
+      expect(asked()).toBe(1);
+      const host = world.peer(hostIndex(world, 2));
+      expect(host).not.toBe(peer);
+      if (how === 'leave') world.leave(2);
+      else {
+        host.mesh!.kick(host.clock(world.now), mesh.self);
+        world.drain(host);
+      }
+      if (how === 'leave') expect(asked()).toBe(0);
+      world.run(200);
+      expect([how, mesh.joinState.type, asked()]).toEqual([how, 'left', 0]);
+    }
   });
 
   it('[ME77] of two processes with one key one gives way soon, the one that came later, and nothing changes hands any more', () => {

@@ -232,6 +232,8 @@ export class Mesh implements MeshLike {
 
   leave(now: number): void {
     this.#membership.leave(now);
+    // Who calls from now on is for the next process of our key, which may be on the way into this room already, and must not meet us as a double.
+    this.#endpoint.shut();
     this.#endpoint.flush(now);
   }
 
@@ -304,7 +306,7 @@ export class Mesh implements MeshLike {
   }
 
   #openDoor(): void {
-    if (this.#membership.isOver) return;
+    if (this.#membership.isOver || this.#membership.isLeaving) return;
     const { code } = this.#options;
     const roomKey = this.#membership.roomKey;
     this.#dialer.hasRoomKey = roomKey !== undefined;
