@@ -172,6 +172,20 @@ it('[RO31] who leaves a room and is back in the same moment asks for the new sea
   add.mockRestore();
 });
 
+it('[DI27] who meets a double on the way into a room is told so, however that was found out', async () => {
+  const open = (name: string) =>
+    openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, localDirectory } });
+  await using ann = await open('Ann');
+  await using bob = await open('Bob');
+  await using friday = await ann.joinOrCreate({ name: 'Doubles' });
+  expect(friday.isHost).toBe(true);
+  const state = vi.spyOn(Mesh.prototype, 'joinState', 'get').mockImplementation(function met(this: Mesh) {
+    return this.self === bob.self ? { type: 'left', reason: 'copied' } : { type: 'joined' };
+  });
+  await expect(bob.joinOrCreate({ name: 'Doubles' })).rejects.toMatchObject({ code: 'refused' });
+  state.mockRestore();
+});
+
 it('[RO28] a second room is refused in words that say whether the first is open or being opened', async () => {
   await using lan = await openLan(game, {
     presence: { name: 'Ann' },

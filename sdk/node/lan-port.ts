@@ -400,7 +400,8 @@ export class NodeLanPort implements LanPort {
         if (signal?.aborted) reject(aborted(signal));
         else if (state.type === 'joined') resolve();
         else if (state.type === 'failed') reject(joinError(state.reason));
-        else if (state.type === 'left') reject(new LanError('closed', 'The room was left before it was joined.'));
+        else if (state.type === 'left')
+          reject(state.reason === 'copied' ? copied() : new LanError('closed', 'The room was left before it was joined.'));
         else if (monotonicMs() > until) reject(joinError('unreachable'));
         else setTimeout(look, 5);
       };
