@@ -11,10 +11,13 @@ export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
  */
 export type PeerId = Brand<string, 'PeerId'>;
 
-/** A room's identity: 16 random bytes as 32 hexadecimal characters. */
+/** A room's identity: 16 bytes as 32 hexadecimal characters, random, or of `joinOrCreate` a hash of what it is asked for. */
 export type RoomId = Brand<string, 'RoomId'>;
 
-/** Small integer of a seat, 0 to `MAX_PEERS - 1`, stable while the room lives. */
+/**
+ * Small integer of a seat, 0 to 31, the lowest that is free. It stays while the room lives, but where two parts of a room become one (two players who
+ * pressed Play in one moment are such parts, too): whose seat is taken there gets another. What names a player for good is its `PeerId`.
+ */
 export type Slot = Brand<number, 'Slot'>;
 
 /** One fixed simulation step, counted from the start of shared time. */

@@ -30,7 +30,7 @@ export interface RoomListing {
   readonly version: number;
   readonly schemaHash: number;
   readonly compatible: boolean;
-  /** Why not, in words ("runs 1.3, you run 1.2"); undefined when compatible. */
+  /** Why not, in words ("runs version 3, you run version 2"); undefined when compatible. */
   readonly reason: string | undefined;
   /** Where it answers; opaque to the game. */
   readonly address: string;

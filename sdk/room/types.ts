@@ -61,7 +61,10 @@ export type MineEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> 
 
 export type RemoteEntity<G extends AnyGame, K extends Kind<G>> = EntityBase<G, K> & {
   readonly mine: false;
-  /** Asks for (or takes, by the kind's `transfer`) authority. Undefined when it was not given; for `never` always. */
+  /**
+   * Asks for (or takes, by the kind's `transfer`) authority. Undefined when it was not given; for `never` always. Rejects with `closed` when the entity is
+   * gone, and `bad-argument`.
+   */
   requestAuthority(options?: AuthorityOptions): Promise<MineEntity<G, K> | undefined>;
 } & Readonly<EntityValues<G, K>>;
 
@@ -86,8 +89,8 @@ export interface EntityWatcher<G extends AnyGame, K extends Kind<G>> {
 
 export interface Entities<G extends AnyGame> {
   /**
-   * Creates an entity with this peer as owner. Throws `bad-value`, `unknown-name`, and `not-owner` for a kind with
-   * `authority: 'host'` on a peer that is not host.
+   * Creates an entity with this peer as owner. Throws `bad-value`, `unknown-name`, `closed`, `not-owner` for a kind with
+   * `authority: 'host'` on a peer that is not host, and `queue-full` when the room holds 8,192 entities.
    */
   spawn<K extends Kind<G>>(kind: K, init: EntityInit<G, K>): MineEntity<G, K>;
   /** Those that are there when the walk begins: spawning and despawning on the way is fine. */
@@ -115,7 +118,7 @@ export interface Peer<G extends AnyGame> {
 }
 
 export interface RoomClock {
-  /** Shared room time, ms: the same everywhere within `errorMs`, never runs backwards. */
+  /** Shared room time, ms, with a fraction: the same everywhere within `errorMs`, never runs backwards. Rounded it fits an `s.u32()`. */
   now(): number;
   readonly errorMs: number;
   /**
@@ -278,7 +281,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   on<E extends keyof RoomEvents<G>>(event: E, fn: (value: RoomEvents<G>[E]) => void): Disposable;
   /**
    * Bounds what this peer sends of its own entities; undefined (as at the start) for no bound. When not all that changed fits, what has waited longest,
-   * weighed by priority, goes first; everything arrives in the end. Others draw what waits a little coarser. Throws `bad-argument`.
+   * weighed by priority, goes first; everything arrives in the end. Others draw what waits a little coarser. Throws `bad-argument`, `closed`.
    */
   setStateBudget(budget: StateBudget<G> | undefined): void;
   /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. */
@@ -324,13 +327,13 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
   browse(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly RoomListing[]>;
   /**
    * Founds a room, whether or not there is another of this name. Rejects with `bad-argument` (name, max or code out of range, or this `Lan` is in a room
-   * already: leave that first), `aborted`, `closed`, and in a page `bridge`.
+   * already: leave that first), `refused` (another machine plays with this player's key), `aborted`, `closed`, and in a page `bridge`.
    */
   create(options: CreateOptions): Promise<Room<G>>;
   /**
    * Joins a room. `target`: a listing of `browse`, its id, `host:port`, or a join code. Rejects with
    * - `unreachable`: nobody answers there, or nobody does any more; `incompatible`: it runs another game, version or build;
-   * - `room-full`, `wrong-code` (none was given, or another), `kicked` (from this room before);
+   * - `room-full`, `wrong-code` (none was given, or another), `kicked` (from this room before), `refused` (another machine plays with this player's key);
    * - `bad-argument`: no such kind of target, or this `Lan` is in a room already, or on the way into one: leave that first;
    * - `aborted`, `closed`, and in a page `bridge`.
    */
@@ -339,7 +342,8 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
    * Joins the room of this name, if one of this game, version and build answers, else founds it. Peers that ask for one name at the same moment end in
    * one room. With `code` only locked rooms count, without it only open ones. Where several answer, one that `joinOrCreate` founded comes first, then the
    * one with most players. To be refused by a room is no reason to found another. It looks for less than 1 s before it founds. Rejects with
-   * - `room-full`, `wrong-code`, `kicked`: by the room that answered; `incompatible`: it changed meanwhile;
+   * - `room-full`, `wrong-code`, `kicked`, `refused` (another machine plays with this player's key): by the room that answered; `incompatible`: it changed
+   *   meanwhile;
    * - `bad-argument`: name, max or code out of range, or this `Lan` is in a room already, or on the way into one: leave that first;
    * - `aborted`, `closed`, and in a page `bridge`.
    */

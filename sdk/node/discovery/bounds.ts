@@ -146,7 +146,7 @@ export const MAX_NONCES = 512;
 /** Time between two times that all candidates are asked because a listed one missed, ms. */
 export const TROUBLE_GAP_MS = 1_000;
 
-/** An answering room is asked again after this, ms; while we play with others and nobody looks at lists, after `PROBE_QUIET_MS`. */
+/** An answering room is asked again after this, ms; while we play with others, whoever looks at lists, after `PROBE_QUIET_MS`. */
 export const PROBE_MS = 700;
 export const PROBE_QUIET_MS = 15_000;
 /** In a list of more than so many rooms after `PROBE_CROWD_MS`: there all the questions of all the players are most of what is on the air. */
