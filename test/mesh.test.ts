@@ -37,6 +37,20 @@ describe('the host', () => {
     expect(made.events.filter(({ peer, event }) => peer === host && event.type === 'closed')).toHaveLength(1);
   });
 
+  it('[ME7] a host that says goodbye is away for nobody, not for a moment', () => {
+    for (const peers of [2, 3, 6]) {
+      const made = together({ peers, network: { delayMs: 10 } });
+      const host = made.world.peer(hostIndex(made.world, 1));
+      const { self } = host.mesh!;
+      made.events.length = 0;
+      made.world.leave(host.index);
+      made.world.run(1_000);
+      const told = made.events.flatMap(({ peer, event }) => (event.type === 'roster' && peer !== host.index ? [event] : []));
+      expect(told.flatMap(({ roster }) => roster.peers.filter(({ status }) => status === 'away'))).toEqual([]);
+      expect(told.flatMap(({ left }) => left).map(({ id, reason }) => [id, reason])).toEqual(Array(peers - 1).fill([self, 'bye']));
+    }
+  });
+
   it('[ME8] a host that is not eligible gives its duties away and keeps its seat', () => {
     const made = together({ peers: 3 });
     const host = hostIndex(made.world, 1);

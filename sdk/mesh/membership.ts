@@ -175,8 +175,14 @@ export class Membership {
     if (seatOf(roster, self)?.instance !== instance)
       base = seatPeer(roster, { id: self, instance, spectator: options.spectate, addresses: this.addresses });
     if (typeof base === 'string') return this.#close(base === 'kicked' ? 'kicked' : 'timeout');
+    let kept = base;
+    for (const seat of base.seats) {
+      const word = linkState.word(seat.id);
+      // Out of reach, but not away: it said goodbye.
+      if (word?.left === true && word.instance === seat.instance) kept = removeSeat(kept, seat.id, 'bye');
+    }
     const next = claimRoster(
-      base,
+      kept,
       self,
       roster.term,
       (seat) => linkState.route(seat.id) !== undefined && linkState.word(seat.id)?.instance === seat.instance,
