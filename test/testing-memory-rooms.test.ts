@@ -57,6 +57,28 @@ describe('rooms in memory', () => {
     expect(hub.now()).toBeGreaterThan(60_000);
   });
 
+  it('are watched, left and entered again by the same player, and their pages reloaded', async () => {
+    const { rooms, play, settled, join } = await openMemoryRooms(game, 2, { presence });
+    const [ann, bob] = rooms;
+    const seen: string[] = [];
+    for (const name of ['join', 'away', 'back', 'presence'] as const) ann.on(name, (peer) => seen.push(`${name} ${peer.presence.name}`));
+    ann.on('leave', ({ peer, reason }) => seen.push(`leave ${peer.presence.name} ${reason}`));
+    const eve = await join({ name: 'eve' }, { spectate: true });
+    expect([eve.self.spectator, ann.peers.get(eve.self.id)?.spectator]).toEqual([true, true]);
+    const { id } = bob.self;
+    await settled(bob.leave());
+    await play(500);
+    const back = await join({ name: 'bob' }, { id });
+    expect([back.self.id, back.self.slot]).toEqual([id, 1]);
+    expect(seen).toEqual(['join eve', 'leave player 1 bye', 'join bob']);
+    back.entities.spawn('moth', { x: 1 });
+    await play(100);
+    const reloaded = await join({ name: 'bob, again' }, { id });
+    expect([back.signal.aborted, reloaded.self.slot, [...reloaded.entities.all('moth')], [...ann.entities.all('moth')]]).toEqual([true, 1, [], []]);
+    expect(seen.slice(3)).toEqual(['presence bob, again']);
+    await expect(join({ name: 'cat' }, { watch: true } as object)).rejects.toMatchObject({ code: 'bad-argument' });
+  });
+
   it('are the same for the same seed', async () => {
     const run = async (seed: number): Promise<unknown> => {
       const { rooms, play } = await openMemoryRooms(game, 4, { presence, seed, lossRatio: 0.5, jitterMs: 20 });

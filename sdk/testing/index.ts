@@ -12,7 +12,7 @@ export type { HeldDatagram, HostProcess } from './host.ts';
 export { Hosts } from './hosts.ts';
 export type { HostsOptions } from './hosts.ts';
 export { openMemoryRooms } from './memory-rooms.ts';
-export type { MemoryRooms, MemoryRoomsOptions } from './memory-rooms.ts';
+export type { MemoryJoinOptions, MemoryRooms, MemoryRoomsOptions } from './memory-rooms.ts';
 export { Netem, swarmOptions } from './netem.ts';
 export type { NetemCounts, NetemDatagram, NetemOptions } from './netem.ts';
 export { NonceRegistry, createSimCrypto } from './sim-crypto.ts';

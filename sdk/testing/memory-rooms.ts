@@ -1,11 +1,13 @@
 /**
  * A game's rooms without a network: several players of one room in one process, under a virtual clock.
  */
+import type { PeerId } from '../base/brand.ts';
 import { LanError } from '../base/errors.ts';
 import type { MemoryHubOptions } from '../port/memory.ts';
 import { createMemoryLan, MemoryHub } from '../port/memory.ts';
 import { createLan } from '../room/lan.ts';
 import type { Room } from '../room/types.ts';
+import { checkCall } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { Init } from '../sync/field.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS } from '../wire/limits.ts';
@@ -25,6 +27,14 @@ export interface MemoryRoomsOptions<G extends AnyGame> extends Omit<MemoryHubOpt
   readonly max?: number;
 }
 
+/** Who comes, and how. */
+export interface MemoryJoinOptions {
+  /** Watches without taking a player's place; default false. */
+  readonly spectate?: boolean;
+  /** The `room.self.id` of a player: of one who left, who is back then, or of one who is here, whose page is reloaded then: the room it had ends. */
+  readonly id?: PeerId;
+}
+
 /** As many as were asked for, so that `const [ann, bob] = rooms` has no `undefined` in it. */
 type Row<T, N extends number, R extends readonly T[] = readonly []> = number extends N
   ? readonly T[]
@@ -41,8 +51,8 @@ export interface MemoryRooms<G extends AnyGame, N extends number = number> {
   play(ms: number): Promise<void>;
   /** Lets time pass until `promise` settles: for `call`, `leave` and all else that waits. Rejects with `timeout` after 20 s of virtual time. */
   settled<T>(promise: Promise<T>): Promise<T>;
-  /** One more player, who comes now. */
-  join(presence: Init<G['presence']>): Promise<Room<G>>;
+  /** One more player, who comes now; or one who is back, or whose page is reloaded. */
+  join(presence: Init<G['presence']>, options?: MemoryJoinOptions): Promise<Room<G>>;
   /** Cuts a player off, as a machine that went silent, or lets it back. Here its seat is kept for as long as it takes. */
   setAway(room: Room<G>, away: boolean): void;
 }
@@ -76,9 +86,11 @@ export async function openMemoryRooms<G extends AnyGame, const N extends number>
     }
     return seen;
   };
-  const join = async (its: Init<G['presence']>): Promise<Room<G>> => {
-    const lan = createLan(game, createMemoryLan(hub, game), { presence: its, randomU32: () => hub.rng.u32() });
-    const room = await settled(lan.joinOrCreate({ name, max }));
+  const join = async (its: Init<G['presence']>, how: MemoryJoinOptions = {}): Promise<Room<G>> => {
+    checkCall('join', how, ['spectate', 'id']);
+    const { spectate = false, ...who } = how;
+    const lan = createLan(game, createMemoryLan(hub, game, who), { presence: its, randomU32: () => hub.rng.u32() });
+    const room = await settled(lan.joinOrCreate({ name, max, spectate }));
     await hub.play(GREETINGS_MS + 2 * (hub.latencyMs + hub.jitterMs));
     return room;
   };
