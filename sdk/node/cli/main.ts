@@ -7,6 +7,7 @@ import { homedir, networkInterfaces } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 
 import { LanError } from '../../base/errors.ts';
+import type { RoomListing } from '../../port/lan-port.ts';
 import { DATA_PORT_FIRST } from '../discovery/bounds.ts';
 import { chosenInterfaces } from '../option-checks.ts';
 import { openSearch } from '../search.ts';
@@ -15,6 +16,9 @@ import type { Check } from './doctor-facts.ts';
 import { examine, LISTEN_MS } from './doctor-probe.ts';
 import { versions } from './doctor-system.ts';
 import { chooseRooms, roomLine, type WantedGame } from './room-lines.ts';
+
+/** Time between two looks at what keeps `browse` from finding anybody, ms. */
+const TROUBLE_LOOK_MS = 500;
 
 const collect = (value: string, list: readonly string[] = []): readonly string[] => [...list, value];
 
@@ -53,20 +57,27 @@ async function browse(options: { interface?: readonly string[]; json?: boolean; 
   // Whoever reads has seen enough, as `head` does after its lines.
   process.stdout.on('error', stop);
   const live = process.stdout.isTTY && options.json !== true;
+  let rooms: readonly RoomListing[] = [];
+  let told = '';
+  const tell = (): void => {
+    const list = rooms.length === 0 ? 'No rooms yet; looking.' : rooms.map(roomLine).join('\n');
+    const troubles = search.state().reasons.map((reason) => `! ${reason}\n`);
+    const words = options.json === true ? `${JSON.stringify(rooms)}\n` : `${list}\n${live ? '' : '\n'}${troubles.join('')}`;
+    if (words === told) return;
+    told = words;
+    process.stdout.write(live ? `\u001b[2J\u001b[H${words}` : words);
+  };
   using watch = search.watch((all) => {
-    const rooms = chooseRooms(all, options.game);
-    if (options.json === true) process.stdout.write(`${JSON.stringify(rooms)}\n`);
-    else {
-      if (live) process.stdout.write('\u001b[2J\u001b[H');
-      process.stdout.write(rooms.length === 0 ? 'No rooms yet; looking.\n' : `${rooms.map(roomLine).join('\n')}\n`);
-      if (!live) process.stdout.write('\n');
-      for (const reason of search.state().reasons) process.stdout.write(`! ${reason}\n`);
-    }
+    rooms = chooseRooms(all, options.game);
+    tell();
   });
   void watch;
+  // Why nobody is found shows while nobody is.
+  const look = setInterval(tell, TROUBLE_LOOK_MS);
   const timer = options.seconds === undefined ? undefined : setTimeout(stop, options.seconds * 1_000);
   await new Promise<void>((resolve) => ended.signal.addEventListener('abort', () => resolve(), { once: true }));
   clearTimeout(timer);
+  clearInterval(look);
   await search.close();
 }
 
