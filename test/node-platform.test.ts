@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type * as fs from 'node:fs';
 import type * as os from 'node:os';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -185,6 +185,26 @@ describe('files of a process', () => {
     const again = openProfile(nodeCrypto, 'ann', at);
     expect(again.name).toBe('ann');
     again.release();
+  });
+
+  it('[DI20] a game that is open for days keeps its profile from other machines, and takes none back that one of them has', () => {
+    const at = temporary();
+    const path = join(at, 'ann.lock');
+    vi.useFakeTimers();
+    const mine = openProfile(nodeCrypto, 'ann', at);
+    const lastWeek = new Date(Date.now() - 7 * 24 * 3_600_000);
+    utimesSync(path, lastWeek, lastWeek);
+    vi.advanceTimersByTime(3 * 3_600_000);
+    expect(Date.now() - statSync(path).mtimeMs).toBeLessThan(4 * 3_600_000);
+    // It slept for days, and another machine could not know that it would wake.
+    writeFileSync(path, '4194303 1 another-machine');
+    utimesSync(path, lastWeek, lastWeek);
+    vi.advanceTimersByTime(3 * 3_600_000);
+    expect(statSync(path).mtimeMs).toBe(lastWeek.getTime());
+    mine.release();
+    expect(readFileSync(path, 'utf8')).toBe('4194303 1 another-machine');
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
   });
 
   it('[DI20] a dozen players in one process are one listener of its end', () => {

@@ -5,7 +5,7 @@
  * a second process takes `default-2`, a third `default-3`. A lock names its owner's process id and machine; it
  * is broken when that process is gone, so `kill -9` costs nothing.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
@@ -39,9 +39,11 @@ const EMPTY_LOCK_MS = 10_000;
  * machine that has another name on another network leaves such a lock when it is switched off.
  */
 const FOREIGN_LOCK_MS = 24 * 3_600_000;
+/** How often who holds a lock says so, ms. */
+const LOCK_REFRESH_MS = 3_600_000;
 
-/** Locks this thread holds: our own process id in a lock file is only alive if it is here. */
-const held = new Set<string>();
+/** Locks this thread holds, and what is written there (a machine may change its name): our own process id in a lock file is only alive if it is here. */
+const held = new Map<string, string>();
 
 /** `$LANISTA_HOME`, or the place the operating system has for settings. */
 export function profileHome(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
@@ -92,10 +94,10 @@ const hostName = (): string => hostname().replace(/\s/g, '_');
 const lockText = (): string => [process.pid, startMark(process.pid), hostName(), ...(threadId === 0 ? [] : [threadId])].join(' ');
 
 /** Throws as `openSync` does. On a full disk a file can be made and not filled: that one is taken away again. */
-function createLock(path: string): void {
+function createLock(path: string, text: string): void {
   const file = openSync(path, 'wx', 0o600);
   try {
-    writeSync(file, lockText());
+    writeSync(file, text);
   } catch (error) {
     closeSync(file);
     rmSync(path, { force: true });
@@ -110,10 +112,11 @@ function isOlder(path: string, ms: number): boolean {
 }
 
 function tryLock(path: string): boolean {
+  const mine = lockText();
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
-      createLock(path);
-      held.add(path);
+      createLock(path, mine);
+      held.set(path, mine);
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -137,9 +140,9 @@ function tryLock(path: string): boolean {
     try {
       if (readFileSync(path, 'utf8') !== text) return false;
       const ours = `${path}.${process.pid}`;
-      writeFileSync(ours, lockText(), { mode: 0o600 });
+      writeFileSync(ours, mine, { mode: 0o600 });
       renameSync(ours, path);
-      held.add(path);
+      held.set(path, mine);
       return true;
     } catch {
       continue;
@@ -148,6 +151,20 @@ function tryLock(path: string): boolean {
     }
   }
   return false;
+}
+
+/** False when another machine took the lock over: this one slept for days, say. */
+function isOurs(path: string): boolean {
+  return readFileSync(path, 'utf8') === held.get(path);
+}
+
+function refreshLock(path: string): void {
+  try {
+    const now = new Date();
+    if (isOurs(path)) utimesSync(path, now, now);
+  } catch {
+    // Gone, or the disk is read-only by now: it counts as old sooner.
+  }
 }
 
 /** The secret key that a profile's file holds, or undefined when it holds something else. */
@@ -194,14 +211,17 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
       const chosen = i === 1 ? name : `${name}-${i}`;
       const lock = join(directory, `${chosen}.lock`);
       if (!tryLock(lock)) continue;
+      const refresh = setInterval(() => refreshLock(lock), LOCK_REFRESH_MS).unref();
       const release = (): void => {
-        if (!held.delete(lock)) return;
+        if (!held.has(lock)) return;
+        clearInterval(refresh);
         notAtExit(release);
         try {
-          rmSync(lock, { force: true });
+          if (isOurs(lock)) rmSync(lock, { force: true });
         } catch {
           // A virus scanner holds it, or the disk is read-only by now: the next process sees that we are gone.
         }
+        held.delete(lock);
       };
       try {
         const path = join(directory, `${chosen}.key`);
