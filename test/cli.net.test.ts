@@ -1,7 +1,7 @@
 /** `lanista` as somebody types it, on loopback. */
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 
 import type { PeerId } from '../sdk/base/brand.ts';
 import { examine } from '../sdk/node/cli/doctor-probe.ts';
-import { decodeWho, encodeHere } from '../sdk/wire/datagram.ts';
+import { decodeWho, encodeHere, type HereFacts } from '../sdk/wire/datagram.ts';
 import { FACTS } from './here-facts.ts';
 
 const main = fileURLToPath(new URL('../sdk/node/cli/main.ts', import.meta.url));
@@ -57,22 +57,33 @@ test('[DI37] the tool tells its version and its defaults', () => {
   expect(doctor).toMatch(/--listen[^-]*\(default: 2\.5\)/);
 });
 
-test('[DI36] a machine that is asked for and answers is told to, whatever the list shows of its room', async () => {
-  const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
-  /** A member of one and the same room. */
-  const member = async (peer: string, answerMs: number): Promise<{ port: number; close: () => void }> => {
-    const socket = createSocket('udp4');
-    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-    const { port } = socket.address();
-    socket.on('message', (bytes, from) => {
-      const who = decodeWho(bytes);
-      if (who === undefined) return;
-      const here = Uint8Array.from(encodeHere({ nonce: who.nonce, facts: { ...FACTS, peer: peer.repeat(16) as PeerId, joinPort: port } }));
-      setTimeout(() => socket.send(here, from.port, from.address, () => undefined), answerMs);
-    });
-    writeFileSync(join(localDirectory, `${process.pid}-${port}.json`), JSON.stringify({ pid: process.pid, host: '127.0.0.1', port }));
-    return { port, close: () => socket.close() };
+const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
+
+/** A member of one and the same room. */
+async function member(peer: string, answerMs: number, members: HereFacts['members'] = []): Promise<{ port: number; close: () => void }> {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  const { port } = socket.address();
+  let open = true;
+  socket.on('message', (bytes, from) => {
+    const who = decodeWho(bytes);
+    if (who === undefined) return;
+    const here = Uint8Array.from(encodeHere({ nonce: who.nonce, facts: { ...FACTS, peer: peer.repeat(16) as PeerId, joinPort: port, members } }));
+    setTimeout(() => open && socket.send(here, from.port, from.address), answerMs);
+  });
+  const file = join(localDirectory, `${process.pid}-${port}.json`);
+  writeFileSync(file, JSON.stringify({ pid: process.pid, host: '127.0.0.1', port }));
+  return {
+    port,
+    close: () => {
+      open = false;
+      rmSync(file);
+      socket.close();
+    },
   };
+}
+
+test('[DI36] a machine that is asked for and answers is told to, whatever the list shows of its room', async () => {
   const quick = await member('a', 0);
   const slow = await member('b', 200);
   const { rooms, probe } = await examine({
@@ -85,4 +96,13 @@ test('[DI36] a machine that is asked for and answers is told to, whatever the li
   slow.close();
   expect(rooms).toHaveLength(1);
   expect(probe).toMatchObject({ address: `127.0.0.1:${slow.port}`, answered: true });
+});
+
+test('[DI36] an address of a network that is not ours may be silent, and nobody is blamed for it', async () => {
+  // The first address of a player whose machine has a virtual switch may be that of the switch.
+  const one = await member('a', 0, [{ host: '192.0.2.7', port: 29_798 }]);
+  const { rooms, silent } = await examine({ interfaces: ['127.0.0.1'], listenMs: 2_500, discovery: { mdns: false, beacon: false, localDirectory } });
+  one.close();
+  expect(rooms).toHaveLength(1);
+  expect(silent).toEqual([]);
 });

@@ -273,7 +273,8 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   const first = probe === undefined || probedGame === undefined ? [] : [{ address: addressKey(probe), gameId: probedGame }];
   const neighbours = await measureNeighbours([...first, ...listed], own, strangers, peer);
   // Who has just been asked for seconds is not one that merely came late.
-  const silent = search.silent(SILENT_MISSES).filter(({ host }) => !own.has(host));
+  // Of another network nobody can say why it is silent: a player with a virtual switch may name that one's address first.
+  const silent = search.silent(SILENT_MISSES).filter(({ host }) => !own.has(host) && nics.some((nic) => isOnLink(host, nic)));
   const probed = probe === undefined ? undefined : [...listed, ...neighbours].find((one) => one.address === addressKey(probe));
   const probedLink = probe === undefined ? undefined : all.find((nic) => isOnLink(probe.host, nic));
   await search.close();
