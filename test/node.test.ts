@@ -176,6 +176,14 @@ describe('sockets', () => {
     const bound = (...wanted: string[]) => bindHost(wanted, scanInterfaces(read, wanted));
     expect([bound(), bound('wlan0'), bound('wlan0', 'eth0'), bound('192.168.1.5', '10.0.0.5'), bound('none')]).toEqual(Array(5).fill('0.0.0.0'));
     expect([bound('192.168.1.5'), bound('lo'), bound('127.0.0.1')]).toEqual(['192.168.1.5', '127.0.0.1', '127.0.0.1']);
+    // In WSL loopback has a second address.
+    const lo = ['10.255.255.254', '127.0.0.1'].map((address) => ({ ...read().lo[0]!, address }));
+    expect(
+      bindHost(
+        ['lo'],
+        scanInterfaces(() => ({ lo }), ['lo']),
+      ),
+    ).toBe('127.0.0.1');
   });
 
   it('[DI21] delivers by socket kind, survives closed ports and bad hosts, counts what failed', async () => {
