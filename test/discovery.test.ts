@@ -90,6 +90,18 @@ describe('interfaces', () => {
     expect(watch.onLink('192.168.2.77')).toBeUndefined();
   });
 
+  it('[DI31] loopback alone is no network, unless it was asked for', () => {
+    const internal = { address: '127.0.0.1', netmask: '255.0.0.0', family: 'IPv4' as const, mac: '', internal: true, cidr: null };
+    let list: ReturnType<InterfaceReader> = { lo: [internal] };
+    const watch = new InterfaceWatch(() => list, []);
+    expect([watch.list.length, watch.hasNetwork]).toEqual([1, false]);
+    expect(new InterfaceWatch(() => list, ['127.0.0.1']).hasNetwork).toBe(true);
+    expect(new InterfaceWatch(() => list, ['wlan0']).hasNetwork).toBe(false);
+    list = { lo: [internal], wlan0: [{ ...internal, address: '192.168.1.5', netmask: '255.255.255.0', internal: false }] };
+    watch.poll(0, 0);
+    expect(watch.hasNetwork).toBe(true);
+  });
+
   it('[DI2] keeps the interfaces it knows while the system does not tell', () => {
     let isTelling = true;
     const watch = new InterfaceWatch(() => {

@@ -54,6 +54,13 @@ it('[DI2] a system that never tells its interfaces is one without any: the proce
   });
 });
 
+it('[DI31] a machine without a network says so, and has no join code to read aloud', async () => {
+  const { lo } = real();
+  const port = await lan({ readInterfaces: () => ({ lo }), discovery: { mdns: false, beacon: false, local: false } });
+  expect(port.discovery()).toEqual({ level: 'unavailable', reasons: ['No network interface is up: only players on this machine are found.'] });
+  expect(port.joinCode()).toBeUndefined();
+});
+
 it('[DI2] a system that stops telling its interfaces ends nothing: a room opens, and is announced when it tells again', async () => {
   const said: string[] = [];
   const onUncaught = (error: Error): void => void said.push(error.message);

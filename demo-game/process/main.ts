@@ -101,7 +101,8 @@ async function openNetwork(flags: Flags): Promise<LanPort> {
   const { level, reasons } = lan.discovery();
   if (level !== 'ok') for (const reason of reasons) console.log(reason);
   const addresses = lan.addresses().map(({ host, port }) => `${host}:${port}`);
-  if (addresses.length > 0) console.log(`Friends who cannot see you can type ${addresses.join(' or ')}.`);
+  // Where there is no network, the only one is loopback's.
+  if (lan.joinCode() !== undefined) console.log(`Friends who cannot see you can type ${addresses.join(' or ')}.`);
   return watchNetwork(lan, game.id, (line) => console.log(line));
 }
 

@@ -143,7 +143,7 @@ export class NodeLanPort implements LanPort {
 
   /** What to read aloud where nobody finds anybody; undefined without a network. */
   joinCode(): string | undefined {
-    const [address] = this.addresses();
+    const [address] = this.#discovery.interfaces.hasNetwork ? this.addresses() : [];
     return address === undefined ? undefined : encodeJoinCode(address);
   }
 

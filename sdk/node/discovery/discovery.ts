@@ -189,7 +189,7 @@ export class Discovery {
     const reasons = [...mdns, ...(this.#beacon?.reasons() ?? []), ...(this.#local?.reasons() ?? [])];
     if (this.mdns !== undefined && !this.mdns.socket.isHooked) reasons.push('mDNS is off: this version of multicast-dns does not take a socket.');
     reasons.push(...this.#health.reasons(now, this.mdns !== undefined && mdns.length === 0));
-    return stateOf(this.interfaces.list.length > 0, reasons);
+    return stateOf(this.interfaces.hasNetwork, reasons);
   }
 
   // ---- for the room we sit in ----

@@ -136,6 +136,11 @@ export class InterfaceWatch {
     return this.#list;
   }
 
+  /** Whether there is more than loopback, which is in the list when there is nothing else; whoever asked for loopback has what they want. */
+  get hasNetwork(): boolean {
+    return this.#list.some((nic) => nic.kind !== 'loopback' || this.#only.length > 0);
+  }
+
   /** The interface whose subnet holds `host`. */
   onLink(host: string): LanInterface | undefined {
     return this.#list.find((nic) => isOnLink(host, nic));
