@@ -274,6 +274,29 @@ describe('joining', () => {
     }
   });
 
+  it('[ME77] of two with one key who were there for long before they met, one stays', () => {
+    for (const seed of [1, 3, 4]) {
+      const made = room({
+        peers: 5,
+        seed,
+        network: { delayMs: 5, jitterMs: seed % 2 === 0 ? 0 : 20 },
+        ...(seed % 3 === 0 ? { code: 'k7q2mx' } : {}),
+      });
+      const { world, events } = made;
+      world.peer(4).identity = world.peer(0).identity;
+      world.partition([0, 1], [2, 3, 4]);
+      for (const index of [0, 2, 1, 3, 4]) world.start(index, index % 2 === 0 && index < 4 ? 'found' : 'join');
+      world.run(20_000);
+      world.mend();
+      // For some seconds after one has given way links and lists are still made anew.
+      world.run(25_000);
+      const told = events.flatMap(({ peer, event }) => (event.type === 'closed' ? [peer] : []));
+      expect([seed, told.length]).toEqual([seed, 1]);
+      expect([0, 4]).toContain(told[0]);
+      expect(agree(made, 1_000)).toBe(0);
+    }
+  });
+
   it('[ME77] whose copy has been gone for a minute is no copy, however often its links are made anew', () => {
     const made = room({ peers: 4, network: { lossRatio: 0.2, jitterMs: 30 } });
     const { world, events } = made;

@@ -50,7 +50,9 @@ export class Rivalry {
   #lose(now: number): void {
     if (this.#heldSince === undefined) return;
     this.#forgetOld(now);
-    if (now - (this.#lostAt.at(-1) ?? -Infinity) < SAME_MS) return;
+    const last = this.#lostAt.at(-1);
+    // Links are still made anew when the double has given way; only one that has answered since then takes anything again.
+    if (last !== undefined && Math.min(now, this.#metAt) - last < SAME_MS) return;
     if (this.#lostAt.length === 0) this.#forgiven = now - this.#heldSince < SETTLED_MS ? 0 : 1;
     this.#lostAt.push(now);
   }
