@@ -5,11 +5,12 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId } from '../sdk/base/brand.ts';
 import { toBase32 } from '../sdk/base/bytes.ts';
 import { Beats } from '../sdk/mesh/beats.ts';
+import { HostDuty } from '../sdk/mesh/host-duty.ts';
 import { LinkState } from '../sdk/mesh/link-state.ts';
 import { decodeMessage, type Word } from '../sdk/mesh/messages.ts';
 import type { Membership } from '../sdk/mesh/membership.ts';
 import type { Party } from '../sdk/mesh/party.ts';
-import { foundRoster, seatPeer, type Roster } from '../sdk/mesh/roster.ts';
+import { foundRoster, removeSeat, seatPeer, type Roster } from '../sdk/mesh/roster.ts';
 import type { RoomId } from '../sdk/base/brand.ts';
 import { MAX_PEERS } from '../sdk/wire/limits.ts';
 
@@ -47,5 +48,18 @@ describe('a crowd', () => {
     expect(said[0]?.heard.length).toBe(5 * MAX_PEERS);
     expect(said[0]?.heard.slice(0, 10)).toEqual(members);
     expect(said[0]?.heard.slice(10, 15)).toEqual(LinkState.encodeHeard([id(62)]));
+  });
+
+  it('[ME43] a host remembers nothing of those who had a seat and are gone, heard or not', () => {
+    const duty = new HostDuty({ self: id(0), instance: 0, linkState: new LinkState(id(0)), options: {} } as unknown as Party);
+    let roster = foundRoster({ roomId: '00'.repeat(16) as RoomId, name: 'Friday', max: 16, locked: false }, newcomer(0), 5);
+    for (let n = 1; n <= 200; n++) {
+      const seated = duty.seat(10_000 * n, roster, newcomer(n), 0) as Roster;
+      // Every third goes at once, one has been missed by then, and one is away.
+      for (const afterMs of [1, 3_000, 3_500].slice(0, 1 + (n % 3))) roster = duty.tick(10_000 * n + afterMs, afterMs === 1 ? seated : roster);
+      roster = removeSeat(roster, id(n), 'bye');
+    }
+    duty.tick(10_000_000, roster);
+    expect([roster.seats.length, duty.size]).toEqual([1, 0]);
   });
 });

@@ -21,9 +21,16 @@ export class HostDuty {
   readonly #awayAt = new Map<PeerId, number>();
   /** Terms taken in, so that a proposal that comes twice is absorbed once. */
   readonly #absorbed = new Set<number>();
+  /** The last list that was looked at. */
+  #watched: Roster | undefined;
 
   constructor(party: Party) {
     this.#party = party;
+  }
+
+  /** Times remembered of others: for tests of the bound. */
+  get size(): number {
+    return this.#settledAt.size + this.#lostAt.size + this.#awayAt.size;
   }
 
   /** Our own stall is nobody's absence. */
@@ -34,18 +41,28 @@ export class HostDuty {
 
   /** As a member: remembers since when seats are away, should we be host one day. */
   follow(now: number, roster: Roster): void {
+    this.#forgetGone(roster);
     for (const id of this.#awayAt.keys()) if (seatOf(roster, id)?.status !== 'away') this.#awayAt.delete(id);
     for (const seat of roster.seats) if (seat.status === 'away' && !this.#awayAt.has(seat.id)) this.#awayAt.set(seat.id, now);
   }
 
   /** The roster with what this tick saw; the same object when nothing changed. */
   tick(now: number, roster: Roster): Roster {
+    this.#forgetGone(roster);
     let next = roster;
     for (const seat of roster.seats) {
       if (seat.id === this.#party.self) continue;
       next = seat.status === 'present' ? this.#watchPresent(now, next, seat) : this.#watchAway(now, next, seat);
     }
     return next;
+  }
+
+  /** Whoever has no seat any more is watched no more. */
+  #forgetGone(roster: Roster): void {
+    if (roster === this.#watched) return;
+    this.#watched = roster;
+    for (const times of [this.#settledAt, this.#lostAt, this.#awayAt])
+      for (const id of times.keys()) if (seatOf(roster, id) === undefined) times.delete(id);
   }
 
   #watchPresent(now: number, roster: Roster, seat: Seat): Roster {
