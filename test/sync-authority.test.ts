@@ -7,6 +7,8 @@ import type { PeerId } from 'lanista';
 import { coreOf } from '../sdk/sync/handle.ts';
 import { MemoryHub } from '../sdk/port/memory.ts';
 import { createMemoryLan } from '../sdk/port/memory.ts';
+import { BURIED } from '../sdk/sync/wire.ts';
+import { PackWriter } from '../sdk/wire/pack.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { holdings } from './sim/game-ledger.ts';
 import { simGame, type SimKind, type SimRoom } from './sim/game-rules.ts';
@@ -356,6 +358,44 @@ describe('claims that cross', () => {
     expect(seen).toEqual([]);
     expect(den.one(anew, 'egg').mine).toBe(true);
     for (const room of [bob!, eve!]) expect(holdings(room)).toEqual(holdings(anew));
+  });
+
+  it('[SY110] an epoch or a count of teleports at its end, which a peer made up, makes nobody unreadable who has the entity next', async () => {
+    for (const what of ['epoch', 'teleports', 'lost reign'] as const) {
+      const den = new Den();
+      const [ann, bob, eve] = await den.open(3);
+      den.spawn(ann!, 'egg', 5);
+      den.spawn(bob!, 'ball', 5);
+      await den.hub.play(300);
+      const [egg, ball] = [coreOf([...ann!.entities.mine('egg')][0]!)!, coreOf([...bob!.entities.mine('ball')][0]!)!];
+      if (what === 'epoch') ball.epoch = 0x7fff_ffff;
+      else if (what === 'teleports') ball.ints[ball.kind.count] = 0x7fff_ffff;
+      else {
+        // Bob says that he had the egg once, and lost it.
+        const out = new PackWriter();
+        out.array(7);
+        for (const value of [BURIED, ball.origin & 0xffff, 1, egg.origin, egg.counter, 0x7fff_ffff]) out.int(value);
+        out.text(bob!.self.id);
+        const { port } = [...den.hub.rooms.values()][0]!.seats.get(ann!.self.id)!;
+        port.push({ type: 'message', from: bob!.self.id, channel: 'reliable', lane: 1, bytes: out.copy() });
+      }
+      for (const asker of [ann!, bob!, ann!]) {
+        void [...asker.entities.all('ball')][0]!.requestAuthority();
+        await den.hub.play(300);
+        // Of claims at the end of all epochs the lowest owner's is the best for good.
+        if (what !== 'epoch') expect(den.one(asker, 'ball').mine).toBe(true);
+        for (const mine of asker.entities.mine('ball')) mine.teleport();
+        den.one(ann!, 'egg').a++;
+        await den.hub.play(1_000);
+      }
+      const began = den.hub.now();
+      await den.open(1);
+      expect(den.hub.now() - began, what).toBeLessThan(1_500);
+      expect(eve!.stats().drops['state-value'] ?? 0, what).toBe(0);
+      // What was given to somebody whose claim is not good enough is back in the end.
+      await den.hub.play(8_000);
+      den.expectEqual();
+    }
   });
 
   it('[RO20] what kept its owner while that was lost to one side alone goes on with it', async () => {

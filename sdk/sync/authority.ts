@@ -24,7 +24,7 @@ import type { KindSpec } from './kind.ts';
 import type { Claim } from './inbound.ts';
 import type { Replication } from './replication.ts';
 import type { EntityStore, Grave } from './store.ts';
-import { isBetterClaim, isForgotten } from './store.ts';
+import { epochAfter, isBetterClaim, isForgotten } from './store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 
 const DEFAULT_ASK_MS = 1_000;
@@ -224,7 +224,7 @@ export class AuthorityRules {
     core.owner = this.#world.self;
     core.given = false;
     core.yielded = false;
-    core.epoch++;
+    core.epoch = epochAfter(core.epoch);
     this.#replication.own(core);
     if (previous !== core.owner) this.#store.authorityChanged(core, previous);
     // However it came here, whoever asked for it has it.
@@ -359,7 +359,7 @@ export class AuthorityRules {
         // Somebody had it by a better claim, and lost it: our reign goes on above that one.
         if (core?.mine === true && core.kind.def.authority !== 'host' && isBetterClaim(epoch, grave.owner, core)) {
           this.#replication.disown(core);
-          core.epoch = epoch + 1;
+          core.epoch = epochAfter(epoch);
           this.#replication.own(core);
         }
       } else if (core === undefined) this.#store.deepen(origin, counter, grave);
@@ -385,7 +385,7 @@ export class AuthorityRules {
     const claim = this.judge(self, kind, known, grave, epoch);
     if (claim === 'buried') this.tellBuried(from, origin, counter, grave!);
     if (claim !== 'accept' && claim !== 'outbid') return true;
-    const above = claim === 'outbid' ? grave!.epoch + 1 : epoch;
+    const above = claim === 'outbid' ? epochAfter(grave!.epoch) : epoch;
     let core = known;
     if (core === undefined) {
       if (this.#store.full) return true;
@@ -413,7 +413,7 @@ export class AuthorityRules {
   #grant(core: EntityCore, to: PeerId, id: number): void {
     // What was assigned since the last tick goes along: the new owner starts from the very last word.
     settleInts(core);
-    core.epoch++;
+    core.epoch = epochAfter(core.epoch);
     const message = this.#message(GRANT, id, core, undefined, undefined, true);
     if (!this.#world.control(to, message)) {
       // It stays; what was settled here is told with everything else of it at the next tick.
@@ -438,7 +438,7 @@ export class AuthorityRules {
     const known = this.#store.find(origin, counter);
     if (known !== undefined) {
       // Somebody else had told of an older reign.
-      if (known.mine && known.kind === kind && kind.def.authority !== 'host' && epoch >= known.epoch) this.#reign(known, epoch + 1, values);
+      if (known.mine && known.kind === kind && kind.def.authority !== 'host' && epoch >= known.epoch) this.#reign(known, epochAfter(epoch), values);
       return true;
     }
     if (this.#store.full) return true;
@@ -449,7 +449,7 @@ export class AuthorityRules {
       return true;
     }
     const core = new EntityCore(this.#home, kind, origin, counter, self);
-    core.epoch = Math.max(epoch, grave?.epoch ?? 0) + 1;
+    core.epoch = epochAfter(Math.max(epoch, grave?.epoch ?? 0));
     fill(core, values.ints, values.boxed);
     this.#replication.own(core);
     this.#store.add(core);

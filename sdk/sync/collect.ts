@@ -6,7 +6,7 @@
 import type { EntityCore, UNBORN } from './entity.ts';
 import type { KindSpec } from './kind.ts';
 import type { BASE, CALL, HIGH, RATE, WAY, WRAP } from './kind.ts';
-import { replaced, type Shelf } from './shelf.ts';
+import { replaced, type MAX_HOPS, type Shelf } from './shelf.ts';
 
 const NO_NUMBERS: Float64Array = new Float64Array(0);
 const NO_INTEGERS: Int32Array = new Int32Array(0);
@@ -25,6 +25,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
   const high: typeof HIGH = 1;
   const wraps: typeof WRAP = 2;
   const way: typeof WAY = 3;
+  const hops: typeof MAX_HOPS = 0x7fff_ffff;
   const before = replaced;
   let any = false;
   let kind: KindSpec | undefined;
@@ -69,7 +70,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
     }
     if ((dirty & hop) !== 0) {
       before[kind.count] = ints[intAt + kind.count]!;
-      ints[intAt + kind.count] = before[kind.count]! + 1;
+      ints[intAt + kind.count] = (before[kind.count]! + 1) & hops;
     }
     for (let left = mask & integers; left !== 0; left &= left - 1) {
       const bit = left & -left;

@@ -1,13 +1,13 @@
 /** The values of an entity when it changes hands: what they were before stays in its past, for whoever is coded against that. */
 import type { EntityCore } from './entity.ts';
-import { replaced } from './shelf.ts';
+import { MAX_HOPS, replaced } from './shelf.ts';
 
 /** What was assigned since the last tick counts now. */
 export function settleInts(core: EntityCore): void {
   const { kind, ints, live } = core;
   const hop = kind.count;
   replaced.set(ints);
-  if ((core.dirty & (1 << hop)) !== 0) ints[hop] = ints[hop]! + 1;
+  if ((core.dirty & (1 << hop)) !== 0) ints[hop] = (ints[hop]! + 1) & MAX_HOPS;
   kind.fields.forEach(({ codec }, i) => {
     if (codec.storage === 'number') ints[i] = codec.quantise(live[i]!);
   });

@@ -21,6 +21,9 @@ export const ROW_HEAD = 3;
 /** What a change to one entity replaces, by number of the field, until it is in a row: for whoever is at work, which nobody interrupts. */
 export const replaced = new Int32Array(32);
 
+/** A mask: after so many teleports, which a peer may have made up, they are counted from 0. More is not read. As a literal, whose type is the number. */
+export const MAX_HOPS = 0x7fff_ffff;
+
 /** Entities on one shelf: enough for neighbours to matter, few enough that a shelf with a single one left wastes little. */
 const PLACES = 16;
 /** Slots of a new shelf. */

@@ -70,6 +70,14 @@ export function isBetterClaim(epoch: number, owner: PeerId, than: Grave): boolea
   return epoch > than.epoch || (epoch === than.epoch && owner < than.owner);
 }
 
+/** The highest epoch that is read, and further than any room gets: whoever is given an entity of it must not come to one that nobody reads. */
+const MAX_EPOCH = 0x7fff_ffff;
+
+/** The epoch of the next reign. */
+export function epochAfter(epoch: number): number {
+  return Math.min(MAX_EPOCH, epoch + 1);
+}
+
 /** A host that forgot the room was told of what it had despawned, by somebody who had not heard of that, and took it up in the epoch after. */
 export function isForgotten(epoch: number, host: PeerId, grave: Grave): boolean {
   return grave.owner === host && grave.lost !== true && epoch <= grave.epoch + 1;
