@@ -233,6 +233,33 @@ describe('a kind that is sampled less often than the room ticks', () => {
   });
 });
 
+describe('what stops', () => {
+  it('[SY37] is drawn no further than it went, though the body that told the last of its way was lost', async () => {
+    const place = s.num({ min: 0, max: 1_000_000, step: 1 / 16 }).lerp('linear');
+    for (const rate of [60, 30, 20]) {
+      const still = entity({ authority: 'spawner', rate: 60, fields: { n: s.u8() } });
+      const steps = defineGame({ id: 'steps', version: 1, entities: { one: entity({ authority: 'spawner', rate, fields: { x: place } }), still } });
+      const { hub, rooms } = await openRooms(steps, 2, { latencyMs: 1, lossRatio: 0.1, seed: 3 });
+      const [ann, bob] = rooms as [Room<typeof steps>, Room<typeof steps>];
+      const own = ann.entities.spawn('one', { x: 0 });
+      await hub.play(500);
+      const seen = bob.entities.get('one', own.id)!;
+      const until = { time: 0 };
+      ann.clock.every(60, (_tick, time) => {
+        if (time < until.time) own.x += 5;
+      });
+      for (let i = 0; i < 60; i++) {
+        until.time = ann.clock.now() + 150 + i;
+        for (let k = 0; k < 90; k++) {
+          await hub.play(6, 2);
+          expect(seen.view.x - own.x, `${rate} Hz, ${i}`).toBeLessThan(10);
+        }
+        expect(Math.abs(seen.view.x - own.x), `${rate} Hz, ${i}`).toBeLessThan(1 / 16);
+      }
+    }
+  });
+});
+
 describe('joining', () => {
   it('[SY4] the states of all owners come in parallel: many owners take no longer than one', async () => {
     const took: number[] = [];

@@ -36,7 +36,6 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
   let integers = 0;
   let hop = 0;
   let rested = -1;
-  let restTick = 0;
   let scale = NO_NUMBERS;
   let bounds = NO_INTEGERS;
   for (let k = 0; k < owned.length; k++) {
@@ -51,7 +50,6 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
       hop = 1 << kind.count;
       sampled = kind.sampledAt(tick, previous);
       rested = previous - (previous % kind.every);
-      restTick = tick - (tick % kind.every) + kind.every;
     }
     // The kind is not sampled at this tick: the bits wait.
     if (!sampled && core.bornTick < tick) continue;
@@ -90,7 +88,7 @@ export function collectChanges(owned: readonly EntityCore[], tick: number, previ
     }
     if (mask === 0) continue;
     any = true;
-    kind.restTick = restTick;
+    kind.changeTick = tick;
     if (born) core.bornTick = tick;
     // At rest until it was sampled last: without this row, whoever interpolates `at` would glide from the distant past.
     if (shelf.sizeOf(place) > 0 && shelf.newestTick(place) < rested) shelf.rest(place, rested, phase);

@@ -39,8 +39,8 @@ export class KindSpec {
   /** Sampled every so many ticks of the room's state rate. */
   readonly every: number;
   readonly moves: boolean;
-  /** Of own entities: the first tick whose body tells, by what is not in it, that those that changed last have come to rest. */
-  restTick = 0;
+  /** Of own entities: the newest tick at which one changed. */
+  changeTick = -1;
   /** ms of one tick of the room. */
   readonly tickMs: number;
   /** Per field how it is quantised: one of the constants above. */

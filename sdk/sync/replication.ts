@@ -54,11 +54,19 @@ export class Outbound {
   ackSent = -1;
   /** The whole state of it we told it we have, where it cannot be lost. */
   wholeSaid = -1;
+  /** By kind: the tick of which the peer has to have a body, so that it knows whatever of this kind moved and moves no more to be at rest. */
+  readonly rests: number[] = [];
   /** What a budget left out; undefined until there was one. */
   debts: Debts | undefined;
 
   constructor(peer: PeerId) {
     this.peer = peer;
+  }
+
+  /** Whether a body of `tick` tells by its silence what the peer does not know. */
+  awaitsRest(tick: number): boolean {
+    for (const rest of this.rests) if (rest > this.acked && rest <= tick) return true;
+    return false;
   }
 
   restart(): void {
@@ -193,7 +201,6 @@ export class Replication {
     if (hashed) this.#hashDue = false;
     const hash = hashed ? this.hash(undefined) : 0;
     const refreshed = this.#refresh();
-    const rest = this.#restTold();
     for (const peer of peers) {
       const out = this.outbound.get(peer);
       const input = this.inbound.get(peer);
@@ -201,9 +208,9 @@ export class Replication {
       const ack = input.completeTick;
       if (out.acked >= 0 && this.tick - out.acked >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
       if (out.acked < 0) this.#sendFull(now, out, ack);
-      // One body more than the last change needs, and one more after the next sample: they tell that things came to rest.
+      // Bodies that tell nothing new tell that things came to rest.
       const owing = out.debts !== undefined && out.debts.size > 0;
-      if (out.acked >= 0 && (this.#changeTick >= out.acked || rest > out.acked || hashed || refreshed || owing)) {
+      if (out.acked >= 0 && (this.#changeTick >= out.acked || out.awaitsRest(this.tick) || hashed || refreshed || owing)) {
         if (this.budget === undefined && !owing) this.#sendBody(now, out, ack, hash);
         else this.#sendWithin(this.budget ?? NO_BUDGET, now, out, ack, hash);
       } else if (ack !== out.ackSent) this.#sendAck(now, out, ack);
@@ -211,13 +218,6 @@ export class Replication {
       this.#confirmWhole(now, out, input);
     }
     this.#forgetTombs();
-  }
-
-  /** The newest tick until now whose body tells of something, by its silence, that it came to rest. */
-  #restTold(): number {
-    let newest = -1;
-    for (const { moves, restTick } of this.store.kinds) if (moves && restTick <= this.tick && restTick > newest) newest = restTick;
-    return newest;
   }
 
   /** Only says what arrived: for a replica that does not know the room yet. */
@@ -389,6 +389,9 @@ export class Replication {
     // Only ticks sent since the last full state count: an older ack speaks of a baseline that is gone.
     if (out === undefined || out.fullTick < 0 || tick < out.fullTick || tick > this.tick) return;
     if (tick <= out.acked) return;
+    for (const kind of this.store.kinds)
+      // What this ack is the first to cover may have come with this very tick; only the next sample says that it rests.
+      if (kind.moves && kind.changeTick > out.acked && kind.changeTick <= tick) out.rests[kind.index] = tick - (tick % kind.every) + kind.every;
     out.acked = tick;
     out.debts?.acked(tick);
   }
