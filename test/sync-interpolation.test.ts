@@ -255,6 +255,44 @@ describe('where', () => {
     }
   });
 
+  it('[SY35] a teleport is no path either while the thing changes hands, and is drawn at another delay from then on', async () => {
+    const rink = defineGame({
+      id: 'rink',
+      version: 1,
+      entities: {
+        puck: entity({
+          authority: 'distributed',
+          transfer: 'take',
+          rate: 60,
+          fields: { x: s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp('linear') },
+        }),
+      },
+    });
+    for (const latencyMs of [1, 20, 60]) {
+      const { hub, rooms } = await openRooms(rink, 3, { latencyMs, jitterMs: latencyMs / 2, lossRatio: 0.15, seed: 2 });
+      rooms[0]!.entities.spawn('puck', { x: 100 });
+      // From 100 to 200, then from 1,000 to 1,100, and again.
+      for (const room of rooms)
+        room.clock.every(60, () => {
+          for (const puck of room.entities.mine('puck')) {
+            puck.x += 2;
+            const next = puck.x > 1_100 ? 100 : puck.x > 200 && puck.x < 900 ? 1_000 : puck.x;
+            if (next === puck.x) continue;
+            puck.x = next;
+            puck.teleport();
+          }
+        });
+      await hub.play(1_000);
+      const seen = rooms.map((room) => [...room.entities.all('puck')][0]!);
+      for (let i = 0; i < 4_000; i++) {
+        await hub.play(5);
+        if (i % 90 === 0) void seen[(i / 90) % 2]!.requestAuthority();
+        const { x } = seen[2]!.view;
+        expect(Math.min(Math.abs(x - 150), Math.abs(x - 1_050)), `${latencyMs} ms, ${i}`).toBeLessThan(100);
+      }
+    }
+  });
+
   it('[SY109] nothing is drawn where its field cannot be, however it goes on past the newest snapshot or on its curve', async () => {
     const court = defineGame({
       id: 'court',

@@ -41,9 +41,10 @@ export interface SnapshotSource {
 /** `bornTick` of what no tick has carried yet: later than any. A small integer, which is compared faster than an infinity. */
 export const UNBORN = 0x7fff_ffff;
 
-/** What one entity shows, and its count of teleports, between `hold` and `glide`. */
+/** What one entity shows, and its counts of teleports, the newest and that of what it shows, between `hold` and `glide`. */
 const held = new Float64Array(MAX_ENTITY_FIELDS);
 let heldHop = 0;
+let shownHop = 0;
 
 /** Changes of one field that its listeners may bring about while they are told of one; more are taken for a circle. */
 const MAX_ECHOES = 100;
@@ -276,6 +277,15 @@ export class EntityCore {
     return this.#within(field, shown);
   }
 
+  /** The count of teleports of what is on screen, which may be of before the newest. */
+  #hopShown(now: number): number {
+    const hop = this.kind.count;
+    const { track } = this;
+    if (this.mine || this.source === undefined || track.size === 0) return this.ints[hop]!;
+    const age = track.ageAtTime(this.viewTime(now));
+    return track.value(age < 0 ? track.size - 1 : age, hop);
+  }
+
   /** True when somebody draws it, so that what arrives has to be glided to; else what was to be smoothed away is forgotten. */
   drawnAt(now: number): boolean {
     if (this.kind.moves && now - this.#viewedAt <= 250) return true;
@@ -290,13 +300,14 @@ export class EntityCore {
     const live = this.mine || this.source === undefined;
     for (let i = 0; i < count; i++) if (fields[i]!.lerpMode !== 'step') held[i] = live ? this.live[i]! : this.#shown(i, now);
     heldHop = this.ints[count]!;
+    shownHop = this.#hopShown(now);
   }
 
   /** After snapshots were added: as far as that moves what is on screen, it glides there; not over a teleport. */
   glide(now: number): void {
     const { count, fields } = this.kind;
     this.#gliding = false;
-    if (this.ints[count] !== heldHop) return;
+    if (this.ints[count] !== heldHop || this.#hopShown(now) !== shownHop) return;
     const offsets = (this.#offsets ??= new Float64Array(count));
     for (let i = 0; i < count; i++) {
       const mode = fields[i]!.lerpMode;
