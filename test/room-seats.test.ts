@@ -4,12 +4,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { Peer, Room } from 'lanista';
-import { createMemoryLan, MemoryRoomPort } from '../sdk/port/memory.ts';
-import type { PortEvent } from '../sdk/port/port.ts';
+import type { LanPort, OpenRequest } from '../sdk/port/lan-port.ts';
+import { createMemoryLan, MemoryHub, MemoryRoomPort } from '../sdk/port/memory.ts';
+import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { GameRoom } from '../sdk/room/room.ts';
 import { World } from '../sdk/testing/index.ts';
-import { openRooms } from './open-rooms.ts';
+import { openRooms, settled } from './open-rooms.ts';
 import { only } from './room-party.ts';
 import { MeshPort, WorldTime } from './sim/game-mesh.ts';
 import { turns } from './sim/game-stage.ts';
@@ -290,6 +291,24 @@ describe('a room that is being opened', () => {
     expect([seen.code, seats.has(lan.self)]).toEqual([undefined, true]);
     return { hub, ann: rooms[0]!, lan, stop, seats, seen };
   }
+
+  it('[RO31] leaves no seat behind when the game changes its presence to none, before or meanwhile', async () => {
+    const hub = new MemoryHub();
+    const named = defineGame({ id: 'named', version: 1, presence: { name: s.text(4) } });
+    const port = createMemoryLan(hub, named);
+    const me = { name: 'Ann' };
+    const open = async (request: OpenRequest): Promise<RoomPort> => {
+      const seat = await port.open(request);
+      me.name = 'Annabel';
+      return seat;
+    };
+    const slow = Object.create(port, { open: { value: open } }) as LanPort;
+    const lan = createLan(named, slow, { presence: me, randomU32: () => hub.rng.u32() });
+    await expect(settled(hub, lan.joinOrCreate({ name: 'den' }))).rejects.toMatchObject({ code: 'bad-value' });
+    await expect(settled(hub, lan.joinOrCreate({ name: 'den' }))).rejects.toMatchObject({ code: 'bad-value' });
+    await hub.play(50);
+    expect(hub.rooms.size).toBe(0);
+  });
 
   it('[RO31] is left when that is aborted, at once', async () => {
     const { hub, lan, stop, seats, seen } = await waiting();

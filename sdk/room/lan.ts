@@ -29,17 +29,27 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
   const closing = new AbortController();
   let presence = options.presence as Readonly<Record<string, unknown>>;
 
+  const assertPresence = (values: unknown): void => bodyCodec(game.presence).write(new PackWriter(128), values, 'presence');
+
   const open = async (request: OpenRequest, signal: AbortSignal | undefined): Promise<Room<G>> => {
     if (closed) throw new LanError('closed', 'this Lan was closed.');
     assertSignal(request.type, signal);
+    assertPresence(presence);
     const seat = signal === undefined ? await port.open(request) : await port.open(request, signal);
     const time = shares.share();
-    const room: GameRoom<G> = new GameRoom(game, seat, {
-      time,
-      session: (options.randomU32?.() ?? sessionOf(seat, time.now())) >>> 0,
-      presence,
-      onClosed: () => rooms.delete(room),
-    });
+    let room: GameRoom<G>;
+    try {
+      room = new GameRoom(game, seat, {
+        time,
+        session: (options.randomU32?.() ?? sessionOf(seat, time.now())) >>> 0,
+        presence,
+        onClosed: () => rooms.delete(room),
+      });
+    } catch (error) {
+      // The presence is the game's own object, and may have become none since.
+      seat.leave(time.now());
+      throw error;
+    }
     rooms.add(room);
     const leave = (): void => void room.leave();
     // While the seat came, nobody listened.
@@ -82,7 +92,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     },
     setPresence: (values) => {
       const whole = { ...presence, ...(values as object) };
-      bodyCodec(game.presence).write(new PackWriter(128), whole, 'presence');
+      assertPresence(whole);
       presence = whole;
     },
     get discovery() {
