@@ -4,7 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { CookieJar } from '../sdk/secure/cookie.ts';
-import { codeBytes, InitiatorHandshake, ResponderHandshake, type HandshakeContext, type HandshakeSecrets } from '../sdk/secure/handshake.ts';
+import {
+  codeBytes,
+  HANDSHAKE_NAME,
+  InitiatorHandshake,
+  ResponderHandshake,
+  type HandshakeContext,
+  type HandshakeSecrets,
+} from '../sdk/secure/handshake.ts';
+import { NoiseHandshake, type NoiseSuite } from '../sdk/secure/noise.ts';
 import type { CryptoProvider } from '../sdk/secure/provider.ts';
 import { createSimCrypto, NonceRegistry } from '../sdk/testing/sim-crypto.ts';
 
@@ -157,5 +165,89 @@ describe('handshake against forgers', () => {
     expect(jar.verify(4_000, cookie, '10.0.0.1', 5, nonce)).toBe(false);
     expect(jar.verify(5_000, cookie.subarray(1), '10.0.0.1', 5, nonce)).toBe(false);
     expect(jar.verify(5_000, cookie, '10.0.0.1', 5, nonce)).toBe(true);
+  });
+});
+
+describe('messages that open and do not say what they may', () => {
+  const suite: NoiseSuite = {
+    hashBytes: 32,
+    hash: nodeCrypto.sha256,
+    hmac: nodeCrypto.hmacSha256,
+    createAead: nodeCrypto.createAead,
+    generateKeyPair: nodeCrypto.generateKeyPair,
+    dh: nodeCrypto.dh,
+  };
+  const side = (initiator: boolean): NoiseHandshake =>
+    new NoiseHandshake(HANDSHAKE_NAME, suite, { initiator, prologue: Uint8Array.of(1), s: nodeCrypto.generateKeyPair() });
+  const hello = (mode: number, more: readonly number[] = []): Uint8Array =>
+    Uint8Array.from([mode, 0, 1, 0, 2, ...new Uint8Array(32).fill(9), ...more]);
+  const cid = [0, 0, 0, 7];
+
+  it('[SE3] a first message with another mode than there are, or of another size, is refused', () => {
+    const start = (payload: Uint8Array): boolean =>
+      ResponderHandshake.start(context(nodeCrypto), side(true).writeMessage(payload)!, code, () => true, 7) !== undefined;
+    expect([0, 1, 2].map((mode) => start(hello(mode)))).toEqual([true, true, true]);
+    expect([3, 4, 255].map((mode) => start(hello(mode)))).toEqual([false, false, false]);
+    expect([start(hello(0, [0])), start(hello(0).subarray(0, 36)), start(new Uint8Array(0))]).toEqual([false, false, false]);
+  });
+
+  it('[SE3] a second message in another mode, without a connection id, or of another size is refused', () => {
+    const answer = (payload: readonly number[]): boolean => {
+      const initiator = new InitiatorHandshake(context(nodeCrypto), 'open', code);
+      const evil = side(false);
+      expect(evil.readMessage(initiator.message1)).toBeDefined();
+      return initiator.handleMessage2(evil.writeMessage(Uint8Array.from(payload))!) !== undefined;
+    };
+    expect(answer([...cid, ...hello(0)])).toBe(true);
+    for (const mode of [1, 2, 3]) expect(answer([...cid, ...hello(mode)])).toBe(false);
+    expect(answer([0, 0, 0, 0, ...hello(0)])).toBe(false);
+    expect(answer([...cid, ...hello(0), 0])).toBe(false);
+    for (const size of [0, 3, 4, 40]) expect(answer([...cid, ...hello(0)].slice(0, size))).toBe(false);
+  });
+
+  it('[SE3] a third message that carries anything is refused, and so is another one after the true one', () => {
+    const initiator = side(true);
+    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.writeMessage(hello(0))!, code, () => true, 7)!;
+    expect(initiator.readMessage(responder.message2)).toBeDefined();
+    initiator.setPsk(nodeCrypto.sha256(Buffer.from('lanista open'), new Uint8Array(16).fill(5)));
+    expect(responder.handleMessage3(initiator.writeMessage(Uint8Array.of(1))!)).toBe('wrong-psk');
+    expect(responder.over).toBe(true);
+
+    const honest = new InitiatorHandshake(context(nodeCrypto), 'open', code);
+    const asked = ResponderHandshake.start(context(nodeCrypto), honest.message1, code, () => true, 7)!;
+    const { message3 } = honest.handleMessage2(asked.message2)!;
+    expect(asked.handleMessage3(message3)).not.toBe('wrong-psk');
+    expect(asked.handleMessage3(message3)).toBe('wrong-psk');
+    expect([asked.failedGuess, asked.over]).toEqual([false, false]);
+    // Nor does the one who called take a second answer.
+    expect(honest.handleMessage2(asked.message2)).toBeUndefined();
+  });
+
+  it('[SE3] a mode that is not allowed is not answered, and one without its secret does not finish', () => {
+    for (const mode of ['open', 'code', 'member'] as const) {
+      const asked: string[] = [];
+      const initiator = new InitiatorHandshake(context(nodeCrypto), mode, code);
+      const refuse = (one: string): boolean => asked.push(one) === 0;
+      expect(ResponderHandshake.start(context(nodeCrypto), initiator.message1, code, refuse, 7)).toBeUndefined();
+      expect(asked).toEqual([mode]);
+    }
+    const initiator = new InitiatorHandshake(context(nodeCrypto), 'member', code);
+    const responder = ResponderHandshake.start(context(nodeCrypto), initiator.message1, {}, () => true, 7)!;
+    const { message3 } = initiator.handleMessage2(responder.message2)!;
+    expect(responder.handleMessage3(message3)).toBe('wrong-psk');
+    expect([responder.failedGuess, responder.over]).toEqual([false, true]);
+    const without = new InitiatorHandshake(context(nodeCrypto), 'member', {});
+    expect(without.handleMessage2(ResponderHandshake.start(context(nodeCrypto), without.message1, code, () => true, 7)!.message2)).toBeUndefined();
+  });
+
+  it('[SE2] the sizes and the share of a handshake tell its mode to nobody who does not hold its keys', () => {
+    // What stands for a share where none is needed is random: two of them differ, and no byte of either is for ever the same.
+    const shares = Array.from({ length: 8 }, () => {
+      const evil = side(false);
+      const initiator = new InitiatorHandshake(context(nodeCrypto), 'open', {});
+      return evil.readMessage(initiator.message1)!.slice(5);
+    });
+    expect(new Set(shares.map((share) => share.join())).size).toBe(8);
+    for (const share of shares) expect(share.filter((byte) => byte === 0).length).toBeLessThan(8);
   });
 });

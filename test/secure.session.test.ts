@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import type { CryptoProvider } from '../sdk/secure/provider.ts';
 import { ReplayWindow } from '../sdk/secure/replay-window.ts';
 import { MAX_SEQ, SEAL_OVERHEAD_BYTES, Session } from '../sdk/secure/session.ts';
 import { createSimCrypto, NonceRegistry } from '../sdk/testing/sim-crypto.ts';
@@ -148,6 +149,94 @@ describe('session under a hostile network', () => {
     const size = a.seal(0, Uint8Array.of(1, 2, 3, 4), out, 3);
     expect(size).toBe(3 + SEAL_OVERHEAD_BYTES);
     expect(b.open(0, out.slice(0, size), out)).toBe(3);
+  });
+
+  it('[SE6] turns after 120 s to the millisecond, every time, and opens what was overtaken for 5 s', () => {
+    const { a, b } = pair();
+    const early = sealed(a, 0, 1);
+    const late = sealed(a, 0, 2);
+    expect(b.open(0, sealed(a, 119_999, 3), out)).toBe(2);
+    expect([a.sendEpoch, b.receiveEpoch]).toEqual([0, 0]);
+    expect(b.open(120_000, sealed(a, 120_000, 4), out)).toBe(2);
+    expect([a.sendEpoch, b.receiveEpoch]).toEqual([1, 1]);
+    expect(b.open(124_999, early, out)).toBe(2);
+    expect(b.open(125_000, late, out)).toBe('epoch');
+    expect(b.open(239_999, sealed(a, 239_999, 5), out)).toBe(2);
+    expect(a.sendEpoch).toBe(1);
+    expect(b.open(240_000, sealed(a, 240_000, 6), out)).toBe(2);
+    expect([a.sendEpoch, b.receiveEpoch]).toEqual([2, 2]);
+  });
+
+  it('[SE6] turns by number every time, whatever the time says', () => {
+    const { a } = pair();
+    const epochs = [0, 1, 2].map(() => {
+      for (let i = 0; i < 2 ** 20 - 2; i++) a.skipSeq();
+      sealed(a, 0, 1);
+      sealed(a, 0, 2);
+      return a.sendEpoch;
+    });
+    expect(epochs).toEqual([0, 1, 2]);
+  });
+
+  it('[SE6] erases each key that was replaced, and nothing that is its caller’s', () => {
+    const turned: Uint8Array[] = [];
+    const crypto: CryptoProvider = {
+      ...nodeCrypto,
+      hmacSha256: (key, ...parts) => {
+        turned.push(key);
+        return nodeCrypto.hmacSha256(key, ...parts);
+      },
+    };
+    const keys = [crypto.randomBytes(32), crypto.randomBytes(32)] as const;
+    const [a, b] = [0, 1].map((i) => new Session({ crypto, sendKey: keys[i]!, receiveKey: keys[1 - i]!, remoteCid: 7, now: 0 })) as [
+      Session,
+      Session,
+    ];
+    expect(b.open(120_000, sealed(a, 120_000, 1), out)).toBe(2);
+    expect(a.open(120_000, sealed(b, 120_000, 1), out)).toBe(2);
+    expect(turned).toHaveLength(4);
+    for (const key of turned) expect(key.every((byte) => byte === 0)).toBe(true);
+    for (const key of keys) expect(key.some((byte) => byte !== 0)).toBe(true);
+  });
+
+  it('[SE5] derives the next key once, however many forgeries name its epoch', () => {
+    let derived = 0;
+    const crypto: CryptoProvider = {
+      ...nodeCrypto,
+      hmacSha256: (key, ...parts) => {
+        derived++;
+        return nodeCrypto.hmacSha256(key, ...parts);
+      },
+    };
+    const { a, b } = pair(0, crypto);
+    const forged = sealed(a, 0, 1);
+    forged[0] = 0x81;
+    for (let i = 0; i < 50; i++) expect(b.open(0, forged, out)).toBe('tag');
+    expect([derived, b.receiveEpoch]).toEqual([1, 0]);
+    // Nobody's epoch: neither the one before nor the next.
+    forged[0] = 0x82;
+    expect(b.open(0, forged, out)).toBe('epoch');
+    forged[0] = 0x83;
+    expect(b.open(0, forged, out)).toBe('epoch');
+  });
+
+  it('[SE5] reads nothing of what is shorter than header and tag, or of another kind', () => {
+    const { a, b } = pair();
+    const empty = out.slice(0, a.seal(0, new Uint8Array(0), out));
+    expect(empty.length).toBe(SEAL_OVERHEAD_BYTES);
+    for (let size = 0; size < empty.length; size++) expect(b.open(0, empty.subarray(0, size), out)).toBe('short');
+    for (const kind of [0x00, 0x05, 0x40, 0x84, 0xc0]) expect(b.open(0, Uint8Array.from([kind, ...empty.subarray(1)]), out)).toBe('short');
+    expect(b.open(0, empty, out)).toBe(0);
+  });
+
+  it('[SE4] forgets nothing at the edge of its window', () => {
+    const { a, b } = pair();
+    const packets = Array.from({ length: REPLAY_WINDOW_PACKETS + 2 }, (_, i) => sealed(a, 0, i));
+    expect(b.open(0, packets[1]!, out)).toBe(2);
+    expect(b.open(0, packets[REPLAY_WINDOW_PACKETS]!, out)).toBe(2);
+    expect([b.open(0, packets[0]!, out), b.open(0, packets[1]!, out), b.open(0, packets[2]!, out)]).toEqual(['stale', 'replayed', 2]);
+    expect(b.open(0, packets[REPLAY_WINDOW_PACKETS + 1]!, out)).toBe(2);
+    expect([b.open(0, packets[1]!, out), b.open(0, packets[2]!, out), b.open(0, packets[3]!, out)]).toEqual(['stale', 'replayed', 2]);
   });
 });
 
