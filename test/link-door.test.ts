@@ -19,6 +19,7 @@ import {
   MAX_CODE_FAILURES_PER_SOURCE,
   MAX_HALF_OPEN,
   MAX_LINKS,
+  MAX_SOURCES,
   SOURCE_BURST,
   SOURCE_RATE_PER_SECOND,
 } from '../sdk/wire/limits.ts';
@@ -285,6 +286,55 @@ describe('a door', () => {
       }
     }
     expect(gaveWay).toBeGreaterThan(2);
+  });
+
+  it('[LK12] remembers 256 sources; one more makes it forget the one it knew longest, and nothing of the others', () => {
+    const guard = new JoinGuard();
+    let now = NOW;
+    for (const host of ['first', 'second']) for (let i = 0; i < MAX_CODE_FAILURES_PER_SOURCE; i++) guard.onWrongCode(now, host);
+    for (let i = 0; i < MAX_SOURCES - 2; i++) expect(guard.allow((now += 20), `h${i}`)).toBe(true);
+    expect(['first', 'second'].map((host) => guard.allowsCode(now, host))).toEqual([false, false]);
+    // Whoever is known takes no place of another.
+    expect(guard.allow((now += 20), 'h0')).toBe(true);
+    expect(guard.allow((now += 20), 'late')).toBe(true);
+    expect(['first', 'second'].map((host) => guard.allowsCode(now, host))).toEqual([true, false]);
+    expect(guard.allow((now += 20), 'later')).toBe(true);
+    expect(guard.allowsCode(now, 'second')).toBe(true);
+  });
+
+  it('[LK12] lets a source that was silent for long have its burst again, and not more, and no part of a handshake', () => {
+    const guard = new JoinGuard();
+    const burst = (now: number): number => {
+      let count = 0;
+      while (guard.allow(now, 'one')) count++;
+      return count;
+    };
+    expect(burst(NOW)).toBe(SOURCE_BURST);
+    expect(burst(NOW + 1_000_000)).toBe(SOURCE_BURST);
+    const each = 1_000 / SOURCE_RATE_PER_SECOND;
+    const later = NOW + 1_000_000;
+    expect([each - 1, each + 1, 2 * each - 1, 3 * each + 2].map((ms) => burst(later + ms))).toEqual([0, 1, 0, 2]);
+  });
+
+  it('[LK4] counts wrong codes by the minute: those of the last one are forgotten, of one address and of all', () => {
+    const guard = new JoinGuard();
+    const guess = (now: number, host: string, times: number): void => {
+      for (let i = 0; i < times; i++) guard.onWrongCode(now, host);
+    };
+    guess(NOW, 'one', MAX_CODE_FAILURES_PER_SOURCE - 1);
+    guess(NOW, 'two', MAX_CODE_FAILURES_PER_SOURCE - 1);
+    for (let i = 0; i < MAX_CODE_FAILURES - 9; i++) guard.onWrongCode(NOW, `h${i}`);
+    // Nineteen in all; the next minute begins with the first wrong code after it.
+    const next = NOW + 60_001;
+    guess(next, 'one', MAX_CODE_FAILURES_PER_SOURCE - 1);
+    expect(guard.allowsCode(next, 'one')).toBe(true);
+    guess(next, 'one', 1);
+    expect([guard.allowsCode(next, 'one'), guard.allowsCode(next, 'good')]).toEqual([false, true]);
+    expect([guard.allowsCode(next + 60_000, 'one'), guard.allowsCode(next + 60_001, 'one')]).toEqual([false, true]);
+    for (let i = 0; i < MAX_CODE_FAILURES - 6; i++) guard.onWrongCode(next + 59_000, `g${i}`);
+    expect(guard.allowsCode(next + 59_000, 'good')).toBe(true);
+    guess(next + 60_000, 'three', 1);
+    expect(guard.allowsCode(next + 60_000, 'good')).toBe(false);
   });
 
   it('[LK12] answers no more handshakes of all sources together than it can compute beside a game', () => {

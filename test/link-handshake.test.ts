@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import type { RoomId } from '../sdk/base/brand.ts';
 import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
+import type { CryptoProvider } from '../sdk/secure/provider.ts';
+import { decodeInit, encodeHello, encodeInit, encodeResp } from '../sdk/wire/datagram.ts';
 import { MAX_CODE_FAILURES_PER_SOURCE, MAX_HALF_OPEN } from '../sdk/wire/limits.ts';
 import { handshakes } from './fuzz/targets/handshake.ts';
 import { JOIN_PORT, Rig, linkOf, messagesOf, type Node, numbered } from './link-rig.ts';
@@ -305,5 +307,148 @@ describe('handshake', () => {
     expect(host.endpoint.load.halfOpen).toBe(MAX_HALF_OPEN);
     expect(host.endpoint.drops['half-open']).toBeGreaterThan(0);
     rig.run(60_000);
+  });
+
+  it('[LK10] answers a repeated INIT with the same bytes eight times, and one that differs in anything as another', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.add(), rig.add()];
+    let init = new Uint8Array(0);
+    const answers: Uint8Array[] = [];
+    rig.onSend = (from, _socket, _host, _port, bytes) => {
+      if (bytes[0] === 3) init = bytes.slice();
+      if (from === b && bytes[0] === 4) answers.push(bytes.slice());
+      return bytes[0] !== 4;
+    };
+    rig.connect(a, b);
+    rig.run(10);
+    expect([answers.length, b.endpoint.load.halfOpen]).toEqual([1, 1]);
+    for (let i = 0; i < 20; i++) rig.deliver(b, 'join', a.host, JOIN_PORT, init);
+    expect(answers).toHaveLength(1 + 8);
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect([b.endpoint.drops, b.endpoint.load.halfOpen]).toEqual([{ duplicate: 12 }, 1]);
+    // The same Noise message with a cookie of another address, port or nonce, and with another cid, which the keys do not fit.
+    const { cid, nonce, roomTag, noise } = decodeInit(init)!;
+    const again = (host: string, port: number, its: Uint8Array, number = cid): void => {
+      let cookie = new Uint8Array(0);
+      rig.onSend = (_from, _socket, _host, _port, bytes) => {
+        if (bytes[0] === 2) cookie = bytes.slice(9);
+        if (bytes[0] === 4) answers.push(bytes.slice());
+        return false;
+      };
+      rig.deliver(b, 'join', host, port, encodeHello({ nonce: its, roomTag }).slice());
+      rig.deliver(b, 'join', host, port, encodeInit({ cid: number, nonce: its, cookie, roomTag, noise }).slice());
+    };
+    const [kept] = answers;
+    answers.length = 0;
+    again('elsewhere', JOIN_PORT, nonce);
+    again(a.host, 77, nonce);
+    again(
+      a.host,
+      JOIN_PORT,
+      nonce.map((byte) => byte ^ 1),
+    );
+    expect(answers).toHaveLength(3);
+    for (const answer of answers) expect(answer).not.toEqual(kept);
+    expect(b.endpoint.load.halfOpen).toBe(4);
+    again(a.host, JOIN_PORT, nonce, cid + 1);
+    expect([answers.length, b.endpoint.load.halfOpen, b.endpoint.drops['handshake']]).toEqual([3, 4, 1]);
+  });
+
+  it('[LK1] a connection id is never zero, nor one that a handshake, an attempt or a link has', () => {
+    const inner = createSimCrypto(createRng(5), new NonceRegistry());
+    const drawn: number[] = [];
+    const crypto: CryptoProvider = {
+      ...inner,
+      randomBytes: (size) => {
+        const next = size === 4 ? drawn.shift() : undefined;
+        return next === undefined ? inner.randomBytes(size) : Uint8Array.of(0, 0, 0, next);
+      },
+    };
+    const rig = new Rig();
+    const b = rig.add('b', undefined, undefined, undefined, crypto);
+    const [held, slow] = [rig.add('held'), rig.add('slow')];
+    const cids: number[] = [];
+    rig.onSend = (from, _socket, _host, _port, bytes) => {
+      // What b is to be called by: as the asking side it says so in INIT, as the answering one FIN does.
+      if (from === b && bytes[0] === 3) cids.push(decodeInit(bytes)!.cid);
+      if (from !== b && bytes[0] === 5) cids.push(bytes[4]!);
+      return !(from === held && bytes[0] === 4) && !(from === slow && bytes[0] === 5);
+    };
+    drawn.push(0, 9);
+    rig.pair(rig.add('a'), b);
+    drawn.push(9, 0, 8);
+    rig.connect(b, held);
+    rig.run(20);
+    drawn.push(9, 8, 7);
+    rig.connect(slow, b);
+    rig.run(20);
+    drawn.push(9, 8, 7, 0, 6);
+    rig.pair(rig.add('c'), b);
+    expect(drawn).toEqual([]);
+    expect([...new Set(cids)]).toEqual([9, 8, 7, 6]);
+  });
+
+  it('[SE13] an answer that comes for a connection id which was given up changes nothing', () => {
+    for (const give of ['restart', 'fail'] as const) {
+      const rig = new Rig();
+      const [a, b] = [rig.add(), rig.add()];
+      const late: Uint8Array[] = [];
+      let held = true;
+      rig.onSend = (from, _socket, _host, _port, bytes) => from !== b || bytes[0] !== 4 || !held || late.push(bytes.slice()) === 0;
+      rig.connect(a, b);
+      rig.run(50);
+      expect(late).toHaveLength(1);
+      if (give === 'fail') {
+        rig.run(6_000);
+        expect(failures(a)).toEqual(['timeout']);
+        rig.deliver(a, 'join', b.host, JOIN_PORT, late[0]!);
+        expect([a.endpoint.drops, a.endpoint.load]).toMatchObject([{ unexpected: 1 }, { attempts: 0 }]);
+        continue;
+      }
+      // A forgery makes the attempt begin anew; then the true answer to what it said before comes, twice.
+      const forged = late[0]!.slice();
+      forged[40]! ^= 1;
+      rig.deliver(a, 'join', b.host, JOIN_PORT, forged);
+      expect(rig.run(200, () => late.length === 2)).toBe(true);
+      for (let i = 0; i < 4; i++) rig.deliver(a, 'join', b.host, JOIN_PORT, late[0]!);
+      expect(a.endpoint.drops).toEqual({ handshake: 1, unexpected: 4 });
+      held = false;
+      rig.deliver(a, 'join', b.host, JOIN_PORT, late[1]!);
+      expect(rig.run(200, () => linkOf(a, b) !== undefined)).toBe(true);
+    }
+  });
+
+  it('[SE13] the third answer that does not open ends an attempt as another game, and each new try has a nonce and a number of its own', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.add(), rig.add('b', undefined, new Uint8Array([9]))];
+    const [said, cids] = [new Set<string>(), new Set<number>()];
+    rig.onSend = (from, _socket, _host, _port, bytes) => {
+      if (from === a && bytes[0] === 1) said.add(Buffer.from(bytes.subarray(2, 10)).toString('hex'));
+      if (from !== a || bytes[0] !== 3) return true;
+      // Another game's door is silent; somebody else answers for it.
+      const { cid } = decodeInit(bytes)!;
+      cids.add(cid);
+      rig.deliver(a, 'join', b.host, JOIN_PORT, encodeResp({ cid, noise: new Uint8Array(137).fill(3) }).slice());
+      return false;
+    };
+    rig.connect(a, b);
+    rig.run(1_000);
+    expect(failures(a)).toEqual(['incompatible']);
+    expect([said.size, cids.size, a.endpoint.drops['handshake'], a.endpoint.load.attempts]).toEqual([3, 3, 3, 0]);
+  });
+
+  it('[LK2] sixty-four attempts may be under way at once; one more is told that we are busy, and a mode without its secret ends at once', () => {
+    const rig = new Rig();
+    const a = rig.add();
+    for (let i = 0; i < 65; i++) a.endpoint.connect(rig.now, { host: `n${i}`, port: JOIN_PORT }, { mode: 'open' });
+    rig.drain(a);
+    expect([failures(a), a.endpoint.load.attempts]).toEqual([['busy'], 64]);
+    rig.run(6_000);
+    expect(a.endpoint.load.attempts).toBe(0);
+    a.events.length = 0;
+    a.endpoint.connect(rig.now, { host: 'n', port: JOIN_PORT }, { mode: 'member' });
+    rig.drain(a);
+    expect([failures(a), a.endpoint.load.attempts]).toEqual([['aborted'], 0]);
+    expect(() => a.endpoint.connect(rig.now, { host: 'n', port: JOIN_PORT }, { mode: 'code' })).toThrow('code');
   });
 });

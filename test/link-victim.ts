@@ -11,6 +11,8 @@ export interface Victim {
   readonly drops: string[];
   readonly messages: Uint8Array[];
   closed: CloseReason | undefined;
+  /** How often that was told. */
+  closes: number;
   seq: number;
 }
 
@@ -21,6 +23,7 @@ export function victim(budget = new HeldBudget(), seed = 1): Victim {
     drops,
     messages,
     closed: undefined,
+    closes: 0,
     seq: 0,
     link: new Link(0, {
       id: 1 as LinkId,
@@ -33,7 +36,10 @@ export function victim(budget = new HeldBudget(), seed = 1): Victim {
         onMessage: (_l, _c, _n, bytes) => messages.push(bytes),
         onSilent: () => {},
         onMoved: () => {},
-        onClosed: (_l, reason) => (it.closed = reason),
+        onClosed: (_l, reason) => {
+          it.closed = reason;
+          it.closes++;
+        },
         onDrop: (reason) => drops.push(reason),
       },
     }),
