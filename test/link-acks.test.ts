@@ -4,6 +4,7 @@ import { createRng, type Rng } from '../sdk/base/rng.ts';
 import { ReceivedPackets, SentPackets } from '../sdk/link/acks.ts';
 import type { OutMessage } from '../sdk/link/reliable-send.ts';
 import { ACK_BITS, SENT_WINDOW_PACKETS } from '../sdk/wire/limits.ts';
+import { expectSame } from './same.ts';
 
 interface Packet {
   state: 'flight' | 'acked' | 'lost';
@@ -90,9 +91,12 @@ class Twin {
     }
     this.#newest = Math.max(this.#newest, newest);
     expect(this.#sent.handleAck(newest, near, far, this.#fate)).toBe('ok');
-    expect(this.#acked.toSorted((a, b) => a - b)).toEqual(acked);
+    expectSame(
+      this.#acked.toSorted((a, b) => a - b),
+      acked,
+    );
     const { newlyAckedBytes, newlyAckedPackets, newlyLostPackets, sampleSentAt } = this.#sent;
-    expect([newlyAckedBytes, newlyAckedPackets, newlyLostPackets, sampleSentAt]).toEqual([bytes, fresh.length, 0, sampleAt]);
+    expectSame([newlyAckedBytes, newlyAckedPackets, newlyLostPackets, sampleSentAt], [bytes, fresh.length, 0, sampleAt]);
     this.#acked.length = 0;
     this.#check();
   }
@@ -124,7 +128,10 @@ class Twin {
   }
 
   #check(): void {
-    expect(this.#lost.toSorted((a, b) => a - b)).toEqual(this.#expectedLost.toSorted((a, b) => a - b));
+    expectSame(
+      this.#lost.toSorted((a, b) => a - b),
+      this.#expectedLost.toSorted((a, b) => a - b),
+    );
     this.#lost.length = 0;
     this.#expectedLost.length = 0;
     let [bytes, packets, oldestAt] = [0, 0, Infinity];
@@ -136,13 +143,10 @@ class Twin {
       oldestAt = Math.min(oldestAt, packet.at);
     }
     const { flightBytes, flightPackets, largeLost, acked } = this.#sent;
-    expect([flightBytes, flightPackets, this.#sent.oldestReliableAt(), largeLost, acked]).toEqual([
-      bytes,
-      packets,
-      oldestAt,
-      this.#largeLost,
-      this.#newest,
-    ]);
+    expectSame(
+      [flightBytes, flightPackets, this.#sent.oldestReliableAt(), largeLost, acked],
+      [bytes, packets, oldestAt, this.#largeLost, this.#newest],
+    );
   }
 }
 
@@ -168,9 +172,34 @@ it('[LK77] each packet is acknowledged once or lost, as the acknowledgements say
       while (written.length > 0 && rng.chance(0.5)) {
         const [one] = written.splice(rng.chance(0.7) ? written.length - 1 : rng.int(written.length), 1);
         if (!rng.chance(0.2)) twin.acknowledge(...one!);
-        if (rng.chance(0.5)) twin.detect(rng.int(40));
+        if (rng.chance(0.5)) twin.detect(rng.int(rng.chance(0.5) ? 40 : 400));
       }
       if (rng.chance(0.05)) twin.expire(rng.int(60));
+      // A number of long ago, whose place another packet may have by now: what it says of that one is nothing.
+      if (rng.chance(0.02)) twin.acknowledge(Math.max(0, twin.count - 1_000 - rng.int(200)), 0, 0);
     }
+  }
+});
+
+it('[LK62] a gap of any width leaves what was before it at its place, on both sides', () => {
+  for (let gap = 1; gap <= 70; gap++) {
+    const twin = new Twin(createRng(gap));
+    const received = new ReceivedPackets();
+    const arrive = (seq: number): void => {
+      received.record(0, seq);
+      twin.acknowledge(received.newest, received.near, received.far);
+    };
+    for (let i = 0; i < 80; i++) twin.send();
+    for (let seq = 0; seq < 80; seq += 3) arrive(seq);
+    for (let i = 0; i < gap; i++) twin.send();
+    const newest = 78 + gap;
+    arrive(newest);
+    const named: number[] = [];
+    for (let bit = 0; bit < ACK_BITS; bit++)
+      if (((bit < 32 ? received.near >>> bit : received.far >>> (bit - 32)) & 1) === 1) named.push(newest - 1 - bit);
+    expect(named).toEqual(Array.from({ length: 27 }, (_, i) => 78 - 3 * i).filter((seq) => seq >= newest - ACK_BITS));
+    // Those of the gap come late, and each is settled once.
+    for (let seq = newest - 1; seq > 78; seq--) arrive(seq);
+    for (let seq = 1; seq < 78; seq += 3) if (seq > newest - ACK_BITS) arrive(seq);
   }
 });
