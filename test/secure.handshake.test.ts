@@ -150,3 +150,19 @@ it('[SE7] a cookie is good for its ten seconds across every change of the secret
   expect(jar.verify(401_000 + 180_000, cookie, host, 7, nonce)).toBe(false);
   expect(jar.verify(401_000 + 180_000, jar.issue(581_000, host, 7, nonce), host, 7, nonce)).toBe(true);
 });
+
+it('[SE7] a cookie is bound to all of a port, and the secret behind it changes every minute', () => {
+  let drawn = 0;
+  const counted = { ...nodeCrypto, randomBytes: (size: number) => (drawn++, nodeCrypto.randomBytes(size)) };
+  const jar = new CookieJar(0, counted);
+  const nonce = new Uint8Array(8);
+  const cookie = jar.issue(0, 'h', 0x1234, nonce);
+  for (const port of [0x34, 0x1235, 0x1334, 0x9234]) expect(jar.verify(0, cookie, 'h', port, nonce)).toBe(false);
+  expect(jar.verify(0, cookie, 'h', 0x1234, nonce)).toBe(true);
+  const draws = [59_999, 60_000, 119_999, 120_000, 180_000].map((now) => {
+    jar.issue(now, 'h', 1, nonce);
+    return drawn;
+  });
+  // Two to begin with; from then on one a minute, and no more.
+  expect(draws).toEqual([2, 3, 3, 4, 5]);
+});

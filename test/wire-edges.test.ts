@@ -154,7 +154,7 @@ describe('datagrams', () => {
   it('[WI2] HERE is never written larger than it is read, whoever is a member', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.integer({ min: 2, max: 45 }), { maxLength: 12 }),
+        fc.array(fc.integer({ min: 2, max: 45 }), { maxLength: 12, size: 'max' }),
         fc.string({ maxLength: 10 }),
         fc.integer({ min: 1, max: 32 }),
         (hosts, name, idBytes) => {

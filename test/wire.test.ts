@@ -52,13 +52,20 @@ const u48 = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 describe('datagrams', () => {
   it('[WI1] are read back as they were written', () => {
     fc.assert(
-      fc.property(bytes(8), bytes(8), bytes(20), u32, fc.uint8Array({ minLength: 1, maxLength: 180 }), (nonce, roomTag, cookie, cid, noise) => {
-        expect(decodeHello(encodeHello({ nonce, roomTag }))).toEqual({ nonce, roomTag });
-        expect(decodeCookie(encodeCookie({ nonce, cookie }))).toEqual({ nonce, cookie });
-        expect(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise }))).toEqual({ cid, nonce, cookie, roomTag, noise });
-        expect(decodeResp(encodeResp({ cid, noise }))).toEqual({ cid, noise });
-        expect(decodeFin(encodeFin({ cid, noise }))).toEqual({ cid, noise });
-      }),
+      fc.property(
+        bytes(8),
+        bytes(8),
+        bytes(20),
+        u32,
+        fc.uint8Array({ minLength: 1, maxLength: 180, size: 'max' }),
+        (nonce, roomTag, cookie, cid, noise) => {
+          expect(decodeHello(encodeHello({ nonce, roomTag }))).toEqual({ nonce, roomTag });
+          expect(decodeCookie(encodeCookie({ nonce, cookie }))).toEqual({ nonce, cookie });
+          expect(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise }))).toEqual({ cid, nonce, cookie, roomTag, noise });
+          expect(decodeResp(encodeResp({ cid, noise }))).toEqual({ cid, noise });
+          expect(decodeFin(encodeFin({ cid, noise }))).toEqual({ cid, noise });
+        },
+      ),
     );
     fc.assert(
       fc.property(
@@ -133,25 +140,33 @@ describe('frames', () => {
   it('[WI5] are read back as they were written, one after the other', () => {
     const writer = new FrameWriter(1_500);
     fc.assert(
-      fc.property(u48, u32, u32, fc.integer({ min: 0, max: 7 }), u32, fc.uint8Array({ maxLength: 300 }), (seq, near, far, lane, id, body) => {
-        writer.begin(1_500);
-        writer.ack(seq, near, far, 12.5);
-        writer.pong(seq, seq, seq);
-        writer.reliable(lane, id, body);
-        writer.sequenced(lane, id, body);
-        writer.unreliable(lane, body);
-        writer.mtuProbe(1_500);
-        reader.reset(writer.bytes, writer.at);
-        expect([reader.next(), reader.id, reader.a, reader.b, reader.c]).toEqual([FRAME_ACK, seq, near, far, 12.5]);
-        expect([reader.next(), reader.id, reader.a, reader.b]).toEqual([FRAME_PONG, seq, seq, seq]);
-        for (const type of [FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE]) {
-          expect([reader.next(), reader.lane]).toEqual([type, lane]);
-          if (type !== FRAME_UNRELIABLE) expect(reader.id).toBe(id);
-          expect(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)).toEqual(body);
-        }
-        expect([reader.next(), reader.c]).toEqual([FRAME_MTU_PROBE, 1_500]);
-        expect(reader.next()).toBe(0);
-      }),
+      fc.property(
+        u48,
+        u32,
+        u32,
+        fc.integer({ min: 0, max: 7 }),
+        u32,
+        fc.uint8Array({ maxLength: 300, size: 'max' }),
+        (seq, near, far, lane, id, body) => {
+          writer.begin(1_500);
+          writer.ack(seq, near, far, 12.5);
+          writer.pong(seq, seq, seq);
+          writer.reliable(lane, id, body);
+          writer.sequenced(lane, id, body);
+          writer.unreliable(lane, body);
+          writer.mtuProbe(1_500);
+          reader.reset(writer.bytes, writer.at);
+          expect([reader.next(), reader.id, reader.a, reader.b, reader.c]).toEqual([FRAME_ACK, seq, near, far, 12.5]);
+          expect([reader.next(), reader.id, reader.a, reader.b]).toEqual([FRAME_PONG, seq, seq, seq]);
+          for (const type of [FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE]) {
+            expect([reader.next(), reader.lane]).toEqual([type, lane]);
+            if (type !== FRAME_UNRELIABLE) expect(reader.id).toBe(id);
+            expect(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)).toEqual(body);
+          }
+          expect([reader.next(), reader.c]).toEqual([FRAME_MTU_PROBE, 1_500]);
+          expect(reader.next()).toBe(0);
+        },
+      ),
     );
   });
 
