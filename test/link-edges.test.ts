@@ -1,7 +1,16 @@
 /** One link, packet by packet, at the edges of its rules: what it says, when, and what it makes of what is said to it. */
 import { describe, expect, it } from 'vitest';
 import { HeldBudget } from '../sdk/link/held-budget.ts';
-import { FRAME_CLOSE, FRAME_PATH_CHALLENGE, FRAME_PATH_RESPONSE, FRAME_PING, FRAME_RELIABLE, FrameReader, FrameWriter } from '../sdk/wire/frame.ts';
+import {
+  FRAME_CLOSE,
+  FRAME_MTU_PROBE,
+  FRAME_PATH_CHALLENGE,
+  FRAME_PATH_RESPONSE,
+  FRAME_PING,
+  FRAME_RELIABLE,
+  FrameReader,
+  FrameWriter,
+} from '../sdk/wire/frame.ts';
 import { ACK_DELAY_MS, ACK_EVERY_PACKETS, FLUSH_MS, SKIP_SEQ_MAX, SKIP_SEQ_MIN } from '../sdk/wire/limits.ts';
 import { acked, drain, feed, victim, type Victim } from './link-victim.ts';
 
@@ -27,6 +36,8 @@ function times(it: Victim, from: number, to: number, type: number, also?: (now: 
     also?.(now);
     if (it.link.nextTimeout() <= now) it.link.handleTimeout(now);
     for (const types of said(it, now)) if (types.includes(type)) at.push(now);
+    // Whoever wants to be called at once, again and again, keeps a process from sleeping.
+    if (it.link.nextTimeout() <= now) throw new Error(`wants to be called at ${it.link.nextTimeout()}, and it is ${now}`);
   }
   return at;
 }
@@ -274,5 +285,101 @@ describe('what is heard', () => {
     });
     // The last packet came at 1,450; from 1,600 on one each 50 ms, until the silence means something.
     expect(pings.filter((now) => now >= 1_550 && now <= 1_900)).toEqual([1_600, 1_650, 1_700, 1_750, 1_800, 1_850]);
+  });
+
+  it('[LK30] nothing is told of silence once the goodbye is being said', () => {
+    const it_ = victim();
+    drain(it_, 0);
+    it_.link.close(100, 'bye');
+    expect(times(it_, 100, 3_000, FRAME_PING)).toEqual([]);
+    expect([it_.silences, it_.closes, it_.link.finished]).toEqual([[], 1, true]);
+  });
+
+  it('[LK30] a silence that ends is told, and what was due does not sit out the wait that grew meanwhile', () => {
+    const it_ = victim();
+    drain(it_, 0);
+    it_.link.send(1, 'reliable', BODY, 0);
+    it_.link.flush();
+    const before = times(it_, 1, 2_300, FRAME_RELIABLE);
+    expect([it_.silences, before.at(-1)]).toEqual([[true], 2_201]);
+    feed(it_, () => {}, 2_310);
+    expect(it_.silences).toEqual([true, false]);
+    expect(times(it_, 2_310, 2_700, FRAME_RELIABLE)[0]).toBe(2_310);
+  });
+
+  it('[LK34] what left before a stall measures nothing', () => {
+    const it_ = victim();
+    const [ping] = drain(it_, 0);
+    it_.link.send(10, 'unreliable', BODY, 0);
+    it_.link.flush();
+    const seq = drain(it_, 10).at(-1)!;
+    it_.link.handleStall(3_000, 2_900);
+    feed(it_, (w) => w.ack(seq, 0, 0, 0), 3_001);
+    feed(it_, (w) => w.pong(0, 5_000_000, 5_000_000), 3_001);
+    expect([it_.link.stats().rttMs, it_.drops, ping]).toEqual([0, [], 0]);
+    it_.link.send(3_010, 'unreliable', BODY, 0);
+    it_.link.flush();
+    const later = drain(it_, 3_010).at(-1)!;
+    feed(it_, (w) => w.ack(later, 0, 0, 0), 3_017);
+    expect(it_.link.stats().rttMs).toBe(7);
+  });
+
+  it('[LK39] another path has its own round trip and its own size, the same one keeps them', () => {
+    const probesOf = (it: Victim, from: number): number[] => times(it, from, from + 1_100, FRAME_MTU_PROBE);
+    for (const way of ['told', 'proved'] as const) {
+      const it_ = victim();
+      const [seq] = drain(it_, 0);
+      feed(it_, (w) => w.ack(seq!, 0, 0, 0), 20);
+      expect(times(it_, 20, 60, FRAME_MTU_PROBE)).toEqual([30]);
+      feed(it_, (w) => w.mtuAck(1_452), 60);
+      expect([it_.link.stats().rttMs, it_.link.maxDatagramMessageBytes]).toEqual([20, 1_452 - 80]);
+      it_.link.setAddress(70, { host: 'h', port: 1 });
+      expect([it_.link.stats().rttMs, it_.link.maxDatagramMessageBytes, probesOf(it_, 70)]).toEqual([20, 1_452 - 80, []]);
+      if (way === 'told') it_.link.setAddress(1_200, { host: 'other', port: 1 });
+      else {
+        hear(it_, 1_190, 50, 'other', () => {});
+        hear(it_, 1_200, 51, 'other', (w) => w.path(FRAME_PATH_RESPONSE, new Uint8Array(8)));
+      }
+      expect([it_.link.path.address.host, it_.link.stats().rttMs, it_.link.maxDatagramMessageBytes]).toEqual(['other', 0, 1_200 - 80]);
+      expect(probesOf(it_, 1_200)).toEqual([2_200]);
+    }
+    // Over a relay there is no larger size to look for, be it from the beginning or later.
+    const relayed = victim(undefined, 1, '~abcdefghijklmnop');
+    expect(times(relayed, 0, 2_000, FRAME_MTU_PROBE)).toEqual([]);
+    const moved = victim();
+    drain(moved, 0);
+    moved.link.setAddress(10, { host: '~abcdefghijklmnop', port: 0 });
+    expect(times(moved, 10, 2_000, FRAME_MTU_PROBE)).toEqual([]);
+  });
+
+  it('[LK31] of what left is known what was lost, by acknowledgements that do not name it and by those that do not come', () => {
+    const named = victim();
+    for (let now = 0; now < 4_000; now += 50) {
+      named.link.send(now, 'unreliable', BODY, 0);
+      named.link.flush();
+      const seq = drain(named, now).at(-1)!;
+      if (now % 100 === 0) feed(named, (w) => w.ack(seq, 0, 0, 0), now + 1);
+    }
+    expect(named.link.stats().lossOutRatio).toBeGreaterThan(0.3);
+    const unheard = victim();
+    drain(unheard, 0);
+    unheard.link.send(1, 'reliable', BODY, 0);
+    unheard.link.flush();
+    times(unheard, 1, 2_500, FRAME_RELIABLE, (now) => {
+      if (now % 50 === 0) feed(unheard, () => {}, now);
+    });
+    expect(unheard.link.stats().lossOutRatio).toBeGreaterThan(0.3);
+  });
+
+  it('[LK24] a realtime message that no datagram of the path carries is refused', () => {
+    const it_ = victim();
+    for (const channel of ['unreliable', 'sequenced'] as const) {
+      const most = it_.link.maxDatagramMessageBytes;
+      expect([most, it_.link.send(1, channel, new Uint8Array(most), 0), it_.link.send(1, channel, new Uint8Array(most + 1), 0)]).toEqual([
+        1_120,
+        true,
+        false,
+      ]);
+    }
   });
 });

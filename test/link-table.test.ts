@@ -1,8 +1,13 @@
 /** The links of an endpoint: which of two stays, who is let in when there is no place, and what is made of packets for none of them. */
 import { describe, expect, it } from 'vitest';
-import type { EndpointEvent } from '../sdk/link/endpoint-types.ts';
+import { createRng } from '../sdk/base/rng.ts';
+import { Endpoint } from '../sdk/link/endpoint.ts';
+import type { EndpointEvent, LinkId } from '../sdk/link/endpoint-types.ts';
+import { createSimCrypto } from '../sdk/testing/sim-crypto.ts';
 import { decodeInit } from '../sdk/wire/datagram.ts';
-import { MAX_LINKS, REPLAY_WINDOW_PACKETS } from '../sdk/wire/limits.ts';
+import { HELD_STALE_MS, MAX_LINKS, REPLAY_WINDOW_PACKETS } from '../sdk/wire/limits.ts';
+import { Insider, drain } from './accept/parts/insider.ts';
+import { PROLOGUE, ROOM, createVictim } from './accept/parts/victim.ts';
 import { JOIN_PORT, Rig, SESSION_PORT, linkOf, messagesOf, numbered, type Node } from './link-rig.ts';
 
 type Linked = Extract<EndpointEvent, { type: 'linked' }>;
@@ -264,5 +269,64 @@ describe('an endpoint', () => {
     c.endpoint.handleTimeout(from + 5_075);
     for (let e = c.endpoint.pollEvent(); e !== undefined; e = c.endpoint.pollEvent()) c.events.push(e);
     expect(c.events.some((event) => event.type === 'silent')).toBe(true);
+  });
+
+  it('[LK74] knows nothing more of a link that has ended: its packets are strays', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [a, b] = [rig.add('a'), rig.add('b')];
+    const [link, back] = rig.pair(a, b);
+    let sealed = new Uint8Array(0);
+    rig.onSend = (from, socket, _host, _port, bytes) => from !== a || socket === 'join' || (sealed = bytes.slice()).length === 0;
+    a.endpoint.send(rig.now, link, 'unreliable', numbered(1));
+    a.endpoint.flush(rig.now);
+    rig.drain(a);
+    rig.onSend = undefined;
+    b.endpoint.close(rig.now, back, 'bye');
+    rig.run(3_000);
+    expect([b.endpoint.load.links, b.endpoint.pollTimeout()]).toEqual([0, Infinity]);
+    rig.deliver(b, 'session', 'a', SESSION_PORT, sealed);
+    expect([b.endpoint.drops['closing'], b.endpoint.drops['link'], b.events.at(-1)]).toEqual([undefined, 1, { type: 'stray', host: 'a' }]);
+  });
+
+  it('[LK70] gives back what a link held that had to make room for another', () => {
+    const crypto = createSimCrypto(createRng(1));
+    const victim = new Endpoint({
+      ...{ crypto, rng: createRng(1), identity: crypto.generateKeyPair(), roomId: ROOM, joinPort: 1, sessionPort: 2, prologue: PROLOGUE },
+      needs: () => false,
+    });
+    victim.setDoor({ open: true, code: undefined, roomKey: undefined });
+    const come = (now: number, i: number): LinkId => {
+      const insider = new Insider(crypto, victim, ROOM, PROLOGUE, `h${i}`);
+      expect(insider.connect(now)).toBe(true);
+      return insider.events.findLast((event) => event.type === 'linked')!.link;
+    };
+    const links = Array.from({ length: MAX_LINKS }, (_, i) => come(1_000 + i, i));
+    for (const link of links) expect(victim.send(1_100, link, 'reliable', new Uint8Array(936))).toBe(true);
+    expect(victim.load.heldBytes).toBe(MAX_LINKS * 1_000);
+    for (let i = 1; i <= 3; i++) {
+      come(7_000 + i, 100 + i);
+      expect(victim.load).toMatchObject({ links: MAX_LINKS, heldBytes: (MAX_LINKS - i) * 1_000 });
+    }
+  });
+
+  it('[LK69] says goodbye for a link that gave way to another one’s need for memory', () => {
+    const crypto = createSimCrypto(createRng(1));
+    const victim = createVictim(crypto, 1);
+    const guests = Array.from({ length: 12 }, (_, i) => new Insider(crypto, victim, ROOM, PROLOGUE, `h${i}`));
+    const links = guests.map((guest) => {
+      expect(guest.connect(1_000)).toBe(true);
+      return guest.events.findLast((event) => event.type === 'linked')!.link;
+    });
+    for (const link of links.slice(1)) while (victim.send(1_000, link, 'reliable', new Uint8Array(20_000)));
+    guests[0]!.collect(1_010);
+    for (const guest of guests) guest.inbox.length = 0;
+    expect(victim.send(1_000 + HELD_STALE_MS + 100, links[0]!, 'reliable', new Uint8Array(200_000))).toBe(true);
+    const sent = drain(1_000 + HELD_STALE_MS + 100, victim, guests[0]!.events);
+    const gone = guests[0]!.events.filter((event) => event.type === 'closed');
+    expect(gone).toMatchObject([{ reason: 'exhausted' }]);
+    const host = `h${links.indexOf((gone[0] as { link: LinkId }).link)}`;
+    const to = guests.find((guest) => guest.host === host)!;
+    const last = sent.filter((one) => one.host === host).at(-1)!;
+    expect(to.open(4_000, last.bytes)?.slice(-2)).toEqual(Uint8Array.of(4, 5));
   });
 });

@@ -13,10 +13,12 @@ export interface Victim {
   closed: CloseReason | undefined;
   /** How often that was told. */
   closes: number;
+  /** Each time it fell silent, true; each time it was heard again, false. */
+  readonly silences: boolean[];
   seq: number;
 }
 
-export function victim(budget = new HeldBudget(), seed = 1): Victim {
+export function victim(budget = new HeldBudget(), seed = 1, host = 'h'): Victim {
   const drops: string[] = [];
   const messages: Uint8Array[] = [];
   const it: Victim = {
@@ -24,17 +26,18 @@ export function victim(budget = new HeldBudget(), seed = 1): Victim {
     messages,
     closed: undefined,
     closes: 0,
+    silences: [],
     seq: 0,
     link: new Link(0, {
       id: 1 as LinkId,
       peer: 'abcdefghijklmnop' as PeerId,
-      address: { host: 'h', port: 1 },
+      address: { host, port: 1 },
       rng: createRng(seed),
       random: (size) => new Uint8Array(size),
       budget,
       sink: {
         onMessage: (_l, _c, _n, bytes) => messages.push(bytes),
-        onSilent: () => {},
+        onSilent: (_l, silent) => it.silences.push(silent),
         onMoved: () => {},
         onClosed: (_l, reason) => {
           it.closed = reason;
