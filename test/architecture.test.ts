@@ -300,6 +300,14 @@ describe('documents', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('every code that a LanError is said to carry is carried by one', () => {
+    const errors = sdk.find(({ path }) => path === 'sdk/base/errors.ts')!.text;
+    const codes = [...errors.matchAll(/^ {2}\| '([a-z-]+)'/gmu)].map((match) => match[1]!);
+    expect(codes.length).toBeGreaterThan(15);
+    const rest = sdk.filter(({ path }) => path !== 'sdk/base/errors.ts').map(({ text }) => withoutComments(text));
+    expect(codes.filter((code) => !rest.some((text) => text.includes(`'${code}'`)))).toEqual([]);
+  });
+
   it('every rule of spec.md is cited by a test, and every citation is a rule', () => {
     const spec = existsSync(join(root, 'docs/spec.md')) ? readFileSync(join(root, 'docs/spec.md'), 'utf8') : '';
     const ruled = [...spec.matchAll(/^- \*\*([A-Z]{2,3}\d+)\*\*/gmu)].map((match) => match[1] ?? '');

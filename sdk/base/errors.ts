@@ -30,9 +30,9 @@ export type LanErrorCode =
   | 'no-handler'
   /** The far side's handler failed; `message` carries its words, `cause` is undefined: no error travels whole. */
   | 'handler-failed'
-  /** The request was refused. */
+  /** The request was refused; of a room: another machine plays there with this player's key. */
   | 'refused'
-  /** More is queued for a peer than the link may hold. */
+  /** More than may be is under way: to a peer, or of calls that wait for an answer, or of entities in the room. */
   | 'queue-full'
   /** The message is larger than the stated bound. */
   | 'too-large'
@@ -48,10 +48,8 @@ export type LanErrorCode =
   | 'unreachable'
   /** A socket could not be bound. */
   | 'bind-failed'
-  /** No usable network interface. */
+  /** This machine has none of the network interfaces that were named. */
   | 'no-network'
-  /** Discovery by multicast does not work here. */
-  | 'no-multicast'
   /** The local process refused or lost the page's connection. */
   | 'bridge';
 
