@@ -201,6 +201,8 @@ describe('a mistake', () => {
     expect(hub.rooms.size).toBe(before);
     await lan.close();
     await expect(lan.create({ name: 'a' })).rejects.toMatchObject({ code: 'closed' });
+    await expect(lan.diagnose()).rejects.toMatchObject({ code: 'closed' });
+    await expect(lan.browse()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'closed' });
   });
 });
 

@@ -32,7 +32,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
   const assertPresence = (values: unknown): void => bodyCodec(game.presence).write(new PackWriter(128), values, 'presence');
 
   const open = async (request: OpenRequest, signal: AbortSignal | undefined): Promise<Room<G>> => {
-    if (closed) throw new LanError('closed', 'this Lan was closed.');
+    if (closed) throw over();
     assertSignal(request.type, signal);
     assertPresence(presence);
     const seat = signal === undefined ? await port.open(request) : await port.open(request, signal);
@@ -99,12 +99,17 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       return port.discovery();
     },
     joinCode: () => port.joinCode(),
-    diagnose: () => port.diagnose(),
+    diagnose: async () => {
+      if (closed) throw over();
+      return port.diagnose();
+    },
     close: () => (ending ??= end()),
     [Symbol.asyncDispose]: () => lan.close(),
   };
   return lan;
 }
+
+const over = (): LanError => new LanError('closed', 'this Lan was closed.');
 
 /** One player in two places. */
 export function copied(): LanError {
@@ -159,6 +164,7 @@ function checkedCreate(
 
 /** The newest list each time the reader asks; lists in between are skipped, not queued. */
 async function* browseRooms(port: LanPort, signal: AbortSignal | undefined, closing: AbortSignal): AsyncGenerator<readonly RoomListing[]> {
+  if (closing.aborted) throw over();
   let newest: readonly RoomListing[] | undefined;
   let notify: (() => void) | undefined;
   const wake = (): void => notify?.();

@@ -323,7 +323,7 @@ export interface LanOptions<G extends AnyGame> {
 /** The way to rooms on this network: one room at a time. On disposal it leaves the room it is in. */
 export interface Lan<G extends AnyGame> extends AsyncDisposable {
   readonly self: PeerId;
-  /** The live list: yields at once and after each change, until `signal` aborts or the loop ends. */
+  /** The live list: yields at once and after each change, until `signal` aborts, this is closed, or the loop ends. */
   browse(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly RoomListing[]>;
   /**
    * Founds a room, whether or not there is another of this name. Rejects with `bad-argument` (name, max or code out of range, or this `Lan` is in a room
