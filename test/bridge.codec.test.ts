@@ -52,6 +52,7 @@ const event: fc.Arbitrary<ProcessEvent> = fc.oneof(
     type: fc.constant('discovery' as const),
     state: fc.record({ level: fc.constantFrom('ok' as const, 'degraded' as const), reasons: fc.array(word, { maxLength: 4 }) }),
     joinCode: fc.option(fc.constant('p4aaa-amgt4'), { nil: undefined }),
+    kept: fc.option(fc.record({ roomId: fc.constant('ab' as RoomId), name }), { nil: undefined }),
   }),
   fc.record({
     type: fc.constant('opened' as const),

@@ -60,6 +60,19 @@ test('[BR11] resume takes up the seat that was kept, whatever its room is called
   expect(bench.lan.rooms).toHaveLength(1);
 });
 
+test('[BR11] a page knows when the seat it could take up is gone', async () => {
+  await using bench = new Bench();
+  const bridge = await bench.start({ keepMs: 200 });
+  const before = await bench.page(bridge);
+  await before.open({ type: 'join-or-create', name: 'Friday', max: 8, code: undefined, spectate: false });
+  const lan = openPageLan(game, await bench.page(bridge), { presence: { name: 'Ann' } });
+  const told: string[] = [];
+  lan.onConnection(({ type }) => told.push(type));
+  expect(lan.resumed?.name).toBe('Friday');
+  await expect.poll(() => lan.resumed, { timeout: 4_000 }).toBeUndefined();
+  expect([bench.lan.rooms[0]!.left, told]).toEqual([true, []]);
+});
+
 test('[BR14] a listener of the connection that throws keeps no page from coming back, and the console says so', async () => {
   const written = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   await using bench = new Bench();

@@ -26,7 +26,7 @@ import { blob, bool, list, ms, named, oneOf, optional, ratio, record, tagged, te
 import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
 
 /** Both ends ship together, so a difference means a stale page: it is told to reload. */
-export const BRIDGE_VERSION = 3;
+export const BRIDGE_VERSION = 4;
 
 const name = text(128);
 const peerId = named<PeerId>(64);
@@ -79,6 +79,9 @@ const discovery = record({ level: oneOf('ok', 'degraded', 'unavailable'), reason
 
 const joinCode = optional(text(16));
 
+/** A seat left behind by a page that went away moments ago; `claim` takes it over. */
+const kept = optional(record({ roomId, name }));
+
 const check: Field<NetworkCheck> = record({ id: words, level: oneOf('ok', 'warn', 'fail'), what: words, fix: words });
 
 const peerStats = record({
@@ -119,9 +122,9 @@ export type PageCommand = FieldValue<typeof pageCommand>;
 
 /** What a process says. */
 export const processEvent = tagged({
-  /** `kept`: a seat left behind by a page that went away moments ago; `claim` takes it over. */
-  welcome: record({ version: u8, self: peerId, kept: optional(record({ roomId, name })), discovery, joinCode }),
-  discovery: record({ state: discovery, joinCode }),
+  welcome: record({ version: u8, self: peerId, kept, discovery, joinCode }),
+  /** What `welcome` said and is otherwise by now. */
+  discovery: record({ state: discovery, joinCode, kept }),
   rooms: record({ rooms: list(MAX_BRIDGE_ROOMS_LISTED, listing) }),
   peer: record({ peer, id: peerId }),
   opened: record({ room, roster }),

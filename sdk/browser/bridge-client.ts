@@ -273,6 +273,7 @@ export class BridgeClient implements LanPort {
       case 'discovery':
         this.#discovery = event.state;
         this.#joinCode = event.joinCode;
+        this.#kept = event.kept;
         return;
       case 'rooms':
         this.#rooms = event.rooms;

@@ -23,7 +23,7 @@ export interface ConnectOptions<G extends AnyGame> extends LanOptions<G> {
 
 /** A `Lan` in a page, with what only a page has. */
 export interface PageLan<G extends AnyGame> extends Lan<G> {
-  /** The seat this tab had before it was reloaded; `joinOrCreate` with its name, or `resume`, takes it up again. */
+  /** The seat this tab had before it was reloaded, for as long as it is kept; `joinOrCreate` with its name, or `resume`, takes it up again. */
   readonly resumed: KeptSeat | undefined;
   /** Takes the kept seat up again. Rejects with `closed` when there is none any more. */
   resume(): Promise<Room<G>>;

@@ -76,7 +76,7 @@ export class BridgeSession {
   #sentAt = -Infinity;
   #beatTimer: NodeJS.Timeout | undefined;
   #slowTimer: NodeJS.Timeout | undefined;
-  #discoveryTold = '';
+  #factsTold = '';
   #pages = 0;
   #batchesIn = 0;
   #batchesOut = 0;
@@ -114,18 +114,9 @@ export class BridgeSession {
     this.#pages++;
     this.#peerNumbers.clear();
     this.#peerIds.length = 0;
-    const discovery = this.#lan.discovery();
-    const joinCode = this.#lan.joinCode();
-    this.#discoveryTold = JSON.stringify([discovery, joinCode]);
-    const roster = this.#kept?.port.roster();
-    this.#tell({
-      type: 'welcome',
-      version: BRIDGE_VERSION,
-      self: this.#lan.self,
-      discovery,
-      joinCode,
-      kept: roster && { roomId: roster.roomId, name: roster.name },
-    });
+    const { state: discovery, joinCode, kept } = this.#facts();
+    this.#factsTold = JSON.stringify([discovery, joinCode, kept]);
+    this.#tell({ type: 'welcome', version: BRIDGE_VERSION, self: this.#lan.self, discovery, joinCode, kept });
     if (this.#kept !== undefined) this.#armKeep();
     this.#slowTimer = setInterval(() => this.#everySecond(), DISCOVERY_EVERY_MS);
     return true;
@@ -332,13 +323,18 @@ export class BridgeSession {
     return number;
   }
 
+  /** What a page is told at first, and when it changes. */
+  #facts(): Omit<Extract<ProcessEvent, { type: 'discovery' }>, 'type'> {
+    const roster = this.#kept?.port.roster();
+    return { state: this.#lan.discovery(), joinCode: this.#lan.joinCode(), kept: roster && { roomId: roster.roomId, name: roster.name } };
+  }
+
   #everySecond(): void {
-    const state = this.#lan.discovery();
-    const joinCode = this.#lan.joinCode();
-    const told = JSON.stringify([state, joinCode]);
-    if (told !== this.#discoveryTold) {
-      this.#discoveryTold = told;
-      this.#tell({ type: 'discovery', state, joinCode });
+    const { state, joinCode, kept } = this.#facts();
+    const told = JSON.stringify([state, joinCode, kept]);
+    if (told !== this.#factsTold) {
+      this.#factsTold = told;
+      this.#tell({ type: 'discovery', state, joinCode, kept });
     }
     for (const seat of this.#seats.values()) seat.tellStats();
   }

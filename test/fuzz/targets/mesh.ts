@@ -138,7 +138,7 @@ const EVENTS: readonly ProcessEvent[] = [
     discovery: { level: 'ok', reasons: ['a'] },
     joinCode: 'p4aaa-amgt4',
   },
-  { type: 'discovery', state: { level: 'degraded', reasons: ['a'] }, joinCode: undefined },
+  { type: 'discovery', state: { level: 'degraded', reasons: ['a'] }, joinCode: undefined, kept: undefined },
   { type: 'peer', peer: 0, id: A },
   { type: 'opened', room: 1, roster: bridgeRoster },
   { type: 'failed', room: 1, code: 'room-full', message: 'full', hint: 'wait' },
