@@ -172,8 +172,7 @@ describe('a page that was built', () => {
   it('is one of two when two games build at once, and neither fails', async () => {
     const script = `
       import { mkdirSync, writeFileSync } from 'node:fs';
-      import { watchNetwork } from '../demo-game/process/network-lines.ts';
-import { putInPlace } from './demo-game/process/page-files.ts';
+      import { putInPlace } from './demo-game/process/page-files.ts';
       for (let i = 0; i < 300; i++) {
         const fresh = process.argv[1] + '-' + process.pid + '-' + i;
         mkdirSync(fresh);
