@@ -21,7 +21,7 @@ import { KnownPeers } from '../sdk/node/discovery/known-peers.ts';
 import { Mdns } from '../sdk/node/discovery/mdns.ts';
 import { NodeTime } from '../sdk/node/local-time.ts';
 import { openUdp } from '../sdk/node/udp.ts';
-import { encodeHere, encodeWho } from '../sdk/wire/datagram.ts';
+import { decodeWho, encodeHere, encodeWho } from '../sdk/wire/datagram.ts';
 import { WHO_BYTES } from '../sdk/wire/limits.ts';
 
 const closers: (() => Promise<void>)[] = [];
@@ -223,6 +223,30 @@ it('[DI16] HERE that answers no question of ours is not listed, and WHO is answe
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(searcher.discovery.rooms.listings.some((room) => room.name === 'Trap')).toBe(false);
   stranger.close();
+});
+
+it('[DI16] a member that is named at an address of everybody is asked by nobody', async () => {
+  const everybody = createSocket({ type: 'udp4', reuseAddr: true });
+  let asked = 0;
+  everybody.on('message', () => asked++);
+  await new Promise<void>((resolve) => everybody.bind(0, '0.0.0.0', resolve));
+  const stranger = createSocket('udp4');
+  await new Promise<void>((resolve) => stranger.bind(0, '127.0.0.1', resolve));
+  const members = [{ host: '127.255.255.255', port: everybody.address().port }];
+  const facts = { roomId: id('7') as RoomId, name: 'Loud', players: 2, max: 8, locked: false, gameId: GAME.id, version: 1, schemaHash: 9, members };
+  const peer = 'aaaaaaaaaaaaaaaa' as PeerId;
+  stranger.on('message', (bytes, from) => {
+    const { nonce } = decodeWho(bytes)!;
+    stranger.send(Uint8Array.from(encodeHere({ nonce, facts: { ...facts, peer, joinPort: stranger.address().port } })), from.port, from.address);
+  });
+  const searcher = await process1({ ...ONLY.local, local: false });
+  using watch = searcher.discovery.watch(() => undefined);
+  void watch;
+  searcher.discovery.ask({ host: '127.0.0.1', port: stranger.address().port });
+  await until(() => searcher.discovery.rooms.listings.length === 1, 1_000);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  for (const socket of [stranger, everybody]) await new Promise<void>((resolve) => socket.close(resolve));
+  expect(asked).toBe(0);
 });
 
 const SERVICE = '_lanista._udp.local';

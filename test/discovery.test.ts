@@ -90,7 +90,7 @@ describe('interfaces', () => {
     expect(watch.onLink('192.168.2.77')).toBeUndefined();
   });
 
-  it('[DI31] loopback alone is no network, unless it was asked for', () => {
+  it('[DI31] loopback alone is no network, unless it was asked for; broadcasts and groups are nobody’s addresses', () => {
     const internal = { address: '127.0.0.1', netmask: '255.0.0.0', family: 'IPv4' as const, mac: '', internal: true, cidr: null };
     let list: ReturnType<InterfaceReader> = { lo: [internal] };
     const watch = new InterfaceWatch(() => list, []);
@@ -100,6 +100,8 @@ describe('interfaces', () => {
     list = { lo: [internal], wlan0: [{ ...internal, address: '192.168.1.5', netmask: '255.255.255.0', internal: false }] };
     watch.poll(0, 0);
     expect(watch.hasNetwork).toBe(true);
+    for (const host of ['192.168.1.9', '10.0.0.255', '223.255.255.1', '127.0.0.1']) expect(watch.isUnicast(host), host).toBe(true);
+    for (const host of ['192.168.1.255', '255.255.255.255', '224.0.0.251', '0.0.0.0', 'dead', '::1']) expect(watch.isUnicast(host), host).toBe(false);
   });
 
   it('[DI2] keeps the interfaces it knows while the system does not tell', () => {

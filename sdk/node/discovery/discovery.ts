@@ -266,7 +266,8 @@ export class Discovery {
     const here = decodeHere(bytes);
     if (here === undefined) return;
     const now = this.#options.time.now();
-    const { facts } = here;
+    // Whoever is named is asked and called: nobody makes us ask everybody.
+    const facts = { ...here.facts, members: here.facts.members.filter((member) => this.interfaces.isUnicast(member.host)) };
     const address = { host, port: facts.joinPort };
     const askedAt = this.#questions.askedAt(now, here.nonce);
     if (facts.peer === this.#options.self) {

@@ -146,6 +146,13 @@ export class InterfaceWatch {
     return this.#list.find((nic) => isOnLink(host, nic));
   }
 
+  /** True when `host` is the address of one machine: what goes to a broadcast or multicast address everybody answers. */
+  isUnicast(host: string): boolean {
+    const address = parseIpv4(host);
+    if (address === undefined || address >>> 24 === 0 || address >>> 24 >= 224) return false;
+    return !this.#list.some((nic) => nic.broadcast === host && nic.address !== host);
+  }
+
   /** True when `host` is another machine of a subnet of ours. */
   isOther(host: string): boolean {
     return this.onLink(host) !== undefined && !this.#list.some((nic) => nic.address === host);
