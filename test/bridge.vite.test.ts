@@ -108,8 +108,10 @@ test('[BR25] in middleware mode, where Vite has no server, the plugin opens no n
   expect([started, warned]).toEqual([0, [expect.stringContaining('attachBridge')]]);
 });
 
-test('[BR25] a dev server that is interrupted says goodbye first', async () => {
-  const script = `
+test.each(['SIGINT', 'SIGHUP'] as const)(
+  '[BR25] a dev server that is interrupted, or whose terminal is closed, says goodbye first (%s)',
+  async (signal) => {
+    const script = `
     import { createServer } from 'vite';
     import { lanista } from ${JSON.stringify(new URL('../sdk/vite/index.ts', import.meta.url).href)};
     const lan = { self: 'a', time: {}, discovery: () => ({ level: 'ok', reasons: [] }), joinCode: () => undefined, close: async () => void console.log('goodbye') };
@@ -118,15 +120,16 @@ test('[BR25] a dev server that is interrupted says goodbye first', async () => {
       plugins: [lanista({ start: () => lan, onUrl: () => console.log('up') })],
     });
     await server.listen();`;
-  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script]);
-  let said = '';
-  child.stdout.on('data', (text: Buffer) => {
-    said += text.toString();
-    if (text.toString().includes('up')) child.kill('SIGINT');
-  });
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  expect([said, code]).toEqual(['up\ngoodbye\n', 130]);
-});
+    const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script]);
+    let said = '';
+    child.stdout.on('data', (text: Buffer) => {
+      said += text.toString();
+      if (text.toString().includes('up')) child.kill(signal);
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect([said, code]).toEqual(['up\ngoodbye\n', signal === 'SIGINT' ? 130 : 129]);
+  },
+);
 
 test('[BR25] a restart of the dev server keeps the token, and has one network open at a time', async () => {
   const folder = mkdtempSync(joinPath(tmpdir(), 'lanista-vite-'));

@@ -111,20 +111,27 @@ function carryKey(server: ViteServer, settings: { open?: boolean | string }, tok
 /** What has to be said goodbye to when the dev server is interrupted: Vite ends at once then, and the others would wait for this player. */
 const open = new Set<() => Promise<void>>();
 
-function onInterrupt(): void {
+/** Ctrl-C and a terminal that is closed, with what the process ends with then. */
+const INTERRUPTS = { SIGINT: 130, SIGHUP: 129 } as const;
+const interrupts = Object.keys(INTERRUPTS) as (keyof typeof INTERRUPTS)[];
+
+function onInterrupt(signal: NodeJS.Signals): void {
   // Whoever else listens closes the server, and with it what is open here.
-  if (process.listenerCount('SIGINT') > 1) return;
-  setTimeout(() => process.exit(130), FAREWELL_MAX_MS).unref();
-  void Promise.allSettled([...open].map((end) => end())).then(() => process.exit(130));
+  if (process.listenerCount(signal) > 1) return;
+  const code = INTERRUPTS[signal as keyof typeof INTERRUPTS];
+  // A terminal that was closed takes no more words, and whoever says some would end here, before the goodbye.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  setTimeout(() => process.exit(code), FAREWELL_MAX_MS).unref();
+  void Promise.allSettled([...open].map((end) => end())).then(() => process.exit(code));
 }
 
 function remember(end: () => Promise<void>): void {
-  if (open.size === 0) process.on('SIGINT', onInterrupt);
+  if (open.size === 0) for (const signal of interrupts) process.on(signal, onInterrupt);
   open.add(end);
 }
 
 function forget(end: () => Promise<void>): void {
-  if (open.delete(end) && open.size === 0) process.removeListener('SIGINT', onInterrupt);
+  if (open.delete(end) && open.size === 0) for (const signal of interrupts) process.removeListener(signal, onInterrupt);
 }
 
 function closeWith(server: ViteServer, http: Server, end: () => Promise<void>): void {
