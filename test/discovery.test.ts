@@ -101,6 +101,9 @@ describe('interfaces', () => {
     watch.poll(0, 0);
     expect(watch.hasNetwork).toBe(true);
     for (const host of ['192.168.1.9', '10.0.0.255', '223.255.255.1', '127.0.0.1']) expect(watch.isUnicast(host), host).toBe(true);
+    list = { cable: [{ ...internal, address: '10.1.1.6', netmask: '255.255.255.254', internal: false }], wlan0: list['wlan0'] };
+    watch.poll(1_000, 1_000);
+    expect(watch.isUnicast('10.1.1.7')).toBe(true);
     for (const host of ['192.168.1.255', '255.255.255.255', '224.0.0.251', '0.0.0.0', 'dead', '::1']) expect(watch.isUnicast(host), host).toBe(false);
   });
 

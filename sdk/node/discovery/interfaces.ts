@@ -150,7 +150,8 @@ export class InterfaceWatch {
   isUnicast(host: string): boolean {
     const address = parseIpv4(host);
     if (address === undefined || address >>> 24 === 0 || address >>> 24 >= 224) return false;
-    return !this.#list.some((nic) => nic.broadcast === host && nic.address !== host);
+    // A link of two machines has no broadcast (RFC 3021).
+    return !this.#list.some((nic) => nic.broadcast === host && nic.address !== host && nic.netmask !== '255.255.255.254');
   }
 
   /** True when `host` is another machine of a subnet of ours. */
