@@ -10,6 +10,7 @@ import { LinkState } from '../sdk/mesh/link-state.ts';
 import { decodeMessage, type Word } from '../sdk/mesh/messages.ts';
 import type { Membership } from '../sdk/mesh/membership.ts';
 import type { Party } from '../sdk/mesh/party.ts';
+import { Vouching } from '../sdk/mesh/vouching.ts';
 import { foundRoster, removeSeat, seatPeer, type Roster } from '../sdk/mesh/roster.ts';
 import type { RoomId } from '../sdk/base/brand.ts';
 import { MAX_PEERS } from '../sdk/wire/limits.ts';
@@ -61,5 +62,18 @@ describe('a crowd', () => {
     }
     duty.tick(10_000_000, roster);
     expect([roster.seats.length, duty.size]).toEqual([1, 0]);
+  });
+
+  it('[ME74] a request that a member forwarded is too old for a host that was none for a while', () => {
+    const heard = new Set<PeerId>();
+    const party = { links: { get: () => undefined }, linkState: { isHeard: (_now: number, peer: PeerId) => heard.has(peer) } };
+    const vouching = new Vouching(party as unknown as Party);
+    const join = { instance: 1, spectate: false, joinPort: 1, addresses: [], term: 0, time: 0 };
+    for (const n of [1, 2]) vouching.wait({ peer: id(n), join, via: id(9), at: 100 });
+    expect(vouching.due(200)).toEqual([]);
+    heard.add(id(1));
+    expect(vouching.due(300).map(({ peer }) => peer)).toEqual([id(1)]);
+    heard.add(id(2));
+    expect(vouching.due(60_000)).toEqual([]);
   });
 });

@@ -64,9 +64,11 @@ export class Vouching {
     if (this.#waiting.size === 0) return [];
     const due: Forwarded[] = [];
     for (const request of this.#waiting.values()) {
-      const isHeard = this.isHeard(now, request.peer);
-      if (isHeard) due.push(request);
-      if (isHeard || now - request.at > JOIN_RETRY_MAX_MS) this.#waiting.delete(request.peer);
+      // Nobody looked while another was host.
+      const isOld = now - request.at > JOIN_RETRY_MAX_MS;
+      const isDue = !isOld && this.isHeard(now, request.peer);
+      if (isDue) due.push(request);
+      if (isDue || isOld) this.#waiting.delete(request.peer);
     }
     return due;
   }
