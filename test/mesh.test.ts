@@ -35,6 +35,9 @@ describe('the host', () => {
     expect(made.world.peer(host).mesh!.joinState.type).toBe('left');
     expect(made.events.some(({ event }) => event.type === 'roster' && event.left.some((one) => one.reason === 'bye'))).toBe(true);
     expect(made.events.filter(({ peer, event }) => peer === host && event.type === 'closed')).toHaveLength(1);
+    // Nobody takes it for somebody who is away, not even for a moment.
+    const away = made.events.filter(({ event }) => event.type === 'roster' && event.roster.peers.some((one) => one.status === 'away'));
+    expect(away).toEqual([]);
   });
 
   it('[ME7] a host that says goodbye is away for nobody, not for a moment', () => {
