@@ -59,10 +59,10 @@ describe('what is said', () => {
       const left = (now: number): number => said(it_, now).filter((types) => types.some((type) => type >= FRAME_RELIABLE)).length;
       it_.link.send(1, channel, BODY, 0);
       expect([left(1), it_.link.flush(), left(1)]).toEqual([0, true, 1]);
-      expect(it_.link.flush()).toBe(false);
       it_.link.send(2, channel, BODY, 0);
       it_.link.send(5, channel, BODY, 0);
       expect([left(2), left(2 + FLUSH_MS - 0.1), it_.link.nextTimeout(), left(2 + FLUSH_MS), left(20)]).toEqual([0, 0, 2 + FLUSH_MS, 1, 0]);
+      expect(it_.link.flush()).toBe(false);
       expect(it_.link.stats().queuedBytes).toBe(channel === 'reliable' ? 3 * (BODY.length + 64) : 0);
     }
   });
@@ -293,6 +293,14 @@ describe('what is heard', () => {
     it_.link.close(100, 'bye');
     expect(times(it_, 100, 3_000, FRAME_PING)).toEqual([]);
     expect([it_.silences, it_.closes, it_.link.finished]).toEqual([[], 1, true]);
+    // Nor does a packet that came just after the goodbye, and is not acknowledged any more, keep the process awake.
+    const heard = victim();
+    drain(heard, 0);
+    heard.link.close(100, 'bye');
+    times(heard, 100, 3_000, FRAME_CLOSE, (now) => {
+      if (now === 230) feed(heard, (w) => w.unreliable(0, BODY), now);
+    });
+    expect(heard.link.finished).toBe(true);
   });
 
   it('[LK30] a silence that ends is told, and what was due does not sit out the wait that grew meanwhile', () => {

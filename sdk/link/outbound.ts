@@ -391,6 +391,7 @@ export class Outbound {
   #fillReliable(seq: number): void {
     const before = this.#sent.flightBytes;
     if (!this.#reliable.fill(writer, this.#sent, seq)) return;
+    if (!this.#reliable.waiting) this.#reliableOpen = false;
     this.#congestion.onSent(this.#sent.flightBytes - before);
     this.#armResend();
   }
