@@ -74,7 +74,16 @@ describe('loss', () => {
     expect(traffic.lossInRatio).toBeCloseTo(first, 9);
     traffic.onReceived(2_100, 121);
     expect(traffic.lossInRatio).toBeCloseTo(Math.max(0, first + 0.4 * (1 - 24 / 20 - skipped - first)), 9);
-    for (let span = 0; span < 20; span++) for (let i = 1; i <= 10; i++) traffic.onReceived(2_100 + span * 1_000 + i * 100, 121 + span * 10 + i);
+    // One that was overtaken ends no second; and a second half of which is lost is judged by itself.
+    for (let seq = 122; seq < 142; seq += 2) traffic.onReceived(2_200, seq);
+    const second = traffic.lossInRatio;
+    traffic.onReceived(3_100, 139);
+    expect(traffic.lossInRatio).toBe(second);
+    traffic.onReceived(3_100, 141);
+    expect(traffic.lossInRatio).toBeCloseTo(second + 0.4 * (1 - 12 / 20 - skipped - second), 9);
+    for (let i = 1; i <= 10; i++) traffic.onReceived(3_100 + i * 100, 141 + 2 * i);
+    expect(traffic.lossInRatio).toBeGreaterThan(0.2);
+    for (let span = 2; span < 20; span++) for (let i = 1; i <= 10; i++) traffic.onReceived(2_100 + span * 1_000 + i * 100, 141 + span * 10 + i);
     expect(traffic.lossInRatio).toBe(0);
   });
 

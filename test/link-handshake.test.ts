@@ -7,7 +7,7 @@ import type { CryptoProvider } from '../sdk/secure/provider.ts';
 import { decodeInit, encodeHello, encodeInit, encodeResp } from '../sdk/wire/datagram.ts';
 import { MAX_CODE_FAILURES_PER_SOURCE, MAX_HALF_OPEN } from '../sdk/wire/limits.ts';
 import { handshakes } from './fuzz/targets/handshake.ts';
-import { JOIN_PORT, Rig, linkOf, messagesOf, type Node, numbered } from './link-rig.ts';
+import { JOIN_PORT, ROOM, Rig, linkOf, messagesOf, type Node, numbered } from './link-rig.ts';
 
 const failures = (node: Node): unknown[] => node.events.filter((e) => e.type === 'failed').map((e) => (e.type === 'failed' ? e.reason : ''));
 
@@ -386,6 +386,9 @@ describe('handshake', () => {
     rig.pair(rig.add('c'), b);
     expect(drawn).toEqual([]);
     expect([...new Set(cids)]).toEqual([9, 8, 7, 6]);
+    // Nor was any of them told at first and then refused.
+    for (const node of rig.nodes) expect(node.endpoint.drops).toEqual({});
+    for (const roomId of [ROOM.slice(2), `${ROOM}00`, 'x'.repeat(32)]) expect(() => rig.add('e', roomId as RoomId)).toThrow('room id');
   });
 
   it('[SE13] an answer that comes for a connection id which was given up changes nothing', () => {

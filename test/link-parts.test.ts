@@ -102,6 +102,14 @@ describe('the path', () => {
       if (path.wakeAt <= now) path.handleTimeout(now);
       expect(path.poll()).toBeUndefined();
     }
+    // The address it moved to last is the direct one; what another address is asked with is nothing it was asked with.
+    const moved = make();
+    moved.path.move(0, away);
+    moved.path.move(5_000, relay);
+    moved.path.handleTimeout(7_000);
+    expect(moved.path.poll()).toEqual({ to: away, answer: undefined, challenge: moved.token(1) });
+    moved.path.onElsewhere(7_050, 'named', 5);
+    expect(moved.path.poll()).toMatchObject({ to: { host: 'named' }, challenge: moved.token(2) });
     // A link that never had a direct address asks nobody.
     const carried = make(relay).path;
     carried.handleTimeout(60_000);
