@@ -213,7 +213,6 @@ export class SentPackets {
     // A packet that is overwritten while in flight will never be acknowledged.
     if (this.#state(record) === IN_FLIGHT) this.#lose(record, fate);
     this.#records[record] = seq;
-    this.#records[record + BYTES] = 0;
     return record;
   }
 
@@ -267,9 +266,9 @@ export class SentPackets {
       this.#largeAcked = seq;
       this.largeLost = 0;
     }
-    // A packet that was taken for lost may still arrive: its pieces went back to the queue, where the
-    // receiver's own bookkeeping makes the second copy harmless.
-    if (state === IN_FLIGHT && mark >= PIECE) {
+    // A packet that was taken for lost may still arrive: it has no pieces any more. They went back to the queue, where
+    // the receiver's own bookkeeping makes the second copy harmless.
+    if (mark >= PIECE) {
       this.newlyAckedBytes += this.#records[record + BYTES]!;
       const messages = this.#messages[slot]!;
       const indexes = this.#indexes[slot]!;

@@ -19,7 +19,7 @@ export class ClockFilter implements LinkClock {
   sample(t1: number, t2: number, t3: number, t4: number): void {
     const rtt = t4 - t1 - (t3 - t2);
     // The peer chooses t2 and t3: an impossible pair teaches nothing.
-    if (!(rtt >= 0) || t3 < t2 || rtt > t4 - t1) return;
+    if (!(rtt >= 0) || t3 < t2) return;
     const slot = this.#next++ % CLOCK_SAMPLES;
     this.#at[slot] = t4;
     this.#rtt[slot] = rtt;

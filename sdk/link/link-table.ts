@@ -176,15 +176,11 @@ export class LinkTable implements LinkSink {
       this.#muted = true;
       link.close(now, 'replaced');
       this.#muted = false;
-      this.touch(entry);
       return this.#giveUp(attempt);
     }
     if (attempt !== undefined) this.#attempts.forget(attempt);
     const old = this.#byPeer.get(far.peer);
-    if (old !== undefined) {
-      old.link.close(now, 'replaced');
-      this.touch(old);
-    }
+    old?.link.close(now, 'replaced');
     this.#byPeer.set(far.peer, entry);
     this.#premises.tell({
       type: 'linked',

@@ -241,7 +241,7 @@ export class Link {
 
   /** Memory is short, and this link has held too much for too long (HeldOwner). */
   evict(now: number): void {
-    this.#in.release();
+    // A link that says goodbye already has its last words left.
     this.#out.release();
     this.close(now, 'exhausted');
   }
