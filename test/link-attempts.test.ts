@@ -128,6 +128,57 @@ describe('a call', () => {
     }
   });
 
+  it('[LK34] is not over sooner by the time that its process stood still', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.add(), rig.add()];
+    let deaf = true;
+    rig.onSend = () => !deaf;
+    rig.connect(a, b);
+    rig.run(1_000);
+    a.paused = true;
+    rig.run(6_000);
+    a.paused = false;
+    a.endpoint.handleTimeout(rig.now);
+    rig.drain(a);
+    rig.run(2_000);
+    expect(failures(a)).toEqual([]);
+    deaf = false;
+    expect(rig.run(1_500, () => linkOf(a, b) !== undefined)).toBe(true);
+  });
+
+  it('[LK4] is not answered any more by a door that has heard too many wrong codes from there', () => {
+    const rig = new Rig();
+    const [host, bad] = [rig.add(), rig.add()];
+    host.endpoint.setDoor({ open: false, code: 'K7Q', roomKey: undefined });
+    let answered = 0;
+    rig.onSend = (from, _socket, _host, _port, bytes) => {
+      if (from === host && bytes[0] === 4) answered++;
+      return true;
+    };
+    for (let i = 0; i < 8; i++) {
+      rig.connect(bad, host, 'code', `wrong ${i}`);
+      rig.run(50);
+    }
+    expect([answered, host.endpoint.load.halfOpen]).toEqual([5, 0]);
+  });
+
+  it('[LK39] that goes over a relay makes a link at the same address, which has no ports', () => {
+    const rig = new Rig();
+    const [a, b] = [rig.add('a'), rig.add('b')];
+    rig.onSend = (from, socket, host, port, bytes) => {
+      const to = from === a ? b : a;
+      expect([host, port]).toEqual([`~${to.host}`, 0]);
+      to.endpoint.handleDatagram(rig.now, socket, `~${from.host}`, 0, bytes.slice());
+      return false;
+    };
+    a.endpoint.connect(rig.now, { host: '~b', port: 0 }, { mode: 'open' });
+    for (let i = 0; i < 10; i++) for (const node of [a, b]) rig.drain(node);
+    expect([a.endpoint.address(linkOf(a, b)!), b.endpoint.address(linkOf(b, a)!)]).toEqual([
+      { host: '~b', port: 0 },
+      { host: '~a', port: 0 },
+    ]);
+  });
+
   it('[PR5] tells a wrong code 2 s after its FIN', () => {
     const rig = new Rig();
     const [a, b] = [rig.add(), rig.add()];

@@ -156,6 +156,17 @@ describe('what is said', () => {
     }
   });
 
+  it('[LK33] a goodbye for which its last words left no room goes in a packet of its own', () => {
+    const it_ = victim();
+    drain(it_, 0);
+    for (const size of [1_120, 38]) it_.link.send(1, 'reliable', new Uint8Array(size), 0);
+    it_.link.close(1, 'bye');
+    expect(said(it_, 1).map((types) => [types.filter((type) => type === FRAME_RELIABLE).length, types.includes(FRAME_CLOSE)])).toEqual([
+      [2, false],
+      [0, true],
+    ]);
+  });
+
   it('[LK69] a link that says goodbye gives up its last words when memory is short', () => {
     const budget = new HeldBudget();
     const it_ = victim(budget);

@@ -135,6 +135,14 @@ describe('of two sessions of one pair', () => {
     const attempt = b.endpoint.connect(rig.now, { host: 'nobody', port: JOIN_PORT }, { mode: 'open' });
     rig.pair(other, b);
     expect([linkedTo(b, other)!.attempt, b.endpoint.load.attempts]).toEqual([attempt - 1, 1]);
+    // So does one to the address that the other side calls from, whoever is there.
+    const third = rig.add('d');
+    rig.net.block('b', 'd');
+    const same = b.endpoint.connect(rig.now, { host: 'd', port: JOIN_PORT }, { mode: 'open' });
+    rig.run(350);
+    rig.net.unblock('b', 'd');
+    rig.pair(third, b);
+    expect([linkedTo(b, third)!.attempt, b.endpoint.load.attempts]).toEqual([same, 1]);
   });
 });
 
