@@ -79,6 +79,27 @@ describe('rooms in memory', () => {
     await expect(join({ name: 'cat' }, { watch: true } as object)).rejects.toMatchObject({ code: 'bad-argument' });
   });
 
+  it('[RO37] list their players once, by slot, also while somebody comes or goes', async () => {
+    const { rooms, play, settled, join } = await openMemoryRooms(game, 4, { presence });
+    const [ann, bob, , dan] = rooms;
+    await settled(bob.leave());
+    await play(200);
+    const seen: string[] = [];
+    for (const { presence: said } of ann.peers.values()) {
+      seen.push(said.name);
+      if (seen.length === 1) await settled(dan.leave());
+      if (seen.length === 2) await join({ name: 'new' });
+    }
+    expect(seen).toEqual(['player 0', 'player 2']);
+    const told = ['player 0', 'new', 'player 2'];
+    expect([...ann.peers].map(([, peer]) => peer.presence.name)).toEqual(told);
+    expect([...ann.peers.entries()].map(([id]) => ann.peers.get(id)?.presence.name)).toEqual(told);
+    expect([...ann.peers.keys()].map((id) => ann.peers.get(id)?.presence.name)).toEqual(told);
+    const each: string[] = [];
+    ann.peers.forEach((peer) => each.push(peer.presence.name));
+    expect([each, ann.peers.size]).toEqual([told, 3]);
+  });
+
   it('are the same for the same seed', async () => {
     const run = async (seed: number): Promise<unknown> => {
       const { rooms, play } = await openMemoryRooms(game, 4, { presence, seed, lossRatio: 0.5, jitterMs: 20 });

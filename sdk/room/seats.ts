@@ -48,9 +48,28 @@ export interface SeatChanges<G extends AnyGame> {
   readonly gone: readonly { readonly seat: SeatView<G>; readonly reason: LeaveReason }[];
 }
 
+/**
+ * Seats by their peer. A walk sees who was there when it began and still is, each once: in a plain `Map` whoever comes moves those behind it, and a game
+ * that waits on the way would meet them again.
+ */
+class SeatMap<G extends AnyGame> extends Map<PeerId, SeatView<G>> {
+  override *entries(): Generator<[PeerId, SeatView<G>], undefined> {
+    for (const entry of [...super.entries()]) if (super.has(entry[0])) yield entry;
+  }
+  override *keys(): Generator<PeerId, undefined> {
+    for (const [id] of this.entries()) yield id;
+  }
+  override *values(): Generator<SeatView<G>, undefined> {
+    for (const [, seat] of this.entries()) yield seat;
+  }
+  override [Symbol.iterator](): Generator<[PeerId, SeatView<G>], undefined> {
+    return this.entries();
+  }
+}
+
 /** All seats, in the order of their slots. */
 export class Seats<G extends AnyGame> {
-  readonly byPeer = new Map<PeerId, SeatView<G>>();
+  readonly byPeer = new SeatMap<G>();
   /** Who is present, this peer not counted. */
   present: readonly PeerId[] = [];
   readonly #self: PeerId;
