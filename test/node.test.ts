@@ -1,9 +1,10 @@
 /** Edges of the Node process: profile, sockets, driver, doctor. */
 import { spawn, spawnSync } from 'node:child_process';
+import { Socket } from 'node:dgram';
 import { mkdtempSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { LanError } from '../sdk/base/errors.ts';
 import { diagnose, exitCode } from '../sdk/node/cli/doctor-checks.ts';
@@ -15,6 +16,7 @@ import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { NodeTime } from '../sdk/node/local-time.ts';
 import { openProfile, profileHome } from '../sdk/node/profile.ts';
 import { bindHost, openUdp } from '../sdk/node/udp.ts';
+import { Beacon } from '../sdk/node/discovery/beacon.ts';
 import { scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
 
 const home = (): string => mkdtempSync(join(tmpdir(), 'lanista-home-'));
@@ -165,6 +167,32 @@ describe('sockets', () => {
     });
     await a.close();
     await b.close();
+  });
+
+  it('[DI21] a system that refuses so much memory for what arrives is asked for less, and the sockets open all the same', async () => {
+    const { setRecvBufferSize } = Socket.prototype;
+    const asked: number[] = [];
+    const spy = vi.spyOn(Socket.prototype, 'setRecvBufferSize').mockImplementation(function give(this: Socket, size) {
+      asked.push(size);
+      if (size > 300_000) throw Object.assign(new Error('ENOBUFS'), { code: 'ERR_SOCKET_BUFFER_SIZE' });
+      setRecvBufferSize.call(this, size);
+    });
+    const halves = (mebibytes: number): number[] => {
+      const sizes = [mebibytes * 1_048_576];
+      while (sizes.at(-1)! > 300_000) sizes.push(sizes.at(-1)! / 2);
+      return sizes;
+    };
+    const udp = await openUdp({ host: '127.0.0.1', onDatagram: () => undefined });
+    expect(asked).toEqual([...halves(4), ...halves(4)]);
+    const port = udp.joinPort;
+    await udp.close();
+    asked.length = 0;
+    const beacon = await new Promise<Beacon>((resolve) => {
+      const made: Beacon = new Beacon({ port, loopbackOnly: true, onWho: () => undefined, onState: () => resolve(made) });
+    });
+    expect([asked, beacon.reasons()]).toEqual([halves(1), []]);
+    await beacon.close();
+    spy.mockRestore();
   });
 
   it('[DI21] an interface that was named may change its address; one address that was asked for is the only one', () => {

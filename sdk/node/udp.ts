@@ -14,6 +14,7 @@ import type { SocketKind } from '../link/endpoint-types.ts';
 import { MAX_DATAGRAM_BYTES, RECEIVE_BUFFER_BYTES } from '../wire/limits.ts';
 import { DATA_PORT_FIRST, DATA_PORT_LAST } from './discovery/bounds.ts';
 import type { LanInterface } from './discovery/interfaces.ts';
+import { enlargeReceiveBuffer } from './receive-buffer.ts';
 
 export type DatagramListener = (socket: SocketKind, host: string, port: number, bytes: Uint8Array) => void;
 
@@ -74,7 +75,7 @@ export const numericLookup: Lookup = (host, _options, callback) => {
 };
 
 function bindOnce(host: string, port: number): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr: false, recvBufferSize: RECEIVE_BUFFER_BYTES, lookup: numericLookup as never });
+  const socket = createSocket({ type: 'udp4', reuseAddr: false, lookup: numericLookup as never });
   return new Promise((resolve, reject) => {
     const refuse = (error: Error): void => {
       socket.close();
@@ -83,6 +84,7 @@ function bindOnce(host: string, port: number): Promise<Socket> {
     socket.once('error', refuse);
     socket.bind({ port, address: host, exclusive: true }, () => {
       socket.removeListener('error', refuse);
+      enlargeReceiveBuffer(socket, RECEIVE_BUFFER_BYTES);
       resolve(socket);
     });
   });

@@ -10,6 +10,7 @@ import { createSocket, type Socket } from 'node:dgram';
 
 import { KIND_WHO } from '../../wire/datagram.ts';
 import { WHO_BYTES } from '../../wire/limits.ts';
+import { enlargeReceiveBuffer } from '../receive-buffer.ts';
 import { BEACON_PORT, BEACON_REBIND_MS, DISCOVERY_BUFFER_BYTES } from './bounds.ts';
 import type { LanInterface } from './interfaces.ts';
 
@@ -38,7 +39,7 @@ export class Beacon {
 
   #open(): void {
     const { onState, onWho, loopbackOnly } = this.#options;
-    const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: DISCOVERY_BUFFER_BYTES });
+    const socket = createSocket({ type: 'udp4', reuseAddr: true });
     this.#socket = socket;
     let isBound = false;
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -57,6 +58,7 @@ export class Beacon {
     const address = loopbackOnly && process.platform === 'linux' ? '127.255.255.255' : '0.0.0.0';
     socket.bind({ port: this.port, address, exclusive: true }, () => {
       isBound = true;
+      enlargeReceiveBuffer(socket, DISCOVERY_BUFFER_BYTES);
       this.#failure = undefined;
       onState();
     });

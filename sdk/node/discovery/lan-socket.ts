@@ -32,6 +32,7 @@ import {
   MDNS_SOURCE_PER_S,
   MDNS_TTL_S,
 } from './bounds.ts';
+import { enlargeReceiveBuffer } from '../receive-buffer.ts';
 import { DNS_TYPE, walkDns, withKnownAnswers, type DnsPacket } from './dns-walker.ts';
 import { isOnLink, type LanInterface } from './interfaces.ts';
 import { encodeFor, readResponse, responseKey, type Response } from './mdns-response.ts';
@@ -177,7 +178,7 @@ export class LanSocket extends EventEmitter {
   // ---- socket ----
 
   #open(ready: () => void): void {
-    const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: DISCOVERY_BUFFER_BYTES });
+    const socket = createSocket({ type: 'udp4', reuseAddr: true });
     const refuse = (error: NodeJS.ErrnoException): void => {
       socket.close();
       const holder =
@@ -198,6 +199,7 @@ export class LanSocket extends EventEmitter {
         socket.close();
         return;
       }
+      enlargeReceiveBuffer(socket, DISCOVERY_BUFFER_BYTES);
       socket.on('message', (bytes, remote) => this.handlePacket(bytes, remote));
       try {
         socket.setMulticastTTL(255);
