@@ -116,7 +116,7 @@ export const HERE_AGAIN_PER_S = 4;
 export const HERE_KNOWN_MS = 1_000;
 /** How long a room that was left is answered for, as empty, ms: those who heard the farewell ask at once, and three times in this. */
 export const FAREWELL_ANSWER_MS = 150;
-/** Broadcasts of strangers that make us ask them, per second and machine: a room that opens is then found at once. At a party one that was asked is given so long to answer, ms. */
+/** Broadcasts of strangers that make us ask them, per second and address: a room that opens is then found at once. At a party one that was asked is given so long to answer, ms. */
 export const ASK_BACK_PER_S = 2;
 export const ASK_BACK_GAP_MS = 400;
 /** Sources whose rate, and who is told when a room closes, is remembered. */

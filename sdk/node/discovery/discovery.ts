@@ -6,7 +6,7 @@
  *   known peers    ─┼─► candidates ─► WHO ───┤ HERE (answers a nonce of ours)
  *   by address     ─┤    beacon ────► WHO ───┤
  *   gossip         ─┘                        └─► onMember: an address of our own room, for the mesh
- *   a stranger's WHO by broadcast ──► one WHO back: whoever searches may sit in a room
+ *   a stranger's WHO by broadcast ──► a candidate, too: whoever searches may sit in a room
  *
  * A source only names addresses. What is listed has answered our own question; what joins has proved its
  * key to the mesh. Time is one absolute deadline; nothing here runs while nobody searches and no room
