@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HeldBudget } from '../sdk/link/held-budget.ts';
 import {
   FRAME_CLOSE,
+  FRAME_FRAGMENT,
   FRAME_MTU_PROBE,
   FRAME_PATH_CHALLENGE,
   FRAME_PATH_RESPONSE,
@@ -110,6 +111,79 @@ describe('what is said', () => {
     it_.link.flush();
     const wait = 10 + 4 * 5 + 4;
     expect(times(it_, 1_300, 1_300 + 8 * wait, FRAME_RELIABLE, heard).slice(0, 4)).toEqual([0, 1, 3, 7].map((waits) => 1_300 + waits * wait));
+  });
+
+  it('[LK78] a timer for what has been acknowledged since is none: the next wait is as short as the first', () => {
+    const it_ = victim();
+    const heard = (now: number): void => {
+      if (now % 100 === 50) feed(it_, () => {}, now);
+    };
+    drain(it_, 0);
+    it_.link.send(1, 'reliable', BODY, 0);
+    it_.link.flush();
+    const seq = drain(it_, 1).at(-1)!;
+    feed(it_, (w) => w.ack(seq, 0, 0, 0), 11);
+    expect(times(it_, 12, 1_000, FRAME_RELIABLE, heard)).toEqual([]);
+    it_.link.send(1_000, 'reliable', BODY, 0);
+    it_.link.flush();
+    expect(times(it_, 1_000, 1_060, FRAME_RELIABLE, heard)).toEqual([1_000, 1_034]);
+  });
+
+  it('[LK46] four time-outs in a row are a path that carries no large datagram, three are not', () => {
+    const it_ = victim();
+    const heard = (now: number): void => {
+      if (now % 100 === 50) feed(it_, () => {}, now);
+    };
+    const [ping] = drain(it_, 0);
+    feed(it_, (w) => w.ack(ping!, 0, 0, 0), 10);
+    times(it_, 11, 40, FRAME_MTU_PROBE);
+    feed(it_, (w) => w.mtuAck(1_452), 40);
+    it_.link.send(100, 'reliable', new Uint8Array(2_000), 0);
+    it_.link.flush();
+    // A round trip of 10 ms: 34 ms, then twice as long each time.
+    expect(times(it_, 100, 500, FRAME_FRAGMENT, heard)).toEqual([100, 100, 134, 134, 202, 202, 338, 338]);
+    expect(it_.link.maxDatagramMessageBytes).toBe(1_372);
+    times(it_, 500, 620, FRAME_FRAGMENT, heard);
+    expect(it_.link.maxDatagramMessageBytes).toBe(1_120);
+  });
+
+  it('[LK46] sixteen large datagrams lost, and none that arrived since the first of them, are a path that carries none; one more is none', () => {
+    const it_ = victim();
+    drain(it_, 0);
+    let now = 0;
+    /** Waits for the probe that leaves next, and confirms it. */
+    const confirm = (waitMs: number): void => {
+      const probes = times(it_, now + 1, now + waitMs, FRAME_MTU_PROBE, (ms) => {
+        if (ms % 100 === 0) feed(it_, () => {}, ms);
+      });
+      expect(probes).toHaveLength(1);
+      now += waitMs;
+      feed(it_, (w) => w.mtuAck(1_452), now);
+    };
+    const say = (size: number): number => {
+      it_.link.send((now += 20), 'unreliable', new Uint8Array(size), 0);
+      it_.link.flush();
+      return drain(it_, now).at(-1)!;
+    };
+    /** A large one, and three small ones of which the last arrives. */
+    const lose = (): number => {
+      say(1_300);
+      say(10);
+      say(10);
+      const seq = say(10);
+      feed(it_, (w) => w.ack(seq, 0, 0, 0), now + 5);
+      return it_.link.maxDatagramMessageBytes;
+    };
+    confirm(40);
+    const arrived = say(1_300);
+    feed(it_, (w) => w.ack(arrived, 0, 0, 0), now + 5);
+    expect(Array.from({ length: 15 }, lose).every((most) => most === 1_372)).toBe(true);
+    const another = say(1_300);
+    feed(it_, (w) => w.ack(another, 0, 0, 0), now + 5);
+    expect(Array.from({ length: 15 }, lose).every((most) => most === 1_372)).toBe(true);
+    expect(lose()).toBe(1_120);
+    confirm(1_020);
+    expect([lose(), lose()]).toEqual([1_372, 1_372]);
   });
 
   it('[LK33] nothing but goodbyes leaves after a close, to a peer that never stops for 1.62 s at most, and the end is told once', () => {
