@@ -139,6 +139,7 @@ describe('memory', () => {
     late.close();
     expect(open().shareBytes).toBe(0);
     accounts[0]!.close();
+    accounts[0]!.close();
     expect([open().shareBytes, open().shareBytes]).toEqual([HELD_SHARE_BYTES, 0]);
     for (const account of accounts) account.close();
     expect(budget.usedBytes).toBe(0);

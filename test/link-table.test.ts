@@ -147,6 +147,32 @@ describe('of two sessions of one pair', () => {
 });
 
 describe('an endpoint', () => {
+  it('[LK50] reads nothing that is empty, too large, cut before its tag or on the wrong socket, and tells of no stray by it', () => {
+    const rig = new Rig({ delayMs: 1 });
+    const [a, b] = [rig.add('a'), rig.add('b')];
+    const seen: { socket: 'join' | 'session'; bytes: Uint8Array }[] = [];
+    rig.onSend = (_from, socket, _host, _port, bytes) => seen.push({ socket, bytes: bytes.slice() }) > 0;
+    rig.pair(a, b);
+    rig.run(100);
+    const node = rig.add('c');
+    for (const { socket, bytes } of seen) rig.deliver(node, socket === 'join' ? 'session' : 'join', 'x', JOIN_PORT, bytes);
+    expect([node.endpoint.drops, node.datagramsOut]).toEqual([{ kind: seen.length }, 0]);
+    const sealed = seen.find((one) => one.socket === 'session')!.bytes;
+    for (const at of [b, node]) {
+      const before = { ...at.endpoint.drops };
+      for (const socket of ['join', 'session'] as const) {
+        rig.deliver(at, socket, 'x', 9, new Uint8Array(0));
+        for (const kind of [1, 3, 0x80])
+          rig.deliver(at, socket, 'x', 9, Uint8Array.from([kind, ...sealed.subarray(1), ...new Uint8Array(1_501 - sealed.length)]));
+      }
+      for (let size = 1; size < 27; size++) rig.deliver(at, 'session', 'x', 9, sealed.subarray(0, size));
+      // A carried one tells nothing of where its sender is, however long no other came.
+      if (at === node) rig.deliver(at, 'session', '~abcdefghijklmnop', 0, sealed);
+      expect(at.endpoint.drops).toEqual({ ...before, empty: 2, oversize: 6, malformed: 26, ...(at === node ? { link: 1 } : {}) });
+      expect(at.events.filter((event) => event.type === 'stray')).toEqual([]);
+    }
+  });
+
   it('[LK1] answers a FIN again until it has heard the other side, and never after', () => {
     const rig = new Rig({ delayMs: 1 });
     const [a, b] = [rig.add('a'), rig.add('b')];
@@ -184,7 +210,10 @@ describe('an endpoint', () => {
     rig.onSend = (from, socket, host, port) => socket === 'join' || sealed.push(`${from.host} ${host} ${port}`) > 0;
     rig.pair(a, b);
     rig.run(20);
-    expect([messagesOf(a).length, a.endpoint.stats(rig.now, linkOf(a, b)!)!.packetsIn > 0]).toEqual([1, true]);
+    expect(messagesOf(a)).toHaveLength(1);
+    // Not one packet is passed over, be it the one that made the link.
+    const [mine, its] = [a.endpoint.stats(rig.now, linkOf(a, b)!)!, b.endpoint.stats(rig.now, linkOf(b, a)!)!];
+    expect([mine.packetsIn, its.packetsIn]).toEqual([its.packetsOut, mine.packetsOut]);
     expect([...new Set(sealed)].toSorted()).toEqual(['a b 2', 'b a 2']);
   });
 
