@@ -7,6 +7,7 @@ import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import type { AttemptId, EndpointEvent, EndpointLike, LinkClock, LinkId } from '../sdk/link/endpoint-types.ts';
 import { Delivery } from '../sdk/mesh/delivery.ts';
+import { EarlyMessages } from '../sdk/mesh/early.ts';
 import { LinkState } from '../sdk/mesh/link-state.ts';
 import type { Links } from '../sdk/mesh/links.ts';
 import { Mesh } from '../sdk/mesh/mesh.ts';
@@ -14,7 +15,7 @@ import { encodeMessage, type Word } from '../sdk/mesh/messages.ts';
 import type { Roster } from '../sdk/mesh/roster.ts';
 import type { World } from '../sdk/testing/index.ts';
 import { NonceRegistry, createSimCrypto } from '../sdk/testing/sim-crypto.ts';
-import { MAX_EARLY_MESSAGES, MESH_LANE } from '../sdk/wire/limits.ts';
+import { MAX_EARLY_MESSAGES, MAX_MESSAGE_BYTES, MESH_LANE } from '../sdk/wire/limits.ts';
 import { room, rosterOf, type Room } from './mesh-rig.ts';
 
 function seats(world: World, at: number, who: number, id = world.peer(who).mesh!.self): boolean {
@@ -175,6 +176,14 @@ describe('early messages', () => {
     for (const n of [1, 2, 3]) delivery.hold(0, peer, { channel: 'reliable', lane: 0, bytes: Uint8Array.of(n) });
     delivery.onWords(1, peer, [{ id: peer, instance: 5 } as Word]);
     expect([sent, closed, delivery.waits(peer)]).toEqual([[1], ['exhausted'], false]);
+  });
+
+  it('[ME45] a message of the largest size waits for a link, too, and what comes after it is refused until then', () => {
+    const early = new EarlyMessages();
+    const said = (size: number): boolean => early.hold(0, 'bob' as PeerId, { channel: 'reliable', lane: 0, bytes: new Uint8Array(size) });
+    expect([said(MAX_MESSAGE_BYTES), said(1)]).toEqual([true, false]);
+    expect(early.take('bob' as PeerId).map(({ bytes }) => bytes.length)).toEqual([MAX_MESSAGE_BYTES]);
+    expect([said(1), said(MAX_MESSAGE_BYTES)]).toEqual([true, false]);
   });
 
   it('[ME50] a link that was gone when its peer got a seat counts as one before the next', () => {

@@ -29,7 +29,9 @@ export class EarlyMessages {
       this.#queues.set(peer, (queue = { since: now, messages: [], bytes: 0 }));
     }
     const cost = message.bytes.length + HELD_OVERHEAD_BYTES;
-    if (queue.messages.length >= MAX_EARLY_MESSAGES || queue.bytes + cost > MAX_EARLY_BYTES) return false;
+    const { length } = queue.messages;
+    // One message of any size always fits.
+    if (length >= MAX_EARLY_MESSAGES || (length > 0 && queue.bytes + cost > MAX_EARLY_BYTES)) return false;
     queue.messages.push(message);
     queue.bytes += cost;
     return true;

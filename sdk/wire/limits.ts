@@ -394,7 +394,7 @@ export const MAX_RELAY_HOPS = 4;
 /** Relayed datagrams of which only a part has come, for all origins together. */
 export const MAX_RELAY_PARTIALS = 64;
 
-/** Messages and bytes kept for one peer that is seated but not yet linked, or linked but not yet seated. */
+/** Messages and bytes kept for one peer that is seated but not yet linked, or linked but not yet seated; or one message of any size. */
 export const MAX_EARLY_MESSAGES = 256;
 export const MAX_EARLY_BYTES = 256 * 1_024;
 
