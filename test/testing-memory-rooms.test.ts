@@ -100,6 +100,25 @@ describe('rooms in memory', () => {
     expect([each, ann.peers.size]).toEqual([told, 3]);
   });
 
+  it('[RO37] list who left and came back on the way as who is there now', async () => {
+    const { rooms, play, settled, join } = await openMemoryRooms(game, 3, { presence });
+    const [ann, , cat] = rooms;
+    const { id: gone } = cat.self;
+    const seen: unknown[] = [];
+    for (const [id, peer] of ann.peers) {
+      seen.push([peer === ann.peers.get(id), peer.presence.name]);
+      if (seen.length > 1) continue;
+      await settled(cat.leave());
+      await play(200);
+      await join({ name: 'again' }, { id: gone });
+    }
+    expect(seen).toEqual([
+      [true, 'player 0'],
+      [true, 'player 1'],
+      [true, 'again'],
+    ]);
+  });
+
   it('are the same for the same seed', async () => {
     const run = async (seed: number): Promise<unknown> => {
       const { rooms, play } = await openMemoryRooms(game, 4, { presence, seed, lossRatio: 0.5, jitterMs: 20 });

@@ -54,7 +54,11 @@ export interface SeatChanges<G extends AnyGame> {
  */
 class SeatMap<G extends AnyGame> extends Map<PeerId, SeatView<G>> {
   override *entries(): Generator<[PeerId, SeatView<G>], undefined> {
-    for (const entry of [...super.entries()]) if (super.has(entry[0])) yield entry;
+    for (const id of [...super.keys()]) {
+      // Who left and came back has another seat.
+      const seat = super.get(id);
+      if (seat !== undefined) yield [id, seat];
+    }
   }
   override *keys(): Generator<PeerId, undefined> {
     for (const [id] of this.entries()) yield id;
