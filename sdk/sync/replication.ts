@@ -46,6 +46,8 @@ export class Outbound {
   readonly peer: PeerId;
   /** Newest tick it has all of; -1 before the full state was acked. */
   acked = -1;
+  /** From here on it may lag: the newest tick it acked, or when the ack of its whole state came, which may have been on its way for long. */
+  lagsFrom = -1;
   fullTick = -1;
   fullAt = Number.NEGATIVE_INFINITY;
   /** Parts of the full state, in order, that the port had no room for yet. */
@@ -206,7 +208,7 @@ export class Replication {
       const input = this.inbound.get(peer);
       if (out === undefined || input === undefined) continue;
       const ack = input.completeTick;
-      if (out.acked >= 0 && this.tick - out.acked >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
+      if (out.acked >= 0 && this.tick - out.lagsFrom >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
       if (out.acked < 0) this.#sendFull(now, out, ack);
       // Bodies that tell nothing new tell that things came to rest.
       const owing = out.debts !== undefined && out.debts.size > 0;
@@ -217,7 +219,7 @@ export class Replication {
       out.ackSent = ack;
       this.#confirmWhole(now, out, input);
     }
-    this.#forgetTombs();
+    this.#forgetTombs(now);
   }
 
   /** Only says what arrived: for a replica that does not know the room yet. */
@@ -392,6 +394,7 @@ export class Replication {
     for (const kind of this.store.kinds)
       // What this ack is the first to cover may have come with this very tick; only the next sample says that it rests.
       if (kind.moves && kind.changeTick > out.acked && kind.changeTick <= tick) out.rests[kind.index] = tick - (tick % kind.every) + kind.every;
+    out.lagsFrom = out.acked < 0 ? this.tick : tick;
     out.acked = tick;
     out.debts?.acked(tick);
   }
@@ -412,13 +415,14 @@ export class Replication {
     this.#unsorted = false;
   }
 
-  #forgetTombs(): void {
+  #forgetTombs(now: number): void {
     if (this.#tombs.length === 0) return;
     let oldest = this.tick;
     for (const out of this.outbound.values()) {
-      // Who has a full state on the way will ack that; who lags past the history will get everything anew.
+      // Who has a full state on the way will ack that, until it is sent again; who lags past the history will get everything anew.
       const base = out.acked >= 0 ? out.acked : out.fullTick;
-      if (base >= 0 && base < oldest && this.tick - base < HISTORY_ROWS) oldest = base;
+      const follows = out.acked >= 0 ? this.tick - out.lagsFrom < HISTORY_ROWS : now - out.fullAt <= FULL_AGAIN_MS;
+      if (base >= 0 && base < oldest && follows) oldest = base;
     }
     this.#tombs = this.#tombs.filter((tomb) => tomb.tick > oldest);
   }
