@@ -348,6 +348,35 @@ describe('joining', () => {
     expect(ann.stats().stateBytesOut - before).toBeLessThan(450_000);
   });
 
+  it('[SY4] a state that waits in a slow link for longer than it is waited for is not sent for ever', async () => {
+    const { hub, rooms } = await openRooms(game, 1);
+    const [ann] = rooms as [Room<G>];
+    const rocks = Array.from({ length: 2_000 }, (_, n) => ann.entities.spawn('rock', { n, text: 'x'.repeat(150) }));
+    await hub.play(500);
+    // A link that holds 700 kB, and brings 80 kB a second of them.
+    const held: { readonly bytes: number; leave(): void }[] = [];
+    const { send } = MemoryRoomPort.prototype;
+    vi.spyOn(MemoryRoomPort.prototype, 'send').mockImplementation(function (this: MemoryRoomPort, ...args: Parameters<typeof send>) {
+      const [, to, channel, bytes, lane] = args;
+      if (this.self !== ann.self.id || channel !== 'reliable' || lane !== 1) return send.apply(this, args);
+      if (held.reduce((sum, one) => sum + one.bytes, bytes.length) > 700_000) return false;
+      const copy = bytes.slice();
+      held.push({ bytes: bytes.length, leave: () => send.call(this, hub.now(), to, channel, copy, lane) });
+      return true;
+    });
+    const lan = createLan(game, createMemoryLan(hub, game), { presence: {}, randomU32: () => hub.rng.u32() });
+    let bob: Room<G> | undefined;
+    void lan.join(ann.id).then((opened) => (bob = opened));
+    let room = 0;
+    for (let ms = 0; ms < 25_000; ms += 20) {
+      for (room = Math.min(room + 1_600, 20_000); held.length > 0 && room >= held[0]!.bytes; held.shift()!.leave()) room -= held[0]!.bytes;
+      rocks[0]!.n = ms;
+      await hub.play(20);
+    }
+    expect(bob!.entities.get('rock', rocks[0]!.id)?.n).toBeGreaterThan(24_900);
+    expect(ann.stats().stateBytesOut).toBeLessThan(800_000);
+  });
+
   it('[SY52] a member whose state does not come holds nobody up for more than three seconds, and a warning says so', async () => {
     const { hub, rooms } = await openRooms(game, 3);
     rooms.forEach((room, i) => room.entities.spawn('rock', { n: i }));

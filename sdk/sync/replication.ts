@@ -30,6 +30,8 @@ export const CONTROL_LANE = 1;
 const FULL_EVERY_MS = 500;
 /** A full state that is not acked for so long is sent again. */
 const FULL_AGAIN_MS = 3_000;
+/** Full states whose ack counts, the newest ones: in a slow link one may wait for longer than it is waited for. */
+const MAX_FULLS = 4;
 /** Seconds between hashes of the whole state. */
 const HASH_EVERY_S = 2;
 /** An entity of more bytes is not told anew in its turn: it, its origin and the heads of body and frame have to fit a datagram. */
@@ -48,7 +50,8 @@ export class Outbound {
   acked = -1;
   /** From here on it may lag: the newest tick it acked, or when the ack of its whole state came, which may have been on its way for long. */
   lagsFrom = -1;
-  fullTick = -1;
+  /** Ticks of the full states, none of which was acked when the next one was sent. */
+  readonly fulls: number[] = [];
   fullAt = Number.NEGATIVE_INFINITY;
   /** Parts of the full state, in order, that the port had no room for yet. */
   rest: Uint8Array[] = [];
@@ -65,6 +68,11 @@ export class Outbound {
     this.peer = peer;
   }
 
+  /** Tick of the oldest full state that it may ack; -1 before there was one. */
+  get fullTick(): number {
+    return this.fulls[0] ?? -1;
+  }
+
   /** Whether a body of `tick` tells by its silence what the peer does not know. */
   awaitsRest(tick: number): boolean {
     for (const rest of this.rests) if (rest > this.acked && rest <= tick) return true;
@@ -79,7 +87,7 @@ export class Outbound {
   /** As `restart`, on the peer's word: it does not get past the limit on whole states. */
   restartSlowly(): void {
     this.acked = -1;
-    this.fullTick = -1;
+    this.fulls.length = 0;
     this.rest = [];
     this.debts?.clear();
   }
@@ -276,7 +284,8 @@ export class Replication {
     if (out.rest.length > 0) return this.#sendRest(now, out);
     const since = now - out.fullAt;
     if (since < FULL_EVERY_MS || (out.fullTick >= 0 && since < FULL_AGAIN_MS)) return;
-    out.fullTick = this.tick;
+    out.fulls.push(this.tick);
+    if (out.fulls.length > MAX_FULLS) out.fulls.shift();
     out.fullAt = now;
     const body = this.#encode(-1, 0);
     for (let i = 0; i < body.parts; i++) {
@@ -395,6 +404,8 @@ export class Replication {
       // What this ack is the first to cover may have come with this very tick; only the next sample says that it rests.
       if (kind.moves && kind.changeTick > out.acked && kind.changeTick <= tick) out.rests[kind.index] = tick - (tick % kind.every) + kind.every;
     out.lagsFrom = out.acked < 0 ? this.tick : tick;
+    // Of one that was sent after that, in vain.
+    if (out.rest.length > 0) out.rest = [];
     out.acked = tick;
     out.debts?.acked(tick);
   }
