@@ -172,3 +172,19 @@ describe('a run of entries', () => {
     );
   });
 });
+
+it('[SY84] a whole state that a newer tick has overtaken does not hide what of that tick cannot be decided yet', () => {
+  const rules = { home, self: 'viewer' as PeerId, judge: () => 'later', abandoned: () => true, settled: () => undefined, hash: () => 0 };
+  const stream = new Inbound(OWNER, SESSION, 30, new EntityStore(game), rules as never);
+  const take = (tick: number, values: readonly number[]): string | undefined => {
+    const out = new PackWriter(64);
+    out.array(values.length);
+    for (const value of values) out.int(value);
+    return stream.handleBody(tick * 33, tick, values[0]! < 0, new PackReader(out.view()));
+  };
+  const born = [1, 0, 0, 1, 0, ...Array<number>(7).fill(0)];
+  expect([take(10, [-1, 0, 1, 0, 1, 0]), take(12, [2, 0, 2, 0, 1, 0, ...born]), take(11, [-1, 0, 1, 0, 1, 0]), take(12, [2, 1, 2, 0, 1, 0])]).toEqual(
+    [undefined, undefined, undefined, undefined],
+  );
+  expect([stream.completeTick, stream.wholeTick]).toEqual([11, 11]);
+});

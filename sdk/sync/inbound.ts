@@ -164,10 +164,13 @@ export class Inbound implements SnapshotSource {
       if (head.tick > this.#newestTick) this.#begin(head);
     }
     if (part !== this.#fullNext || head.tick !== this.#fullTick) return 'state-malformed';
+    // Of a newer tick whose parts are coming meanwhile.
+    const held = this.#held;
     this.#held = false;
     const drop = this.#entries(head, input, this.#listed);
-    if (drop !== undefined) return drop;
     if (this.#held) this.#fullHeld = true;
+    this.#held = held;
+    if (drop !== undefined) return drop;
     this.#fullNext++;
     if (this.#fullNext < parts) return undefined;
     if (this.#fullHeld) {
