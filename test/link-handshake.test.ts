@@ -105,6 +105,20 @@ describe('handshake', () => {
     expect(host.endpoint.drops['code-guess']).toBeGreaterThan(0);
   });
 
+  it('[LK4] calls no code wrong where who stood at the door has shut it, or is gone', () => {
+    for (const isGone of [false, true]) {
+      const rig = new Rig({ delayMs: 20 });
+      const [a, b] = [rig.add(), rig.add()];
+      b.endpoint.setDoor({ open: false, code: 'K7Q2MX', roomKey: undefined });
+      rig.connect(a, b, 'code', 'K7Q2MX');
+      rig.run(1_000, () => b.endpoint.load.halfOpen === 1);
+      if (isGone) b.paused = true;
+      else b.endpoint.shut();
+      rig.run(6_000);
+      expect(failures(a)).toEqual(['timeout']);
+    }
+  });
+
   it('[LK4] hears no more guesses where many handshakes were begun at once', () => {
     const rig = new Rig({ delayMs: 1 });
     const [host, bad] = [rig.add(), rig.add()];

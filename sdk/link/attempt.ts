@@ -6,7 +6,7 @@
  *   init --RESP that does not verify--> hello (twice, then failed)
  *   init --RESP of another peer than expected, or of one whose link is alive to a probe--> failed
  *   init --no RESP for INIT_PATIENCE_MS--> hello (once)
- *   fin --no packet for FIN_PATIENCE_MS--> hello, or `wrong-code` where a code was tried
+ *   fin --no packet for FIN_PATIENCE_MS--> hello; where a code was tried: --COOKIE--> failed as `wrong-code`
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Rng } from '../base/rng.ts';
@@ -15,7 +15,7 @@ import type { Session } from '../secure/session.ts';
 import { HANDSHAKE_RETRY_MS, HANDSHAKE_TIMEOUT_MS } from '../wire/limits.ts';
 import type { Address, AttemptId, DoorKey, DoorMode } from './endpoint-types.ts';
 
-/** How long FIN is repeated before the answer counts as "no". A wrong code is answered with silence. */
+/** How long FIN is repeated before the answer counts as "no". A wrong code is answered with silence, and so is everything by who is gone meanwhile. */
 const FIN_PATIENCE_MS = 2_000;
 
 /**
@@ -48,6 +48,8 @@ export class Attempt {
   datagram: Uint8Array;
   nextAt: number;
   restarts = 0;
+  /** FIN with a code was met with silence: if anybody still opens there, the code is wrong. */
+  isUntaken = false;
   /** Our own door was asked. */
   isOwn = false;
   #waitMs = HANDSHAKE_RETRY_MS;

@@ -67,6 +67,7 @@ export class Attempts {
     if (message === undefined) return premises.drops.count('malformed');
     for (const attempt of this.#byId.values()) {
       if (attempt.state.type !== 'hello' || !equalBytes(attempt.nonce, message.nonce)) continue;
+      if (attempt.isUntaken) return this.fail(attempt, 'wrong-code');
       const cid = premises.newCid();
       const context = premises.handshakeContext(cid, message.cookie);
       const handshake = new InitiatorHandshake(context, attempt.mode, { code: attempt.code, roomKey: premises.door.roomKey });
@@ -109,8 +110,10 @@ export class Attempts {
       if (now >= attempt.deadline) this.fail(attempt, 'timeout');
       else if (attempt.isUnheard(now)) {
         if (attempt.state.type === 'fin' && isLinked(attempt.state.far.peer)) this.fail(attempt, 'aborted');
-        else if (attempt.state.type === 'fin' && attempt.mode === 'code') this.fail(attempt, 'wrong-code');
-        else this.#restart(now, attempt);
+        else {
+          attempt.isUntaken = attempt.state.type === 'fin' && attempt.mode === 'code';
+          this.#restart(now, attempt);
+        }
       }
     }
   }
