@@ -78,6 +78,24 @@ describe('handshake', () => {
     }
   });
 
+  it('[LK3] who has shut its door calls nobody once more whose answer to its last word does not come', () => {
+    for (const code of [undefined, 'K7Q2MX']) {
+      const rig = new Rig({ delayMs: 5 });
+      const [a, b] = [rig.add(), rig.add()];
+      if (code !== undefined) b.endpoint.setDoor({ open: false, code, roomKey: undefined });
+      const hellos: number[] = [];
+      rig.onSend = (from, _socket, _host, _port, bytes) => {
+        if (from === a && bytes[0] === 1) hellos.push(rig.now);
+        return bytes[0] !== 5;
+      };
+      rig.connect(a, b, code === undefined ? 'open' : 'code', code);
+      rig.run(1_900);
+      a.endpoint.shut();
+      rig.run(6_000);
+      expect([hellos.length, failures(a), a.endpoint.load.attempts]).toEqual([1, ['aborted'], 0]);
+    }
+  });
+
   it('[LK3] a door that is shut while somebody stands in it takes no FIN', () => {
     const rig = new Rig({ delayMs: 20 });
     const [a, b] = [rig.add(), rig.add()];

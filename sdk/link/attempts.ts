@@ -26,6 +26,8 @@ export class Attempts {
   readonly #byId = new Map<AttemptId, Attempt>();
   readonly #byCid = new Map<number, Attempt>();
   #nextId = 1;
+  /** Nobody is called anew. */
+  #isShut = false;
 
   constructor(premises: Premises, self: PeerId) {
     this.#premises = premises;
@@ -183,11 +185,13 @@ export class Attempts {
 
   /** Ends all but those that have sent FIN: the other side may have made the link already, and has to hear what becomes of it. */
   abort(): void {
+    this.#isShut = true;
     for (const attempt of this.#byId.values()) if (attempt.state.type !== 'fin') this.fail(attempt, 'aborted');
   }
 
   /** Back to the start of an attempt, with everything fresh; its deadline stays. */
   #restart(now: number, attempt: Attempt): void {
+    if (this.#isShut) return this.fail(attempt, 'aborted');
     attempt.restarts++;
     attempt.isOwn = false;
     if (attempt.cid !== undefined) this.#byCid.delete(attempt.cid);
