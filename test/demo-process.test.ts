@@ -143,6 +143,22 @@ it('the terminal is told of rooms, and not by them what to do', async () => {
   expect(printed).toEqual(['Room “Ann[2J”: 1 of 8 players', 'You are in “Ann[2J”.']);
 });
 
+it('the terminal is told of a room that is gone by its whole name', () => {
+  const printed: string[] = [];
+  let tell: (rooms: readonly object[]) => void = () => undefined;
+  const fake = {
+    watchRooms(onChange: typeof tell) {
+      tell = onChange;
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  using lan = watchNetwork(fake as never, 'chroma-rush', (line) => printed.push(line));
+  void lan;
+  tell([{ id: 'a', name: 'Ann: red', players: 1, max: 8, locked: false, gameId: 'chroma-rush', reason: undefined }]);
+  tell([]);
+  expect(printed).toEqual(['Room “Ann: red”: 1 of 8 players', 'Room “Ann: red” is gone.']);
+});
+
 describe('a page that was built', () => {
   const place = join(home, 'page');
   const build = (name: string): string => {

@@ -7,9 +7,15 @@ type RoomPort = Awaited<ReturnType<LanPort['open']>>;
 /** How often the own room's seats are looked at, ms. */
 const lookMs = 500;
 
+/** What was last said of a room. */
+interface Told {
+  readonly title: string;
+  readonly line: string;
+}
+
 /** Prints until disposed. Returns the port to hand to the bridge: it notices which room the page opens. */
 export function watchNetwork(lan: LanPort, gameId: string, print: (line: string) => void): LanPort & Disposable {
-  const known = new Map<string, string>();
+  const known = new Map<string, Told>();
   const rooms = lan.watchRooms((list) =>
     tellRooms(
       list.filter((room) => room.gameId === gameId),
@@ -41,17 +47,18 @@ export function watchNetwork(lan: LanPort, gameId: string, print: (line: string)
   };
 }
 
-function tellRooms(list: readonly RoomListing[], known: Map<string, string>, print: (line: string) => void): void {
+function tellRooms(list: readonly RoomListing[], known: Map<string, Told>, print: (line: string) => void): void {
   const gone = new Set(known.keys());
   for (const room of list) {
     gone.delete(room.id);
     // A name comes from the network, and a terminal does what it is told.
-    const line = `Room “${shownName(room.name)}”: ${room.players} of ${room.max} players${room.locked ? ', locked' : ''}${room.reason === undefined ? '' : `, ${room.reason}`}`;
-    if (known.get(room.id) !== line) print(line);
-    known.set(room.id, line);
+    const title = `Room “${shownName(room.name)}”`;
+    const line = `${title}: ${room.players} of ${room.max} players${room.locked ? ', locked' : ''}${room.reason === undefined ? '' : `, ${room.reason}`}`;
+    if (known.get(room.id)?.line !== line) print(line);
+    known.set(room.id, { title, line });
   }
   for (const id of gone) {
-    print(`${known.get(id)?.split(':')[0] ?? 'A room'} is gone.`);
+    print(`${known.get(id)!.title} is gone.`);
     known.delete(id);
   }
 }
