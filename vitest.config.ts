@@ -17,6 +17,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@lanista/source', 'node', 'import', 'module', 'default'] } },
   resolve: { conditions: ['@lanista/source', 'node', 'import', 'module', 'default'] },
   test: {
+    globalSetup: 'test/temporary-folder.ts',
     testTimeout: 20_000,
     pool: 'forks',
     // One more than there are cores on a small machine: files that wait for sockets leave the processor to those that compute.

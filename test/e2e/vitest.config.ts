@@ -6,6 +6,7 @@ export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   resolve: { conditions: ['@lanista/source', 'node', 'import', 'module', 'default'] },
   test: {
+    globalSetup: 'test/temporary-folder.ts',
     include: ['test/e2e/**/*.e2e.ts'],
     testTimeout: 90_000,
     hookTimeout: 90_000,
