@@ -176,6 +176,8 @@ describe('a state budget', () => {
           const { hub, rooms } = await openRooms(game, 3, options);
           const { rng } = hub;
           const highest = new Map<string, number>();
+          // What a callback throws is a warning of the room and no failure of the test.
+          const back: string[] = [];
           rooms.forEach((room, index) => {
             room.setStateBudget({ bytesPerTick: 120 + rng.int(300) });
             for (const kind of ['ship', 'dust', 'slow'] as const)
@@ -183,7 +185,7 @@ describe('a state budget', () => {
                 spawn: (item) =>
                   void item.onChange('n', (value) => {
                     const key = `${index} ${item.id}`;
-                    expect(value).toBeGreaterThan(highest.get(key) ?? -1);
+                    if (value <= (highest.get(key) ?? -1)) back.push(`${key}: ${highest.get(key)}, then ${value}`);
                     highest.set(key, value);
                   }),
               });
@@ -210,6 +212,7 @@ describe('a state budget', () => {
           }
           hub.lossRatio = Math.min(hub.lossRatio, 0.3);
           await hub.play(12_000);
+          expect(back).toEqual([]);
           for (const room of rooms) {
             expect(picture(room).map(plain)).toEqual(picture(rooms[0]!).map(plain));
             expect(room.stats().drops['state-diverged'] ?? 0).toBe(0);
