@@ -2,6 +2,7 @@
  * The common way of a body and the general one mean the same. One owner's bodies go to two replicas: at one nobody watches anything, so that its
  * entries are applied in a run; at the other somebody watches every entity, so that each takes the general way.
  */
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
@@ -134,8 +135,8 @@ describe('a run of entries', () => {
             const body = out.bytes.slice(encoder.starts[part], encoder.ends[part]);
             for (const [at, value] of damage ?? []) body[at % body.length] = value;
             const [run, general] = replicas.map((replica) => replica.take(tick, baseline < 0, body));
-            expect(run).toBe(general);
-            if (!hostile) expect(run).toBeUndefined();
+            assert.equal(run, general);
+            if (!hostile) assert.equal(run, undefined);
           }
         };
         // From here on a damaged body may have been believed.
@@ -143,7 +144,7 @@ describe('a run of entries', () => {
         const completed: number[] = [];
         replication.collect(0, 0);
         send(0, -1);
-        expect(replicas[0].state()).toEqual(replicas[1].state());
+        assert.deepEqual(replicas[0].state(), replicas[1].state());
         steps.forEach(({ assign, teleport, lost, lag, ...more }, i) => {
           const damage = hostile ? more.damage : null;
           const tick = i + 1;
@@ -163,9 +164,9 @@ describe('a run of entries', () => {
           // Only what the replica has had in full can have been acked.
           if (completed.at(-1) !== completeTick) completed.push(completeTick);
           send(tick, completed[Math.max(0, completed.length - lag)]!, damage);
-          expect(replicas[0].state()).toEqual(replicas[1].state());
+          assert.deepEqual(replicas[0].state(), replicas[1].state());
           if (damage === null && replicas[0].stream.completeTick === tick && !spoilt)
-            for (const core of cores) expect([...replicas[0].store.find(SESSION, core.counter)!.ints]).toEqual([...core.ints]);
+            for (const core of cores) assert.deepEqual(replicas[0].store.find(SESSION, core.counter)!.ints, core.ints);
         });
       }),
       { numRuns: 500 },
