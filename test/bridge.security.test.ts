@@ -277,7 +277,7 @@ describe('bridge: who gets in', () => {
     expect(await change(() => truncate(file, 10_000_000))).toBe('ECONNRESET');
     await writeFile(file, '');
     expect(await ask('/built.bin')).toMatchObject({ status: 200, body: '' });
-  }, 3_000);
+  });
 
   test('[BR20] who is refused cannot keep the bridge from closing', async () => {
     const other = await bench.start({ game: GAME });
