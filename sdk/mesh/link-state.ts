@@ -166,6 +166,12 @@ export class LinkState {
     return this.#known.get(id)?.word;
   }
 
+  /** Which process of a peer last spoke to us itself, and when (ms). */
+  spoke(id: PeerId): { readonly instance: number; readonly at: number } | undefined {
+    const known = this.#known.get(id);
+    return known?.said && { instance: known.said.instance, at: known.saidAt };
+  }
+
   /** True when a peer has lately said that it is in the room. */
   speaks(now: number, id: PeerId): boolean {
     const known = this.#known.get(id);

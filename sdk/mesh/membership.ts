@@ -284,8 +284,8 @@ export class Membership {
     const observed = link === undefined || isRelayed(link.address) || join.joinPort === 0 ? [] : [{ host: link.address.host, port: join.joinPort }];
     const request: JoinRequest = { ...join, addresses: boundAddresses(observed, join.addresses) };
     // Who asks for a seat with another instance has been started anew; a host is host no more.
-    const word = this.#party.linkState.word(from);
-    if (word !== undefined && word.instance !== join.instance) this.#party.linkState.forget(from);
+    const { linkState } = this.#party;
+    if ([linkState.word(from), linkState.spoke(from)].some((one) => one !== undefined && one.instance !== join.instance)) linkState.forget(from);
     this.#askedAt = now;
     if (from === roster.host && seatOf(roster, from)?.instance !== join.instance) return this.#party.hurry(now);
     if (this.isHost) return this.#seat(now, from, request, undefined);
@@ -360,12 +360,18 @@ export class Membership {
     else if (this.roster.banned.includes(peer)) this.#refusals.refuse(now, peer, 'kicked');
   }
 
-  /** The peer said goodbye, or closed its link with one. */
+  /** The peer said goodbye, or closed its link with one: the process at the other end of the link, which need not be the one that has the seat by now. */
   onGoodbye(now: number, peer: PeerId): void {
     const { linkState } = this.#party;
     const seat = this.roster && seatOf(this.roster, peer);
-    linkState.markLeft(now, peer, this.#vouching.forget(peer) ?? (linkState.word(peer) === undefined ? seat?.instance : undefined));
-    if (this.isHost && seat !== undefined) this.#write(now, removeSeat(this.roster!, peer, 'bye'));
+    const word = linkState.word(peer);
+    const asked = this.#vouching.forget(peer);
+    const spoke = linkState.spoke(peer);
+    const isAsker = asked !== undefined && !(spoke !== undefined && spoke.at >= asked.at);
+    const instance = isAsker ? asked.instance : spoke?.instance;
+    if (isAsker) linkState.markLeft(now, peer, instance);
+    else if (instance === undefined || word?.instance === instance) linkState.markLeft(now, peer, word === undefined ? seat?.instance : undefined);
+    if (this.isHost && seat !== undefined && (instance ?? seat.instance) === seat.instance) this.#write(now, removeSeat(this.roster!, peer, 'bye'));
     this.#party.hurry(now);
   }
 

@@ -46,11 +46,11 @@ export class Vouching {
     return taken;
   }
 
-  /** Nobody waits for the answer any more; returns the process for which we asked. */
-  forget(peer: PeerId): number | undefined {
+  /** Nobody waits for the answer any more; returns the process for which we asked, and when. */
+  forget(peer: PeerId): { readonly instance: number; readonly at: number } | undefined {
     const asked = this.#asked.get(peer);
     this.#asked.delete(peer);
-    return asked?.instance;
+    return asked;
   }
 
   // ── as host ───────────────────────────────────────────────────────────────────────────────────────
