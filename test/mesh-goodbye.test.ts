@@ -36,4 +36,17 @@ describe('goodbyes', () => {
       ).toBe(0);
     }
   });
+
+  it('[ME2] who was refused keeps no link, to whomever it had one', () => {
+    const made = room({ peers: 5, max: 3 });
+    const { world } = made;
+    for (let i = 0; i < 3; i++) world.start(i, i === 0 ? 'found' : 'join');
+    expect(agree(made, 3_000)).toBeLessThan(1_000);
+    world.run(1_000);
+    const late = world.start(3, 'join');
+    world.run(1_500);
+    expect(late.mesh!.joinState).toEqual({ type: 'failed', reason: 'room-full' });
+    expect([0, 1, 2].map((index) => world.peer(index).endpoint!.load.links)).toEqual([2, 2, 2]);
+    expect(made.agreement.violations).toEqual([]);
+  });
 });

@@ -174,7 +174,7 @@ export class Membership {
     let base: Roster | Refusal = roster;
     if (seatOf(roster, self)?.instance !== instance)
       base = seatPeer(roster, { id: self, instance, spectator: options.spectate, addresses: this.addresses });
-    if (typeof base === 'string') return this.#close(base === 'kicked' ? 'kicked' : 'timeout');
+    if (typeof base === 'string') return this.#close(now, base === 'kicked' ? 'kicked' : 'timeout');
     let kept = base;
     for (const seat of base.seats) {
       const word = linkState.word(seat.id);
@@ -238,9 +238,9 @@ export class Membership {
     }
     // The host may answer a request that we forwarded with a list we have already.
     if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return this.#answerAskers(now, mine);
-    if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close('kicked');
+    if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close(now, 'kicked');
     if (seat !== undefined && seat.instance !== instance) {
-      if (this.#rivalry.onLost(now)) return this.#close('copied');
+      if (this.#rivalry.onLost(now)) return this.#close(now, 'copied');
       for (const address of seat.addresses) if (!isIn(this.addresses, address)) this.#party.call(now, address);
     }
     if (roster.term === mine.term ? this.isHost : !seatsUs) return;
@@ -327,7 +327,7 @@ export class Membership {
 
   #handleRefusal(now: number, from: PeerId, reason: Refusal): void {
     if (this.roster === undefined) return this.#fail(now, reason);
-    if (from === this.roster.host || from === this.#askedHost) this.#close(reason === 'kicked' ? 'kicked' : 'timeout');
+    if (from === this.roster.host || from === this.#askedHost) this.#close(now, reason === 'kicked' ? 'kicked' : 'timeout');
   }
 
   #handleProposal(now: number, from: PeerId, theirs: Roster, time: number): void {
@@ -386,13 +386,13 @@ export class Membership {
 
   /** A peer ended its link to us for a newer session of our key. */
   onReplaced(now: number): void {
-    if (!this.isOver && !this.isLeaving && this.#rivalry.onReplaced(now)) this.#close('copied');
+    if (!this.isOver && !this.isLeaving && this.#rivalry.onReplaced(now)) this.#close(now, 'copied');
   }
 
   /** A process with our key, which is not us, is in this room, too. */
   #meetDouble(now: number, hasHope: boolean): void {
     const alone = this.roster?.seats.every((seat) => seat.id === this.#party.self) === true;
-    if (this.#rivalry.onMet(now, alone)) this.#close('copied');
+    if (this.#rivalry.onMet(now, alone)) this.#close(now, 'copied');
     else if (this.roster === undefined && !hasHope) this.#fail(now, 'copied');
   }
 
@@ -431,10 +431,7 @@ export class Membership {
 
   leave(now: number): void {
     if (this.isOver || this.isLeaving) return;
-    if (this.roster === undefined) {
-      this.#hangUp(now);
-      return this.#close('bye');
-    }
+    if (this.roster === undefined) return this.#close(now, 'bye');
     this.#spread.publish(now, this.roster, this.roomKey);
     for (const link of this.#party.links.all()) this.#party.send(now, link.peer, { type: 'leave' });
     this.#leaveAt = now;
@@ -446,25 +443,27 @@ export class Membership {
     let waiting = false;
     for (const link of links.all()) if (!link.silent && (endpoint.stats(now, link.id)?.queuedBytes ?? 0) > 0) waiting = true;
     if (waiting && now - since < LEAVE_LINGER_MS) return;
-    this.#hangUp(now);
-    this.#close('bye');
+    this.#close(now, 'bye');
   }
 
-  /** Every link ends with a goodbye: a request for a seat may have been granted meanwhile. */
-  #hangUp(now: number): void {
+  /**
+   * Every link ends. With a goodbye where this process gave up: a request for a seat may have been granted meanwhile. Who was refused, or has a
+   * double, says none: the seat of this key, if there is one, is another process's.
+   */
+  #hangUp(now: number, reason: 'bye' | 'refused'): void {
     const { links, endpoint } = this.#party;
-    for (const link of links.all()) endpoint.close(now, link.id, 'bye');
+    for (const link of links.all()) endpoint.close(now, link.id, reason);
   }
 
-  #close(reason: LeaveReason | 'copied'): void {
+  #close(now: number, reason: LeaveReason | 'copied'): void {
+    this.#hangUp(now, reason === 'bye' ? 'bye' : 'refused');
     this.joinState = { type: 'left', reason };
     this.#party.endpoint.shut();
     this.#party.emit({ type: 'closed', reason });
   }
 
   #fail(now: number, reason: Extract<JoinState, { type: 'failed' }>['reason']): void {
-    // Who was refused, or has a double, says no goodbye: the seat of this key, if there is one, is another process's.
-    if (reason === 'unreachable') this.#hangUp(now);
+    this.#hangUp(now, reason === 'unreachable' ? 'bye' : 'refused');
     this.joinState = { type: 'failed', reason };
     this.#party.endpoint.shut();
     this.#party.emit({ type: 'closed', reason: reason === 'kicked' || reason === 'copied' ? reason : 'timeout' });
