@@ -29,6 +29,7 @@ import {
   compareVersions,
   departures,
   foundRoster,
+  isPlausible,
   removeSeat,
   sameAddresses,
   seatOf,
@@ -236,6 +237,7 @@ export class Membership {
       if (seatsUs) this.#adopt(now, roster, key);
       return;
     }
+    if (!isPlausible(mine, roster.term, roster.epoch)) return;
     // The host may answer a request that we forwarded with a list we have already.
     if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return this.#answerAskers(now, mine);
     if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close(now, 'kicked');
@@ -312,7 +314,7 @@ export class Membership {
 
   #seat(now: number, peer: PeerId, join: JoinRequest, via: PeerId | undefined): void {
     const roster = this.roster!;
-    if (peer === this.#party.self) return;
+    if (peer === this.#party.self || !isPlausible(roster, join.term, 0)) return;
     const next = this.#duty.seat(now, roster, { id: peer, instance: join.instance, spectator: join.spectate, addresses: join.addresses }, join.term);
     if (typeof next === 'string') {
       if (via === undefined) this.#refusals.refuse(now, peer, next);
@@ -332,8 +334,7 @@ export class Membership {
 
   #handleProposal(now: number, from: PeerId, theirs: Roster, time: number): void {
     const mine = this.roster;
-    if (mine === undefined || !this.isHost || this.isLeaving || theirs.host !== from || theirs.roomId !== mine.roomId || theirs.term === mine.term)
-      return;
+    if (mine === undefined || !this.#mayMeet(from, mine, theirs) || theirs.term === mine.term) return;
     if (this.#duty.hasAbsorbed(mine, theirs)) return this.#spread.send(now, from, mine, this.roomKey);
     const ownTime = this.#party.time.time(now);
     if (this.#duty.yields(mine, theirs, this.eligible)) {
@@ -344,8 +345,14 @@ export class Membership {
 
   #handleDecision(now: number, from: PeerId, theirs: Roster, time: number, term: number): void {
     const mine = this.roster;
-    if (mine === undefined || !this.isHost || this.isLeaving || mine.term !== term || theirs.host !== from || theirs.roomId !== mine.roomId) return;
+    if (mine === undefined || !this.#mayMeet(from, mine, theirs) || mine.term !== term) return;
     this.#absorb(now, theirs, time);
+  }
+
+  /** As host: this may be the list of another part of the room, and `from` the host of it. */
+  #mayMeet(from: PeerId, mine: Roster, theirs: Roster): boolean {
+    const isTheirs = theirs.host === from && theirs.roomId === mine.roomId;
+    return this.isHost && !this.isLeaving && isTheirs && isPlausible(mine, theirs.term, theirs.epoch);
   }
 
   #absorb(now: number, theirs: Roster, time: number): void {

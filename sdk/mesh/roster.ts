@@ -54,9 +54,25 @@ export interface Newcomer {
 
 const TERM_STEP = 2 ** 20;
 
+/** A room starts below half of this, and no room changes its host so often that it gets there. */
+const FAR_TERM = 2 ** 45;
+/** A list that changes ten times a second takes seven years to get there. */
+const FAR_EPOCH = 2 ** 31;
+/** From there on a version counts only as near as this: terms by `TERM_STEP`, and epochs. */
+const NEAR_TERMS = 16;
+const NEAR_EPOCHS = 256;
+
 /** Of two versions of the list, positive when the first is newer. */
 export function compareVersions(aTerm: number, aEpoch: number, bTerm: number, bEpoch: number): number {
   return aTerm === bTerm ? aEpoch - bEpoch : aTerm - bTerm;
+}
+
+/**
+ * True of a version that a room may come to, as seen from ours. Who is asked to continue one that is near the end of numbers would write
+ * lists that nobody can read.
+ */
+export function isPlausible(mine: Pick<Roster, 'term' | 'epoch'>, term: number, epoch: number): boolean {
+  return term <= Math.max(FAR_TERM, mine.term + NEAR_TERMS * TERM_STEP) && epoch <= Math.max(FAR_EPOCH, mine.epoch + NEAR_EPOCHS);
 }
 
 /** 20 bits of a peer's id: its first four characters. The id is a hash already. */

@@ -1,0 +1,71 @@
+/**
+ * What a member can do to the others by what it says of the room, and what it cannot: its bytes are well formed, and not true.
+ */
+import { describe, expect, it } from 'vitest';
+import type { LinkId } from '../sdk/link/endpoint-types.ts';
+import type { PeerId, Slot } from '../sdk/base/brand.ts';
+import { encodeMessage, type MeshMessage } from '../sdk/mesh/messages.ts';
+import type { Roster } from '../sdk/mesh/roster.ts';
+import type { World } from '../sdk/testing/index.ts';
+import { MAX_LANES } from '../sdk/wire/limits.ts';
+import { agree, rosterOf, together } from './mesh-rig.ts';
+
+/** Peer `who` says this to everybody it is linked to. */
+function says(world: World, who: number, message: MeshMessage): void {
+  const peer = world.peer(who);
+  const now = peer.clock(world.now);
+  for (let link = 1; link <= 9; link++) peer.endpoint!.send(now, link as LinkId, 'reliable', encodeMessage(message), MAX_LANES - 1);
+  peer.endpoint!.flush(now);
+  world.drain(peer);
+}
+
+/** A list of this room with all its members, in which `host` is host. */
+function forged(world: World, host: PeerId, version: Pick<Roster, 'term' | 'epoch'>): Roster {
+  const { roomId, name, max, locked, peers } = rosterOf(world, 0);
+  const seats = peers.map(({ id, slot }) => ({
+    id,
+    slot: slot as Slot,
+    status: 'present' as const,
+    spectator: false,
+    eligible: true,
+    instance: 1,
+    addresses: [],
+  }));
+  return { roomId, name, max, locked, ...version, host, seats, banned: [], departed: [], lineage: [], merged: [] };
+}
+
+describe('a member that lies', () => {
+  const LAST = 2 ** 53 - 1;
+  const join = { instance: 77, spectate: false, joinPort: 1, addresses: [], term: LAST, time: 0 };
+  const lies: readonly (readonly [string, (world: World, liar: PeerId) => MeshMessage])[] = [
+    ['a request for a seat', () => ({ type: 'join', join })],
+    ['a proposal', (world, liar) => ({ type: 'propose', roster: forged(world, liar, { term: LAST, epoch: 1 }), time: 1 })],
+    ['a proposal, by its epoch', (world, liar) => ({ type: 'propose', roster: forged(world, liar, { term: 2 ** 44, epoch: 2 ** 32 - 1 }), time: 1 })],
+    [
+      'a decision',
+      (world, liar) => ({ type: 'decide', roster: forged(world, liar, { term: LAST, epoch: 1 }), time: 1, term: rosterOf(world, 0).term }),
+    ],
+    [
+      'a newer list',
+      (world) => ({ type: 'roster', roster: { ...forged(world, rosterOf(world, 0).host, rosterOf(world, 0)), epoch: 2 ** 32 - 1 }, key: undefined }),
+    ],
+  ];
+
+  it.each(lies)('[ME82] cannot end the room by a number that nothing comes after: %s', (_name, lie) => {
+    const made = together({ peers: 4, seed: 3 });
+    const { world } = made;
+    const before = rosterOf(world, 0);
+    says(world, 3, lie(world, world.peer(3).mesh!.self));
+    world.run(200);
+    expect([0, 1, 2].map((index) => rosterOf(world, index).term)).toEqual([before.term, before.term, before.term]);
+    world.crash(3);
+    world.run(2_000);
+    expect(made.agreement.disagreement([0, 1, 2].map((index) => world.peer(index)))).toBeUndefined();
+    // The room goes on: who comes back has its seat, and another host takes over.
+    world.start(3, 'join');
+    expect(agree(made, 3_000)).toBeLessThan(2_000);
+    world.crash(0);
+    expect(agree(made, 6_000)).toBeLessThan(3_000);
+    expect(rosterOf(world, 1).host).not.toBe(before.host);
+  });
+});
