@@ -420,9 +420,9 @@ export class Membership {
 
   /** Says where we are now until the list does: a host that is gone, or not linked at the moment, has not heard it. */
   #tellMoved(now: number): void {
-    const { self } = this.#party;
+    const { self, instance } = this.#party;
     const seat = this.#moved && this.roster !== undefined ? seatOf(this.roster, self) : undefined;
-    if (seat === undefined || this.roster === undefined || sameAddresses(seat.addresses, this.addresses)) return;
+    if (seat?.instance !== instance || this.roster === undefined || sameAddresses(seat.addresses, this.addresses)) return;
     if (this.isHost) this.#write(now, updateSeat(this.roster, self, { addresses: this.addresses }));
     else if (now >= this.#moveAt) {
       this.#moveAt = now + MOVE_RETRY_MS;
