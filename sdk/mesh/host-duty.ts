@@ -36,12 +36,14 @@ export class HostDuty {
   /** Our own stall is nobody's absence. */
   excuse(lateMs: number): void {
     this.#lostAt.clear();
-    for (const [id, at] of this.#awayAt) this.#awayAt.set(id, at + lateMs);
+    for (const times of [this.#settledAt, this.#awayAt]) for (const [id, at] of times) times.set(id, at + lateMs);
   }
 
   /** As a member: remembers since when seats are away, should we be host one day. */
   follow(now: number, roster: Roster): void {
     this.#forgetGone(roster);
+    // From when we were host the last time: whoever was out of reach then has been back since.
+    this.#lostAt.clear();
     for (const id of this.#awayAt.keys()) if (seatOf(roster, id)?.status !== 'away') this.#awayAt.delete(id);
     for (const seat of roster.seats) if (seat.status === 'away' && !this.#awayAt.has(seat.id)) this.#awayAt.set(seat.id, now);
   }

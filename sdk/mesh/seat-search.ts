@@ -33,6 +33,7 @@ export class SeatSearch {
   /** Our own stall is nobody's silence. */
   excuse(lateMs: number): void {
     this.#startedAt += lateMs;
+    if (this.#wrongCodeAt !== undefined) this.#wrongCodeAt += lateMs;
   }
 
   /** Somebody can be asked. */
