@@ -136,6 +136,14 @@ describe('a control message', () => {
     expect(decodeMessage(encodePayload(items))).toBeUndefined();
   });
 
+  it('[ME28] with a byte behind it is dropped whole, and so is one that ends early', () => {
+    for (const message of Object.values(messages)) {
+      const bytes = encodeMessage(message);
+      expect(decodeMessage(Uint8Array.of(...bytes, 0))).toBeUndefined();
+      expect(decodeMessage(bytes.subarray(0, -1))).toBeUndefined();
+    }
+  });
+
   it('[ME28] at every bound is read', () => {
     const full: Roster = {
       ...list(...Array.from({ length: MAX_PEERS }, (_, n) => n + 1).slice(0, 16)),

@@ -4,11 +4,13 @@
 import { describe, expect, it } from 'vitest';
 import type { LinkId } from '../sdk/link/endpoint-types.ts';
 import type { PeerId, Slot } from '../sdk/base/brand.ts';
+import { Dialer } from '../sdk/mesh/dialer.ts';
 import { encodeMessage, type MeshMessage } from '../sdk/mesh/messages.ts';
 import type { Roster } from '../sdk/mesh/roster.ts';
 import type { World } from '../sdk/testing/index.ts';
-import { MAX_LANES } from '../sdk/wire/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_LANES } from '../sdk/wire/limits.ts';
 import { agree, rosterOf, together } from './mesh-rig.ts';
+import { idOf, listOf } from './mesh-script.ts';
 
 /** Peer `who` says this to everybody it is linked to. */
 function says(world: World, who: number, message: MeshMessage): void {
@@ -67,5 +69,38 @@ describe('a member that lies', () => {
     world.crash(0);
     expect(agree(made, 6_000)).toBeLessThan(3_000);
     expect(rosterOf(world, 1).host).not.toBe(before.host);
+  });
+
+  it('[ME83] that names hosts which are not there takes no places from calls to others, and each of those hosts is called in its turn', () => {
+    const names = Array.from({ length: 40 }, (_, n) => idOf(n + 100));
+    const open = new Map<number, number>();
+    const called = new Map<PeerId, number>();
+    let now = 0;
+    let attempt = 0;
+    let most = 0;
+    const endpoint = {
+      self: idOf(1),
+      connect: (at: number, _address: unknown, _door: unknown, expected: PeerId): number => {
+        if (!called.has(expected)) called.set(expected, at);
+        open.set(++attempt, at);
+        return attempt;
+      },
+    };
+    const linkState = { route: () => ({ next: idOf(2), hops: 2 }), reachable: () => names.map((id) => ({ word: { id, host: true } })) };
+    const dialer = new Dialer(endpoint as never, { get: () => undefined } as never, linkState as never, undefined);
+    const roster = listOf(1);
+    for (; now < 40_000; now += 50) {
+      for (const [id, at] of open) {
+        if (now - at < HANDSHAKE_TIMEOUT_MS) continue;
+        open.delete(id);
+        dialer.onFailed(now, id as never, 'timeout');
+      }
+      dialer.tick(now, roster, false);
+      most = Math.max(most, open.size);
+    }
+    expect(most).toBeLessThanOrEqual(MAX_ATTEMPTS / 4);
+    expect(called.size).toBe(names.length);
+    // One that is there answers at once, and is called at once while there are no others.
+    expect(Math.min(...called.values())).toBeLessThanOrEqual(500);
   });
 });

@@ -50,6 +50,9 @@ interface Target {
   probedAt: number;
 }
 
+/** Calls under way over others to hosts without a seat: a member may name dozens that are not there, and the places for calls are needed for who is. */
+const MAX_DIALS_BEYOND = 8;
+
 const keyOf = (address: Address): string => `${address.host} ${address.port}`;
 
 export class Dialer {
@@ -212,7 +215,7 @@ export class Dialer {
     if (roster !== undefined) {
       for (const seat of roster.seats) if (seat.id !== this.#endpoint.self) this.#tickSeat(now, seat, newcomer);
       const hosts = roster.host === this.#endpoint.self ? this.#hostsBeyond(roster) : [];
-      for (const id of hosts) this.#tickSeat(now, { id, addresses: [] }, false);
+      if (hosts.length > 0) this.#tickBeyond(now, roster, hosts);
       if (this.#seats.size > 0) this.#forgetSeats(roster, hosts);
     }
     for (const target of this.#candidates.values()) {
@@ -253,7 +256,19 @@ export class Dialer {
     return hosts;
   }
 
-  #tickSeat(now: number, seat: Pick<Seat, 'id' | 'addresses'>, newcomer: boolean): void {
+  /** Each in its turn: who was due first goes first. */
+  #tickBeyond(now: number, roster: Roster, hosts: readonly PeerId[]): void {
+    const dueAt = (id: PeerId): number => this.#seats.get(id)?.nextAt ?? Infinity;
+    let open = 0;
+    for (const { target } of this.#attempts.values()) if (target.expect !== undefined && seatOf(roster, target.expect) === undefined) open++;
+    for (const id of [...hosts].sort((a, b) => dueAt(a) - dueAt(b))) {
+      const before = this.#attempts.size;
+      this.#tickSeat(now, { id, addresses: [] }, false, open < MAX_DIALS_BEYOND);
+      open += this.#attempts.size - before;
+    }
+  }
+
+  #tickSeat(now: number, seat: Pick<Seat, 'id' | 'addresses'>, newcomer: boolean, mayDial = true): void {
     const link = this.#links.get(seat.id);
     let target = this.#seats.get(seat.id);
     const wanted = link === undefined || this.#wantsAnother(now, link, seat);
@@ -279,7 +294,7 @@ export class Dialer {
       };
       this.#seats.set(seat.id, target);
     }
-    if (now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
+    if (!mayDial || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
     const isTurn = target.tries % 2 === 1 || seat.addresses.length === 0;
     const detour = (link === undefined || link.silent) && isTurn && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
     const address = detour ? { host: `~${seat.id}`, port: 0 } : seat.addresses[target.tries % Math.max(1, seat.addresses.length)];
