@@ -10,7 +10,7 @@ import type { Roster } from '../sdk/mesh/roster.ts';
 import type { World } from '../sdk/testing/index.ts';
 import { HANDSHAKE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_LANES } from '../sdk/wire/limits.ts';
 import { agree, rosterOf, together } from './mesh-rig.ts';
-import { idOf, listOf } from './mesh-script.ts';
+import { idOf, listOf, newcomer } from './mesh-script.ts';
 
 /** Peer `who` says this to everybody it is linked to. */
 function says(world: World, who: number, message: MeshMessage): void {
@@ -102,5 +102,19 @@ describe('a member that lies', () => {
     expect(called.size).toBe(names.length);
     // One that is there answers at once, and is called at once while there are no others.
     expect(Math.min(...called.values())).toBeLessThanOrEqual(500);
+  });
+
+  it('[ME84] that says it is found where everybody would be asked is not called there', () => {
+    const calls: string[] = [];
+    const endpoint = { self: idOf(1), connect: (_now: number, { host }: { host: string }) => calls.push(host) };
+    const linkState = { route: () => undefined, reachable: () => [] };
+    const mayCall = (host: string): boolean => !host.endsWith('.255');
+    const dialer = new Dialer(endpoint as never, { get: () => undefined } as never, linkState as never, undefined, mayCall);
+    const addresses = ['10.0.0.255', '10.0.0.7', '10.1.255.255', '10.0.0.8'].map((host) => ({ host, port: 1 }));
+    const roster = listOf(1, { ...newcomer(2), addresses }, { ...newcomer(3), addresses: addresses.slice(0, 1) });
+    dialer.addCandidate(0, addresses[2]!);
+    for (let now = 0; now < 20_000; now += 50) dialer.tick(now, roster, true);
+    expect(calls.slice(0, 2)).toEqual(['10.0.0.7', '10.0.0.8']);
+    expect(new Set(calls)).toEqual(new Set(['10.0.0.7', '10.0.0.8']));
   });
 });

@@ -60,6 +60,7 @@ export class Dialer {
   readonly #links: Links;
   readonly #linkState: LinkState;
   readonly #code: string | undefined;
+  readonly #mayCall: (host: string) => boolean;
   readonly #seats = new Map<PeerId, Target>();
   readonly #candidates = new Map<string, Target>();
   readonly #attempts = new Map<AttemptId, { readonly target: Target; readonly key: string }>();
@@ -73,14 +74,16 @@ export class Dialer {
   /** Set once a room key is known, so that `member` can be used. */
   hasRoomKey = false;
 
-  constructor(endpoint: EndpointLike, links: Links, linkState: LinkState, code: string | undefined) {
+  constructor(endpoint: EndpointLike, links: Links, linkState: LinkState, code: string | undefined, mayCall = (_host: string): boolean => true) {
     this.#endpoint = endpoint;
     this.#links = links;
     this.#linkState = linkState;
     this.#code = code;
+    this.#mayCall = mayCall;
   }
 
   addCandidate(now: number, address: Address): void {
+    if (!this.#mayCall(address.host)) return;
     const key = keyOf(address);
     const known = this.#candidates.get(key);
     if (known !== undefined) {
@@ -188,9 +191,14 @@ export class Dialer {
     target.nextAt = now + Math.min(CODE_LOCKOUT_MS, WRONG_CODE_RETRY_MS * 2 ** Math.min(target.refusals - 1, 8));
   }
 
+  /** Where a seat may be called: its process may say any address, also one at which everybody would be asked. */
+  #addressesOf(seat: Pick<Seat, 'addresses'> | undefined): readonly Address[] {
+    return (seat?.addresses ?? []).filter(({ host }) => this.#mayCall(host));
+  }
+
   /** True unless somebody else answered at the address whose turn is next. */
   #mayAnswerNext({ expect, tries }: Target): boolean {
-    const addresses = this.#knownOf?.seats.find((seat) => seat.id === expect)?.addresses ?? [];
+    const addresses = this.#addressesOf(this.#knownOf?.seats.find((seat) => seat.id === expect));
     const next = addresses[tries % Math.max(1, addresses.length)];
     return next !== undefined && !this.#foreign.has(keyOf(next));
   }
@@ -295,9 +303,10 @@ export class Dialer {
       this.#seats.set(seat.id, target);
     }
     if (!mayDial || now < target.nextAt || target.open >= MAX_DIALS_PER_TARGET) return;
-    const isTurn = target.tries % 2 === 1 || seat.addresses.length === 0;
+    const addresses = this.#addressesOf(seat);
+    const isTurn = target.tries % 2 === 1 || addresses.length === 0;
     const detour = (link === undefined || link.silent) && isTurn && (this.#linkState.route(seat.id)?.hops ?? 0) > 1;
-    const address = detour ? { host: `~${seat.id}`, port: 0 } : seat.addresses[target.tries % Math.max(1, seat.addresses.length)];
+    const address = detour ? { host: `~${seat.id}`, port: 0 } : addresses[target.tries % Math.max(1, addresses.length)];
     if (address === undefined) {
       target.tries++;
       target.nextAt = now + DIAL_RETRY_MS;

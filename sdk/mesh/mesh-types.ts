@@ -33,6 +33,8 @@ export interface MeshOptions {
   /** Wall clock at the start, ms: seeds room time so that parts that merge are close. */
   readonly wallClockMs: number;
   readonly graceMs?: number;
+  /** Whether that is the address of one machine; nobody is called at others. Without it every address may be called. */
+  readonly mayCall?: (host: string) => boolean;
 }
 
 /** The room's facts as anybody may ask for them: what `HERE` carries. */

@@ -73,7 +73,7 @@ export class Mesh implements MeshLike {
     this.self = this.#endpoint.self;
     this.#linkState = new LinkState(this.self);
     this.#links = new Links(this.#endpoint, this.#linkState);
-    this.#dialer = new Dialer(this.#endpoint, this.#links, this.#linkState, code);
+    this.#dialer = new Dialer(this.#endpoint, this.#links, this.#linkState, code, options.mayCall);
     this.#relay = new Relay(this.self);
     this.#time = new RoomTime(now, options.wallClockMs);
     this.#who = new WhoAnswers(crypto, roomId);

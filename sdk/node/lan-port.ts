@@ -240,6 +240,7 @@ export class NodeLanPort implements LanPort {
       sessionPort: this.#udp.sessionPort,
       addresses: this.addresses(),
       wallClockMs: Date.now(),
+      mayCall: (host) => this.#discovery.interfaces.isUnicast(host),
       ...(this.#options.graceMs === undefined ? {} : { graceMs: this.#options.graceMs }),
     });
     const port = this.#driver.add(mesh, () => this.#left(room));
