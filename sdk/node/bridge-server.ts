@@ -126,19 +126,21 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
   };
   server.on('upgrade', onUpgrade);
 
+  const end = async (): Promise<void> => {
+    server.off('upgrade', onUpgrade);
+    await session.close();
+    for (const page of sockets.clients) page.close(BRIDGE_CLOSE.ending);
+    sockets.close();
+    setTimeout(() => {
+      for (const page of sockets.clients) page.terminate();
+    }, 200).unref();
+  };
+  let ended: Promise<void> | undefined;
   return {
     token,
     url: () => `${server instanceof TlsServer ? 'https' : 'http'}://${hostOf(server)}:${portOf(server)}/#${token}`,
     stats: () => session.stats(),
-    async close() {
-      server.off('upgrade', onUpgrade);
-      await session.close();
-      for (const page of sockets.clients) page.close(BRIDGE_CLOSE.ending);
-      sockets.close();
-      setTimeout(() => {
-        for (const page of sockets.clients) page.terminate();
-      }, 200).unref();
-    },
+    close: () => (ended ??= end()),
   };
 }
 
@@ -183,22 +185,25 @@ export async function startBridge(options: StartBridgeOptions): Promise<Bridge> 
     ...(token !== undefined && { token }),
     ...(keepMs !== undefined && { keepMs }),
   });
+  let ended: Promise<void> | undefined;
   server.on('upgrade', (request, socket) => {
-    if (pathOf(request) !== BRIDGE_PATH) socket.destroy();
+    // A page that was sent away comes again in a moment: a socket that nobody answers would keep the server from closing.
+    if (ended !== undefined || pathOf(request) !== BRIDGE_PATH) socket.destroy();
   });
+  const end = async (): Promise<void> => {
+    await attached.close();
+    if (owned) await lan.close();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 300).unref();
+    await closed;
+  };
   return {
     url: attached.url(),
     token: attached.token,
     port: portOf(server),
     stats: () => attached.stats(),
-    async close() {
-      await attached.close();
-      if (owned) await lan.close();
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      setTimeout(() => server.closeAllConnections(), 300).unref();
-      await closed;
-    },
+    close: () => (ended ??= end()),
   };
 }
 

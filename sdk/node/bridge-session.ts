@@ -57,6 +57,7 @@ export interface BridgeStats {
 
 const DISCOVERY_EVERY_MS = 1_000;
 const CLEARING_MS = 500;
+const ENDING_WORDS = 'The game on this computer was closed. Start it again to play on.';
 
 export class BridgeSession {
   readonly #lan: LanPort;
@@ -99,6 +100,11 @@ export class BridgeSession {
 
   /** A page with the right token. Returns false when it was sent away. */
   attach(page: PageSocket, hello: Extract<PageCommand, { type: 'hello' }>): boolean {
+    // It was on its way in already: what it opens now nobody would leave.
+    if (this.#closed) {
+      page.close(BRIDGE_CLOSE.ending, ENDING_WORDS);
+      return false;
+    }
     const refusal = this.#refusal(hello);
     if (refusal !== undefined) {
       this.drop('bridge-version');
@@ -166,7 +172,7 @@ export class BridgeSession {
     clearTimeout(this.#keepTimer);
     clearTimeout(this.#sendTimer as NodeJS.Timeout);
     this.#kept = undefined;
-    page?.close(BRIDGE_CLOSE.ending, 'The game on this computer was closed. Start it again to play on.');
+    page?.close(BRIDGE_CLOSE.ending, ENDING_WORDS);
     await Promise.all(seats.map((seat) => seat.clear(CLEARING_MS)));
   }
 
