@@ -144,6 +144,6 @@ describe('bridge batches', () => {
     }
     expect(batches).toBe(3);
     expect(peers).toEqual([0, 1, 2, 3, 4]);
-    expect(out.empty).toBe(true);
+    expect(out.bytes).toBe(0);
   });
 });

@@ -28,10 +28,6 @@ export class Outbox<T> {
     this.#field = field;
   }
 
-  get empty(): boolean {
-    return this.#fullBytes === 0 && this.#out.offset === 0;
-  }
-
   get bytes(): number {
     return this.#fullBytes + this.#out.offset;
   }

@@ -41,6 +41,8 @@ export class BridgeRoomPort implements RoomPort {
   /** Reliable bytes sent to each peer, less those the process has taken, since the seat opened. */
   readonly #sent = new Map<PeerId, number>();
   readonly #taken = new Map<PeerId, number>();
+  /** Something was sent since the last flush; it may have left with another batch already. */
+  #unflushed = false;
   #over = false;
   /** What the game last said of itself as host. */
   #wanted = true;
@@ -69,11 +71,13 @@ export class BridgeRoomPort implements RoomPort {
       this.#sent.set(to, sent);
     } else if (this.#line.unsent() > LAG_BYTES) return false;
     this.#line.out.add({ type: 'send', room: this.room, peer, channel, lane, bytes });
+    this.#unflushed = true;
     return true;
   }
 
   flush(_now: number): void {
-    if (this.#over || this.#line.out.empty) return;
+    if (!this.#unflushed) return;
+    this.#unflushed = false;
     this.#command({ type: 'flush', room: this.room });
   }
 
