@@ -225,6 +225,11 @@ export class BridgeClient implements LanPort {
     return this.#state.type === 'closed' ? this.#state.error : new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT });
   }
 
+  /** Also where the compiler believes to know the state: whoever is told of one may change it. */
+  get #isClosed(): boolean {
+    return this.#state.type === 'closed';
+  }
+
   #setState(state: BridgeState): void {
     this.#state = state;
     this.onState?.(state);
@@ -232,6 +237,8 @@ export class BridgeClient implements LanPort {
 
   #connect(): void {
     this.#setState({ type: 'connecting' });
+    // By whoever was told.
+    if (this.#isClosed) return;
     const open = this.#options.openSocket ?? ((url: string): PageWebSocket => new WebSocket(url) as unknown as PageWebSocket);
     let socket: PageWebSocket;
     try {
@@ -395,6 +402,7 @@ export class BridgeClient implements LanPort {
     const final: readonly number[] = [BRIDGE_CLOSE.token, BRIDGE_CLOSE.replaced, BRIDGE_CLOSE.version];
     if (final.includes(code)) return this.#end(new LanError('bridge', reason === '' ? 'The game on this computer refused the page.' : reason));
     this.#setState({ type: 'waiting', retryAt: this.#page.now() + this.#retryMs });
+    if (this.#isClosed) return;
     this.#retryTimer = this.#page.setTimeout(() => this.#connect(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
   }
