@@ -1,6 +1,8 @@
 /** What `startBridge` refuses before it listens. */
+import { createServer } from 'node:http';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { attachBridge } from '../sdk/node/bridge-server.ts';
 import type { StartBridgeOptions } from '../sdk/node/bridge-server.ts';
 import { Bench } from './bridge-fake.ts';
 
@@ -31,4 +33,16 @@ test('[BR21] a token that no page would take is refused, and not printed in a li
     await expect(bench.start({ token })).rejects.toMatchObject({ code: 'bad-argument' });
   const bridge = await bench.start({ token: 'the-key-of-this-table' });
   expect(bridge.url).toMatch(/#the-key-of-this-table$/);
+});
+
+test('[BR11] a seat cannot be kept for a time that no timer takes: it would be left at once', async () => {
+  await using bench = new Bench();
+  for (const keepMs of [Infinity, 2 ** 31, -1, Number.NaN, '15000']) {
+    const options = { keepMs } as Partial<StartBridgeOptions>;
+    await expect(bench.start(options), String(keepMs)).rejects.toMatchObject({ code: 'bad-argument' });
+    expect(() => attachBridge(createServer(), { ...options, lan: bench.lan }), String(keepMs)).toThrow(
+      expect.objectContaining({ code: 'bad-argument' }),
+    );
+  }
+  for (const keepMs of [0, 2 ** 31 - 1]) await bench.start({ keepMs });
 });

@@ -92,7 +92,8 @@ export interface Bridge {
 
 /**
  * Adds the bridge to a server that exists (a dev server) and listens on loopback. Upgrades for other paths are left
- * alone. `lan` stays yours to close. For Vite there is `lanista` in `lanista/vite`. Throws `bad-argument` for a token that no page would take.
+ * alone. `lan` stays yours to close. For Vite there is `lanista` in `lanista/vite`. Throws `bad-argument` for a token that no page would take, and for a
+ * `keepMs` that cannot be.
  *
  * @example
  * const lan = await openNodeLanPort(game);
@@ -101,6 +102,7 @@ export interface Bridge {
  */
 export function attachBridge(server: Server, options: AttachBridgeOptions): AttachedBridge {
   checkToken('attachBridge', options.token);
+  checkKeep('attachBridge', options.keepMs);
   const token = options.token ?? randomBytes(16).toString('base64url');
   const session = new BridgeSession({ lan: options.lan, game: options.game, keepMs: options.keepMs });
   // Before the hello we look at MAX_BRIDGE_HELLO_BYTES only; the receiver cannot be told later.
@@ -147,7 +149,7 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 /**
  * Serves the page and the bridge on loopback: the local process of a game that runs in a browser.
  * Rejects with `LanError` `bind-failed` when the port is taken, and with `bad-argument` for a port that cannot be, a `root`
- * that is no folder, a `host` that is not loopback, or a `token` that no page would take.
+ * that is no folder, a `host` that is not loopback, a `token` that no page would take, or a `keepMs` that cannot be.
  *
  * @example
  * import { closeOnSignal, openNodeLanPort, startBridge } from 'lanista/node';
@@ -161,6 +163,7 @@ export async function startBridge(options: StartBridgeOptions): Promise<Bridge> 
   const host = options.host ?? '127.0.0.1';
   checkPort('startBridge', options.port);
   checkToken('startBridge', options.token);
+  checkKeep('startBridge', options.keepMs);
   // Nobody but this computer may reach it, whatever a cast let through.
   if (!isBridgeHost(host))
     throw new LanError('bad-argument', `startBridge: expected host '127.0.0.1' or '::1', got ${show(host)}.`, {
@@ -294,6 +297,14 @@ function checkToken(what: string, token: unknown): void {
   if (token === undefined || (typeof token === 'string' && BRIDGE_TOKEN.test(token))) return;
   throw new LanError('bad-argument', `${what}: expected a token of 20 to 64 letters, digits, '-' and '_', got ${show(token)}.`, {
     hint: 'Leave it out for a new one at each start.',
+  });
+}
+
+/** A timer takes what is no number, and what is above its largest, for no time at all: the seat would be left at once. */
+function checkKeep(what: string, keepMs: unknown): void {
+  if (keepMs === undefined || (typeof keepMs === 'number' && keepMs >= 0 && keepMs < 2 ** 31)) return;
+  throw new LanError('bad-argument', `${what}: expected keepMs from 0 to 2147483647, got ${show(keepMs)}.`, {
+    hint: 'Leave it out for 15,000 ms.',
   });
 }
 
