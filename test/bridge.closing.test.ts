@@ -1,6 +1,7 @@
 /** The end of a bridge, while pages come and go: it ends, and leaves nothing behind. */
 import { expect, test } from 'vitest';
 import { BRIDGE_CLOSE, BRIDGE_VERSION } from '../sdk/bridge/index.ts';
+import { openNodeLanPort } from '../sdk/node/index.ts';
 import { BridgeSession } from '../sdk/node/bridge-session.ts';
 import { Bench, GAME, join, ScriptedLan, until } from './bridge-fake.ts';
 
@@ -31,4 +32,17 @@ test('[BR33] a page that says hello while the bridge closes is sent away, and ge
   expect(session.attach(page, { type: 'hello', version: BRIDGE_VERSION, token: '', game: GAME })).toBe(false);
   expect(codes).toEqual([BRIDGE_CLOSE.ending]);
   await closing;
+});
+
+test('[BR33] a page that watches rooms when the network half is closed before its bridge ends nothing', async () => {
+  await using bench = new Bench();
+  const lan = await openNodeLanPort(GAME, { interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, local: false } });
+  const bridge = await bench.start({ lan });
+  const page = await bench.page(bridge);
+  await lan.close();
+  const lists: unknown[] = [];
+  page.watchRooms((rooms) => lists.push(rooms));
+  await until(() => bridge.stats().drops['bridge-no-lan'] === 1);
+  await expect(page.open(join())).rejects.toMatchObject({ code: 'closed' });
+  expect([page.state.type, lists]).toEqual(['open', [[]]]);
 });

@@ -234,7 +234,14 @@ export class BridgeSession {
 
   #watch(on: boolean): void {
     this.#watching?.[Symbol.dispose]();
-    this.#watching = on ? this.#lan.watchRooms((rooms) => this.#tell({ type: 'rooms', rooms })) : undefined;
+    this.#watching = undefined;
+    if (!on) return;
+    try {
+      this.#watching = this.#lan.watchRooms((rooms) => this.#tell({ type: 'rooms', rooms }));
+    } catch {
+      // Whoever owns it has closed it before the bridge: there are no rooms any more, and a page must not end the process by asking.
+      this.drop('bridge-no-lan');
+    }
   }
 
   async #open(room: number, request: OpenRequest): Promise<void> {
