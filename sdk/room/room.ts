@@ -481,6 +481,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   #close(reason: PortCloseReason): void {
     if (this.#closed !== undefined) return;
+    // Also where it is lost: what a duty says in its last moment finds no link any more.
+    this.#leaving = true;
     this.#duties.update(false, false);
     this.#closed = reason;
     this.#port.onWake = undefined;
