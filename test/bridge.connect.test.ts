@@ -92,6 +92,7 @@ test('[BR14] a listener of the connection that throws keeps no page from coming 
     ['waiting', 'connecting', 'open'].flatMap((type) => [`no more ${type}`, `later ${type}`]),
   );
   for (const off of offs) off[Symbol.dispose]();
+  expect(() => lan.onConnection(null as never)).toThrow(expect.objectContaining({ code: 'bad-argument' }));
   written.mockRestore();
 });
 

@@ -57,6 +57,8 @@ function mistakes(room: Room<G>): readonly (readonly [code: LanErrorCode, run: (
     ['bad-argument', () => room.send('quick', { parts: [] }, nobody)],
     ['bad-argument', () => room.entities.on('ball', { spawned: () => undefined } as never)],
     ['not-owner', () => room.kick(nobody)],
+    ...[null, undefined, 7].map((values) => ['bad-value', () => room.setPresence(values as never)] as const),
+    ...[null, 7, { bytesPerTick: 100, prio: 1 }].map((budget) => ['bad-argument', () => room.setStateBudget(budget as never)] as const),
     ...[0, -1, 0.05, 121, Number.NaN, '30' as never].map((hz) => ['bad-argument', () => room.clock.every(hz, () => undefined)] as const),
   ];
 }
@@ -222,11 +224,16 @@ describe('a Lan', () => {
     const { hub } = await openRooms(game, 1);
     const lan = createLan(game, createMemoryLan(hub, game), { presence: {} }) as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
     const before = hub.rooms.size;
-    for (const signal of [{}, 7])
+    for (const how of [{ signal: {} }, { signal: 7 }, { sginal: undefined }, null, 7])
       expect(
-        codeOf(() => lan['browse']!({ signal })),
-        JSON.stringify(signal),
+        codeOf(() => lan['browse']!(how)),
+        JSON.stringify(how),
       ).toBe('bad-argument');
+    for (const values of [null, undefined, 7])
+      expect(
+        codeOf(() => lan['setPresence']!(values)),
+        String(values),
+      ).toBe('bad-value');
     const calls: readonly (readonly [string, ...unknown[]])[] = [
       ['create'],
       ['create', null],

@@ -7,7 +7,7 @@
 import { BRIDGE_TOKEN } from '../bridge/index.ts';
 import { BridgeClient } from './bridge-client.ts';
 import type { BridgeState, KeptSeat } from './bridge-client.ts';
-import { callGuarded } from '../base/callback.ts';
+import { assertCallback, callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import type { LanPort } from '../port/lan-port.ts';
 import { assertLanOptions, createLan } from '../room/lan.ts';
@@ -118,6 +118,7 @@ export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient
       return port.state;
     },
     onConnection(listener: (state: BridgeState) => void): Disposable {
+      assertCallback('onConnection', listener);
       const entry = (state: BridgeState): void => listener(state);
       listeners.add(entry);
       return { [Symbol.dispose]: () => void listeners.delete(entry) };

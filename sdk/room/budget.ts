@@ -6,7 +6,7 @@ import type { PeerId } from '../base/brand.ts';
 import { callGuarded } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import type { BudgetRule } from '../sync/budget.ts';
-import { show } from '../sync/definition.ts';
+import { checkCall, show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { EntityCore } from '../sync/entity.ts';
 import { MAX_PRIORITY, MAX_STATE_BUDGET_BYTES, MIN_PRIORITY, MIN_STATE_BUDGET_BYTES } from '../wire/limits.ts';
@@ -17,6 +17,7 @@ import type { Entity, StateBudget } from './types.ts';
  * @param failed told of what the game's priority function throws.
  */
 export function budgetRule<G extends AnyGame>(budget: StateBudget<G>, failed: (cause: unknown) => void): BudgetRule {
+  checkCall('setStateBudget', budget, ['bytesPerTick', 'priority']);
   const { bytesPerTick, priority } = budget;
   if (!Number.isInteger(bytesPerTick) || bytesPerTick < MIN_STATE_BUDGET_BYTES || bytesPerTick > MAX_STATE_BUDGET_BYTES)
     throw new LanError(

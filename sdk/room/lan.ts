@@ -12,6 +12,7 @@ import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_CODE_LENGTH, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
 import { PackWriter, utf8Length } from '../wire/pack.ts';
+import { mergePresence } from './reception.ts';
 import { GameRoom } from './room.ts';
 import type { CreateOptions, JoinOptions, Lan, LanOptions, Room } from './types.ts';
 
@@ -75,7 +76,9 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
     get self() {
       return port.self;
     },
-    browse: ({ signal } = {}) => {
+    browse: (how = {}) => {
+      checkCall('browse', how, ['signal']);
+      const { signal } = how;
       assertSignal('browse', signal);
       return browseRooms(port, signal, closing.signal);
     },
@@ -91,7 +94,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
     },
     setPresence: (values) => {
-      const whole = { ...presence, ...(values as object) };
+      const whole = mergePresence(presence, values);
       assertPresence(whole);
       presence = whole;
     },

@@ -7,11 +7,13 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { Emitter } from '../base/emitter.ts';
+import { LanError } from '../base/errors.ts';
 import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, RoomPort } from '../port/port.ts';
 import type { AuthorityRules } from '../sync/authority.ts';
 import type { BodyCodec } from '../sync/body.ts';
 import { bodyCodec } from '../sync/body.ts';
+import { show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { FRAME, FULL_FRAME } from '../sync/delta.ts';
 import { Inbound } from '../sync/inbound.ts';
@@ -74,7 +76,7 @@ export class Reception<G extends AnyGame> {
 
   /** Changes this peer's presence and tells the others. Throws `bad-value`. */
   setPresence(values: Readonly<Record<string, unknown>>): void {
-    this.presence = this.#checked({ ...this.presence, ...values });
+    this.presence = this.#checked(mergePresence(this.presence, values));
     const out = new PackWriter(128);
     out.array(2);
     out.int(PRESENCE);
@@ -311,6 +313,13 @@ export class Reception<G extends AnyGame> {
     out.int(seat.session & 0xffff);
     return this.#room.send(from, 'reliable', out.view(), CONTROL_LANE);
   }
+}
+
+/** What a game changes of its presence, with what it leaves as it is. Throws `bad-value`. */
+export function mergePresence(before: Readonly<Record<string, unknown>>, values: unknown): Readonly<Record<string, unknown>> {
+  // Spread, nothing and numbers would be no change at all.
+  if (typeof values !== 'object' || values === null) throw new LanError('bad-value', `presence: expected fields of it, got ${show(values)}.`);
+  return { ...before, ...values };
 }
 
 /** Whether two presences say the same; bodies come from one codec, so their parts are in one order. */
