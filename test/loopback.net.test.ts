@@ -271,19 +271,22 @@ const room = await lan.joinOrCreate({ name: 'Never' });
 console.log('in', room.name);
 `;
 
-/** Two things to close, the second of which takes so long, ms; says so when each is done. */
-const two = (slowMs: number): string => `
+/** Two things to close, the second of which takes so long, ms; says so when each is done. `isTakenBack`: the game lets go of both while it closes. */
+const two = (slowMs: number, isTakenBack = false): string => `
 import { closeOnSignal } from 'lanista/node';
 const later = (word, ms) => () => new Promise((resolve) => setTimeout(() => (console.log(word), resolve()), ms));
-closeOnSignal(later('bridge', 50));
-closeOnSignal(later('lan', ${slowMs}));
+const handles = [closeOnSignal(later('bridge', 50)), closeOnSignal(() => {
+  if (${isTakenBack}) for (const handle of handles) handle[Symbol.dispose]();
+  return later('lan', ${slowMs})();
+})];
 setInterval(() => undefined, 1_000);
 console.log('up');
 `;
 
 it('[DI29] Ctrl-C that comes twice, as npm passes it on, cuts no farewell short, nor does another that is done sooner; a second one does', async () => {
-  const run = async (slowMs: number, signalsAtMs: readonly number[]): Promise<[number | null, string]> => {
-    const ending = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', two(slowMs)], {
+  const run = async (slowMs: number, signalsAtMs: readonly number[], isTakenBack = false): Promise<[number | null, string]> => {
+    const script = two(slowMs, isTakenBack);
+    const ending = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
     });
     children.push(ending);
@@ -297,6 +300,9 @@ it('[DI29] Ctrl-C that comes twice, as npm passes it on, cuts no farewell short,
   };
   expect(await run(400, [0, 20])).toEqual([0, 'up\nbridge\nlan\n']);
   expect(await run(1_900, [0, 700])).toEqual([1, 'up\nbridge\n']);
+  // A game that closes all it holds may take back what it gave.
+  expect(await run(400, [0, 20], true)).toEqual([0, 'up\nbridge\nlan\n']);
+  expect(await run(1_900, [0, 700], true)).toEqual([1, 'up\nbridge\n']);
 });
 
 it('[DI29] who is told to end while a room is being opened ends in peace, without the error of what was awaited', async () => {

@@ -57,6 +57,7 @@ export function closeOnSignal(close: () => Promise<void>): Disposable {
   if (closes.size === 0) for (const signal of SIGNALS) process.on(signal, onSignal);
   closes.add(entry);
   return disposable(() => {
-    if (closes.delete(entry) && closes.size === 0) for (const signal of SIGNALS) process.removeListener(signal, onSignal);
+    // Taken back while it closes, as by a game that ends all it holds: without a listener a signal that comes twice would end the process before its goodbye.
+    if (closes.delete(entry) && closes.size === 0 && toldAt === undefined) for (const signal of SIGNALS) process.removeListener(signal, onSignal);
   });
 }
