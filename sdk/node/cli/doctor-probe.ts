@@ -6,6 +6,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 
 import { toHex } from '../../base/bytes.ts';
+import { disposable } from '../../base/emitter.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomListing } from '../../port/lan-port.ts';
 import { KIND_HERE, decodeHere } from '../../wire/datagram.ts';
@@ -208,6 +209,11 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   const wallStart = Date.now();
   const start = performance.now();
   const mdns = await bind(MDNS_PORT, '0.0.0.0', true);
+  // Whatever becomes of the examination: a socket that stays keeps the process, and everybody else's packets.
+  using held = disposable(() => {
+    if (typeof mdns !== 'string') mdns.close();
+  });
+  void held;
   const strangers = new Set<string>();
   const own = new Set(all.map((nic) => nic.address));
   if (typeof mdns !== 'string') {
@@ -254,6 +260,8 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
       return false;
     },
   });
+  await using searching = { [Symbol.asyncDispose]: () => search.close() };
+  void searching;
   peer = new DoctorPeer((address, bytes) => search.send(address, bytes));
   using watch = search.watch(() => undefined);
   void watch;
@@ -277,8 +285,6 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   const silent = search.silent(SILENT_MISSES).filter(({ host }) => !own.has(host) && nics.some((nic) => isOnLink(host, nic)));
   const probed = probe === undefined ? undefined : [...listed, ...neighbours].find((one) => one.address === addressKey(probe));
   const probedLink = probe === undefined ? undefined : all.find((nic) => isOnLink(probe.host, nic));
-  await search.close();
-  if (typeof mdns !== 'string') mdns.close();
   const route = defaultRoute();
   return {
     platform: process.platform,
