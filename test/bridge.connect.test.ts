@@ -2,8 +2,10 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { defineGame, s } from 'lanista';
+import { BRIDGE_VERSION, createEventOutbox } from '../sdk/bridge/index.ts';
 import { connectLan, openPageLan } from '../sdk/browser/connect-lan.ts';
-import { Bench, GAME, ME, OTHER } from './bridge-fake.ts';
+import type { NetworkCheck } from '../sdk/port/lan-port.ts';
+import { Bench, GAME, ME, OTHER, until } from './bridge-fake.ts';
 
 const game = defineGame({ id: 'connect-lan', version: 1, presence: { name: s.text(24) }, entities: {}, messages: {}, requests: {} });
 const TOKEN = 'abcdefghijklmnopqrstuv';
@@ -27,6 +29,71 @@ test('[BR30] connectLan rejects with bridge when no socket can be opened, and le
   vi.stubGlobal('WebSocket', Refusing);
   await expect(connectLan(game, { ...options, url: 'ws://no way' })).rejects.toMatchObject({ code: 'bridge', cause: { name: 'SyntaxError' } });
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test('[BR30] connecting can be called off: at once, while nobody answers, and in the moment it is let in', async () => {
+  vi.useFakeTimers();
+  const sockets: { onopen?: () => void; onmessage?: (event: { data: ArrayBuffer }) => void; sent: number; closed: number }[] = [];
+  vi.stubGlobal('WebSocket', function opened() {
+    const socket = { readyState: 1, bufferedAmount: 0, sent: 0, closed: 0, send: () => void socket.sent++, close: () => void socket.closed++ };
+    sockets.push(socket);
+    return socket;
+  });
+  const connect = (signal: AbortSignal) => connectLan(game, { presence: { name: 'Ann' }, url: 'ws://127.0.0.1:1/__lanista', token: TOKEN, signal });
+  await expect(connect(AbortSignal.abort('no'))).rejects.toMatchObject({ code: 'aborted', cause: 'no' });
+  expect(sockets).toEqual([]);
+  for (const isLetIn of [false, true]) {
+    const stop = new AbortController();
+    const connecting = connect(stop.signal);
+    const socket = sockets.at(-1)!;
+    socket.onopen!();
+    const out = createEventOutbox();
+    const discovery = { level: 'ok', reasons: [] } as const;
+    out.add({ type: 'welcome', version: BRIDGE_VERSION, self: ME, kept: undefined, discovery, joinCode: undefined });
+    if (isLetIn) socket.onmessage!({ data: out.take()!.buffer as ArrayBuffer });
+    stop.abort();
+    await expect(connecting).rejects.toMatchObject({ code: 'aborted' });
+    expect([socket.closed, vi.getTimerCount()]).toEqual([1, 0]);
+  }
+  await expect(connect(7 as never)).rejects.toMatchObject({ code: 'bad-argument' });
+  await expect(connectLan(game, { presence: { name: 'Ann' }, tokn: TOKEN } as never)).rejects.toMatchObject({ code: 'bad-argument' });
+});
+
+test('[BR27] who asked for the checks and gives up hears so at once; the examination is for the others', async () => {
+  await using bench = new Bench();
+  const lan = openPageLan(game, await bench.page(await bench.start()), { presence: { name: 'Ann' } });
+  let found = (_checks: readonly NetworkCheck[]): void => undefined;
+  let asked = 0;
+  bench.lan.diagnose = () => {
+    asked++;
+    return new Promise((resolve) => (found = resolve));
+  };
+  await expect(lan.diagnose({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' });
+  const stop = new AbortController();
+  const [one, other] = [lan.diagnose({ signal: stop.signal }), lan.diagnose({ signal: new AbortController().signal })];
+  stop.abort('later');
+  await expect(one).rejects.toMatchObject({ code: 'aborted', cause: 'later' });
+  await until(() => asked === 1);
+  found([]);
+  expect(await other).toEqual([]);
+  for (const how of [{ signal: 7 }, { sginal: stop.signal }, null])
+    await expect(lan.diagnose(how as never)).rejects.toMatchObject({ code: 'bad-argument' });
+});
+
+test('[BR11] taking a seat up again can be called off: before, and on the way, when the seat is left', async () => {
+  await using bench = new Bench();
+  const bridge = await bench.start();
+  const before = await bench.page(bridge);
+  await before.open({ type: 'join-or-create', name: 'Friday', max: 8, code: undefined, spectate: false });
+  const lan = openPageLan(game, await bench.page(bridge), { presence: { name: 'Ann' } });
+  await expect(lan.resume({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' });
+  for (const how of [{ signal: 7 }, { sginal: 1 }, null]) await expect(lan.resume(how as never)).rejects.toMatchObject({ code: 'bad-argument' });
+  expect([lan.resumed?.name, bench.lan.rooms[0]!.left]).toEqual(['Friday', false]);
+  const stop = new AbortController();
+  const resuming = lan.resume({ signal: stop.signal });
+  stop.abort();
+  await expect(resuming).rejects.toMatchObject({ code: 'aborted' });
+  await until(() => bench.lan.rooms[0]!.left);
 });
 
 test('[BR31] a page knows the join code of its process, and when it changes', async () => {

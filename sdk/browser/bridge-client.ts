@@ -45,6 +45,8 @@ export interface BridgeClientOptions {
   readonly openSocket?: (url: string) => PageWebSocket;
   /** How long the first connection may take, ms in which the page could run. Default 5,000. */
   readonly timeoutMs?: number;
+  /** Gives the first connection up. */
+  readonly signal?: AbortSignal;
 }
 
 /** A seat the page before this one left behind; gone after about 15 s. */
@@ -72,6 +74,7 @@ const FAST_PING_MS = 100;
 const SLOW_PING_MS = 1_000;
 const FAST_PINGS = 8;
 
+const CONNECTING = 'Connecting to the game on this computer';
 const NO_ANSWER = 'The game on this computer does not answer.';
 const NO_ANSWER_HINT = 'Start it again, and open the link it prints.';
 
@@ -115,15 +118,22 @@ export class BridgeClient implements LanPort {
     this.#visibility = this.#page.onVisibility(() => this.#tellVisibility());
   }
 
-  /** Connects. Rejects with `LanError` `bridge` when the process refuses or does not answer. */
+  /** Connects. Rejects with `LanError` `bridge` when the process refuses or does not answer, with `aborted` when that is called off. */
   static async connect(options: BridgeClientOptions): Promise<BridgeClient> {
+    const { signal } = options;
+    if (signal?.aborted === true) throw aborted(signal, CONNECTING);
     const client = new BridgeClient(options);
     const welcomed = new Promise<void>((resolve, reject) => (client.#first = { resolve, reject }));
+    const giveUp = (): void => client.#end(aborted(signal!, CONNECTING));
+    signal?.addEventListener('abort', giveUp, { once: true });
     try {
       client.#wait(options.timeoutMs ?? FIRST_PATIENCE_MS);
       client.#connect();
       await welcomed;
+      // Called off in the very moment it was let in.
+      if (client.#state.type === 'closed') throw client.#state.error;
     } finally {
+      signal?.removeEventListener('abort', giveUp);
       client.#page.clearTimeout(client.#patienceTimer);
     }
     return client;
@@ -445,8 +455,8 @@ export class BridgeClient implements LanPort {
   }
 }
 
-function aborted(signal: AbortSignal): LanError {
-  return new LanError('aborted', 'Opening the room was aborted.', { cause: signal.reason });
+function aborted(signal: AbortSignal, what = 'Opening the room'): LanError {
+  return new LanError('aborted', `${what} was aborted.`, { cause: signal.reason });
 }
 
 function unopened(cause: unknown): LanError {

@@ -12,6 +12,8 @@ import { LanError } from '../base/errors.ts';
 import type { LanPort } from '../port/lan-port.ts';
 import { assertLanOptions, createLan } from '../room/lan.ts';
 import type { Lan, LanOptions, Room } from '../room/types.ts';
+import { assertSignal } from '../sync/clock.ts';
+import { checkCall } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 
 export interface ConnectOptions<G extends AnyGame> extends LanOptions<G> {
@@ -19,14 +21,16 @@ export interface ConnectOptions<G extends AnyGame> extends LanOptions<G> {
   readonly url?: string;
   /** Default: the fragment of the page's address, or the one kept in this tab. */
   readonly token?: string;
+  /** Gives up: the promise rejects with `aborted`. Once the page is connected it does nothing. */
+  readonly signal?: AbortSignal;
 }
 
 /** A `Lan` in a page, with what only a page has. */
 export interface PageLan<G extends AnyGame> extends Lan<G> {
   /** The seat this tab had before it was reloaded, for as long as it is kept; `joinOrCreate` with its name, or `resume`, takes it up again. */
   readonly resumed: KeptSeat | undefined;
-  /** Takes the kept seat up again. Rejects with `closed` when there is none any more. */
-  resume(): Promise<Room<G>>;
+  /** Takes the kept seat up again. Rejects with `closed` when there is none any more, with `aborted`, and with `bridge`; a seat that was got meanwhile is left. */
+  resume(options?: { readonly signal?: AbortSignal }): Promise<Room<G>>;
   /** The connection to the local process. */
   readonly connection: BridgeState;
   onConnection(listener: (state: BridgeState) => void): Disposable;
@@ -37,19 +41,22 @@ const TOKEN_KEY = 'lanista-token';
 /**
  * Connects the page to its local process.
  * Rejects with `LanError` `bridge`: no process answers, or it refuses this page (the words say why); with `bad-argument`
- * outside a page.
+ * outside a page; with `aborted`.
  */
 export async function connectLan<const G extends AnyGame>(game: G, options: ConnectOptions<G>): Promise<PageLan<G>> {
   if (typeof location === 'undefined' && (options?.url === undefined || options.token === undefined)) {
     throw new LanError('bad-argument', 'connectLan is for pages, and this is none.', { hint: "In Node use openLan from 'lanista/node'." });
   }
   assertLanOptions(game, options);
+  checkCall('connectLan', options, ['presence', 'url', 'token', 'signal']);
+  assertSignal('connectLan', options.signal);
   if (options.token === undefined) followLinks();
   const token = options.token ?? takeToken();
   const port = await BridgeClient.connect({
     url: options.url ?? defaultUrl(),
     token,
     game: { id: game.id, version: game.version, schemaHash: game.schemaHash },
+    ...(options.signal && { signal: options.signal }),
   });
   if (options.token === undefined) current = { port, token };
   return openPageLan(game, port, options);
@@ -104,12 +111,14 @@ export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient
     get resumed() {
       return port.kept;
     },
-    resume(): Promise<Room<G>> {
-      if (port.kept === undefined) return Promise.reject(new LanError('closed', 'There is no seat to take up again.', { hint: 'Join a room.' }));
+    async resume(how: { readonly signal?: AbortSignal } = {}): Promise<Room<G>> {
+      checkCall('resume', how, ['signal']);
+      assertSignal('resume', how.signal);
+      if (port.kept === undefined) throw new LanError('closed', 'There is no seat to take up again.', { hint: 'Join a room.' });
       // A `Lan` asks for rooms by name; its port is asked before this call is over, and claims the seat whatever that name is.
       isResuming = true;
       try {
-        return lan.joinOrCreate({ name: 'kept' });
+        return lan.joinOrCreate({ name: 'kept', ...(how.signal && { signal: how.signal }) });
       } finally {
         isResuming = false;
       }

@@ -102,9 +102,13 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       return port.discovery();
     },
     joinCode: () => port.joinCode(),
-    diagnose: async () => {
+    diagnose: async (how = {}) => {
+      checkCall('diagnose', how, ['signal']);
+      const { signal } = how;
+      assertSignal('diagnose', signal);
       if (closed) throw over();
-      return port.diagnose();
+      if (signal?.aborted === true) throw givenUp(signal);
+      return signal === undefined ? port.diagnose() : unlessAborted(port.diagnose(), signal);
     },
     close: () => (ending ??= end()),
     [Symbol.asyncDispose]: () => lan.close(),
@@ -163,6 +167,20 @@ function checkedCreate(
   if (code !== undefined && (typeof code !== 'string' || code === '' || code.length > MAX_ROOM_CODE_LENGTH))
     throw new LanError('bad-argument', `${what}: expected a code of 1 to ${MAX_ROOM_CODE_LENGTH} characters, got ${show(code)}.`);
   return { name, max, code, spectate: init.spectate ?? false };
+}
+
+const givenUp = (signal: AbortSignal): LanError => new LanError('aborted', 'The examination was aborted.', { cause: signal.reason });
+
+/** What `examined` comes to, for as long as somebody waits for it; it is shared, so that it goes on when one does not. */
+async function unlessAborted<T>(examined: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => (stop = () => reject(givenUp(signal))));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([examined, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 /** The newest list each time the reader asks; lists in between are skipped, not queued. */

@@ -360,10 +360,10 @@ export interface Lan<G extends AnyGame> extends AsyncDisposable {
    */
   joinCode(): string | undefined;
   /**
-   * What keeps players apart on this network, if anything, and what to do; takes 3 to 8 s. Rejects with `bind-failed`, or `bridge` when a page's process
-   * is gone.
+   * What keeps players apart on this network, if anything, and what to do; takes 3 to 8 s. Rejects with `bind-failed`, `aborted`, `closed`, or `bridge`
+   * when a page's process is gone.
    */
-  diagnose(): Promise<readonly NetworkCheck[]>;
+  diagnose(options?: { readonly signal?: AbortSignal }): Promise<readonly NetworkCheck[]>;
   /** Leaves the room it is in and lets go of the network; what is asked of it afterwards rejects with `closed`. Closing twice is closing once. */
   close(): Promise<void>;
 }
