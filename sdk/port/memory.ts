@@ -202,8 +202,8 @@ export class MemoryRoom {
   enter(self: PeerId, spectate: boolean): MemoryRoomPort {
     if (this.#banned.has(self)) throw new LanError('kicked', `you were removed from '${this.name}'.`);
     const former = this.seats.get(self);
-    if (former === undefined && !spectate && this.players >= this.max)
-      throw new LanError('room-full', `'${this.name}' is full (${this.max} players).`);
+    const isPlaying = former !== undefined && !former.port.spectator;
+    if (!isPlaying && !spectate && this.players >= this.max) throw new LanError('room-full', `'${this.name}' is full (${this.max} players).`);
     if (this.seats.size >= MAX_PEERS && former === undefined) throw new LanError('room-full', `'${this.name}' has no seat left.`);
     const taken = new Set([...this.seats.values()].map((seat) => seat.slot));
     let slot = 0;
@@ -455,7 +455,8 @@ export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { read
     }
     const { reason } = listing(room);
     if (reason !== undefined) throw new LanError('incompatible', `'${room.name}' ${reason}.`);
-    if (room.code !== request.code) throw new LanError('wrong-code', `'${room.name}' needs another code.`);
+    // An open room takes no notice of a code.
+    if (room.code !== undefined && room.code !== request.code) throw new LanError('wrong-code', `'${room.name}' needs another code.`);
     return room.enter(self, request.spectate);
   };
   const ok: DiscoveryState = { level: 'ok', reasons: [] };
