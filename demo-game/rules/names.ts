@@ -11,6 +11,8 @@ export function shownName(typed: string): string {
   const clean = typed
     .replaceAll(/\s+/gu, ' ')
     .replaceAll(/(?![\u200C\u200D])[\p{Cc}\p{Cf}\p{Cs}]/gu, '')
+    // What was taken out may have stood between two blanks.
+    .replaceAll(/ +/gu, ' ')
     .trim();
   let name = '';
   let bytes = 0;
