@@ -14,76 +14,148 @@ import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const u16 = fc.integer({ min: 0, max: 0xffff });
-const ms = fc.integer({ min: 0, max: 2 ** 37 });
-const bytes = fc.uint8Array({ maxLength: 2_000 });
+const u48 = fc.oneof(fc.integer({ min: 0, max: 2 ** 48 - 1 }), fc.constantFrom(0xffff_ffff, 2 ** 32, 2 ** 48 - 1));
+const ms = fc.oneof(fc.integer({ min: 0, max: 2 ** 37 }), fc.constantFrom(0.001, 16.667, 999.999));
+const ratio = fc.integer({ min: 0, max: 0xffff }).map((of) => of / 0xffff);
+const bytes = fc.uint8Array({ maxLength: 2_000, size: 'max' });
 const channel = fc.constantFrom('reliable' as const, 'sequenced' as const, 'unreliable' as const);
-const word = fc.string({ maxLength: 40, unit: 'binary' });
-const name = word.filter((text) => text.length <= 128);
+const word = fc.string({ maxLength: 40, unit: 'binary', size: 'max' });
+const name = fc.string({ maxLength: 128, unit: 'binary', size: 'max' }).map((text) => text.slice(0, 128));
+const short = name.map((text) => text.slice(0, 64));
+const maybe = <T>(of: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(of, { nil: undefined });
+const code = maybe(fc.constantFrom('CODE', '', 'x'.repeat(64)));
+const found = { name, max: fc.nat(255), code, spectate: fc.boolean() };
+const message = { room: u32, peer: u16, channel, lane: fc.nat(7), bytes };
+const is = <const T extends string>(type: T): fc.Arbitrary<T> => fc.constant(type);
+const many = <T>(of: fc.Arbitrary<T>, maxLength: number): fc.Arbitrary<T[]> => fc.array(of, { maxLength, size: 'max' });
 
-const command: fc.Arbitrary<PageCommand> = fc.oneof(
-  fc.record({
-    type: fc.constant('hello' as const),
+const commands: { readonly [K in PageCommand['type']]: fc.Arbitrary<Extract<PageCommand, { type: K }>> } = {
+  hello: fc.record({
+    type: is('hello'),
     version: fc.nat(255),
-    token: name.filter((text) => text.length <= 64),
-    game: fc.record({ id: fc.constant('g'), version: u16, schemaHash: u32 }),
+    token: short,
+    game: fc.record({ id: short, version: u16, schemaHash: u32 }),
   }),
-  fc.record({
-    type: fc.constant('open' as const),
+  'watch-rooms': fc.record({ type: is('watch-rooms'), on: fc.boolean() }),
+  open: fc.record({
+    type: is('open'),
     room: u32,
-    request: fc.record({
-      type: fc.constant('create' as const),
-      name,
-      max: fc.nat(32),
-      code: fc.option(fc.constant('CODE'), { nil: undefined }),
-      spectate: fc.boolean(),
-    }),
+    request: fc.oneof(
+      fc.record({ type: is('create'), ...found }),
+      fc.record({ type: is('join-or-create'), ...found }),
+      fc.record({ type: is('join'), target: word, code, spectate: fc.boolean() }),
+    ),
   }),
-  fc.record({ type: fc.constant('send' as const), room: u32, peer: u16, channel, lane: fc.nat(7), bytes }),
-  fc.record({ type: fc.constant('flush' as const), room: u32 }),
-  fc.record({ type: fc.constant('ping' as const), stamp: ms }),
-);
+  claim: fc.record({ type: is('claim'), room: u32 }),
+  cancel: fc.record({ type: is('cancel'), room: u32 }),
+  send: fc.record({ type: is('send'), ...message }),
+  flush: fc.record({ type: is('flush'), room: u32 }),
+  eligible: fc.record({ type: is('eligible'), room: u32, eligible: fc.boolean() }),
+  kick: fc.record({ type: is('kick'), room: u32, peer: u16 }),
+  leave: fc.record({ type: is('leave'), room: u32 }),
+  ping: fc.record({ type: is('ping'), stamp: ms }),
+  beat: fc.record({ type: is('beat'), hz: fc.nat(120) }),
+  diagnose: fc.record({ type: is('diagnose') }),
+};
+const command = fc.oneof(...Object.values<fc.Arbitrary<PageCommand>>(commands));
 
-const event: fc.Arbitrary<ProcessEvent> = fc.oneof(
-  fc.record({ type: fc.constant('message' as const), room: u32, peer: u16, channel, lane: fc.nat(7), bytes }),
-  fc.record({ type: fc.constant('peer' as const), peer: u16, id: name.map((text) => text.slice(0, 64) as PeerId) }),
-  fc.record({ type: fc.constant('merge' as const), room: u32, lost: fc.boolean(), joined: fc.array(u16, { maxLength: 32 }) }),
-  fc.record({ type: fc.constant('pong' as const), stamp: ms, now: ms }),
-  fc.record({
-    type: fc.constant('discovery' as const),
-    state: fc.record({ level: fc.constantFrom('ok' as const, 'degraded' as const), reasons: fc.array(word, { maxLength: 4 }) }),
-    joinCode: fc.option(fc.constant('p4aaa-amgt4'), { nil: undefined }),
-    kept: fc.option(fc.record({ roomId: fc.constant('ab' as RoomId), name }), { nil: undefined }),
-  }),
-  fc.record({
-    type: fc.constant('opened' as const),
-    room: u32,
-    roster: fc.record({
-      roomId: fc.constant('ab' as RoomId),
-      name,
-      max: fc.nat(32),
-      locked: fc.boolean(),
-      epoch: u32,
-      term: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
-      host: u16,
-      peers: fc.array(
-        fc.record({
-          peer: u16,
-          slot: fc.nat(31).map((slot) => slot as Slot),
-          status: fc.constantFrom('present' as const, 'away' as const),
-          spectator: fc.boolean(),
-          eligible: fc.boolean(),
-          via: fc.option(u16, { nil: undefined }),
-        }),
-        { maxLength: 32 },
-      ),
+const roomId = fc.constant('0123456789abcdef0123456789abcdef' as RoomId);
+const slot = fc.nat(31).map((of) => of as Slot);
+const state = fc.record({ level: fc.constantFrom('ok' as const, 'degraded' as const, 'unavailable' as const), reasons: many(word, 16) });
+const joinCode = maybe(fc.constant('p4aaa-amgt4'));
+const kept = maybe(fc.record({ roomId, name }));
+const roster = fc.record({
+  roomId,
+  name,
+  max: fc.nat(32),
+  locked: fc.boolean(),
+  epoch: u48,
+  term: u48,
+  host: u16,
+  peers: many(
+    fc.record({
+      peer: u16,
+      slot,
+      status: fc.constantFrom('present' as const, 'away' as const),
+      spectator: fc.boolean(),
+      eligible: fc.boolean(),
+      via: maybe(u16),
     }),
+    32,
+  ),
+});
+const listing = fc.record({
+  id: roomId,
+  name,
+  players: fc.nat(255),
+  max: fc.nat(255),
+  locked: fc.boolean(),
+  pingMs: maybe(ms),
+  gameId: short,
+  version: u16,
+  schemaHash: u32,
+  compatible: fc.boolean(),
+  reason: maybe(word),
+  address: word,
+});
+const peerStats = fc.record({
+  peer: u16,
+  rttMs: ms,
+  jitterMs: ms,
+  lossOutRatio: ratio,
+  lossInRatio: ratio,
+  bytesOut: u48,
+  bytesIn: u48,
+  packetsOut: u48,
+  packetsIn: u48,
+  queuedBytes: u32,
+});
+
+const events: { readonly [K in ProcessEvent['type']]: fc.Arbitrary<Extract<ProcessEvent, { type: K }>> } = {
+  welcome: fc.record({
+    type: is('welcome'),
+    version: fc.nat(255),
+    self: short.map((text) => text as PeerId),
+    kept,
+    discovery: state,
+    joinCode,
   }),
-);
+  discovery: fc.record({ type: is('discovery'), state, joinCode, kept }),
+  rooms: fc.record({ type: is('rooms'), rooms: many(listing, 20) }),
+  peer: fc.record({ type: is('peer'), peer: u16, id: short.map((text) => text as PeerId) }),
+  opened: fc.record({ type: is('opened'), room: u32, roster }),
+  failed: fc.record({ type: is('failed'), room: u32, code: fc.constantFrom('room-full', 'wrong-code'), message: word, hint: maybe(word) }),
+  roster: fc.record({
+    type: is('roster'),
+    room: u32,
+    roster,
+    left: many(fc.record({ peer: u16, slot, reason: fc.constantFrom('bye' as const, 'timeout' as const, 'kicked' as const) }), 40),
+  }),
+  message: fc.record({ type: is('message'), ...message }),
+  reset: fc.record({ type: is('reset'), room: u32, peer: u16 }),
+  merge: fc.record({ type: is('merge'), room: u32, lost: fc.boolean(), joined: many(u16, 32) }),
+  closed: fc.record({
+    type: is('closed'),
+    room: u32,
+    reason: fc.constantFrom('bye' as const, 'timeout' as const, 'kicked' as const, 'bridge' as const, 'copied' as const),
+  }),
+  taken: fc.record({ type: is('taken'), room: u32, peer: u16, bytes: u48 }),
+  stats: fc.record({ type: is('stats'), room: u32, peers: many(peerStats, 32), drops: many(fc.record({ reason: short, count: u48 }), 20) }),
+  pong: fc.record({ type: is('pong'), stamp: ms, now: ms }),
+  time: fc.record({ type: is('time'), room: u32, at: ms, time: ms, errorMs: ms }),
+  beat: fc.record({ type: is('beat') }),
+  diagnosis: fc.record({
+    type: is('diagnosis'),
+    checks: many(fc.record({ id: word, level: fc.constantFrom('ok' as const, 'warn' as const, 'fail' as const), what: word, fix: word }), 20),
+    problem: maybe(word),
+  }),
+};
+const event = fc.oneof(...Object.values<fc.Arbitrary<ProcessEvent>>(events));
 
 describe('bridge batches', () => {
   test('[BR1] every command and event reads back as it was written, in order', () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 20 }), fc.array(event, { maxLength: 20 }), (commands, events) => {
+      fc.property(many(command, 20), many(event, 20), (commands, events) => {
         const pageOut = createCommandOutbox();
         for (const entry of commands) pageOut.add(entry);
         const processOut = createEventOutbox();
@@ -97,7 +169,7 @@ describe('bridge batches', () => {
 
   test('[BR2] no bytes make a decoder throw; what cannot be read is dropped with a reason', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 400 }), (noise) => {
+      fc.property(fc.uint8Array({ maxLength: 400, size: 'max' }), (noise) => {
         for (const batch of [decodeCommands(noise), decodeEvents(noise)]) expect([undefined, 'bridge-malformed']).toContain(batch.drop);
       }),
       { numRuns: 3_000 },
@@ -106,7 +178,7 @@ describe('bridge batches', () => {
 
   test('[BR2] mutated batches never throw, and entries before the damage stand', () => {
     fc.assert(
-      fc.property(fc.array(command, { minLength: 1, maxLength: 6 }), fc.nat(), fc.nat(255), (commands, at, byte) => {
+      fc.property(fc.array(command, { minLength: 1, maxLength: 6, size: 'max' }), fc.nat(), fc.nat(255), (commands, at, byte) => {
         const out = createCommandOutbox();
         for (const entry of commands) out.add(entry);
         const batch = out.take()!;
