@@ -158,6 +158,41 @@ describe('messages', () => {
     expect(await party.wait(Promise.all(asked))).toEqual([{ n: 20 }, { n: 40 }, { n: 60 }]);
   });
 
+  it('[SY14] what was asked of a page that is reloaded ends at once, and what it asked itself keeps no place', async () => {
+    const { party, ann, bob } = await pair({ latencyMs: 20 });
+    // As over a bridge: the process and its links are the same ones, and nobody is told of a reset.
+    const { port } = only(party.hub.rooms.values()).seats.get(ann.self.id)!;
+    const push = port.push.bind(port);
+    port.push = (event) => void (event.type === 'reset' || push(event));
+    let waiting = 0;
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    ann.handle('double', async ({ n }) => {
+      waiting++;
+      await answered;
+      return { n: n * 2 };
+    });
+    bob.handle('double', () => new Promise(() => undefined));
+    const asked = ann.call('double', { n: 1 }, { to: bob.self.id, timeoutMs: Number.POSITIVE_INFINITY }).catch((error: LanError) => error.code);
+    const busy = async (page: typeof bob): Promise<number> => {
+      const before = ann.stats().drops['request-busy'] ?? 0;
+      for (let n = 0; n < 260; n++) void page.call('double', { n }, { to: ann.self.id, timeoutMs: 300_000 }).catch(() => undefined);
+      await party.play(200);
+      return (ann.stats().drops['request-busy'] ?? 0) - before;
+    };
+    // A page has 256 calls at most under way.
+    expect([await busy(bob), waiting]).toEqual([0, 256]);
+    const again = await party.add('Bob', bob.self.id);
+    await party.play(200);
+    expect(await Promise.race([asked, party.play(50).then(() => 'nothing')])).toBe('peer-gone');
+    expect([await busy(again), waiting]).toEqual([0, 512]);
+    // The answers to the former page make no room for the next one's.
+    const more = await party.add('Bob', bob.self.id);
+    answer();
+    await party.play(200);
+    expect([await busy(more), waiting]).toEqual([0, 768]);
+  });
+
   it('[SY60] what is asked of the host is handled by the host alone, also when it changes under way', async () => {
     const party = new Party({ latencyMs: 20 });
     const rooms = [await party.add('Ann'), await party.add('Bob'), await party.add('Eve')];

@@ -236,6 +236,7 @@ export class Reception<G extends AnyGame> {
     seat.ready = ready;
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
     if (known) {
+      this.#room.requests.peerRestarted(seat.id);
       // On its word: who starts anew in every tick is not sent the whole state in every tick.
       this.#room.replication.outbound.get(seat.id)?.restartSlowly();
       this.#greeted.delete(seat.id);

@@ -45,6 +45,12 @@ interface Pending {
   readonly settle: (error: LanError | undefined, value?: unknown) => void;
 }
 
+/** Questions of one peer whose handlers have not settled yet: those of its present page, and all. */
+interface Serving {
+  page: { count: number };
+  all: number;
+}
+
 export interface CallSettings {
   readonly to?: PeerId | 'host';
   readonly timeoutMs?: number;
@@ -55,6 +61,8 @@ const CALL_OPTIONS = ['to', 'timeoutMs', 'signal'];
 const DEFAULT_TIMEOUT_MS = 2_000;
 /** Who was taken for the host and is not: asked again after this, ms. A change of host is known everywhere within a round trip or two. */
 const HOST_RETRY_MS = 50;
+/** Whoever claims to be one new page after the other gets no more served at once than this many of them. */
+const MAX_PAGES = 4;
 /** The failure that is not the caller's to see. */
 const NOT_HOST = 'not-host';
 const CARRIED_CODES: readonly string[] = [
@@ -74,7 +82,7 @@ export class Requests {
   readonly #byName = new Map<string, RequestSpec>();
   readonly #byIndex: readonly RequestSpec[];
   readonly #pending = new Map<number, Pending>();
-  readonly #serving = new Map<PeerId, number>();
+  readonly #serving = new Map<PeerId, Serving>();
   /** Begins at the session: an answer to what this peer's former page asked names none of our calls. */
   #lastCall: number;
   readonly #out = new PackWriter(1_024);
@@ -204,10 +212,16 @@ export class Requests {
     if (spec.def.to === 'host' && this.#world.host() !== this.#world.self)
       return this.#fail(from, id, NOT_HOST, `'${spec.name}' is for the host, and ${this.#world.self} is not host`);
     if (handler === undefined) return this.#fail(from, id, 'no-handler', `nobody handles '${spec.name}' there`);
-    const serving = this.#serving.get(from) ?? 0;
-    if (serving >= MAX_PENDING_CALLS) return this.#world.drop('request-busy');
-    this.#serving.set(from, serving + 1);
-    const done = (): void => void this.#serving.set(from, (this.#serving.get(from) ?? 1) - 1);
+    let serving = this.#serving.get(from);
+    if (serving === undefined) this.#serving.set(from, (serving = { page: { count: 0 }, all: 0 }));
+    const { page } = serving;
+    if (page.count >= MAX_PENDING_CALLS || serving.all >= MAX_PAGES * MAX_PENDING_CALLS) return this.#world.drop('request-busy');
+    page.count++;
+    serving.all++;
+    const done = (): void => {
+      page.count--;
+      serving.all--;
+    };
     void (async () => handler(read.body, from))().then(
       (value) => {
         done();
@@ -293,6 +307,13 @@ export class Requests {
       if (pending.to === peer && pending.retryAt === Number.POSITIVE_INFINITY)
         pending.settle(new LanError('peer-gone', `request '${pending.spec.name}': ${peer} is gone.`));
     if (forGood) this.#serving.delete(peer);
+  }
+
+  /** `peer` started anew: its former self took with it what it was asked, and waits for no answer. */
+  peerRestarted(peer: PeerId): void {
+    this.peerGone(peer, false);
+    const serving = this.#serving.get(peer);
+    if (serving !== undefined) serving.page = { count: 0 };
   }
 
   close(): void {
