@@ -260,6 +260,31 @@ describe('what stops', () => {
   });
 });
 
+describe('what begins', () => {
+  it('[SY2] what somebody spawns, or takes, who had nothing for long is told at every tick from the first on, however far the others are', async () => {
+    const ball = entity({ authority: 'distributed', transfer: 'take', rate: 60, fields: { n: s.u16() } });
+    const first = defineGame({ id: 'first', version: 1, entities: { ball } });
+    for (const isTaken of [false, true]) {
+      const { hub, rooms } = await openRooms(first, 2, { latencyMs: 50 });
+      const [ann, bob] = rooms as [Room<typeof first>, Room<typeof first>];
+      if (isTaken) bob.entities.spawn('ball', { n: 0 });
+      await hub.play(3_000);
+      using counting = ann.clock.every(60, () => [...ann.entities.mine('ball')].forEach((mine) => (mine.n += 1)));
+      void counting;
+      if (isTaken) void [...ann.entities.all('ball')][0]!.requestAuthority();
+      else ann.entities.spawn('ball', { n: 0 });
+      const seen: number[] = [];
+      for (let i = 0; i < 150; i++) {
+        await hub.play(2, 2);
+        const n = [...bob.entities.all('ball')][0]?.n ?? 0;
+        if (n > 0 && n !== seen.at(-1)) seen.push(n);
+      }
+      expect(seen.length).toBeGreaterThan(12);
+      expect(seen).toEqual(seen.map((_, i) => seen[0]! + i));
+    }
+  });
+});
+
 describe('joining', () => {
   it('[SY4] the states of all owners come in parallel: many owners take no longer than one', async () => {
     const took: number[] = [];

@@ -109,6 +109,8 @@ export class Replication {
   /** Newest tick that was collected, and the newest with a change. */
   tick = -1;
   #changeTick = -1;
+  /** The newest tick with a change before `tick`. */
+  #changedBefore = -1;
   /** The tick that was collected before `tick`. */
   #previous = -1;
   #quiet = 127;
@@ -187,6 +189,7 @@ export class Replication {
   collect(tick: number, phase: number): void {
     this.#previous = this.tick;
     this.tick = tick;
+    this.#changedBefore = this.#changeTick;
     this.#head.phase = phase;
     // The tick itself may be left out, and a rate that is no whole number never meets it.
     const period = this.hz * HASH_EVERY_S;
@@ -216,6 +219,8 @@ export class Replication {
       const input = this.inbound.get(peer);
       if (out === undefined || input === undefined) continue;
       const ack = input.completeTick;
+      // Who has all there was until now does not lag, however long ago there was anything.
+      if (out.acked >= this.#changedBefore) out.lagsFrom = this.tick;
       if (out.acked >= 0 && this.tick - out.lagsFrom >= HISTORY_ROWS - 2 && this.#changeTick > out.acked) out.restart();
       if (out.acked < 0) this.#sendFull(now, out, ack);
       // Bodies that tell nothing new tell that things came to rest.
