@@ -2,8 +2,9 @@
  * What a player sees of things others move (`docs/spec.md`, Sync): when it is shown, where between two snapshots,
  * and what happens when there is no snapshot.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
+import { MemoryRoomPort } from '../sdk/port/memory.ts';
 import { openRooms } from './open-rooms.ts';
 import { Playout, turned } from '../sdk/sync/interpolation.ts';
 import { EXTRAPOLATE_MS, MAX_VIEW_DELAY_MS } from '../sdk/wire/limits.ts';
@@ -253,6 +254,64 @@ describe('where', () => {
       // And in the end it is drawn where it was at the time that is shown.
       for (const k of [0, 2]) expect(Math.abs(before[k]! - seen[k]!.at(seen[k]!.viewTime)!.x)).toBeLessThan(0.5);
     }
+  });
+
+  it('[SY36] what is taken on its way is drawn without a leap, whoever of the three is far from whom, and its past has none that was not', async () => {
+    for (const mode of ['linear', 'hermite'] as const)
+      for (const [far, near] of [
+        [0, 1],
+        [0, 2],
+        [1, 2],
+      ] as const) {
+        const lane = defineGame({
+          id: 'lane',
+          version: 1,
+          entities: {
+            ball: entity({
+              authority: 'distributed',
+              transfer: 'take',
+              rate: 60,
+              fields: { x: s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp(mode) },
+            }),
+          },
+        });
+        const { hub, rooms } = await openRooms(lane, 3);
+        const { send } = MemoryRoomPort.prototype;
+        const spied = vi.spyOn(MemoryRoomPort.prototype, 'send').mockImplementation(function (
+          this: MemoryRoomPort,
+          ...args: Parameters<typeof send>
+        ) {
+          const isFar = [far, near].every((k) => [this.self, args[1]].includes(rooms[k]!.self.id));
+          hub.latencyMs = isFar ? 60 : 5;
+          return send.apply(this, args);
+        });
+        const ball = rooms[0]!.entities.spawn('ball', { x: 100 });
+        // Whoever has it moves it, 300 units a second.
+        for (const room of rooms) room.clock.every(60, () => [...room.entities.mine('ball')].forEach((mine) => (mine.x += 5)));
+        await hub.play(1_000);
+        const seen = rooms.map((room) => room.entities.get('ball', ball.id)!);
+        const began = rooms[0]!.clock.now();
+        let before = seen.map(({ view }) => view.x);
+        let own = [0, 1];
+        for (let i = 0; i < 100; i++) {
+          await hub.play(4, 4);
+          if (i === 20) void seen[1]!.requestAuthority();
+          const now = seen.map(({ view }) => view.x);
+          const others = [0, 1, 2].filter((k) => !own.includes(k));
+          own = [0, 1].filter((k) => k === 1 || seen[k]!.mine);
+          // At 1.2 units a picture.
+          for (const k of others) {
+            expect(now[k]! - before[k]!, `${mode} ${far} ${near}, ${k}, ${i}`).toBeGreaterThanOrEqual(-1);
+            expect(now[k]! - before[k]!, `${mode} ${far} ${near}, ${k}, ${i}`).toBeLessThanOrEqual(2.4);
+          }
+          before = now;
+        }
+        expect(seen.map(({ mine }) => mine)).toEqual([false, true, false]);
+        // Whoever was near the one who took it heard of each place: the last of the first and the first of the next owner.
+        if (far === 0 && near === 2)
+          for (let time = began; time < began + 300; time += 7) expect(Math.abs(seen[2]!.at(time)!.x - seen[1]!.at(time)!.x)).toBeLessThan(0.1);
+        spied.mockRestore();
+      }
   });
 
   it('[SY35] a teleport is no path either while the thing changes hands, and is drawn at another delay from then on', async () => {

@@ -236,6 +236,7 @@ export class AuthorityRules {
     // It was drawn where it is, and is drawn from now on where it was a moment ago, as what others move is.
     const drawn = core.drawnAt(roomTime);
     if (drawn) core.hold(roomTime);
+    this.#replication.rest(core);
     this.#replication.disown(core);
     const previous = core.owner;
     core.owner = to;

@@ -13,7 +13,7 @@ import { TAU } from './det.ts';
 import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, LIVE, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
-import { decay, sampleField, turned } from './interpolation.ts';
+import { decay, sampleField, sampleShown, turned } from './interpolation.ts';
 import { MAX_ENTITY_FIELDS } from '../wire/limits.ts';
 import type { KindSpec } from './kind.ts';
 import { Shelf } from './shelf.ts';
@@ -272,7 +272,7 @@ export class EntityCore {
   }
 
   #shown(field: number, now: number): number {
-    const at = sampleField(this, field, this.viewTime(now), this.restTick);
+    const at = sampleShown(this, field, this.viewTime(now), this.restTick);
     const shown = this.#gliding ? at + this.#offsets![field]! * decay(now - this.#offsetAt) : at;
     return this.#within(field, shown);
   }

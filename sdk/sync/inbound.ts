@@ -258,6 +258,9 @@ export class Inbound implements SnapshotSource {
     // Each owner's words are shown late by a time of their own, and what was ours was not late at all: it glides from where it was drawn.
     const handed = previous !== this.peer && core.drawnAt(head.now);
     if (handed) core.hold(head.now);
+    // Given by us, who know whether it rested by then; else its former owner's words are the last that is known.
+    const moving =
+      core.lastChange < 0 || (previous !== this.peer && core.source !== undefined && core.track.size > 0 && core.restTick <= core.track.tick(0));
     if (previous !== this.peer) {
       core.owner = this.peer;
       core.epoch = values.epoch;
@@ -271,7 +274,7 @@ export class Inbound implements SnapshotSource {
     core.source = this;
     // A full state can be overtaken by a newer body of the same stream.
     if (core.lastChange > head.tick) return undefined;
-    this.#apply(core, head, (2 << core.kind.count) - 1, values.ints, values.boxed, handed);
+    this.#apply(core, head, (2 << core.kind.count) - 1, values.ints, values.boxed, handed, moving);
     return undefined;
   }
 
@@ -359,8 +362,9 @@ export class Inbound implements SnapshotSource {
   /**
    * Makes those of `ints` and `boxed` that `given` names the newest values, adds the rows, and tells watchers what changed.
    * @param held what is on screen is remembered already.
+   * @param moving see `#write`.
    */
-  #apply(core: EntityCore, head: FrameHead, given: number, ints: Int32Array, boxed: readonly unknown[], held = false): void {
+  #apply(core: EntityCore, head: FrameHead, given: number, ints: Int32Array, boxed: readonly unknown[], held = false, moving = false): void {
     const { kind, track } = core;
     const { count, way } = kind;
     let mask = 0;
@@ -392,15 +396,20 @@ export class Inbound implements SnapshotSource {
     }
     const old: unknown[] | undefined = core.watched ? kind.fields.map((_, i) => core.value(i)) : undefined;
     if (drawn && !held) core.hold(head.now);
-    this.#write(core, head, mask, ints, boxed);
+    this.#write(core, head, mask, ints, boxed, anew, moving);
     if (drawn) core.glide(head.now);
     if (old !== undefined) for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
   }
 
-  #write(core: EntityCore, head: FrameHead, mask: number, ints: Int32Array, boxed: readonly unknown[]): void {
-    const { kind, live } = core;
+  /**
+   * @param anew a reign begins: what its former owner said of later ticks, before it knew, was not so.
+   * @param moving it was on its way in the last word of that one, whose silence since then is not rest: the new owner's word is where that led to.
+   */
+  #write(core: EntityCore, head: FrameHead, mask: number, ints: Int32Array, boxed: readonly unknown[], anew: boolean, moving: boolean): void {
+    const { kind, live, track } = core;
     const { count, way } = kind;
-    this.#rest(core, head);
+    const undone = anew ? track.cut(head.tick, replaced) : 0;
+    if (!moving) this.#rest(core, head);
     for (let left = mask; left !== 0; left &= left - 1) {
       const i = 31 - Math.clz32(left & -left);
       if (i < count && way[i] === BOXED) {
@@ -408,11 +417,11 @@ export class Inbound implements SnapshotSource {
         continue;
       }
       const int = ints[i]!;
-      replaced[i] = core.ints[i]!;
+      if ((undone & (1 << i)) === 0) replaced[i] = core.ints[i]!;
       core.ints[i] = int;
       if (i < count) live[i] = kind.dequantise(i, int);
     }
-    core.track.push(head.tick, head.phase, mask, replaced);
+    track.push(head.tick, head.phase, mask | undone, replaced);
   }
 
   /**

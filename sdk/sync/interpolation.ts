@@ -18,6 +18,8 @@ const REESTIMATE_MS = 250;
 /** Further off than this, playback jumps: after a sleep the present matters, not the film of what was missed. */
 const JUMP_MS = 250;
 const HALF_LIFE_MS = 50;
+/** Around the moment at which something changed hands, ms: what is drawn is another's word, or on the way to it. */
+const PARTED_MS = 1_000;
 
 export class Playout {
   readonly #intervalMs: number;
@@ -124,6 +126,26 @@ export function sampleField(core: EntityCore, field: number, time: number, restT
   return here + (u3 - 2 * u2 + u) * m0 + (3 * u2 - 2 * u3) * step + (u3 - u2) * m1;
 }
 
+/**
+ * As `sampleField`, for what is drawn: where another owner begins, what it says may be far from where the former one's words led to. Until then it goes on as
+ * it went, and from there it glides, as after any correction.
+ */
+export function sampleShown(core: EntityCore, field: number, time: number, restTick: number): number {
+  const { track, kind, heardSince } = core;
+  const value = sampleField(core, field, time, restTick);
+  const mode = kind.fields[field]!.lerpMode;
+  if (mode === 'step' || heardSince < 0 || Math.abs(time - heardSince * kind.tickMs) > PARTED_MS) return value;
+  const first = track.ageAtTick(heardSince);
+  const last = first + 1;
+  if (first < 0 || last >= track.size || track.tick(first) !== heardSince || jumped(core, last) || time < track.time(last)) return value;
+  const turning = mode === 'angle';
+  const start = track.time(first);
+  const past = Math.min(EXTRAPOLATE_MS, Math.min(time, start) - track.time(last));
+  const led = kind.dequantise(field, track.value(last, field)) + slopeAt(core, field, last, turning) * past;
+  if (time < start) return led;
+  return value + difference(kind.dequantise(field, track.value(first, field)), led, turning) * decay(time - start);
+}
+
 function difference(from: number, to: number, turning: boolean): number {
   if (!turning) return to - from;
   const turn = (to - from) % TAU;
@@ -136,14 +158,21 @@ function jumped(core: EntityCore, age: number): boolean {
   return core.track.value(age, hop) !== core.track.value(age - 1, hop);
 }
 
+/** As `jumped`, and where another owner begins there: how far its word is from that of the one before is no speed. */
+function parted(core: EntityCore, age: number): boolean {
+  return core.track.tick(age - 1) === core.heardSince || jumped(core, age);
+}
+
 /** Units per ms at the row of `age`: the sent velocity where there is one, else differences with the neighbours. */
 function slopeAt(core: EntityCore, field: number, age: number, turning: boolean): number {
   const { track, kind } = core;
   const velocity = kind.velocity[field]!;
   if (velocity >= 0) return kind.dequantise(velocity, track.value(age, velocity)) / 1_000;
   const here = kind.dequantise(field, track.value(age, field));
-  const hasOlder = age + 1 < track.size && !jumped(core, age + 1);
-  const hasNewer = age > 0 && !jumped(core, age);
+  const hasOlder = age + 1 < track.size && !parted(core, age + 1);
+  const hasNewer = age > 0 && !parted(core, age);
+  // The first word of another owner: it goes on as it went.
+  if (!hasOlder && !hasNewer && age + 1 < track.size && !jumped(core, age + 1)) return slopeAt(core, field, age + 1, turning);
   const older = hasOlder
     ? -difference(here, kind.dequantise(field, track.value(age + 1, field)), turning) / (track.time(age) - track.time(age + 1))
     : 0;

@@ -166,6 +166,13 @@ export class Replication {
     if (at >= 0) this.#owned.splice(at, 1);
   }
 
+  /** What `core`, which is ours, did not do until now is known: whoever tells of it next need not say that it stood. */
+  rest(core: EntityCore): void {
+    const { track, kind } = core;
+    const sampled = this.tick - (this.tick % kind.every);
+    if (track.size > 0 && track.tick(0) < sampled) track.rest(sampled, 0);
+  }
+
   /** An own entity is gone; the others are told until each has acked it. */
   bury(core: EntityCore): void {
     this.disown(core);

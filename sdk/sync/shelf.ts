@@ -160,6 +160,25 @@ export class Shelf {
     this.rows[at + 2] = phase;
   }
 
+  /**
+   * Takes back the rows of `place` that are later than `tick`: `before` is given what the integers were then, where the mask that is returned names them.
+   */
+  cut(place: number, tick: number, before: Int32Array): number {
+    const { rows, marks, pitch, wrap } = this;
+    let mask = 0;
+    for (let size = this.sizeOf(place); size > 0 && this.newestTick(place) > tick; size--) {
+      const at = marks[2 * place]! * pitch + place * this.stride;
+      mask |= rows[at + 1]!;
+      for (let left = rows[at + 1]! & ~this.#boxedMask; left !== 0; left &= left - 1) {
+        const i = 31 - Math.clz32(left & -left);
+        before[i] = rows[at + ROW_HEAD + i]!;
+      }
+      marks[2 * place] = (marks[2 * place]! - 1) & wrap;
+      marks[2 * place + 1] = size - 1;
+    }
+    return mask;
+  }
+
   /** Makes room for a row of `place`; returns its slot. */
   #advance(place: number): number {
     const { marks } = this;

@@ -62,6 +62,11 @@ export class Track {
     this.shelf.rest(this.place, tick, phase);
   }
 
+  /** As `Shelf.cut`. */
+  cut(tick: number, before: Int32Array): number {
+    return this.shelf.cut(this.place, tick, before);
+  }
+
   /** Age of the newest row at or before `tick`; -1 when the history does not reach back that far. */
   ageAtTick(tick: number): number {
     const { size } = this;
