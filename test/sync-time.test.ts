@@ -187,6 +187,44 @@ describe('a loop that turns less often than the room ticks', () => {
       seen.forEach((one, k) => expect(one.at(then - 200)!.x, `${offsetMs} ms, ${k}`).toBe(stood[k]));
     }
   });
+
+  it('[SY37] what ticks of the clock move is where it was at the last of them, what pictures move where it is now: even at any pace of the loop', async () => {
+    for (const turnsHz of [40, 45, 50, 55, 59, 75, 90, 144, -50, -144]) {
+      const { hub, viewer, slow } = await slowPair(Math.abs(turnsHz), 0);
+      const own = (['fast', 'half'] as const).map((kind) => slow.entities.spawn(kind, { x: 0 }));
+      const other = slow.entities.spawn('third', { x: 0 });
+      const began = slow.clock.now();
+      // 100 units a second.
+      const move = (time: number): void => {
+        for (const one of own) one.x = Math.max(0, time - began) / 10;
+      };
+      using ticking = slow.clock.every(60, (_tick, time) => {
+        if (turnsHz > 0) move(time);
+      });
+      void ticking;
+      const pictures = hub.clock();
+      const draw = (): void => {
+        move(slow.clock.now());
+        pictures.schedule(hub.now() - 1_000 / turnsHz, draw);
+      };
+      if (turnsHz < 0) pictures.schedule(Math.ceil((-hub.now() * turnsHz) / 1_000) * (-1_000 / turnsHz) - 0.01, draw);
+      await hub.play(2_000);
+      const seen = own.map((one) => viewer.entities.get(one.kind, one.id)!);
+      let before = seen.map((one) => one.view.x);
+      for (let i = 0; i < 150; i++) {
+        other.x++;
+        await hub.play(4, 4);
+        const now = seen.map((one) => one.view.x);
+        for (const [k, x] of now.entries()) expect(Math.abs(x - before[k]! - 0.4), `${turnsHz} Hz, ${k}, ${i}`).toBeLessThan(0.03);
+        before = now;
+        for (const [k, one] of own.entries()) {
+          const at = viewer.clock.now() - 200;
+          expect(Math.abs(one.at(at)!.x - seen[k]!.at(at)!.x)).toBeLessThan(1 / 16);
+          if (turnsHz > 0) expect(Math.abs(one.at(at)!.x - (at - began) / 10)).toBeLessThan(1 / 8);
+        }
+      }
+    }
+  });
 });
 
 describe('a kind that is sampled less often than the room ticks', () => {

@@ -375,11 +375,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       this.#incompleteAt = Number.POSITIVE_INFINITY;
       this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
     }
-    this.#beats.run(time);
+    this.#beats.run(time, () => this.#replication.hasMoved);
     if (this.#closed !== undefined) return;
     const tick = this.#replication.tickAt(time);
     if (tick > this.#replication.tick) {
-      this.#replication.collect(tick, this.#replication.phaseAt(tick, time));
+      this.#replication.collect(tick, this.#replication.phaseAt(tick, this.#beats.movedAt(time)));
       this.#messages.repeat();
       // Until this replica has the room it says nothing of its own: what it is told first may have to become its own (a host that was reloaded).
       if (this.#ready) this.#replication.send(now, this.#seats.present);

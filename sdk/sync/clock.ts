@@ -32,6 +32,8 @@ interface Beat {
 export class Metronome {
   readonly #beats = new Set<Beat>();
   readonly #changed: () => void;
+  /** Room time of the last tick that ran since `movedAt`, when nothing but ticks had moved anything since then. */
+  #movedAt: number | undefined;
 
   /** @param changed called when an earlier deadline may exist. */
   constructor(changed: () => void) {
@@ -57,8 +59,13 @@ export class Metronome {
     return earliest;
   }
 
-  /** Runs every tick that is due at room time `time`, earliest first. */
-  run(time: number): void {
+  /**
+   * Runs every tick that is due at room time `time`, earliest first.
+   * @param hasMoved whether the game has moved something by itself since `movedAt`; asked before any tick may.
+   */
+  run(time: number, hasMoved: () => boolean = () => false): void {
+    if (this.deadline() > time) return;
+    const isOurs = this.#movedAt !== undefined || !hasMoved();
     for (const beat of this.#beats) {
       const oldest = Math.ceil(((time - CATCH_UP_MS) * beat.hz) / 1_000);
       if (beat.next < oldest) beat.next = oldest;
@@ -69,8 +76,20 @@ export class Metronome {
         if ((beat.next * 1_000) / beat.hz <= time && (due === undefined || beat.next / beat.hz < due.next / due.hz)) due = beat;
       if (due === undefined) return;
       const tick = due.next++;
-      due.fn(tick, (tick * 1_000) / due.hz);
+      const at = (tick * 1_000) / due.hz;
+      if (isOurs) this.#movedAt = at;
+      due.fn(tick, at);
     }
+  }
+
+  /**
+   * The room time that what is sampled now, at `time`, is true for. What ticks alone have moved is where it belongs at the last of them: whoever draws at
+   * another pace than they have runs them late, by less in one turn and more in the next.
+   */
+  movedAt(time: number): number {
+    const at = this.#movedAt ?? time;
+    this.#movedAt = undefined;
+    return at;
   }
 
   stop(): void {

@@ -38,6 +38,8 @@ export class KindSpec {
   readonly velocity: readonly number[];
   /** Sampled every so many ticks of the room's state rate. */
   readonly every: number;
+  /** A bit per field that is interpolated. */
+  readonly movingMask: number;
   readonly moves: boolean;
   /** Of own entities: the newest tick at which one changed. */
   changeTick = -1;
@@ -68,7 +70,8 @@ export class KindSpec {
     this.velocity = this.fields.map((field) => (field.velocity === undefined ? -1 : this.names.indexOf(field.velocity)));
     this.every = Math.max(1, Math.round(stateHz / def.rate));
     this.tickMs = 1_000 / stateHz;
-    this.moves = this.fields.some((field) => field.lerpMode !== 'step');
+    this.movingMask = this.fields.reduce((mask, field, i) => (field.lerpMode === 'step' ? mask : mask | (1 << i)), 0);
+    this.moves = this.movingMask !== 0;
     this.way = new Uint8Array(this.count).fill(BOXED);
     this.scale = new Float64Array(4 * this.count);
     this.bounds = new Int32Array(4 * this.count);

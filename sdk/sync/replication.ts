@@ -189,6 +189,12 @@ export class Replication {
     return Math.min(127, Math.max(0, Math.floor(((time * this.hz) / 1_000 - tick) * 128)));
   }
 
+  /** Something that is interpolated was assigned since the last tick; what is not sampled at every tick may be so since an earlier one, and does not count. */
+  get hasMoved(): boolean {
+    for (const core of this.#owned) if (core.kind.every === 1 && (core.dirty & core.kind.movingMask) !== 0) return true;
+    return false;
+  }
+
   /**
    * Takes over what the game assigned since the last tick.
    * @param phase where in the tick that is, in 128ths: two whole numbers, which no call has to box.
