@@ -5,6 +5,7 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 
+import { examine } from '../sdk/node/cli/doctor-probe.ts';
 import { InterfaceWatch } from '../sdk/node/discovery/interfaces.ts';
 import { openNodeLanPort, type NodeLanPort } from '../sdk/node/lan-port.ts';
 
@@ -81,3 +82,40 @@ it('[DI2] a system that stops telling its interfaces ends nothing: a room opens,
   expect(names).toEqual(['Friday']);
   expect(said).toEqual([]);
 }, 15_000);
+
+/** A machine that is reached at every address of 127.0.0.0/8, and answers as 127.0.0.1: as one with cable and Wi-Fi on one router does. */
+const manyAddresses = { readInterfaces: () => ({ lo: real()['lo'] }), discovery: { mdns: false, beacon: false, local: false } };
+
+it('[DI26] a machine is joined at any address of it, also where its answers come from another one, listed already or not', async () => {
+  const host = await lan(manyAddresses);
+  await host.open(create);
+  const target = `127.0.0.2:${host.joinPort}`;
+  for (const isListed of [false, true]) {
+    const guest = await lan(manyAddresses);
+    let names: readonly string[] = [];
+    using watch = guest.watchRooms((rooms) => void (names = rooms.map((room) => room.name)));
+    void watch;
+    if (isListed) {
+      const abort = new AbortController();
+      const first = guest.open({ type: 'join', target: `127.0.0.1:${host.joinPort}`, code: undefined, spectate: false }, abort.signal);
+      const ended = expect(first).rejects.toMatchObject({ code: 'aborted' });
+      for (let i = 0; i < 100 && names.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+      abort.abort();
+      await ended;
+    }
+    const room = await guest.open({ type: 'join', target, code: undefined, spectate: false });
+    expect(room.roster().name).toBe('Friday');
+  }
+});
+
+it('[DI36] a machine that the doctor is told to ask is one that answers, whichever of its addresses the answer comes from', async () => {
+  const host = await lan(manyAddresses);
+  await host.open(create);
+  const { probe } = await examine({
+    interfaces: ['127.0.0.1'],
+    probe: { host: '127.0.0.2', port: host.joinPort },
+    listenMs: 200,
+    discovery: manyAddresses.discovery,
+  });
+  expect(probe).toMatchObject({ address: `127.0.0.2:${host.joinPort}`, answered: true });
+});

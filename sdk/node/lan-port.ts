@@ -349,7 +349,8 @@ export class NodeLanPort implements LanPort {
       return this.#join(found.facts, found.addresses, request.code, request.spectate, signal);
     }
     const address = await resolveTarget(target, signal);
-    const listed = (rooms: readonly RoomListing[]): RoomListing | undefined =>
+    const listed = (rooms: readonly RoomListing[], answered: RoomId | undefined): RoomListing | undefined =>
+      rooms.find((room) => room.id === answered) ??
       rooms.find((room) => this.#discovery.rooms.addresses(room.id).some((one) => one.host === address.host && one.port === address.port));
     const found = await searchRoom(this.#discovery, { choose: listed, withinMs: ANSWER_MS, signal, ask: address });
     if (found === undefined) {

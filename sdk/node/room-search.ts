@@ -1,6 +1,7 @@
 /**
  * Looks at the list of rooms until somebody is content with one of them, or time is up.
  */
+import type { RoomId } from '../base/brand.ts';
 import { disposable } from '../base/emitter.ts';
 import type { Address } from '../link/endpoint-types.ts';
 import type { RoomListing } from '../port/lan-port.ts';
@@ -18,8 +19,8 @@ export interface FoundRoom {
 }
 
 export interface RoomSearch {
-  /** The room to take, if it is among these. */
-  readonly choose: (rooms: readonly RoomListing[]) => RoomListing | undefined;
+  /** The room to take, if it is among these; `answered` is the one that answered at `ask`, from whichever address. */
+  readonly choose: (rooms: readonly RoomListing[], answered: RoomId | undefined) => RoomListing | undefined;
   readonly withinMs: number;
   readonly signal: AbortSignal | undefined;
   /** Also asked by itself, whether or not it was ever announced. */
@@ -41,8 +42,9 @@ export function searchRoom(discovery: Discovery, { choose, withinMs, signal, ask
     };
     const onAbort = (): void => end(() => reject(aborted(signal)));
     let settled = false;
+    let answered: RoomId | undefined;
     const look = (rooms: readonly RoomListing[]): void => {
-      const listing = settled ? undefined : choose(rooms);
+      const listing = settled ? undefined : choose(rooms, answered);
       const facts = listing === undefined ? undefined : discovery.rooms.facts(listing.id);
       if (listing === undefined || facts === undefined) return;
       settled = true;
@@ -51,7 +53,11 @@ export function searchRoom(discovery: Discovery, { choose, withinMs, signal, ask
     };
     signal?.addEventListener('abort', onAbort, { once: true });
     timers.add(setTimeout(() => end(() => resolve(undefined)), withinMs));
-    if (ask !== undefined) for (const ms of ASK_AT_MS) timers.add(setTimeout(() => discovery.ask(ask), ms));
+    const onAnswer = ({ roomId }: HereFacts): void => {
+      answered = roomId;
+      look(discovery.rooms.listings);
+    };
+    if (ask !== undefined) for (const ms of ASK_AT_MS) timers.add(setTimeout(() => discovery.ask(ask, onAnswer), ms));
     off = discovery.watch(look);
   });
 }

@@ -10,6 +10,7 @@ import type { Address } from '../link/endpoint-types.ts';
 import type { RoomFacts } from '../mesh/mesh-types.ts';
 import type { DiscoveryState, GameFacts, RoomListing } from '../port/lan-port.ts';
 import { peerIdOf } from '../secure/identity.ts';
+import type { HereFacts } from '../wire/datagram.ts';
 import { nodeCrypto } from './crypto-node.ts';
 import { Discovery, type DiscoverySwitches } from './discovery/discovery.ts';
 import { interfacesNow } from './discovery/interfaces.ts';
@@ -20,7 +21,8 @@ import { bindHost, openUdp } from './udp.ts';
 export interface Search {
   watch(onChange: (rooms: readonly RoomListing[]) => void): Disposable;
   rooms(): readonly RoomListing[];
-  ask(address: Address): void;
+  /** @param onAnswer told what answers there, also where that comes from another address of the machine */
+  ask(address: Address, onAnswer?: (facts: HereFacts) => void): void;
   /** Addresses that were named by others and left at least so many questions unanswered. */
   silent(misses: number): readonly Address[];
   /** From the join socket. */
@@ -75,7 +77,7 @@ export async function openSearch(options: SearchOptions = {}): Promise<Search> {
   return {
     watch: (onChange) => made.watch(onChange),
     rooms: () => made.rooms.listings,
-    ask: (address) => made.ask(address),
+    ask: (address, onAnswer) => made.ask(address, onAnswer),
     silent: (misses) => made.candidates.silent(misses),
     send: ({ host, port }, bytes) => udp.send('join', host, port, bytes),
     state: () => made.state(),

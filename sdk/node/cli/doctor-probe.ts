@@ -9,7 +9,6 @@ import { toHex } from '../../base/bytes.ts';
 import { disposable } from '../../base/emitter.ts';
 import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomListing } from '../../port/lan-port.ts';
-import { KIND_HERE, decodeHere } from '../../wire/datagram.ts';
 import { nodeCrypto } from '../crypto-node.ts';
 import { BEACON_PORT, DATA_PORT_FIRST, DATA_PORT_LAST, MDNS_GROUP, MDNS_PORT } from '../discovery/bounds.ts';
 import { addressKey } from '../discovery/candidates.ts';
@@ -172,12 +171,6 @@ async function measureNeighbours(
   return Promise.all(others.map(async ({ address, kind }) => ({ ...(await peer.measure(address, kind)), heardByMdns: heard.has(address.host) })));
 }
 
-/** What is played where this answer comes from; undefined for whatever else it is. */
-function gameIn(bytes: Uint8Array): string | undefined {
-  const facts = bytes[0] === KIND_HERE ? decodeHere(bytes)?.facts : undefined;
-  return facts === undefined || facts.max === 0 ? undefined : facts.gameId;
-}
-
 /** None where the system does not tell. */
 function interfaceNames(): readonly string[] {
   try {
@@ -254,11 +247,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
     interfaces: only,
     discovery: options.discovery ?? {},
     facts: doctorFacts,
-    onDatagram(address, bytes) {
-      if (peer?.handle(address, bytes) === true) return true;
-      if (probe !== undefined && address.port === probe.port && address.host === probe.host) probedGame = gameIn(bytes) ?? probedGame;
-      return false;
-    },
+    onDatagram: (address, bytes) => peer?.handle(address, bytes) === true,
   });
   await using searching = { [Symbol.asyncDispose]: () => search.close() };
   void searching;
@@ -270,7 +259,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   // An address that was announced late gets the time for all its questions.
   const isUndecided = (): boolean => search.silent(1).length > search.silent(SILENT_MISSES).length;
   while (performance.now() < end || (isUndecided() && performance.now() < end + SILENT_WAIT_MS)) {
-    if (probe !== undefined) search.ask(probe);
+    if (probe !== undefined) search.ask(probe, ({ gameId }) => (probedGame = gameId));
     const asked = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 50));
     timerLateMs = Math.max(timerLateMs, performance.now() - asked - 50);

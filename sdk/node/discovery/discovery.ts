@@ -20,7 +20,7 @@ import type { Address } from '../../link/endpoint-types.ts';
 import type { RoomFacts } from '../../mesh/mesh-types.ts';
 import type { DiscoverySource, DiscoveryState, GameFacts, LocalTime, RoomListing } from '../../port/lan-port.ts';
 import type { CryptoProvider } from '../../secure/provider.ts';
-import { KIND_HERE, KIND_WHO, decodeHere, decodeWho } from '../../wire/datagram.ts';
+import { KIND_HERE, KIND_WHO, decodeHere, decodeWho, type HereFacts } from '../../wire/datagram.ts';
 import type { Udp } from '../udp.ts';
 import { Answers } from './answers.ts';
 import { Beacon } from './beacon.ts';
@@ -175,10 +175,13 @@ export class Discovery {
     this.#run();
   }
 
-  /** Asks one address, whatever the back-off says. */
-  ask(address: Address): void {
+  /**
+   * Asks one address, whatever the back-off says.
+   * @param onAnswer told what answers there: a machine with two addresses may answer from the other one
+   */
+  ask(address: Address, onAnswer?: (facts: HereFacts) => void): void {
     this.candidates.add(this.#options.time.now(), address, 'direct');
-    this.#sendWho(address.host, address.port);
+    this.#sendWho(address.host, address.port, onAnswer);
   }
 
   state(): DiscoveryState {
@@ -269,14 +272,14 @@ export class Discovery {
     // Whoever is named is asked and called: nobody makes us ask everybody.
     const facts = { ...here.facts, members: here.facts.members.filter((member) => this.interfaces.isUnicast(member.host)) };
     const address = { host, port: facts.joinPort };
-    const askedAt = this.#questions.askedAt(now, here.nonce);
+    const asked = this.#questions.asked(now, here.nonce);
     if (facts.peer === this.#options.self) {
       // We hear ourselves, or another machine has a copy of our key: the mesh tells the two apart.
       const isThisRoom = this.#options.facts()?.roomId === facts.roomId;
-      if (isThisRoom && askedAt !== undefined && port === facts.joinPort && !this.#isOurs(address)) this.#options.onMember(address);
+      if (isThisRoom && asked !== undefined && port === facts.joinPort && !this.#isOurs(address)) this.#options.onMember(address);
       return;
     }
-    if (askedAt === undefined || port !== facts.joinPort) {
+    if (asked === undefined || port !== facts.joinPort) {
       // Not an answer to us. A farewell is worth a question, and nothing else is.
       if (facts.max === 0) this.#hint({ host, port });
       return;
@@ -292,12 +295,13 @@ export class Discovery {
       for (const member of facts.members) this.#options.onMember(member);
     }
     if (this.#watchers.size === 0) return this.candidates.answered(now, address);
-    const isNews = this.rooms.heard(now, address, facts, now - askedAt);
+    const isNews = this.rooms.heard(now, address, facts, now - asked.at);
     this.candidates.answered(now, address, isNews);
     if (isNews) {
       for (const member of facts.members) if (!this.rooms.knows(member)) this.candidates.add(now, member, 'gossip');
     }
     if (this.rooms.isChanged) this.#publishAt = now;
+    asked.onAnswer?.(facts);
     this.#reschedule();
   }
 
@@ -324,9 +328,9 @@ export class Discovery {
     this.#reschedule();
   }
 
-  #sendWho(host: string, port: number): void {
+  #sendWho(host: string, port: number, onAnswer?: (facts: HereFacts) => void): void {
     const { time, udp } = this.#options;
-    udp.send('join', host, port, this.#questions.ask(time.now()));
+    udp.send('join', host, port, this.#questions.ask(time.now(), onAnswer));
   }
 
   // ---- time ----

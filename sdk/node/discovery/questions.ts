@@ -6,16 +6,22 @@
  */
 import { toHex } from '../../base/bytes.ts';
 import type { CryptoProvider } from '../../secure/provider.ts';
-import { NONCE_BYTES, encodeWho } from '../../wire/datagram.ts';
+import { NONCE_BYTES, encodeWho, type HereFacts } from '../../wire/datagram.ts';
 import { MAX_NONCES, NONCE_TTL_MS, WHO_BURST, WHO_PER_S } from './bounds.ts';
 import { SourceRates } from './source-rates.ts';
 
 const NONCES_AT_ONCE = 64;
 
+interface Asked {
+  readonly at: number;
+  /** Who asked by hand wants to know what answered, wherever the answer comes from. */
+  readonly onAnswer: ((facts: HereFacts) => void) | undefined;
+}
+
 export class Questions {
   readonly #crypto: Pick<CryptoProvider, 'randomBytes'>;
   readonly #gameId: string | undefined;
-  readonly #askedAt = new Map<string, number>();
+  readonly #asked = new Map<string, Asked>();
   #random: Uint8Array = new Uint8Array(0);
   #randomAt = 0;
   readonly #rate = new SourceRates(WHO_BURST, WHO_PER_S, 1);
@@ -32,10 +38,10 @@ export class Questions {
   }
 
   /** A question to send; to be used before the next is made. */
-  ask(now: number): Uint8Array {
+  ask(now: number, onAnswer?: (facts: HereFacts) => void): Uint8Array {
     const nonce = this.#nonce();
-    this.#askedAt.set(toHex(nonce), now);
-    if (this.#askedAt.size > MAX_NONCES) this.#askedAt.delete(this.#askedAt.keys().next().value!);
+    this.#asked.set(toHex(nonce), { at: now, onAnswer });
+    if (this.#asked.size > MAX_NONCES) this.#asked.delete(this.#asked.keys().next().value!);
     return encodeWho({ nonce, roomTag: undefined, gameId: this.#gameId });
   }
 
@@ -48,9 +54,9 @@ export class Questions {
     return this.#random.subarray(this.#randomAt, (this.#randomAt += NONCE_BYTES));
   }
 
-  /** When the question with this nonce was asked; undefined when it was not, or too long ago. */
-  askedAt(now: number, nonce: Uint8Array): number | undefined {
-    const at = this.#askedAt.get(toHex(nonce));
-    return at === undefined || now - at > NONCE_TTL_MS ? undefined : at;
+  /** The question with this nonce; undefined when it was not asked, or too long ago. */
+  asked(now: number, nonce: Uint8Array): Asked | undefined {
+    const asked = this.#asked.get(toHex(nonce));
+    return asked === undefined || now - asked.at > NONCE_TTL_MS ? undefined : asked;
   }
 }
