@@ -192,6 +192,28 @@ describe('answers and lists', () => {
     answers.close();
   });
 
+  it('[DI16] a member of the own room is not answered at any of its addresses: a broadcast leaves from the one its routes prefer', () => {
+    vi.useFakeTimers();
+    const { world } = together({ peers: 3 });
+    world.addAddress(2, '10.0.9.3');
+    world.tellAddress(2);
+    world.run(3_000);
+    const sent: string[] = [];
+    const mesh = world.peer(0).mesh!;
+    const facts = () => mesh.facts(world.now);
+    const answers = new Answers({ crypto: world.crypto, rng: createRng(1), facts, send: ({ host }) => void sent.push(host) });
+    const who = { nonce: new Uint8Array(8), roomTag: undefined, gameId: 'sim' };
+    for (const host of ['10.0.0.3', '10.0.9.3']) answers.handleWho(0, { host, port: JOIN_PORT }, who, true);
+    vi.runAllTimers();
+    expect(sent).toEqual([]);
+    // Away, it may look for the others itself.
+    world.crash(2);
+    world.run(3_000);
+    answers.handleWho(0, { host: '10.0.9.3', port: JOIN_PORT }, who, true);
+    expect(sent).toEqual(['10.0.9.3']);
+    answers.close();
+  });
+
   it('[DI7] a list of many rooms asks each less often', () => {
     const list = new RoomList('zzzzzzzzzzzzzzzz' as PeerId, undefined);
     const hear = (i: number): boolean =>

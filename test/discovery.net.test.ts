@@ -249,6 +249,33 @@ it('[DI16] a member that is named at an address of everybody is asked by nobody'
   expect(asked).toBe(0);
 });
 
+it('[DI16] a member that broadcasts from its second address is neither answered nor asked back; a stranger there is both', async () => {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.2', resolve));
+  closers.push(() => new Promise((resolve) => socket.close(() => resolve())));
+  socket.setBroadcast(true);
+  const { port } = socket.address();
+  const members = [{ host: '127.0.0.3', port }];
+  let endpoints = [...members, { host: '127.0.0.2', port }];
+  const a = await process1(ONLY.beacon, id('5'), {
+    players: 2,
+    members,
+    get endpoints() {
+      return endpoints;
+    },
+  });
+  const heard = new Set<number>();
+  socket.on('message', (bytes, from) => void (from.port === a.udp.joinPort && heard.add(bytes[0]!)));
+  const who = encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: GAME.id }).slice();
+  const ask = (): void => socket.send(who, beaconPort, '127.255.255.255');
+  ask();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect([...heard]).toEqual([]);
+  endpoints = members;
+  ask();
+  await until(() => heard.size === 2, 2_000);
+});
+
 const SERVICE = '_lanista._udp.local';
 
 it('[DI17] 10,000 mutated packets into the live mDNS socket: none throws, none blocks, names stay bounded', async () => {

@@ -38,7 +38,10 @@ export interface MeshOptions {
 }
 
 /** The room's facts as anybody may ask for them: what `HERE` carries. */
-export type RoomFacts = HereFacts;
+export interface RoomFacts extends HereFacts {
+  /** Every address of those in `members`: whoever broadcasts from there knows the room. */
+  readonly endpoints?: readonly Address[];
+}
 
 export type JoinState =
   | { readonly type: 'joining' }

@@ -124,8 +124,12 @@ export class Mesh implements MeshLike {
     const { roomId, name, max, code, game, joinPort } = this.#options;
     const roster = this.#membership.roster;
     const members: Address[] = [];
-    for (const seat of roster?.seats ?? [])
-      if (seat.id !== this.self && seat.status === 'present' && seat.addresses[0] !== undefined) members.push(seat.addresses[0]);
+    const endpoints: Address[] = [];
+    for (const { id, status, addresses } of roster?.seats ?? []) {
+      if (id === this.self || status !== 'present' || addresses[0] === undefined) continue;
+      members.push(addresses[0]);
+      endpoints.push(...addresses);
+    }
     const players = roster?.seats.filter((seat) => !seat.spectator).length ?? 0;
     return {
       roomId,
@@ -139,6 +143,7 @@ export class Mesh implements MeshLike {
       peer: this.self,
       joinPort,
       members,
+      endpoints,
     };
   }
 

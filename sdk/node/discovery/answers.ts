@@ -64,7 +64,7 @@ export class Answers {
     const facts = this.#options.facts() ?? this.#farewell(now, broadcast);
     if (facts === undefined || (who.gameId !== undefined && who.gameId !== facts.gameId)) return;
     // Members know each other by their links; their search is for other parts of the room.
-    if (broadcast && facts.members.some((member) => member.host === address.host && member.port === address.port)) return;
+    if (broadcast && isMember(facts, address)) return;
     const { crypto, rng } = this.#options;
     if (who.roomTag !== undefined) {
       const tag = crypto.sha256(asciiBytes('lanista room'), fromHex(facts.roomId)!).subarray(0, ROOM_TAG_BYTES);
@@ -108,7 +108,7 @@ export class Answers {
     this.#clearDelayed();
   }
 
-  #farewell(now: number, broadcast: boolean): HereFacts | undefined {
+  #farewell(now: number, broadcast: boolean): RoomFacts | undefined {
     return broadcast || this.#last === undefined || now >= this.#last.until ? undefined : this.#last.facts;
   }
 
@@ -124,4 +124,9 @@ export class Answers {
     }, ms);
     this.#delayed.add(timer);
   }
+}
+
+/** Whether a member of that room sends from there, be it from its second address. */
+export function isMember({ endpoints, members }: RoomFacts, { host, port }: Address): boolean {
+  return (endpoints ?? members).some((one) => one.host === host && one.port === port);
 }

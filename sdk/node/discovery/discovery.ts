@@ -22,7 +22,7 @@ import type { DiscoverySource, DiscoveryState, GameFacts, LocalTime, RoomListing
 import type { CryptoProvider } from '../../secure/provider.ts';
 import { KIND_HERE, KIND_WHO, decodeHere, decodeWho, type HereFacts } from '../../wire/datagram.ts';
 import type { Udp } from '../udp.ts';
-import { Answers } from './answers.ts';
+import { Answers, isMember } from './answers.ts';
 import { Beacon } from './beacon.ts';
 import { BeaconLadder } from './beacon-ladder.ts';
 import {
@@ -255,7 +255,7 @@ export class Discovery {
     if (this.#searchers.size < BEACON_CROWD) this.#searchers.add(addressKey(address));
     const ours = this.#options.facts();
     if (this.#watchers.size === 0 && ours === undefined) return;
-    if (this.rooms.knows(address) || ours?.members.some((member) => member.host === address.host && member.port === address.port)) return;
+    if (this.rooms.knows(address) || (ours !== undefined && isMember(ours, address))) return;
     if (!this.#askBackRates.take(addressKey(address), now)) return;
     this.candidates.hurry(now, address, 'beacon', this.#isDense(now) ? BEACON_ASK_MS : 0, this.#isCrowd ? ASK_BACK_GAP_MS : 0);
     this.#reschedule();
