@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 
 import { examine } from '../sdk/node/cli/doctor-probe.ts';
-import { InterfaceWatch } from '../sdk/node/discovery/interfaces.ts';
+import { InterfaceWatch, scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
+import { decodeJoinCode } from '../sdk/node/discovery/join-code.ts';
 import { openNodeLanPort, type NodeLanPort } from '../sdk/node/lan-port.ts';
+import { bindHost } from '../sdk/node/udp.ts';
 
 const real = os.networkInterfaces;
 const open: NodeLanPort[] = [];
@@ -118,4 +120,20 @@ it('[DI36] a machine that the doctor is told to ask is one that answers, whichev
     discovery: manyAddresses.discovery,
   });
   expect(probe).toMatchObject({ address: `127.0.0.2:${host.joinPort}`, answered: true });
+});
+
+it('[DI21] a process on loopback alone is told of where its socket is, though loopback has two addresses, as in WSL', async () => {
+  const [one] = real()['lo']!;
+  const wsl = { lo: [{ ...one!, address: '10.255.255.254', netmask: '255.255.255.255' }, one!] } as ReturnType<typeof real>;
+  for (const interfaces of [['lo'], ['lo', '127.0.0.1']]) {
+    const port = await lan({ interfaces, readInterfaces: () => wsl, discovery: { mdns: false, beacon: false, local: false } });
+    expect(port.addresses()).toEqual([{ host: '127.0.0.1', port: port.joinPort }]);
+    expect(decodeJoinCode(port.joinCode()!)).toEqual(port.addresses()[0]);
+    expect(
+      bindHost(
+        interfaces,
+        scanInterfaces(() => wsl, interfaces),
+      ),
+    ).toBe('127.0.0.1');
+  }
 });

@@ -137,7 +137,9 @@ export class NodeLanPort implements LanPort {
 
   /** Where others reach our join socket, best interface first. */
   addresses(): readonly Address[] {
-    const nics = this.#discovery.interfaces.list;
+    const { host } = this.#udp;
+    // A socket that is bound to one address is reached at no other, and loopback may have two.
+    const nics = this.#discovery.interfaces.list.filter((nic) => host === '0.0.0.0' || nic.address === host);
     return nics.slice(0, MAX_ENDPOINTS_PER_PEER).map((nic) => ({ host: nic.address, port: this.#udp.joinPort }));
   }
 

@@ -55,7 +55,7 @@ export function bindHost(wanted: readonly string[], nics: readonly LanInterface[
   const [nic] = nics;
   if (wanted.length === 0 || nic === undefined) return '0.0.0.0';
   // By its name loopback may stand for several addresses, as it does in WSL, and is not to be left for any of them.
-  if (nics.every((one) => one.kind === 'loopback' && !wanted.includes(one.address)))
+  if (nics.every((one) => one.kind === 'loopback') && !nics.every((one) => wanted.includes(one.address)))
     return (nics.find((one) => one.address.startsWith('127.')) ?? nic).address;
   if (nics.length > 1) return '0.0.0.0';
   return nic.kind === 'loopback' || wanted.includes(nic.address) ? nic.address : '0.0.0.0';
