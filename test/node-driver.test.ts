@@ -1,9 +1,16 @@
 /** The run loop between sockets and rooms. */
+import { execFile, spawnSync } from 'node:child_process';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { MeshLike } from '../sdk/mesh/mesh-types.ts';
 import { DatagramSender } from '../sdk/node/datagram-sender.ts';
 import { Driver } from '../sdk/node/driver.ts';
 import { NodeTime, monotonicMs } from '../sdk/node/local-time.ts';
+import { Jam } from '../sdk/node/udp.ts';
+
+/** Whether this machine gives a process a network of its own, with an interface as slow as is wanted. */
+const maySplit =
+  spawnSync('unshare', ['-n', 'sh', '-c', 'ip link set lo up && tc qdisc add dev lo root tbf rate 2mbit burst 4kb limit 4mb']).status === 0;
 
 describe('driver', () => {
   it('[DI22] wakes on absolute deadlines, never before them, and bundles a turn of the loop', async () => {
@@ -159,5 +166,62 @@ describe('driver', () => {
     driver.close();
     expect(deadline).toBe(Number.POSITIVE_INFINITY);
     expect(drains).toBeGreaterThan(before);
+  });
+});
+
+describe('a network that carries less than is sent', () => {
+  it('[DI45] drops on top of 32 KiB that wait for 100 ms, and no burst, nor what a process that stood still finds waiting', () => {
+    const socket = { bytes: 0, getSendQueueSize: () => socket.bytes };
+    const jam = new Jam(socket);
+    const jammed = (now: number, bytes: number): boolean => {
+      socket.bytes = bytes;
+      jam.look(now);
+      return jam.isJammed;
+    };
+    expect(jammed(0, 0)).toBe(false);
+    // A burst of the join socket, each datagram of which is looked at.
+    for (let i = 0; i < 100; i++) expect(jammed(1, 40_000 + i)).toBe(false);
+    expect(jammed(101, 0)).toBe(false);
+    // A burst, and then a second in which the process did nothing.
+    expect([jammed(110, 500_000), jammed(1_110, 500_000), jammed(1_130, 0)]).toEqual([false, false, false]);
+    // Little waits for ever: that is a slow network, whose own buffer is much larger.
+    for (let now = 1_130; now < 3_000; now += 20) expect(jammed(now, 30_000)).toBe(false);
+    expect(jammed(3_000, 0)).toBe(false);
+    const from = [20, 40, 60, 80, 100, 120, 140].find((ms) => jammed(3_000 + ms, 10_000 * ms));
+    expect(from).toBe(120);
+    // What waits leaves: below the bound things go on.
+    expect([jammed(3_160, 32_000), jammed(3_180, 40_000), jammed(3_200, 0)]).toEqual([false, true, false]);
+  });
+
+  it.runIf(maySplit)('[DI45] what arrives over a slow interface is not later and later', async () => {
+    const script = `
+      import { createSocket } from 'node:dgram';
+      import { openUdp } from ${JSON.stringify(new URL('../sdk/node/udp.ts', import.meta.url).href)};
+      const receiver = createSocket('udp4');
+      let late = 0;
+      receiver.on('message', (bytes) => (late = performance.now() - bytes.readDoubleLE(0)));
+      receiver.bind(0, '127.0.0.1', async () => {
+        const udp = await openUdp({ host: '127.0.0.1', onDatagram: () => undefined });
+        const end = performance.now() + 3_000;
+        let looked = 0;
+        const send = () => {
+          for (let i = 0; i < 8; i++) {
+            const bytes = Buffer.alloc(1_000);
+            bytes.writeDoubleLE(performance.now(), 0);
+            udp.send('session', '127.0.0.1', receiver.address().port, bytes, i === 0);
+          }
+          if (performance.now() < end) return void setTimeout(send, 16);
+          console.log(JSON.stringify({ late, dropped: udp.sendErrors.get('EAGAIN') ?? 0 }));
+          process.exit();
+        };
+        send();
+      });`;
+    // 2 Mbit/s where twice that is sent; the system's own buffer is worth 0.4 s.
+    const shell = 'ip link set lo up mtu 1500 && tc qdisc add dev lo root tbf rate 2mbit burst 4kb limit 4mb && exec "$@"';
+    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const { stdout } = await promisify(execFile)('unshare', ['-n', 'sh', '-c', shell, 'sh', ...node]);
+    const { late, dropped } = JSON.parse(stdout) as { late: number; dropped: number };
+    expect(dropped).toBeGreaterThan(50);
+    expect(late).toBeLessThan(1_000);
   });
 });

@@ -16,6 +16,15 @@ import { DATA_PORT_FIRST, DATA_PORT_LAST } from './discovery/bounds.ts';
 import type { LanInterface } from './discovery/interfaces.ts';
 import { enlargeReceiveBuffer } from './receive-buffer.ts';
 
+/**
+ * What the system has no room for waits in the process, without bound, and arrives late by all that lies before it. A burst is through in
+ * a moment; what has waited for so long, ms, with so many bytes in it, is more than the network carries, and what comes on top is dropped.
+ */
+const JAM_MS = 100;
+const JAM_BYTES = 32 * 1_024;
+/** A process that stood still finds waiting what nobody took meanwhile; so it is looked at so often before anything is dropped. */
+const JAM_LOOKS = 4;
+
 export type DatagramListener = (socket: SocketKind, host: string, port: number, bytes: Uint8Array) => void;
 
 export interface UdpOptions {
@@ -30,7 +39,7 @@ export interface Udp {
   readonly host: string;
   readonly joinPort: number;
   readonly sessionPort: number;
-  /** Send failures by errno, since the start; on the session socket of those sends that were looked at. */
+  /** Send failures by errno, since the start; on the session socket of those sends that were looked at. `EAGAIN`: dropped, more waits than leaves. */
   readonly sendErrors: ReadonlyMap<string, number>;
   /** The newest failure, at monotonic ms. */
   readonly lastSendError: { readonly code: string; readonly at: number } | undefined;
@@ -133,6 +142,28 @@ async function bindInRange(host: string, wanted: number | undefined): Promise<So
   return bindOnce(host, 0).catch((error: unknown) => Promise.reject(bindError(error as NodeJS.ErrnoException, host, 0)));
 }
 
+/** Whether more is sent by a socket than leaves it. */
+export class Jam {
+  readonly #socket: Pick<Socket, 'getSendQueueSize'>;
+  /** When nothing waited, as far as was looked, monotonic ms; and how often was looked since. */
+  #clearAt = Number.NEGATIVE_INFINITY;
+  #looks = 0;
+  isJammed = false;
+
+  constructor(socket: Pick<Socket, 'getSendQueueSize'>) {
+    this.#socket = socket;
+  }
+
+  look(now: number): void {
+    const bytes = this.#socket.getSendQueueSize();
+    if (bytes === 0) {
+      this.#clearAt = now;
+      this.#looks = 0;
+    }
+    this.isJammed = bytes > JAM_BYTES && ++this.#looks >= JAM_LOOKS && now - this.#clearAt > JAM_MS;
+  }
+}
+
 /** Rejects with `bind-failed`. */
 export async function openUdp(options: UdpOptions): Promise<Udp> {
   const { host, onDatagram } = options;
@@ -153,6 +184,7 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     sendErrors.set(code, (sendErrors.get(code) ?? 0) + 1);
     lastSendError = { code, at: performance.now() };
   };
+  const jams: Record<SocketKind, Jam> = { join: new Jam(join), session: new Jam(session) };
   let oversized = 0;
   let closed = false;
   for (const kind of ['join', 'session'] as const) {
@@ -178,7 +210,9 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     },
     send(kind, to, port, bytes, look = true) {
       if (closed || port <= 0 || port > 65_535) return;
-      if (kind === 'join') join.send(Buffer.from(bytes), port, to, count);
+      if (look) jams[kind].look(performance.now());
+      if (jams[kind].isJammed) sendErrors.set('EAGAIN', (sendErrors.get('EAGAIN') ?? 0) + 1);
+      else if (kind === 'join') join.send(Buffer.from(bytes), port, to, count);
       else if (look) session.send(bytes, port, to, count);
       else session.send(bytes, port, to);
     },
