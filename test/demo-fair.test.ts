@@ -25,6 +25,44 @@ describe('a newcomer', () => {
     expect(late.match.me.paint).not.toBe(4);
     for (const { match } of table.players) expect(new Set(match.blobs().map((blob) => blob.paint)).size, 'everybody sees two paints').toBe(2);
   });
+
+  it('gets no floor that a bot has painted', async () => {
+    const table = new Table();
+    const { room, match } = await table.join('Ann', 4, 0);
+    await table.run(13_000);
+    expect(match.round?.phase).toBe('match');
+    const [bot] = room.entities.all('bot');
+    if (bot === undefined) throw new Error('bots keep a lone player company');
+    expect(match.coverage()[bot.hue + 1]).toBeGreaterThan(300);
+    const late = await table.join('Bo', 4, bot.hue);
+    await table.run(1000);
+    for (const shown of [match, late.match]) expect(shown.coverage()[late.match.me.paint], 'its own few cells').toBeLessThan(50);
+  });
+
+  it('gets no floor of a player who left, but gets its own back when it is that player', async () => {
+    const table = await party(2);
+    const [ann, bo] = table.players;
+    if (ann === undefined || bo === undefined) throw new Error('two players');
+    const { paint } = bo.match.me;
+    for (let i = 0; i < 30; i++) {
+      table.steer(false);
+      await table.run(150);
+    }
+    const floor = ann.match.coverage()[paint] ?? 0;
+    expect(floor).toBeGreaterThan(300);
+    table.players.pop();
+    bo.match[Symbol.dispose]();
+    void bo.room.leave();
+    await table.run(500);
+    const cy = await table.join('Cy', 0, paint - 1);
+    await table.run(1000);
+    expect(cy.match.me.paint).not.toBe(paint);
+    expect(cy.match.coverage()[cy.match.me.paint]).toBeLessThan(50);
+    const again = await table.join('Bo', 0, 6, bo.room.self.id);
+    await table.run(1000);
+    expect(again.match.me.paint, 'whatever the page asks for').toBe(paint);
+    for (const { match } of table.players) expect(match.coverage()[paint]).toBeGreaterThan(floor * 0.8);
+  });
 });
 
 describe('a blob whose player is away', () => {

@@ -1,5 +1,6 @@
 /** Players of the demo at one table: rooms in memory, on a network that delays, reorders and loses, and no pictures. */
 import { createRng } from 'lanista';
+import type { PeerId } from 'lanista';
 import type { ChromaRoom } from '../demo-game/rules/game.ts';
 import { game } from '../demo-game/rules/game.ts';
 import { Match } from '../demo-game/rules/match.ts';
@@ -23,8 +24,12 @@ export class Table {
     this.hub = new MemoryHub({ seed: 7, latencyMs, jitterMs: 6, lossRatio: 0.05 });
   }
 
-  async join(name: string, fill = 0, hue = 0): Promise<Player> {
-    const lan = createLan(game, createMemoryLan(this.hub, game), { presence: { name, hue }, randomU32: () => this.#rng.u32() });
+  /** @param id of a player who was there before. */
+  async join(name: string, fill = 0, hue = 0, id?: PeerId): Promise<Player> {
+    const lan = createLan(game, createMemoryLan(this.hub, game, id === undefined ? {} : { id }), {
+      presence: { name, hue },
+      randomU32: () => this.#rng.u32(),
+    });
     const opening = lan.joinOrCreate({ name: 'table', max: 16 });
     let opened: ChromaRoom | undefined;
     void opening.then((room) => (opened = room));

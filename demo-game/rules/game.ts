@@ -19,6 +19,9 @@ const speed = { min: -1536, max: 1536, step: 4 } as const;
 /** Of a tally: 32 players and 8 bots. */
 export const tallyBytes = 80;
 
+/** Where a hue is told, and there is none. */
+export const noHue = 255;
+
 /** Later than any room time. */
 const neverMs = 0xffff_ffff;
 
@@ -97,8 +100,8 @@ export const game = defineGame({
   requests: {
     hit: request({ shot: s.u16(), who: s.u8(), by: s.u8(), paint: s.u8(), at: s.u32(), x: s.u16(), y: s.u16() }, { ok: s.bool() }, { to: 'owner' }),
     take: request({ number: s.u16() }, { ok: s.bool() }, { to: 'host' }),
-    /** Splats of the round so far, for who came late: pairs of `who` and how many. */
-    tally: request({ number: s.u16() }, { pairs: s.bytes(tallyBytes) }, { to: 'peer' }),
+    /** Of the round so far, for who came late: splats, as pairs of `who` and how many, and the hue that who asks wore in it before. */
+    tally: request({ number: s.u16() }, { pairs: s.bytes(tallyBytes), hue: s.u8() }, { to: 'peer' }),
     floor: request({ chunk: s.u8(), cells: s.bytes(chunkBytes) }, { cells: s.bytes(chunkBytes) }, { to: 'peer' }),
   },
 });

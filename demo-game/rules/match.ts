@@ -2,7 +2,7 @@
  * One player's whole game in one room, without a picture: composes the rules over a `Room`. The page
  * gives it input and draws what it holds; tests and bots run it in Node just the same.
  */
-import type { MineEntity } from 'lanista';
+import type { MineEntity, PeerId } from 'lanista';
 import { Actor } from './actor.ts';
 import type { ActorWorld } from './actor.ts';
 import { blobRadius, mapOf, startPosition, wallMask } from './arena.ts';
@@ -15,7 +15,7 @@ import { Floor } from './floor.ts';
 import type { Stroke } from './floor.ts';
 import { FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
-import { firstBot, freeHue, hadEarlier, paintOf, tallyBytes } from './game.ts';
+import { firstBot, noHue, paintOf, tallyBytes } from './game.ts';
 import { Held } from './held.ts';
 import { idle, keepOutside } from './movement.ts';
 import type { Body, Input } from './movement.ts';
@@ -27,6 +27,7 @@ import { shotAt, splashRadius, touches } from './shots.ts';
 import type { Shot } from './shots.ts';
 import { strokeAt } from './strokes.ts';
 import { tell } from './tell.ts';
+import { Wearing } from './wearing.ts';
 
 /** A blob as anybody may draw it, steered here or elsewhere. */
 export interface BlobView {
@@ -89,6 +90,7 @@ export class Match implements Disposable {
   readonly me: Actor;
   readonly #blob: MineEntity<ChromaGame, 'blob'>;
   readonly #tell: ChromaRoom['send'];
+  readonly #wearing: Wearing;
   readonly #painter: Painter;
   readonly #bots: BotKeeper;
   readonly #ball: BallKeeper;
@@ -98,17 +100,17 @@ export class Match implements Disposable {
   #round: RoundState | undefined;
   #lastRound: RoundState | undefined;
   #phase = '';
+  readonly #floorThere: Promise<void>;
   #map: ArenaMap = mapOf(0);
   #mask = wallMask(mapOf(0));
   #mapNumber = 0;
-  #claimed = false;
   #reseated: { readonly x: number; readonly y: number; readonly until: number } | undefined;
 
   constructor(room: ChromaRoom, options: MatchOptions) {
     this.room = room;
     this.#tell = tell(room);
     const slot = room.self.slot;
-    this.#claimHue();
+    this.#wearing = this.#off.use(new Wearing(room));
     this.#blob = room.entities.spawn('blob', startPosition(slot));
     this.me = new Actor(this.#blob, slot, paintOf(room.self.presence.hue));
     this.#painter = this.#off.use(new Painter(room, this.floor, (stroke) => this.#seeStroke(stroke)));
@@ -120,7 +122,7 @@ export class Match implements Disposable {
     this.#off.use(keepRound(room, { ...defaultRound, ...options.round }, () => this.#lastRound));
     this.#listen();
     this.#off.use(room.clock.every(stepHz, (_tick, time) => this.#step(time)));
-    void this.sync.fetchAll();
+    this.#floorThere = this.sync.fetchAll();
   }
 
   get round(): RoundState | undefined {
@@ -233,30 +235,8 @@ export class Match implements Disposable {
         if (slot !== undefined) this.effects.push({ type: 'emote', x: 0, y: 0, paint: 0, who: slot, amount: what });
       }),
     );
-    off.use(room.handle('tally', ({ number }) => ({ pairs: number === this.#round?.number ? this.#tally() : new Uint8Array(0) })));
+    off.use(room.handle('tally', ({ number }, from) => this.#tally(number, from)));
     off.use(room.handle('hit', (claim) => ({ ok: this.#judge(claim) })));
-    off.use(room.on('presence', () => this.#claimHue()));
-    off.use(room.on('join', () => this.#claimHue()));
-    off.use(room.on('merge', () => this.#claimHue()));
-    off.use(room.clock.every(1, () => this.#claimHue()));
-  }
-
-  /**
-   * Two players must not share a paint while others are free: the one who had it first keeps it, for the floor in it is theirs;
-   * a newcomer moves on, whatever its seat.
-   */
-  #claimHue(): void {
-    const { self, peers } = this.room;
-    const taken = new Set<number>();
-    let clash = false;
-    for (const peer of peers.values()) {
-      if (peer.isSelf || peer.spectator || peer.presence.hue === undefined) continue;
-      taken.add(peer.presence.hue % 8);
-      clash ||= peer.presence.hue % 8 === self.presence.hue % 8 && hadEarlier(peer, self);
-    }
-    const hue = clash ? freeHue(self.presence.hue, taken) : self.presence.hue % 8;
-    if (!this.#claimed || hue !== self.presence.hue % 8) this.room.setPresence({ hue, hueSince: Math.round(this.room.clock.now()) });
-    this.#claimed = true;
   }
 
   #painting(): boolean {
@@ -316,7 +296,8 @@ export class Match implements Disposable {
     const phase = `${round.phase} ${round.number}`;
     if (phase === this.#phase) return;
     if (round.phase === 'match') this.splats.clear();
-    if (this.#phase === '' && round.phase !== 'lobby') void this.#askTally(round.number);
+    if (round.phase === 'match' && this.#phase !== '') this.#wearing.startRound();
+    if (this.#phase === '' && round.phase !== 'lobby') void this.#comeInto(round.number);
     if (round.phase === 'lobby' && this.#phase !== '') this.room.setPresence({ ready: false });
     this.#phase = phase;
     this.effects.push({ type: 'phase', x: 0, y: 0, paint: 0, who: 0, amount: now });
@@ -406,26 +387,40 @@ export class Match implements Disposable {
     this.effects.push({ type: 'burst', x, y, paint: splat.paint, who: splat.who });
   }
 
-  #tally(): Uint8Array {
+  #tally(number: number, from: PeerId): { readonly pairs: Uint8Array; readonly hue: number } {
+    if (number !== this.#round?.number) return { pairs: new Uint8Array(0), hue: noHue };
     const pairs = [...this.splats].slice(0, tallyBytes / 2).flatMap(([who, count]) => [who, Math.min(255, count)]);
-    return Uint8Array.from(pairs);
+    return { pairs: Uint8Array.from(pairs), hue: this.#wearing.wornBy(from) };
   }
 
-  /** Who comes into a round has not heard what was dealt before; a host whose page was reloaded neither. */
-  async #askTally(number: number): Promise<void> {
+  /** Into a round that runs: with a paint in which nobody else has painted, or the own one of before. */
+  async #comeInto(number: number): Promise<void> {
+    const hue = await this.#askTally(number);
+    await this.#floorThere;
+    if (this.room.signal.aborted || this.#round?.number !== number || this.#round.phase === 'lobby') return;
+    this.#wearing.settle(hue, this.coverage());
+  }
+
+  /**
+   * Who comes into a round has not heard what was dealt before; a host whose page was reloaded neither. Resolves with the hue that this
+   * player wore in it, if anybody knows.
+   */
+  async #askTally(number: number): Promise<number> {
     const { room } = this;
     const others = [...room.peers.values()].filter((peer) => !peer.isSelf && peer.status === 'present');
     const to = others.find((peer) => peer.isHost) ?? others[0];
-    if (to === undefined) return;
+    if (to === undefined) return noHue;
     try {
-      const { pairs } = await room.call('tally', { number }, { to: to.id });
-      if (this.#round?.number !== number) return;
+      const { pairs, hue } = await room.call('tally', { number }, { to: to.id });
+      if (this.#round?.number !== number) return noHue;
       for (let i = 0; i + 1 < pairs.length; i += 2) {
         const who = pairs[i] ?? 0;
         this.splats.set(who, Math.max(this.splats.get(who) ?? 0, pairs[i + 1] ?? 0));
       }
+      return hue;
     } catch {
       // Whoever was asked left, or is slow; the floor decides who wins.
+      return noHue;
     }
   }
 
