@@ -108,6 +108,24 @@ describe('the ball', () => {
     expect(Math.hypot(blob.x - ball.x, blob.y - ball.y)).toBeLessThan(ballRadius + blobRadius);
     expect(mapOf(0)).toBe(match.map);
   });
+
+  it('held in a corner is heard as a few kicks', async () => {
+    const table = new Table();
+    const { room, match } = await table.join('Ann');
+    await table.run(500);
+    const [ball] = room.entities.mine('ball');
+    if (ball === undefined) throw new Error('the host has the ball');
+    Object.assign(ball, { x: ballRadius, y: ballRadius, vx: 0, vy: 0 });
+    match.me.goTo({ x: 200, y: 200 });
+    match.input = { moveX: -1, moveY: -1, aim: 0, fire: false, dash: false };
+    let kicks = 0;
+    for (let i = 0; i < 100; i++) {
+      await table.run(20);
+      for (let effect = match.effects.poll(); effect !== undefined; effect = match.effects.poll()) if (effect.type === 'kick') kicks++;
+    }
+    expect(kicks).toBeGreaterThan(0);
+    expect(kicks).toBeLessThan(6);
+  });
 });
 
 describe('the table of a round', () => {

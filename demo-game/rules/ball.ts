@@ -18,12 +18,15 @@ const roll = 0.45;
 /** Slower than this it rests and paints nothing. */
 const restSpeed = 24;
 const askEveryMs = 300;
+/** A ball that is held against a wall is kicked at each step, and heard this often. */
+const kickEveryMs = 300;
 
 type OwnBall = MineEntity<ChromaGame, 'ball'>;
 
 export class BallKeeper {
   readonly #room: ChromaRoom;
   #askedAt = 0;
+  #kickedAt = Number.NEGATIVE_INFINITY;
 
   constructor(room: ChromaRoom) {
     this.#room = room;
@@ -41,20 +44,27 @@ export class BallKeeper {
     }
     for (const ball of balls) if (ball !== first && ball.mine) ball.despawn();
     if (me !== undefined && me.alive && Math.hypot(first.view.x - me.body.x, first.view.y - me.body.y) < ballRadius + blobRadius) {
-      if (first.mine) kick(first, me, world);
+      if (first.mine) this.#kick(first, me, now, world);
       else if (now - this.#askedAt > askEveryMs) {
         this.#askedAt = now;
         void first.requestAuthority({ timeoutMs: 250 }).then(
-          (own) => own !== undefined && kick(own, me, world),
+          (own) => own !== undefined && this.#kick(own, me, now, world),
           () => undefined,
         );
       }
     }
     if (first.mine) rollOn(first, now, dtMs / 1000, world);
   }
+
+  #kick(ball: OwnBall, by: Actor, now: number, world: ActorWorld): void {
+    kick(ball, by);
+    if (now >= this.#kickedAt && now - this.#kickedAt < kickEveryMs) return;
+    this.#kickedAt = now;
+    world.effect({ type: 'kick', x: ball.x, y: ball.y, paint: by.paint, who: by.who });
+  }
 }
 
-function kick(ball: OwnBall, by: Actor, world: ActorWorld): void {
+function kick(ball: OwnBall, by: Actor): void {
   const dx = ball.x - by.body.x;
   const dy = ball.y - by.body.y;
   const distance = Math.hypot(dx, dy) || 1;
@@ -62,7 +72,6 @@ function kick(ball: OwnBall, by: Actor, world: ActorWorld): void {
   ball.vx = (dx / distance) * push;
   ball.vy = (dy / distance) * push;
   if (ball.paint !== by.paint) ball.paint = by.paint;
-  world.effect({ type: 'kick', x: ball.x, y: ball.y, paint: by.paint, who: by.who });
 }
 
 function rollOn(ball: OwnBall, now: number, dt: number, world: ActorWorld): void {
