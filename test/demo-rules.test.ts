@@ -10,7 +10,7 @@ import { chunkBytes, chunkCount, Floor } from '../demo-game/rules/floor.ts';
 import type { Stroke } from '../demo-game/rules/floor.ts';
 import { freeHue, paintOf } from '../demo-game/rules/game.ts';
 import { keepOutside, moveBody } from '../demo-game/rules/movement.ts';
-import { leader, standings } from '../demo-game/rules/scoring.ts';
+import { leader, standings, winners } from '../demo-game/rules/scoring.ts';
 import { flightRange, History, judgeHit, shotAt, shotRange, shotSpeed } from '../demo-game/rules/shots.ts';
 import { decodeBatch, encodeBatch, maxBatch } from '../demo-game/rules/strokes.ts';
 
@@ -231,6 +231,23 @@ describe('scores', () => {
       [1, 0.1, 'Ann'],
       [3, 0, 'Cy'],
     ]);
+  });
+
+  it('know a tie, and a floor on which nobody has painted', () => {
+    const names = new Map([
+      [1, ['Ann']],
+      [2, ['Bo']],
+      [3, ['Cy']],
+    ]);
+    const tie = standings([50, 20, 10, 20], names);
+    expect(tie.map(({ rank, names: [name] }) => [rank, name])).toEqual([
+      [1, 'Ann'],
+      [1, 'Cy'],
+      [3, 'Bo'],
+    ]);
+    expect(winners(tie).map(({ paint }) => paint)).toEqual([1, 3]);
+    expect(winners(standings([50, 20, 10, 21], names)).map(({ paint }) => paint)).toEqual([3]);
+    expect(winners(standings([100, 0, 0, 0], names))).toEqual([]);
   });
 
   it('give every player a paint of its own while there are any', () => {

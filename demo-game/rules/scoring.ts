@@ -10,6 +10,8 @@ export const countingMs = 900;
 
 /** One line of the table. */
 export interface Standing {
+  /** 1 is the first place; equal floors share one. */
+  readonly rank: number;
   readonly paint: number;
   /** Cells. */
   readonly cells: number;
@@ -25,13 +27,19 @@ export interface Standing {
  */
 export function standings(coverage: readonly number[], names: ReadonlyMap<number, readonly string[]>): Standing[] {
   const total = coverage.reduce((sum, cells) => sum + cells, 0);
-  const lines: Standing[] = [];
+  const lines: Omit<Standing, 'rank'>[] = [];
   coverage.forEach((cells, paint) => {
     const who = names.get(paint) ?? [];
     if (paint === 0 || (cells === 0 && who.length === 0)) return;
     lines.push({ paint, cells, share: total === 0 ? 0 : cells / total, names: who });
   });
-  return lines.sort((a, b) => b.cells - a.cells || a.paint - b.paint);
+  lines.sort((a, b) => b.cells - a.cells || a.paint - b.paint);
+  return lines.map((line) => ({ ...line, rank: lines.findIndex(({ cells }) => cells === line.cells) + 1 }));
+}
+
+/** Who has most floor: several where they have equally much, nobody where there is none. */
+export function winners(table: readonly Standing[]): Standing[] {
+  return table.filter(({ rank, cells }) => rank === 1 && cells > 0);
 }
 
 /** The paint in front, or 0 when nobody has any floor. */

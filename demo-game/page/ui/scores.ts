@@ -1,7 +1,7 @@
 /** The table of a finished round. It is shown once the last paint of everybody has come, so that all screens of the party say the same. */
 import type { Match } from '../../rules/match.ts';
 import { shorten } from '../../rules/names.ts';
-import { countingMs, standings } from '../../rules/scoring.ts';
+import { countingMs, standings, winners } from '../../rules/scoring.ts';
 import type { Standing } from '../../rules/scoring.ts';
 import { css, cssPatterns, cssPatternSizes, paintColor, paintNames } from '../look/palette.ts';
 import { element } from './element.ts';
@@ -53,12 +53,19 @@ export class Scores implements Disposable {
 
   #show(table: readonly Standing[], first: boolean): void {
     const own = this.#match.me.paint;
-    const best = table[0];
-    const won = best !== undefined && best.paint === own && best.cells > 0;
-    this.#headline.textContent = won ? 'You painted the most!' : `${best === undefined ? 'Nobody' : shorten(this.#who(best), 40)} painted the most`;
+    const best = winners(table);
+    const won = best.some(({ paint }) => paint === own);
+    this.#headline.textContent = this.#words(best, won);
     this.#list.classList.toggle('still', !first);
-    this.#list.replaceChildren(...table.map((line, rank) => this.#line(line, rank, own, best?.share ?? 1)));
+    this.#list.replaceChildren(...table.map((line) => this.#line(line, own, table[0]?.share ?? 1)));
     if (first) this.#onTold(won);
+  }
+
+  #words(best: readonly Standing[], won: boolean): string {
+    const [first, ...equals] = best;
+    if (first === undefined) return 'Nobody painted anything';
+    if (equals.length === 0) return won ? 'You painted the most!' : `${shorten(this.#who(first), 40)} painted the most`;
+    return won ? 'A tie: you share the first place!' : `A tie: ${shorten(best.map((line) => this.#who(line)).join(' and '), 40)}`;
   }
 
   #table(): Standing[] {
@@ -68,10 +75,14 @@ export class Scores implements Disposable {
   }
 
   #who(line: Standing): string {
-    return line.names.join(', ') || `${[...(this.#names.get(line.paint) ?? [paintNames[line.paint] ?? 'somebody'])].join(', ')} (left)`;
+    if (line.names.length > 0) return line.names.join(', ');
+    // A newcomer may have worn it for a moment.
+    const here = new Set(this.#match.blobs().map(({ name }) => name));
+    const left = [...(this.#names.get(line.paint) ?? [])].filter((name) => !here.has(name));
+    return left.length > 0 ? `${left.join(', ')} (left)` : (paintNames[line.paint] ?? 'somebody');
   }
 
-  #line(line: Standing, rank: number, own: number, most: number): HTMLElement {
+  #line(line: Standing, own: number, most: number): HTMLElement {
     const size = cssPatternSizes[line.paint];
     const bar = element('i', {
       style: `--paint: ${css(paintColor(line.paint))}; width: ${most === 0 ? 0 : (line.share / most) * 100}%; background-image: ${cssPatterns[line.paint] ?? 'none'};${size ? ` background-size: ${size};` : ''}`,
@@ -83,7 +94,7 @@ export class Scores implements Disposable {
     return element(
       'li',
       line.paint === own ? { class: 'self' } : {},
-      element('span', { class: 'num' }, `${rank + 1}`),
+      element('span', { class: 'num' }, `${line.rank}`),
       element('span', { class: 'who' }, this.#who(line)),
       element('div', { class: 'bar' }, bar),
       element('span', { class: 'num' }, `${(line.share * 100).toFixed(1)}%`),
