@@ -18,6 +18,10 @@ const welcome = 'Paint the floor! Whoever has most of it when the clock is at 0:
 const chipLetters = 26;
 /** Of each name in a line of the feed. */
 const feedLetters = 14;
+/** Fewer letters say nothing. */
+const fewestLetters = 4;
+/** Half of what the clock takes, with some air. */
+const clockHalf = 52;
 /** Whoever comes into a running round is told this long what it is about, ms. */
 const welcomeMs = 5000;
 /** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
@@ -40,8 +44,8 @@ export class HudScene extends Scene {
   #sub!: GameObjects.Text;
   #net!: GameObjects.Text;
   #chips: { readonly dot: GameObjects.Image; readonly text: GameObjects.Text }[] = [];
-  /** What the chips say, uncut. */
-  #chipTexts: string[] = [];
+  /** What chips and feed say, uncut. */
+  readonly #told = new Map<GameObjects.Text, string>();
   #feed: GameObjects.Text[] = [];
   #shares: number[] = [];
   #coverage: number[] = [];
@@ -69,7 +73,7 @@ export class HudScene extends Scene {
     if (match === undefined) return;
     this.#match = match;
     this.#shares = [];
-    this.#chipTexts = [];
+    this.#told.clear();
     this.#coverage = [];
     this.#phase = again.phase ?? '';
     this.#refreshedAt = 0;
@@ -230,7 +234,8 @@ export class HudScene extends Scene {
 
   #drawChips(views: readonly BlobView[]): void {
     const names = new Map<number, string[]>();
-    for (const view of views) names.set(view.paint, [...(names.get(view.paint) ?? []), `${view.name}${view.host ? ' (host)' : ''}`]);
+    for (const view of views) names.set(view.paint, [...(names.get(view.paint) ?? []), view.name]);
+    const host = views.find((view) => view.host);
     const lines = standings(this.#coverage, names)
       .filter((line) => line.names.length > 0)
       .slice(0, 8);
@@ -239,11 +244,13 @@ export class HudScene extends Scene {
       dot.setVisible(line !== undefined);
       if (line === undefined) {
         text.setText('');
-        this.#chipTexts[i] = '';
+        this.#told.delete(text);
       } else {
         // The first line stands beside the bar where the letters are small.
-        const most = this.#grow === 1 ? (i === 0 ? barX - 20 : 330) - text.x : hudWidth / 2;
-        this.#fill(i, text, `${String(Math.round(line.share * 100)).padStart(2)}%  `, line.names.join(', '), most);
+        const most = (this.#grow === 1 ? (i === 0 ? barX - 20 : 330) : hudWidth / 2 - clockHalf * this.#grow) - text.x;
+        const share = `${String(Math.round(line.share * 100)).padStart(2)}%  `;
+        const mark = line.paint === host?.paint ? ' (host)' : '';
+        this.#fill(text, most, chipLetters, (letters) => `${share}${shorten(line.names.join(', '), letters)}${mark}`);
         dot.setTexture(`blob${line.paint}`);
       }
     });
@@ -253,18 +260,24 @@ export class HudScene extends Scene {
     const news = this.#match.news.slice(-4);
     this.#feed.forEach((text, i) => {
       const item = news[i];
-      text.setText(item === undefined ? '' : `${shorten(item.by, feedLetters)} splatted ${shorten(item.who, feedLetters)}`);
-      if (item !== undefined) text.setColor(css(paintColor(item.paint)));
+      if (item === undefined) {
+        text.setText('');
+        this.#told.delete(text);
+        return;
+      }
+      const most = hudWidth / 2 - clockHalf * this.#grow;
+      this.#fill(text, most, feedLetters, (letters) => `${shorten(item.by, letters)} splatted ${shorten(item.who, letters)}`);
+      text.setColor(css(paintColor(item.paint)));
     });
   }
 
-  /** As much of the names as `width` has room for. */
-  #fill(chip: number, text: GameObjects.Text, share: string, names: string, width: number): void {
-    const wanted = share + names;
-    if (this.#chipTexts[chip] === wanted) return;
-    this.#chipTexts[chip] = wanted;
-    for (let letters = chipLetters; letters > 3; letters--) {
-      text.setText(`${share}${shorten(names, letters)}`);
+  /** As many letters of the names as `width` has room for. */
+  #fill(text: GameObjects.Text, width: number, most: number, words: (letters: number) => string): void {
+    const wanted = words(most);
+    if (this.#told.get(text) === wanted) return;
+    this.#told.set(text, wanted);
+    for (let letters = most; letters >= fewestLetters; letters--) {
+      text.setText(words(letters));
       if (text.width <= width) return;
     }
   }
