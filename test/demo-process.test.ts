@@ -139,7 +139,7 @@ it('the terminal is told of rooms, and not by them what to do', async () => {
       onChange([listed]);
       return { [Symbol.dispose]: () => undefined };
     },
-    open: () => Promise.resolve({ roster: () => ({ name: listed.name, peers: [] }) }),
+    open: () => Promise.resolve({ roster: () => ({ name: listed.name, peers: [] }), poll: () => undefined }),
   };
   using lan = watchNetwork(fake as never, 'chroma-rush', (line) => printed.push(line));
   await lan.open({} as never);
@@ -160,6 +160,30 @@ it('the terminal is told of a room that is gone by its whole name', () => {
   tell([{ id: 'a', name: 'Ann: red', players: 1, max: 8, locked: false, gameId: 'chroma-rush', reason: undefined }]);
   tell([]);
   expect(printed).toEqual(['Room “Ann: red”: 1 of 8 players', 'Room “Ann: red” is gone.']);
+});
+
+it('the terminal calls no room gone in which one still plays', async () => {
+  const printed: string[] = [];
+  const events: object[] = [];
+  let tell: (rooms: readonly object[]) => void = () => undefined;
+  const fake = {
+    watchRooms(onChange: typeof tell) {
+      tell = onChange;
+      return { [Symbol.dispose]: () => undefined };
+    },
+    open: () => Promise.resolve({ roster: () => ({ roomId: 'a', name: 'Ann', peers: [] }), poll: () => events.shift() }),
+  };
+  const listed = { id: 'a', name: 'Ann', players: 1, max: 8, locked: false, gameId: 'chroma-rush', reason: undefined };
+  using lan = watchNetwork(fake as never, 'chroma-rush', (line) => printed.push(line));
+  tell([listed]);
+  const port = await lan.open({} as never);
+  tell([]);
+  expect(printed, 'all others left').toEqual(['Room “Ann”: 1 of 8 players', 'You are in “Ann”.']);
+  events.push({ type: 'closed', reason: 'bye' });
+  port.poll();
+  tell([listed]);
+  tell([]);
+  expect(printed.slice(2), 'left, and then the others, too').toEqual(['Room “Ann”: 1 of 8 players', 'Room “Ann” is gone.']);
 });
 
 describe('a page that was built', () => {

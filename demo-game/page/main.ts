@@ -44,7 +44,7 @@ const stage: Stage = { options, settings, synth, controls: new Controls(surface,
 const phaser = startPhaser();
 const home = new HomeView(settings, {
   play: () => enter((lan) => findSeat(lan, options.room ?? defaultRoom)),
-  join: (target) => enter((lan) => lan.join(target)),
+  join: (target) => enter((lan) => lan.join(target).catch(explain)),
   diagnose,
 });
 ui.append(home.root);
@@ -122,6 +122,15 @@ async function findSeat(to: Lan<ChromaGame>, name: string): Promise<ChromaRoom> 
       if (!(error instanceof LanError) || error.code !== 'room-full' || table === mostTables) throw error;
     }
   }
+}
+
+/** Words for what this game has no button for. */
+function explain(error: unknown): never {
+  if (!(error instanceof LanError)) throw error;
+  if (error.code === 'room-full') throw new Error('That room is full. Press Play: it takes you to one with a free seat.', { cause: error });
+  if (error.code === 'wrong-code')
+    throw new Error('That room is locked: only who has its code gets in. Press Play for an open one.', { cause: error });
+  throw error;
 }
 
 /** Opens a room and swaps home for the arena. Rejects with what went wrong, in words. */

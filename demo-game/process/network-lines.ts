@@ -16,14 +16,16 @@ interface Told {
 /** Prints until disposed. Returns the port to hand to the bridge: it notices which room the page opens. */
 export function watchNetwork(lan: LanPort, gameId: string, print: (line: string) => void): LanPort & Disposable {
   const known = new Map<string, Told>();
+  let open: RoomPort | undefined;
   const rooms = lan.watchRooms((list) =>
     tellRooms(
       list.filter((room) => room.gameId === gameId),
       known,
+      // Of the own room nobody else tells once all others have left; it is not gone for that.
+      (id) => id === open?.roster().roomId,
       print,
     ),
   );
-  let open: RoomPort | undefined;
   const seats = new Map<string, string>();
   const timer = setInterval(() => tellSeats(open, seats, print), lookMs);
   timer.unref();
@@ -31,9 +33,15 @@ export function watchNetwork(lan: LanPort, gameId: string, print: (line: string)
     self: lan.self,
     time: lan.time,
     async open(request, signal) {
-      open = await lan.open(request, signal);
-      print(`You are in “${shownName(open.roster().name)}”.`);
-      return open;
+      const port = await lan.open(request, signal);
+      open = port;
+      onClosed(port, () => {
+        if (open !== port) return;
+        open = undefined;
+        seats.clear();
+      });
+      print(`You are in “${shownName(port.roster().name)}”.`);
+      return port;
     },
     watchRooms: (onChange) => lan.watchRooms(onChange),
     discovery: () => lan.discovery(),
@@ -47,7 +55,17 @@ export function watchNetwork(lan: LanPort, gameId: string, print: (line: string)
   };
 }
 
-function tellRooms(list: readonly RoomListing[], known: Map<string, Told>, print: (line: string) => void): void {
+/** Calls `act` when whoever drains the port hears that its room is closed. */
+function onClosed(port: RoomPort, act: () => void): void {
+  const poll = port.poll.bind(port);
+  port.poll = () => {
+    const event = poll();
+    if (event?.type === 'closed') act();
+    return event;
+  };
+}
+
+function tellRooms(list: readonly RoomListing[], known: Map<string, Told>, isOwn: (id: string) => boolean, print: (line: string) => void): void {
   const gone = new Set(known.keys());
   for (const room of list) {
     gone.delete(room.id);
@@ -58,7 +76,7 @@ function tellRooms(list: readonly RoomListing[], known: Map<string, Told>, print
     known.set(room.id, { title, line });
   }
   for (const id of gone) {
-    print(`${known.get(id)!.title} is gone.`);
+    if (!isOwn(id)) print(`${known.get(id)!.title} is gone.`);
     known.delete(id);
   }
 }
