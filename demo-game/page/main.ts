@@ -209,6 +209,7 @@ async function leave(): Promise<void> {
   const match = stage.match;
   if (match === undefined) return;
   goHome(match);
+  home.focus();
   await match.room.leave();
 }
 

@@ -83,7 +83,9 @@ it('finds a seat in the room beside a full one', async () => {
   await page.locator('#play').click();
   await until('a seat', 15_000, async () => ((await chromaState(page)).slot >= 0 ? true : undefined));
   expect(await page.evaluate('chroma.room.name')).toBe(`${roomName} 2`);
-  await page.locator('#leave').click();
+  await page.locator('#leave').focus();
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate('document.activeElement?.id'), 'the keyboard is where the next game begins').toBe('play');
 });
 
 it('takes a name of 24 wide letters, shows twenty, and enters by Enter', async () => {

@@ -103,6 +103,11 @@ export class HomeView {
     this.#problem.scrollIntoView({ block: 'nearest' });
   }
 
+  /** Where Enter begins the next game: the button that left the last one is gone. */
+  focus(): void {
+    this.#play.focus({ preventScroll: true });
+  }
+
   #logo(): HTMLElement {
     const letters = title
       .split('')

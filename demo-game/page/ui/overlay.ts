@@ -146,7 +146,7 @@ export class MatchOverlay implements Disposable {
     this.#ready.textContent = ready ? 'Ready' : 'I am ready';
     this.#ready.setAttribute('aria-pressed', String(ready));
     if (round?.phase === 'lobby') this.#names.clear();
-    else if (round?.phase === 'match')
+    else if (round !== undefined)
       for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
     if (round?.phase === 'scores') this.#showScores(round.endsAt);
     else if (this.#scores !== undefined) {

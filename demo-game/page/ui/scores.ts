@@ -79,7 +79,7 @@ export class Scores implements Disposable {
     // A newcomer may have worn it for a moment.
     const here = new Set(this.#match.blobs().map(({ name }) => name));
     const left = [...(this.#names.get(line.paint) ?? [])].filter((name) => !here.has(name));
-    return left.length > 0 ? `${left.join(', ')} (left)` : (paintNames[line.paint] ?? 'somebody');
+    return `${left.join(', ') || (paintNames[line.paint] ?? 'somebody')} (left)`;
   }
 
   #line(line: Standing, own: number, most: number): HTMLElement {
