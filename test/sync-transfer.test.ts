@@ -4,7 +4,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { PeerId, Room } from 'lanista';
-import { MemoryRoomPort } from '../sdk/port/memory.ts';
+import { createMemoryLan, MemoryRoomPort } from '../sdk/port/memory.ts';
+import { createLan } from '../sdk/room/lan.ts';
 import { GRANT } from '../sdk/sync/wire.ts';
 import { openRooms, settled } from './open-rooms.ts';
 import { only } from './room-party.ts';
@@ -21,10 +22,12 @@ const game = defineGame({
     flag: entity({ authority: 'distributed', transfer: 'take', fields }),
     score: entity({ authority: 'host', fields }),
     puck: entity({ authority: 'distributed', transfer: 'take', onOwnerLeave: 'host', fields }),
+    kite: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'despawn', fields }),
+    tray: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'host', fields }),
   },
 });
 type G = typeof game;
-type Kind = 'stone' | 'fixed' | 'ball' | 'cone' | 'flag' | 'score' | 'puck';
+type Kind = 'stone' | 'fixed' | 'ball' | 'cone' | 'flag' | 'score' | 'puck' | 'kite' | 'tray';
 
 /** An entity as this file uses it, whoever has it. */
 interface Thing {
@@ -140,6 +143,35 @@ describe('asking', () => {
     if (doomed.mine) doomed.despawn();
     await hub.play(1_000, 1);
     expect(gone.ms).toBeDefined();
+  });
+
+  it('[SY47] who leaves, or whose page is reloaded, answers nothing any more: whoever asks is told at once, however long it would wait', async () => {
+    for (const ends of ['leaves', 'reloads'] as const) {
+      const { hub, ann, bob, eve } = await open(3);
+      for (const kind of ['kite', 'tray'] as const) bob.entities.spawn(kind, {});
+      await hub.play(300);
+      // Bob hears nothing of it.
+      const { receive } = MemoryRoomPort.prototype;
+      const deaf = vi.spyOn(MemoryRoomPort.prototype, 'receive').mockImplementation(function (
+        this: MemoryRoomPort,
+        ...args: Parameters<typeof receive>
+      ) {
+        if (this.self !== bob.self.id) receive.apply(this, args);
+      });
+      const seen = (['kite', 'tray'] as const).map((kind) => outcome(hub, one(eve, kind).requestAuthority({ timeoutMs: Number.POSITIVE_INFINITY })));
+      await hub.play(100, 1);
+      expect(seen.map(({ ms }) => ms)).toEqual([undefined, undefined]);
+      deaf.mockRestore();
+      if (ends === 'leaves') void bob.leave();
+      else {
+        const lan = createLan(game, createMemoryLan(hub, game, { id: bob.self.id }), { presence: {}, randomU32: () => hub.rng.u32() });
+        await settled(hub, lan.join(ann.id));
+      }
+      await hub.play(500, 1);
+      expect(seen.map(({ value }) => value)).toEqual([undefined, undefined]);
+      for (const { ms } of seen) expect(ms).toBeLessThan(400);
+      expect([all(eve, 'kite'), one(eve, 'tray').owner]).toEqual([[], ann.self.id]);
+    }
   });
 
   it('[SY47] what its owner despawns when it hears who asks is none, and stays gone', async () => {

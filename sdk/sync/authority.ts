@@ -40,6 +40,8 @@ const ORPHAN_MS = 4_000;
 
 interface Ask {
   readonly core: EntityCore;
+  /** Whom it was asked of. */
+  readonly of: PeerId;
   readonly deadline: number;
   readonly settle: (handle: object | undefined) => void;
 }
@@ -196,6 +198,7 @@ export class AuthorityRules {
         if (teller === self) this.tellNewer(peer, core);
       } else this.#inherit(core);
     }
+    for (const ask of [...this.#asks.values()]) if (ask.of === peer) ask.settle(undefined);
   }
 
   /** Gives an ownerless entity to its heir. False when the heir is another peer, whose claim has to come yet. */
@@ -290,7 +293,7 @@ export class AuthorityRules {
         options.signal?.removeEventListener('abort', abort);
         resolve(handle);
       };
-      this.#asks.set(id, { core, deadline, settle });
+      this.#asks.set(id, { core, of: core.owner, deadline, settle });
       options.signal?.addEventListener('abort', abort, { once: true });
     });
   }
@@ -307,7 +310,10 @@ export class AuthorityRules {
   }
 
   handleTimeout(now: number): void {
-    for (const ask of [...this.#asks.values()]) if (ask.deadline <= now) ask.settle(undefined);
+    const { peers } = this.#world.roster();
+    // What is gone, and who has left, answers nothing.
+    for (const ask of [...this.#asks.values()])
+      if (ask.deadline <= now || !ask.core.alive || !peers.some(({ id }) => id === ask.of)) ask.settle(undefined);
     if (now < this.#orphansSince + SECOND_HEIR_MS) return;
     const roster = this.#world.roster();
     const orphans = [...this.#store.all()].filter(
