@@ -9,6 +9,7 @@ import { createMemoryLan, MemoryHub, MemoryRoomPort } from '../sdk/port/memory.t
 import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { GameRoom } from '../sdk/room/room.ts';
+import { HELLO } from '../sdk/sync/wire.ts';
 import { World } from '../sdk/testing/index.ts';
 import { openRooms, settled } from './open-rooms.ts';
 import { only } from './room-party.ts';
@@ -39,6 +40,43 @@ function listen(room: Room<G>, now: () => number): string[] {
 const names = (log: readonly string[]): string[] => log.map((line) => line.replace(/ @.*/, ''));
 
 describe('a newcomer', () => {
+  it('[RO19] whose page is reloaded twice in a row is the newest of them, though the greeting of the one between comes last', async () => {
+    const { hub, rooms } = await openRooms(game, 2, { latencyMs: 10 });
+    const [ann, bob] = rooms as [Room<G>, Room<G>];
+    const { port } = only(hub.rooms.values()).seats.get(ann.self.id)!;
+    const push = port.push.bind(port);
+    const greetings: PortEvent[] = [];
+    // Processes and links are the same ones; what one lane of Bob's carries lies behind something large.
+    port.push = (event) => {
+      if (event.type === 'reset') return;
+      if (event.type === 'message' && event.lane === 1 && event.bytes[1] === HELLO) greetings.push(event);
+      if (event.type === 'message' && event.channel === 'reliable' && event.lane === 0) hub.post(700, () => push(event));
+      else push(event);
+    };
+    const page = (): Promise<Room<G>> => {
+      const port = createMemoryLan(hub, game, { id: bob.self.id });
+      return createLan(game, port, { presence: {}, randomU32: () => hub.rng.u32() }).join(ann.id);
+    };
+    const between = page();
+    between.catch(() => undefined);
+    await hub.play(50);
+    const newest = await settled(hub, page());
+    newest.entities.spawn('blob', { n: 3 });
+    await hub.play(50);
+    const told: string[] = [];
+    ann.entities.on('blob', { spawn: ({ n }) => told.push(`spawn ${n}`), despawn: ({ n }) => told.push(`despawn ${n}`) });
+    for (let i = 0; i < 300; i++) {
+      await hub.play(5);
+      expect([...ann.entities.all('blob')].map(({ n }) => n)).toEqual([3]);
+    }
+    expect(told).toEqual(['spawn 3']);
+    // Over a link that starts anew greets whoever is there, also a process that was there before, as where two have one key.
+    push({ type: 'reset', peer: bob.self.id });
+    push(greetings[0]!);
+    await hub.play(5);
+    expect(told).toEqual(['spawn 3', 'despawn 3']);
+  });
+
   it('[RO36] is seen as its lan says at that moment, from its `join` on', async () => {
     const { hub, rooms } = await openRooms(game, 1, { latencyMs: 10 });
     const [ann] = rooms as [Room<G>];

@@ -85,9 +85,15 @@ export class Reception<G extends AnyGame> {
     for (const peer of this.#room.present()) if (!this.#room.send(peer, 'reliable', out.view(), 0)) this.#greeted.delete(peer);
   }
 
-  /** `peer` has to be greeted again: its link started anew. */
+  /** `peer` has to be greeted again. */
   greetAgain(peer: PeerId): void {
     this.#greeted.delete(peer);
+  }
+
+  /** The link to `peer` started anew: nothing is on its way that was said before, and a process that was there before may be again. */
+  linkAnew(peer: PeerId): void {
+    this.#room.seats.get(peer)?.former.clear();
+    this.greetAgain(peer);
   }
 
   forget(peer: PeerId): void {
@@ -217,6 +223,8 @@ export class Reception<G extends AnyGame> {
       return this.#room.events.emit('warn', { code: 'schema', detail: `${seat.id} runs another build of this game` });
     }
     if (begun) this.begun = true;
+    // The lane was slow: a newer page has greeted on the other one.
+    if (seat.former.has(session)) return;
     this.#strangers.delete(seat.id);
     seat.ready ||= ready;
     const before = seat.presence;
@@ -232,6 +240,7 @@ export class Reception<G extends AnyGame> {
       return;
     }
     const known = seat.session !== undefined;
+    if (known) remember(seat.former, seat.session!);
     seat.session = session;
     seat.ready = ready;
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
@@ -321,6 +330,14 @@ export function mergePresence(before: Readonly<Record<string, unknown>>, values:
   // Spread, nothing and numbers would be no change at all.
   if (typeof values !== 'object' || values === null) throw new LanError('bad-value', `presence: expected fields of it, got ${show(values)}.`);
   return { ...before, ...values };
+}
+
+/** Lanes carry fewer greetings than this at once. */
+const MAX_FORMER = 16;
+
+function remember(former: Set<number>, session: number): void {
+  former.add(session);
+  for (const oldest of former) if (former.size > MAX_FORMER) former.delete(oldest);
 }
 
 /** Whether two presences say the same; bodies come from one codec, so their parts are in one order. */

@@ -413,7 +413,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       case 'reset':
         this.#requests.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
-        this.#reception.greetAgain(event.peer);
+        this.#reception.linkAnew(event.peer);
         return;
       case 'merge':
         if (event.lost) {
@@ -436,7 +436,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       this.#requests.peerGone(seat.id, false);
       if (event === 'back') {
         this.#replication.outbound.get(seat.id)?.restart();
-        this.#reception.greetAgain(seat.id);
+        this.#reception.linkAnew(seat.id);
       }
     }
     for (const { seat } of gone) this.#forget(seat.id);

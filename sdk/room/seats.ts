@@ -18,6 +18,8 @@ export class SeatView<G extends AnyGame> implements Peer<G> {
   presence: Presence<G>;
   /** The other side's Room instance; undefined until it said hello. */
   session: number | undefined;
+  /** Those before it since the link began: what one lane still brings of them is old. */
+  readonly former = new Set<number>();
   /** Of the last hello on the lane that decides. */
   greeting: number | undefined;
   /** It had the whole room when it said hello: there is something to wait for. */
