@@ -1,0 +1,380 @@
+/**
+ * The rules of authority one by one (`docs/spec.md`, Sync): claims, grants, inheritance and merges as one peer decides them, whatever others say.
+ */
+import { describe, expect, it } from 'vitest';
+import { defineGame, entity, s } from 'lanista';
+import type { PeerId } from 'lanista';
+import type { PortPeer, PortRoster, RoomPort } from '../sdk/port/port.ts';
+import { AuthorityRules } from '../sdk/sync/authority.ts';
+import { encodeWhole } from '../sdk/sync/delta.ts';
+import type { EntityHome } from '../sdk/sync/entity.ts';
+import { EntityCore, UNBORN } from '../sdk/sync/entity.ts';
+import { Replication } from '../sdk/sync/replication.ts';
+import type { Grave } from '../sdk/sync/store.ts';
+import { EntityStore } from '../sdk/sync/store.ts';
+import { ADOPT, ASK, BURIED, DENY, GRANT } from '../sdk/sync/wire.ts';
+import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
+
+const fields = { n: s.u16().default(0) };
+const game = defineGame({
+  id: 'claims',
+  version: 1,
+  entities: {
+    blob: entity({ authority: 'spawner', onOwnerLeave: 'despawn', fields }),
+    weed: entity({ authority: 'spawner', onOwnerLeave: 'redistribute', fields }),
+    post: entity({ authority: 'host', fields }),
+    ball: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'redistribute', fields }),
+    cup: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'despawn', fields }),
+    egg: entity({ authority: 'distributed', transfer: 'take', onOwnerLeave: 'host', fields }),
+    sign: entity({ authority: 'distributed', transfer: 'never', onOwnerLeave: 'host', fields }),
+  },
+});
+type Kind = keyof typeof game.entities;
+
+const [ANN, BOB, CAT, DAN] = ['ann', 'bob', 'cat', 'dan'] as PeerId[] as [PeerId, PeerId, PeerId, PeerId];
+const SESSION = 50;
+
+/** Bob, as he decides. */
+class Bob {
+  readonly store = new EntityStore(game);
+  readonly replication = new Replication({} as RoomPort, this.store, game.stateHz, SESSION);
+  readonly home: EntityHome = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
+  readonly rules: AuthorityRules;
+  readonly said: string[] = [];
+  isHeard = true;
+  now = 0;
+  host = ANN;
+  peers: [PeerId, PortPeer['status'], boolean?][] = [ANN, BOB, CAT].map((id) => [id, 'present']);
+  #spawned = 0;
+
+  constructor() {
+    this.rules = new AuthorityRules(
+      {
+        self: BOB,
+        roster: () =>
+          ({
+            host: this.host,
+            peers: this.peers.map(([id, status, spectator]) => ({ id, status, spectator: spectator === true })),
+          }) as unknown as PortRoster,
+        now: () => this.now,
+        control: (to, bytes) => {
+          const input = new PackReader(bytes);
+          input.array(99);
+          const type = input.int();
+          input.int();
+          const id = input.int();
+          const origin = input.int();
+          if (this.isHeard) this.said.push(`${to} ${type} ${id} ${origin} ${input.int()}`);
+          return this.isHeard;
+        },
+      },
+      this.store,
+      this.replication,
+      this.home,
+    );
+  }
+
+  /** An entity of `owner` that is known here. */
+  know(kind: Kind, owner: PeerId, epoch = 1): EntityCore {
+    const core = new EntityCore(this.home, this.store.kind(kind), 9, ++this.#spawned, owner);
+    core.epoch = epoch;
+    core.lastChange = 3;
+    if (owner === BOB) this.replication.own(core);
+    this.store.add(core);
+    return core;
+  }
+
+  roster(host: PeerId, ...peers: [PeerId, PortPeer['status'], boolean?][]): void {
+    this.host = host;
+    if (peers.length > 0) this.peers = peers;
+    this.rules.applyRoster();
+  }
+
+  /** What `from` says of an entity; `more` is what follows its id. */
+  hear(from: PeerId, type: number, id: number, { origin, counter }: { origin: number; counter: number }, more?: (out: PackWriter) => void): boolean {
+    const out = new PackWriter(64);
+    for (const value of [id, origin, counter]) out.int(value);
+    more?.(out);
+    return this.rules.handle(from, type, new PackReader(out.copy()));
+  }
+
+  /** An entity as somebody else tells it. */
+  tells(
+    kind: Kind,
+    counter: number,
+    epoch: number,
+    n = 7,
+  ): { readonly origin: number; readonly counter: number; readonly whole: (out: PackWriter) => void } {
+    const core = new EntityCore(this.home, this.store.kind(kind), 9, counter, CAT);
+    core.epoch = epoch;
+    core.ints[0] = n;
+    return { origin: 9, counter, whole: (out) => void encodeWhole(out, core) };
+  }
+
+  ask(core: EntityCore): { value?: unknown; ended?: boolean } {
+    const seen: { value?: unknown; ended?: boolean } = {};
+    void this.rules.request(core, { timeoutMs: 10_000 }).then((value) => Object.assign(seen, { value, ended: true }));
+    return seen;
+  }
+}
+
+describe('a claim', () => {
+  it('[SY81] [SY93] to what is gone counts when it is better than the one that ended it, or the one that was lost', () => {
+    const bob = new Bob();
+    const ball = bob.store.kind('ball');
+    const of = (epoch: number, owner: PeerId, lost?: true): Grave => ({ epoch, owner, ...(lost === undefined ? {} : { lost }) });
+    const judge = (grave: Grave, from: PeerId, epoch: number): string => bob.rules.judge(from, ball, undefined, grave, epoch, 1);
+    expect([
+      judge(of(4, BOB), BOB, 4),
+      judge(of(4, BOB), CAT, 4),
+      judge(of(4, BOB), ANN, 4),
+      judge(of(4, BOB), CAT, 5),
+      judge(of(4, BOB), ANN, 3),
+    ]).toEqual(['buried', 'buried', 'accept', 'accept', 'buried']);
+    expect([
+      judge(of(4, BOB, true), BOB, 4),
+      judge(of(4, BOB, true), CAT, 4),
+      judge(of(4, BOB, true), ANN, 4),
+      judge(of(4, BOB, true), BOB, 3),
+    ]).toEqual(['accept', 'outbid', 'accept', 'outbid']);
+  });
+
+  it('[SY81] [SY87] that has ended ends the reign it made, and every worse one, but none that came after it', () => {
+    const bob = new Bob();
+    const ball = bob.know('ball', CAT, 4);
+    expect([3, 4, 5].map((epoch) => bob.rules.judgeEnd(CAT, ball, epoch))).toEqual(['refuse', 'accept', 'accept']);
+    expect([3, 4, 5].map((epoch) => bob.rules.judgeEnd(ANN, ball, epoch))).toEqual(['refuse', 'accept', 'accept']);
+    expect([3, 4, 5].map((epoch) => bob.rules.judgeEnd(DAN, ball, epoch))).toEqual(['refuse', 'refuse', 'accept']);
+    // Of the host's things the host decides; who may be host soon is waited for.
+    const post = bob.know('post', CAT, 4);
+    expect([3, 4, 5].map((epoch) => bob.rules.judgeEnd(ANN, post, epoch))).toEqual(['accept', 'accept', 'accept']);
+    expect([3, 4, 5].map((epoch) => bob.rules.judgeEnd(DAN, post, epoch))).toEqual(['refuse', 'refuse', 'later']);
+    expect([bob.rules.judge(DAN, post.kind, post, undefined, 9, 1), bob.rules.judge(ANN, post.kind, post, undefined, 0, 1)]).toEqual([
+      'later',
+      'accept',
+    ]);
+  });
+});
+
+describe('who is gone', () => {
+  it('[SY5] [SY9] loses what is distributed when it is away, and what it spawned when its seat is gone; nobody loses what is his own', () => {
+    const bob = new Bob();
+    const [blob, cup, mine] = [bob.know('blob', CAT), bob.know('cup', CAT), bob.know('cup', BOB)];
+    bob.roster(ANN, [ANN, 'present'], [BOB, 'away'], [CAT, 'away']);
+    expect([blob.alive, cup.alive, mine.alive, mine.mine]).toEqual([true, false, true, true]);
+    bob.roster(ANN, [ANN, 'present'], [BOB, 'present']);
+    expect([blob.alive, mine.alive]).toEqual([false, true]);
+  });
+
+  it('[SY9] is inherited from by those who can, each time anew: what the heirs leave falls to second ones after a second, and is gone after four', () => {
+    const bob = new Bob();
+    for (const round of [0, 1]) {
+      const started = (bob.now = 10_000 * (round + 1));
+      bob.peers = [ANN, BOB, CAT, DAN].map((id) => [id, 'present', id === DAN]);
+      bob.rules.applyRoster();
+      const balls = Array.from({ length: 8 }, () => bob.know('ball', CAT));
+      bob.roster(ANN, [ANN, 'present'], [BOB, 'present'], [DAN, 'present', true]);
+      const inherited = balls.filter(({ mine }) => mine);
+      expect(inherited).toHaveLength(4);
+      const claimed = balls.filter(({ counter, mine }) => !mine && counter % 2 === 1);
+      bob.rules.handleTimeout(started + 999);
+      expect(balls.filter(({ mine }) => mine)).toEqual(inherited);
+      expect(bob.rules.deadline()).toBe(started + 1_000);
+      bob.rules.handleTimeout(started + 1_000);
+      expect(balls.filter(({ mine }) => mine)).toHaveLength(4 + claimed.length);
+      expect(bob.rules.deadline()).toBe(started + 4_000);
+      bob.rules.handleTimeout(started + 3_999);
+      expect(balls.every(({ alive }) => alive)).toBe(true);
+      bob.rules.handleTimeout(started + 4_000);
+      expect(balls.every(({ alive, mine }) => alive === mine)).toBe(true);
+      expect(bob.rules.deadline()).toBe(Number.POSITIVE_INFINITY);
+    }
+  });
+
+  it('[SY9] and started anew inherits nothing of itself, and is told by one other alone of what it has as host', () => {
+    const bob = new Bob();
+    const weeds = Array.from({ length: 6 }, () => bob.know('weed', CAT));
+    bob.rules.handleRestart(CAT);
+    expect(weeds.filter(({ mine }) => mine)).toHaveLength(3);
+    bob.know('post', ANN);
+    bob.rules.handleRestart(ANN);
+    expect(bob.said).toEqual([`${ANN} ${ADOPT} 0 9 7`]);
+    const cat = new Bob();
+    cat.roster(CAT);
+    cat.know('post', CAT);
+    cat.rules.handleRestart(CAT);
+    expect(cat.said).toEqual([]);
+  });
+});
+
+describe('what gave way in a merge', () => {
+  it('[SY85] waits for the host’s whole state, which nobody else’s settles, and for nothing where one is host oneself', () => {
+    const bob = new Bob();
+    const posts = [bob.know('post', CAT), bob.know('post', CAT)];
+    bob.rules.mergeLost();
+    expect(bob.rules.awaitsHost).toBe(true);
+    bob.rules.mergeSettled(CAT);
+    expect([bob.rules.awaitsHost, posts.map(({ alive }) => alive)]).toEqual([true, [true, true]]);
+    posts[0]!.yielded = false;
+    bob.rules.mergeSettled(ANN);
+    expect([bob.rules.awaitsHost, posts.map(({ alive }) => alive)]).toEqual([false, [true, false]]);
+    bob.rules.mergeLost();
+    bob.host = BOB;
+    expect(bob.rules.awaitsHost).toBe(false);
+    bob.rules.applyRoster();
+    expect(posts[0]!.mine).toBe(true);
+    // Host in between: there is nothing to wait for any more, and what one took up has not given way.
+    bob.roster(ANN);
+    expect([bob.rules.awaitsHost, posts[0]!.owner, posts[0]!.yielded]).toEqual([false, ANN, false]);
+    bob.rules.mergeSettled(ANN);
+    expect(posts[0]!.alive).toBe(true);
+  });
+});
+
+describe('asking', () => {
+  it('[SY47] gives what may be asked for, and nothing else', () => {
+    const bob = new Bob();
+    const [egg, sign, ball, theirs] = [bob.know('egg', BOB), bob.know('sign', BOB), bob.know('ball', BOB), bob.know('ball', CAT)];
+    for (const core of [egg, sign, theirs]) bob.hear(CAT, ASK, 5, core);
+    bob.hear(CAT, ASK, 6, { origin: 9, counter: 99 });
+    expect(bob.said.splice(0)).toEqual([`${CAT} ${DENY} 5 9 1`, `${CAT} ${DENY} 5 9 2`, `${CAT} ${DENY} 5 9 4`, `${CAT} ${DENY} 6 9 99`]);
+    bob.hear(CAT, ASK, 7, ball);
+    expect(bob.said.splice(0)).toEqual([`${CAT} ${GRANT} 7 9 3`]);
+    expect([ball.mine, ball.owner, ball.epoch, ball.given, ball.lastChange, egg.mine, sign.mine]).toEqual([false, CAT, 2, true, -1, true, true]);
+    // It never took it: by inheritance it is not given any more.
+    bob.roster(ANN, [ANN, 'present'], [BOB, 'present']);
+    expect([ball.mine, ball.given]).toEqual([true, false]);
+  });
+
+  it('[SY7] what could not be given is kept, and told anew with what was taken over for it', () => {
+    const bob = new Bob();
+    const ball = bob.know('ball', BOB);
+    bob.replication.collect(10, 0);
+    ball.live[0] = 5;
+    bob.isHeard = false;
+    bob.hear(CAT, ASK, 7, ball);
+    expect([ball.mine, ball.bornTick, ball.ints[0], ball.epoch]).toEqual([true, UNBORN, 5, 2]);
+  });
+
+  it('[SY47] ends in an answer that is one: of that entity, to that question', async () => {
+    const bob = new Bob();
+    const [one, two] = [bob.know('ball', CAT), bob.know('ball', CAT)];
+    const [first, second] = [bob.ask(one), bob.ask(two)];
+    const ended = async (): Promise<(boolean | undefined)[]> => {
+      for (let i = 0; i < 5; i++) await Promise.resolve();
+      return [first.ended, second.ended];
+    };
+    expect(bob.said.splice(0)).toEqual([`${CAT} ${ASK} 1 9 1`, `${CAT} ${ASK} 2 9 2`]);
+    bob.hear(CAT, DENY, 1, two);
+    bob.hear(CAT, DENY, 3, one);
+    // Another one than was asked for: it is here, and what was asked for is not.
+    const third = bob.know('ball', CAT);
+    bob.hear(CAT, GRANT, 1, third, bob.tells('ball', third.counter, 5).whole);
+    expect([await ended(), third.mine]).toEqual([[undefined, undefined], true]);
+    bob.hear(CAT, DENY, 2, two);
+    expect(await ended()).toEqual([undefined, true]);
+    bob.hear(CAT, GRANT, 1, one, bob.tells('ball', one.counter, 5).whole);
+    expect([await ended(), first.value, second.value, one.epoch, one.live[0]]).toEqual([[true, true], one.handle, undefined, 5, 7]);
+    bob.isHeard = false;
+    const unheard = bob.ask(bob.know('cup', CAT));
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+    expect(unheard).toEqual({ value: undefined, ended: true });
+  });
+});
+
+describe('a grant', () => {
+  it('[SY7] [SY21] counts for what may be given, by a claim that counts, and is malformed without its mark', () => {
+    const bob = new Bob();
+    const [egg, post, ball] = [bob.know('egg', CAT), bob.know('post', CAT), bob.know('ball', CAT, 5)];
+    for (const [core, kind] of [
+      [egg, 'egg'],
+      [post, 'post'],
+      [ball, 'cup'],
+    ] as const)
+      expect([bob.hear(CAT, GRANT, 1, core, bob.tells(kind, core.counter, 9).whole), core.mine], kind).toEqual([true, false]);
+    expect([bob.hear(CAT, GRANT, 1, ball, bob.tells('ball', ball.counter, 4).whole), ball.mine]).toEqual([true, false]);
+    expect(bob.hear(CAT, GRANT, 1, ball, (out) => out.int(1))).toBe(false);
+    const { whole } = bob.tells('ball', ball.counter, 9);
+    expect(
+      bob.hear(CAT, GRANT, 1, ball, (out) => {
+        whole(out);
+        out.bytes[3] = 1;
+      }),
+    ).toBe(false);
+    expect([bob.hear(CAT, GRANT, 1, ball, whole), ball.mine, ball.epoch]).toEqual([true, true, 9]);
+  });
+
+  it('[SY81] [SY93] of what is despawned is answered so, and of what was lost goes above the claim that was', () => {
+    const bob = new Bob();
+    const [dead, lost] = [bob.know('ball', CAT, 5), bob.know('ball', CAT, 5)];
+    bob.store.remove(dead, { epoch: 5, owner: CAT });
+    bob.store.remove(lost, { epoch: 5, owner: ANN, lost: true });
+    bob.hear(CAT, GRANT, 1, dead, bob.tells('ball', dead.counter, 4).whole);
+    expect([bob.said.splice(0), bob.store.find(9, dead.counter)]).toEqual([[`${CAT} ${BURIED} 0 9 1`], undefined]);
+    bob.hear(CAT, GRANT, 1, lost, bob.tells('ball', lost.counter, 4).whole);
+    expect([bob.said.splice(0), bob.store.find(9, lost.counter)?.epoch, bob.store.find(9, lost.counter)?.mine]).toEqual([[], 6, true]);
+  });
+});
+
+describe('a host that is told of its entities', () => {
+  it('[RO5] [SY88] takes up what it had, above what anybody knows, and only while it is host', () => {
+    const bob = new Bob();
+    const tells = (kind: Kind, counter: number, epoch: number): boolean => {
+      const told = bob.tells(kind, counter, epoch);
+      return bob.hear(CAT, ADOPT, 0, told, told.whole);
+    };
+    expect([tells('post', 101, 4), bob.store.size]).toEqual([true, 0]);
+    bob.roster(BOB);
+    tells('post', 101, 4);
+    expect([bob.store.find(9, 101)?.mine, bob.store.find(9, 101)?.epoch, bob.store.find(9, 101)?.live[0]]).toEqual([true, 5, 7]);
+    // Of another kind than it has: that is somebody's mistake.
+    tells('egg', 101, 9);
+    expect([bob.store.find(9, 101)?.kind.name, bob.store.find(9, 101)?.epoch]).toEqual(['post', 5]);
+    tells('egg', 102, 4);
+    tells('egg', 102, 3);
+    expect(bob.store.find(9, 102)?.epoch).toBe(5);
+    tells('egg', 102, 8);
+    expect([bob.store.find(9, 102)?.epoch, bob.store.find(9, 102)?.mine]).toEqual([9, true]);
+    tells('sign', 102, 12);
+    expect([bob.store.find(9, 102)?.epoch, bob.store.find(9, 102)?.kind.name]).toEqual([9, 'egg']);
+    // Lost with somebody, not despawned.
+    const lost = bob.know('egg', CAT, 6);
+    bob.store.remove(lost, { epoch: 6, owner: CAT, lost: true });
+    tells('egg', lost.counter, 4);
+    expect([bob.store.find(9, lost.counter)?.epoch, bob.said]).toEqual([7, []]);
+    const dead = bob.know('egg', CAT, 6);
+    bob.store.remove(dead, { epoch: 6, owner: CAT });
+    tells('egg', dead.counter, 5);
+    expect([bob.store.find(9, dead.counter), bob.said]).toEqual([undefined, [`${CAT} ${BURIED} 0 9 ${dead.counter}`]]);
+  });
+
+  it('[SY81] is told of what it had despawned, and nobody else takes that word for its own', () => {
+    const bob = new Bob();
+    const post = bob.know('post', ANN, 4);
+    const buried = (counter: number, epoch: number, owner: PeerId, id = 0): boolean =>
+      bob.hear(CAT, BURIED, id, { origin: 9, counter }, (out) => {
+        out.int(epoch);
+        out.text(owner);
+      });
+    expect([buried(1, 4, ANN), post.alive]).toEqual([true, true]);
+    bob.roster(BOB);
+    expect([post.mine, post.epoch]).toEqual([true, 5]);
+    expect([buried(1, 3, BOB), post.alive, buried(1, 4, ANN), post.alive]).toEqual([true, true, true, true]);
+    expect([buried(1, 4, BOB), post.alive]).toEqual([true, false]);
+    // Somebody had it by a better claim: ours goes above.
+    const ball = bob.know('ball', BOB, 4);
+    buried(2, 3, CAT, 1);
+    expect(ball.epoch).toBe(4);
+    buried(2, 6, CAT, 1);
+    expect([ball.epoch, ball.mine, ball.bornTick]).toEqual([7, true, UNBORN]);
+    expect([buried(2, 6, CAT), ball.alive, buried(2, 7, CAT), ball.alive, buried(2, 7, ANN), ball.alive]).toEqual([
+      true,
+      true,
+      true,
+      true,
+      true,
+      false,
+    ]);
+    expect([buried(2, 7, ANN, 2), bob.hear(CAT, BURIED, 0, ball)]).toEqual([false, false]);
+  });
+});
