@@ -201,7 +201,8 @@ export class Messages {
     const ahead = distance16(seq, known.newest);
     // Numbers count what was sent to anybody: whoever is named once in a while finds them half round the circle, and behind. Sent later is newer all the same.
     if (ahead > 0 || time > known.time) {
-      known.mask = ahead <= 0 || ahead > 31 ? 0 : (known.mask << ahead) | (1 << (ahead - 1));
+      // A shift by 32 is one by 0.
+      known.mask = ahead <= 0 || ahead > 32 ? 0 : (ahead === 32 ? 0 : known.mask << ahead) | (1 << (ahead - 1));
       known.newest = seq;
       known.time = time;
       return true;
