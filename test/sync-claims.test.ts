@@ -246,6 +246,30 @@ describe('asking', () => {
     expect([ball.mine, ball.given]).toEqual([true, false]);
   });
 
+  it('[SY37] is answered with what is known to have rested until then', () => {
+    const bob = new Bob();
+    const [still, moved] = [bob.know('ball', BOB), bob.know('ball', BOB)];
+    bob.replication.collect(10, 0);
+    bob.replication.collect(39, 0);
+    moved.assign(0, 5);
+    bob.replication.collect(40, 0);
+    for (const core of [still, moved]) bob.hear(CAT, ASK, 7, core);
+    expect([still.track.tick(0), still.track.size, moved.track.tick(0), moved.track.value(1, 0)]).toEqual([40, 2, 40, 0]);
+  });
+
+  it('[SY47] ends where the thing is gone', async () => {
+    const bob = new Bob();
+    const cup = bob.know('cup', CAT);
+    const asked = bob.ask(cup);
+    bob.rules.handleTimeout(5);
+    bob.store.remove(cup, undefined);
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+    expect(asked.ended).toBeUndefined();
+    bob.rules.handleTimeout(6);
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+    expect(asked).toEqual({ value: undefined, ended: true });
+  });
+
   it('[SY7] what could not be given is kept, and told anew with what was taken over for it', () => {
     const bob = new Bob();
     const ball = bob.know('ball', BOB);

@@ -207,6 +207,31 @@ describe('an error', () => {
   });
 });
 
+describe('a new owner', () => {
+  it('[SY36] is where what is drawn glides to from where the former one’s words led, and its first word goes on as that went', () => {
+    for (const field of ['x', 'curve'] as const) {
+      const thing = new Thing();
+      thing.row(10, { [field]: 0 });
+      thing.row(11, { [field]: 5 });
+      thing.core.heardSince = 12;
+      thing.row(12, { [field]: 40 });
+      // 0.1 a ms up to 600 ms, where that led to 10, and from 40 on.
+      for (let time = 500; time < 600; time += 5) expect(thing.at(time)[field], `${field} ${time}`).toBeCloseTo((time - 500) / 10, 3);
+      for (let time = 600; time < 850; time += 5)
+        expect(thing.at(time)[field], `${field} ${time}`).toBeCloseTo(40 + (time - 600) / 10 - 30 * 2 ** (-(time - 600) / 50), 3);
+      // Its past is what was said.
+      expect((thing.core.at(575) as Shown)[field]).toBeGreaterThan(15);
+      thing.row(13, { [field]: 60 });
+      expect(thing.at(625)[field]).toBeCloseTo(50 - 30 * 2 ** (-25 / 50), 0);
+    }
+    const thing = new Thing();
+    thing.row(11, { x: 5 });
+    thing.core.heardSince = 12;
+    thing.row(12, { x: 40 }, { hops: true });
+    expect([thing.at(599).x, thing.at(600).x]).toEqual([5, 40]);
+  });
+});
+
 describe('the delay', () => {
   it('[SY31] counts what comes before its time, by clocks that are not quite one, as no time on the way', () => {
     const playout = new Playout(33);

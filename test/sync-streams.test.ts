@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { PeerId } from 'lanista';
 import type { RoomPort } from '../sdk/port/port.ts';
+import { Metronome } from '../sdk/sync/clock.ts';
 import { FRAME, FULL_FRAME } from '../sdk/sync/delta.ts';
 import type { EntityHome } from '../sdk/sync/entity.ts';
 import { EntityCore, initialise } from '../sdk/sync/entity.ts';
@@ -259,6 +260,36 @@ describe('at rest', () => {
     large.step();
     large.ack(ANN);
     expect(large.step(300).filter(({ type, body }) => type === FULL_FRAME || (body !== null && body.length > 6))).toEqual([]);
+  });
+});
+
+describe('what moves', () => {
+  it('[SY37] is what is interpolated and was assigned since the last tick', () => {
+    const owner = new Owner(ANN);
+    const [ship, rock] = [owner.spawn('ship', { x: 1 }), owner.spawn('rock', { n: 1 })];
+    owner.step();
+    rock.assign(0, 2);
+    expect(owner.replication.hasMoved).toBe(false);
+    ship.assign(0, 2);
+    expect(owner.replication.hasMoved).toBe(true);
+    owner.step();
+    expect(owner.replication.hasMoved).toBe(false);
+  });
+
+  it('[SY37] by ticks of the clock alone is of the last of them that ran since it was sampled, in however many turns; else of now', () => {
+    const beats = new Metronome(() => undefined);
+    beats.every(0, 100, () => undefined);
+    expect(beats.movedAt(5)).toBe(5);
+    beats.run(11, () => false);
+    // What the tick before has moved is not the game's own.
+    beats.run(23, () => true);
+    beats.run(24, () => expect.unreachable());
+    expect(beats.movedAt(25)).toBe(20);
+    expect(beats.movedAt(26)).toBe(26);
+    beats.run(31, () => true);
+    expect(beats.movedAt(32)).toBe(32);
+    beats.run(41, () => false);
+    expect(beats.movedAt(42)).toBe(40);
   });
 });
 

@@ -115,6 +115,9 @@ describe('copies and numbers', () => {
     const order = [5, 3, 9, 4, 3, 5, 8, 9, 8, 40, 9, 8, 39, 39, 7];
     for (const seq of order) messages.handle(ANN, sent(1, 0x0001, seq, seq));
     expect(got).toEqual([5, 3, 9, 4, 8, 40, 39]);
+    const late = listening();
+    for (const seq of [0, 1, 33, 32, 0, 1, 3]) late.messages.handle(ANN, sent(1, 0x0001, seq, seq));
+    expect(late.got).toEqual([0, 1, 33, 32, 3]);
     // Copies of what is sent thrice are no refusal worth counting, of what is sent once they are.
     expect(world.dropped).toEqual([]);
     for (const seq of [5, 5]) messages.handle(ANN, sent(3, 0x0001, seq, seq));
@@ -398,5 +401,26 @@ describe('a request', () => {
       requests.handle(ANN, bytes);
       expect(world.dropped.splice(0)).toEqual([reason]);
     }
+  });
+
+  it('[SY14] of a page that is new has its own 256 places, but whoever is new all the time no more than four times as many', async () => {
+    const { world, requests } = asking();
+    const ends: (() => void)[] = [];
+    requests.answer('double', () => new Promise((resolve) => ends.push(() => resolve({ n: 1 }))));
+    const busy = (): number => {
+      for (let n = 0; n < 300; n++) requests.handle(ANN, Uint8Array.from([...packed(CALL, n % 100, 0, 0, 0).slice(0, -1), 0x91, 1]));
+      return world.dropped.splice(0).length;
+    };
+    const pages: number[] = [];
+    for (let page = 0; page < 6; page++) {
+      pages.push(busy());
+      requests.peerRestarted(ANN);
+    }
+    expect([pages, ends.length]).toEqual([[44, 44, 44, 44, 300, 300], 4 * MAX_PENDING_CALLS]);
+    for (const end of ends.splice(0, 300)) end();
+    await turn();
+    expect(busy()).toBe(44);
+    requests.peerGone(ANN, true);
+    expect([busy(), busy()]).toEqual([44, 300]);
   });
 });
