@@ -354,11 +354,13 @@ describe('whose word it is', () => {
     const { replica, stream, take } = open();
     const next = replica.stream(OTHER, 9);
     replica.take(next, 10, state());
-    take(10, state(...whole(1, 5), ...whole(1, 5), ...whole(1, 5)));
+    take(10, state(...whole(1, 5), ...whole(1, 5), ...whole(1, 5), ...whole(1, 5)));
     take(11, body(1, 1, 1, 1 + BIAS, 1, 1, 1 + BIAS));
-    take(12, body(2, 1, 3, 3 + BIAS, 6 + BIAS, 1, 1, 1 + BIAS));
+    take(12, body(2, 1, 3, 3 + BIAS, 6 + BIAS, 1, 3, 1 + BIAS, 6 + BIAS));
     // Of 11, which the former owner had not heard of at 12: two fields of the first, and of the second what it had before.
-    replica.take(next, 11, [1, 0, 1, 0, 1, 0, 0, 7, 1, 0, 0, 2, 0, 20, 4]);
+    replica.take(next, 11, [1, 0, 1, 0, 1, 0, 0, 7, 1, 0, 0, 2, 0, 20, 4, 1, 0, 0, 2, 0, 6, 9]);
+    // Equal to what it says, and not said before 12.
+    expect([0, 1].map((age) => replica.store.find(7, 1)!.track.value(age, 1))).toEqual([9, 3]);
     const track = replica.store.find(7, 0)!.track;
     expect([track.size, [0, 1].map((age) => [track.tick(age), track.value(age, 0), track.value(age, 1)])]).toEqual([
       2,
@@ -368,9 +370,9 @@ describe('whose word it is', () => {
       ],
     ]);
     // On its way in the former one's last word: nothing says that it stood. At rest: it stood until it was taken.
-    for (let tick = 13; tick < 20; tick++) take(tick, body(1, 2, 1, tick - 12 + BIAS));
-    replica.take(next, 25, [15, 0, 1, 0, 15, 0, 0, 7, ...whole(2, 90, 2), ...whole(1, 90, 2)]);
-    const [moving, resting] = [1, 2].map((counter) => replica.store.find(7, counter)!.track);
+    for (let tick = 13; tick < 20; tick++) take(tick, body(1, 3, 1, 1 + BIAS));
+    replica.take(next, 25, [15, 0, 1, 0, 15, 0, 0, 7, ...whole(3, 90, 2), ...whole(1, 90, 2)]);
+    const [moving, resting] = [2, 3].map((counter) => replica.store.find(7, counter)!.track);
     expect([moving!.tick(0), moving!.tick(1), resting!.tick(0), resting!.tick(1)]).toEqual([25, 19, 25, 24]);
     expect(stream.completeTick).toBe(19);
   });
