@@ -272,7 +272,7 @@ describe('the room’s facts', () => {
     follow(script, 1, updateSeat(watcher, idOf(2), { status: 'away' }));
     expect(script.mesh.facts(0)).toMatchObject({ players: 3, members: [{ host: '10.0.0.1' }, { host: '10.0.0.5' }] });
     const early = new Script('join');
-    const who = encodeWho({ nonce: new Uint8Array(12), roomTag: undefined, gameId: undefined });
+    const who = encodeWho({ nonce: new Uint8Array(8), roomTag: undefined, gameId: undefined }).slice();
     for (const one of [early, script]) one.mesh.handleDatagram(one.now, 'join', '10.0.0.9', 1, who);
     expect([early.mesh.waiting, script.mesh.waiting]).toEqual([false, true]);
   });
