@@ -274,6 +274,28 @@ describe('joining', () => {
     }
   });
 
+  it('[ME77] two with one key and one other player, whom both know by an address alone, are soon one less', () => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const made = room({ peers: 3, seed, discovery: false });
+      const { world, events } = made;
+      world.peer(2).identity = world.peer(1).identity;
+      world.start(0, 'found');
+      for (const index of [1, 2]) {
+        const peer = world.start(index, 'join');
+        peer.mesh!.addCandidate(peer.clock(world.now), world.peer(0).address);
+        world.drain(peer);
+        world.run(20_000);
+      }
+      const told = events.flatMap(({ event }) => (event.type === 'closed' ? [event.reason] : []));
+      expect([seed, told]).toEqual([seed, ['copied']]);
+      world.run(3_000);
+      expect(agree(made, 1_000)).toBe(0);
+      events.length = 0;
+      world.run(6_000);
+      expect(events).toEqual([]);
+    }
+  });
+
   it('[ME77] of two with one key who were there for long before they met, one stays', () => {
     for (const seed of [1, 3, 4]) {
       const made = room({

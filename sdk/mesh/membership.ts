@@ -36,6 +36,7 @@ import {
   seatPeer,
   updateSeat,
   type Roster,
+  type Seat,
 } from './roster.ts';
 import { SeatSearch } from './seat-search.ts';
 import { StandingStep } from './standing-step.ts';
@@ -162,6 +163,9 @@ export class Membership {
     const message: MeshMessage =
       step.type === 'join' ? { type: 'join', join: this.#request(now) } : { type: 'propose', roster, time: this.#party.time.time(now) };
     this.#askedHost = step.host;
+    // Another process of its key had that seat with us, and may be there still: it has to know where.
+    const seat = seatOf(roster, step.host);
+    if (seat !== undefined && seat.instance !== this.#party.linkState.word(step.host)?.instance) this.#spread.send(now, step.host, roster, undefined);
     if (this.#party.send(now, step.type === 'join' ? this.#towards(step.host) : step.host, message)) this.#actedAt = now;
   }
 
@@ -238,15 +242,22 @@ export class Membership {
       return;
     }
     if (!isPlausible(mine, roster.term, roster.epoch)) return;
+    if (seat !== undefined) this.#lookForDouble(now, seat);
     // The host may answer a request that we forwarded with a list we have already.
     if (compareVersions(roster.term, roster.epoch, mine.term, mine.epoch) <= 0) return this.#answerAskers(now, mine);
     if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close(now, 'kicked');
-    if (seat !== undefined && seat.instance !== instance) {
-      if (this.#rivalry.onLost(now)) return this.#close(now, 'copied');
-      for (const address of seat.addresses) if (!isIn(this.addresses, address)) this.#party.call(now, address);
-    }
+    if (seat !== undefined && seat.instance !== instance && this.#rivalry.onLost(now)) return this.#close(now, 'copied');
     if (roster.term === mine.term ? this.isHost : !seatsUs) return;
     this.#adopt(now, roster, key);
+  }
+
+  /**
+   * A list, of whatever age, has another process in our seat; or it has ours, and the part that took us in may have had another: then that one's
+   * addresses are among ours. Whoever answers there has our key.
+   */
+  #lookForDouble(now: number, seat: Seat): void {
+    if (seat.instance === this.#party.instance && !this.#rivalry.suspects(now)) return;
+    for (const address of seat.addresses) if (!isIn(this.addresses, address)) this.#party.call(now, address);
   }
 
   // ── what the others say ───────────────────────────────────────────────────────────────────────────
@@ -357,6 +368,8 @@ export class Membership {
 
   #absorb(now: number, theirs: Roster, time: number): void {
     this.#party.time.advanceTo(now, time);
+    const seat = seatOf(theirs, this.#party.self);
+    if (seat !== undefined) this.#lookForDouble(now, seat);
     this.#write(now, this.#duty.absorb(now, this.roster!, theirs));
   }
 

@@ -18,6 +18,7 @@ export class Rivalry {
   #heldSince: number | undefined;
   #holds = false;
   #metAt = -Infinity;
+  #replacedAt = -Infinity;
   #forgiven = 0;
   #lostAt: number[] = [];
 
@@ -36,8 +37,14 @@ export class Rivalry {
 
   /** A peer ended its link to us for another session of our key: one of our own, unless there is a double. True to give way. */
   onReplaced(now: number): boolean {
+    this.#replacedAt = now;
     if (this.#hasMet(now)) this.#lose(now);
     return this.#givesWay(now);
+  }
+
+  /** Links of ours have lately been taken by a session of our key. Whose it was shows where the list has our seat. */
+  suspects(now: number): boolean {
+    return now - this.#replacedAt < WINDOW_MS;
   }
 
   /** A process with our key answered us. `alone`: nobody is here for whom the two would be one. True to give way. */
