@@ -187,7 +187,7 @@ describe('a candidate', () => {
       }
     };
     expect(rig.dialer.hasHope).toBe(true);
-    refused(200_000);
+    refused(400_000);
     const waits = gaps(rig.times);
     expect(waits[0]).toBeGreaterThanOrEqual(WRONG_CODE_RETRY_MS);
     expect(waits[0]).toBeLessThan(WRONG_CODE_RETRY_MS + 200);
@@ -201,6 +201,16 @@ describe('a candidate', () => {
     expect([rig.calls.length > last, rig.dialer.hasHope]).toEqual([true, true]);
     rig.pass(10_000);
     expect(rig.calls.length).toBeGreaterThan(last + 2);
+  });
+
+  it('[ME4] that answered, and is lost, is called as often as a new one', () => {
+    const rig = new Rig();
+    rig.dialer.addCandidate(0, THERE);
+    unanswered(rig, 30_000);
+    rig.dialer.onLinked(rig.calls.length as never, idOf(9), THERE);
+    const before = rig.calls.length;
+    unanswered(rig, 20_000);
+    expect(gaps(rig.times.slice(before)).slice(0, 2)).toEqual([DIAL_RETRY_MS, 2 * DIAL_RETRY_MS]);
   });
 
   it('[ME77] where our own key answers is no hope, be it ourselves or a double', () => {
@@ -321,6 +331,31 @@ describe('a seat', () => {
     const before = rig.calls.length;
     unanswered(rig, 10_000);
     expect(rig.calls.slice(before).filter((call) => call.expect === undefined)).toEqual([]);
+  });
+
+  it('[ME70] that has two addresses, and answered at the other one, is called as a seat there, too', () => {
+    const rig = seated(high);
+    const [address] = newcomer(high).addresses;
+    rig.link(high, { address: { host: THERE.host, port: 2 } });
+    rig.dialer.addCandidate(0, address!);
+    rig.pass(1_150);
+    expect(rig.calls.map((call) => call.probe)).toEqual([true]);
+    rig.fails('linked', high);
+    rig.links.delete(idOf(high));
+    unanswered(rig, 20_000);
+    expect(rig.calls.slice(1).every((call) => call.expect === idOf(high))).toBe(true);
+    expect(rig.calls.length).toBeGreaterThan(3);
+  });
+
+  it('[ME76] at whose addresses others answer is called no more often than one that is not there', () => {
+    const addresses = ['10.0.0.7', '10.0.0.8'].map((host) => ({ host, port: 1 }));
+    const rig = seated(high, addresses);
+    for (let i = 0; i < 200; i++) {
+      const before = rig.calls.length;
+      rig.pass(50);
+      if (rig.calls.length > before) rig.fails('incompatible', rig.calls.at(-1)!.host === '10.0.0.7' ? 8 : 9);
+    }
+    expect(rig.calls.filter((call) => call.expect !== undefined).length).toBeLessThan(9);
   });
 
   it('[ME42] is called as itself at an address where it answered', () => {

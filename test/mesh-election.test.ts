@@ -196,6 +196,19 @@ describe('a double', () => {
     expect(rivalry.onReplaced(27_200)).toBe(true);
   });
 
+  it('[ME77] takes nothing by a list that comes again, nor by a link that went before it answered', () => {
+    const rivalry = settled();
+    rivalry.onMet(20_000, false);
+    expect(rivalry.onLost(20_010)).toBe(false);
+    rivalry.onMet(27_000, false);
+    expect(rivalry.onLost(27_010)).toBe(false);
+    const early = settled();
+    early.onReplaced(20_000);
+    early.onMet(27_000, false);
+    expect(early.onReplaced(27_010)).toBe(false);
+    expect([early.suspects(86_000), early.suspects(90_000), settled().suspects(20_000)]).toEqual([true, false, false]);
+  });
+
   it('[ME77] is forgiven anew once its last loss is a minute old', () => {
     const rivalry = settled();
     for (const at of [20_000, 90_000, 160_000]) {

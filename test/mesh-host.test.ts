@@ -141,8 +141,11 @@ describe('a request for a seat', () => {
     script.endpoint.queuedBytes = 1;
     script.mesh.leave(script.now);
     script.endpoint.said.length = 0;
+    const { epoch } = script.mesh.roster();
     script.says(1, { type: 'join', join: join(1, { instance: 9 }) });
-    expect(script.saidTo(1, 'roster')).toEqual([]);
+    expect([script.saidTo(1, 'roster'), script.mesh.roster().epoch]).toEqual([[], epoch]);
+    script.pass(150);
+    expect(script.saidTo(1, 'beat').at(-1)!.words[0]).toMatchObject({ host: false, left: true });
   });
 });
 

@@ -202,6 +202,17 @@ describe('early messages', () => {
     expect(told).toEqual(['drop no-seat', 'message 3', 'message 4', 'message 5']);
   });
 
+  it('[ME46] that are more than is kept end in a new link as well', () => {
+    const { delivery, told, closed, follow, link, comes } = made();
+    follow(alone);
+    link(1);
+    for (let n = 0; n <= MAX_EARLY_MESSAGES; n++) comes(0, n);
+    follow(seated);
+    comes(0, 7);
+    delivery.closeBroken(0);
+    expect([told.length, told[0], told.at(-1), closed]).toEqual([MAX_EARLY_MESSAGES + 2, 'drop no-seat', 'drop no-seat', [1]]);
+  });
+
   it('[ME46] that waited too long end in a new link, and nothing comes after the gap before it', () => {
     const { delivery, told, closed, links, follow, link, comes } = made();
     follow(alone);

@@ -4,7 +4,17 @@
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { toBase32 } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
-import type { Address, AttemptId, CloseReason, DoorKey, EndpointEvent, EndpointLike, LinkClock, LinkId } from '../sdk/link/endpoint-types.ts';
+import type {
+  Address,
+  AttemptId,
+  CloseReason,
+  DoorKey,
+  EndpointEvent,
+  EndpointLike,
+  EndpointOptions,
+  LinkClock,
+  LinkId,
+} from '../sdk/link/endpoint-types.ts';
 import { LinkState } from '../sdk/mesh/link-state.ts';
 import { Mesh } from '../sdk/mesh/mesh.ts';
 import type { MeshOptions } from '../sdk/mesh/mesh-types.ts';
@@ -38,6 +48,9 @@ export class ScriptedEndpoint implements EndpointLike {
   readonly links = new Map<LinkId, PeerId>();
   readonly drops = {};
   doors = 0;
+  roomKey: Uint8Array | undefined;
+  /** Whose datagrams were handed to it. */
+  readonly heard: string[] = [];
   shuts = 0;
   queuedBytes = 0;
   /** What `send` answers. */
@@ -51,12 +64,15 @@ export class ScriptedEndpoint implements EndpointLike {
   clock = (): LinkClock => ({ offsetMs: undefined, errorMs: Infinity, at: 0 });
   address = (): undefined => undefined;
   hearsDirectly = (): boolean => true;
-  handleDatagram(): void {}
+  handleDatagram(_now: number, _socket: string, host: string): void {
+    this.heard.push(host);
+  }
   handleTimeout(): void {}
   connect = (at: number, address: Address, door: DoorKey, expect?: PeerId, probe = false): AttemptId =>
     this.calls.push({ at, address, door, expect, probe }) as AttemptId;
-  setDoor(): void {
+  setDoor({ roomKey }: { readonly roomKey: Uint8Array | undefined }): void {
     this.doors++;
+    this.roomKey = roomKey;
   }
   shut(): void {
     this.shuts++;
@@ -86,6 +102,8 @@ export class Script {
   readonly endpoint: ScriptedEndpoint;
   readonly mesh: Mesh;
   readonly told: PortEvent[] = [];
+  /** What the mesh asks of its endpoint. */
+  asked!: EndpointOptions;
   now = 0;
   #link = 0;
   #seq = 0;
@@ -97,7 +115,10 @@ export class Script {
     const ports = { joinPort: 1, sessionPort: 2, addresses: [{ host: '10.0.0.200', port: 1 }], wallClockMs: 0 };
     const facts = { game, roomId: ROOM, name: 'room', max: 8, code: undefined, spectate: false };
     const options = { crypto, rng: createRng(2), identity: crypto.generateKeyPair(), ...facts, ...ports, entry, ...more };
-    this.mesh = new Mesh(0, options, () => this.endpoint);
+    this.mesh = new Mesh(0, options, (asked) => {
+      this.asked = asked;
+      return this.endpoint;
+    });
     this.drain();
   }
 
