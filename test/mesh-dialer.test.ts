@@ -306,9 +306,17 @@ describe('a seat', () => {
     rig.roster = listOf(us);
     rig.pass(20_000);
     expect(rig.calls).toHaveLength(1);
+    const before = rig.calls.length;
     rig.roster = seated(high).roster;
+    unanswered(rig, 20_000);
+    // As one that is new.
+    expect(gaps(rig.times.slice(before))[0]).toBe(DIAL_RETRY_MS);
+    rig.roster = listOf(us);
     rig.pass(50);
-    expect(rig.calls).toHaveLength(2);
+    const again = rig.calls.length;
+    rig.roster = seated(high).roster;
+    unanswered(rig, 3_000);
+    expect(gaps(rig.times.slice(again))[0]).toBe(DIAL_RETRY_MS);
   });
 
   it('[ME42] is called as a seat where it is found, until somebody else answers there', () => {
@@ -345,6 +353,29 @@ describe('a seat', () => {
     unanswered(rig, 20_000);
     expect(rig.calls.slice(1).every((call) => call.expect === idOf(high))).toBe(true);
     expect(rig.calls.length).toBeGreaterThan(3);
+  });
+
+  it('[ME42] at whose address somebody else was found stays that one’s for whoever is found there, when the list changes, too', () => {
+    const rig = seated(high);
+    const [address] = newcomer(high).addresses;
+    rig.link(high, { address: { host: THERE.host, port: 2 } });
+    rig.link(9, { address: { host: address!.host, port: 2 } });
+    rig.dialer.addCandidate(0, address!);
+    rig.pass(1_150);
+    rig.fails('linked', 9);
+    rig.roster = listOf(us, newcomer(high));
+    rig.links.delete(idOf(9));
+    unanswered(rig, 5_000);
+    expect(rig.calls.slice(1).length).toBeGreaterThan(0);
+    expect(rig.calls.slice(1).every((call) => call.expect === undefined && !call.probe)).toBe(true);
+    // Whoever was found in a call to the seat is known there as well, and left alone while linked.
+    const other = seated(high);
+    other.link(9, { address: { host: address!.host, port: 2 } });
+    other.pass(50);
+    other.fails('incompatible', 9);
+    other.dialer.addCandidate(other.now, address!);
+    unanswered(other, 5_000);
+    expect(other.calls.filter((call) => call.expect === undefined)).toEqual([]);
   });
 
   it('[ME76] at whose addresses others answer is called no more often than one that is not there', () => {

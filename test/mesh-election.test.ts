@@ -206,6 +206,10 @@ describe('a double', () => {
     early.onReplaced(20_000);
     early.onMet(27_000, false);
     expect(early.onReplaced(27_010)).toBe(false);
+    const old = new Rivalry();
+    old.onMet(0, false);
+    old.onHeld(95_000);
+    expect(old.onReplaced(100_000)).toBe(false);
     expect([early.suspects(86_000), early.suspects(90_000), settled().suspects(20_000)]).toEqual([true, false, false]);
   });
 

@@ -113,14 +113,21 @@ describe('a request for a seat', () => {
     script.says(1, { type: 'forward', peer: idOf(2), join: join(2, { instance: 99 }) });
     script.pass(50);
     expect(seatOf(toldTo(script, 1), idOf(2))?.instance).toBe(2);
-    // Its successor speaks, to who forwards for it.
-    script.closes(2, 'replaced');
-    script.pass(1_500);
-    const { term, epoch } = script.mesh.roster();
-    script.beats(1, { term, epoch, hears: [2] });
-    script.says(1, { type: 'forward', peer: idOf(2), join: join(2, { instance: 99 }) });
-    script.pass(50);
-    expect(seatOf(toldTo(script, 1), idOf(2))?.instance).toBe(99);
+    // Its successor speaks, to who forwards for it: before the seat is away, and after.
+    for (const [instance, afterMs] of [
+      [98, 1_030],
+      [99, 1_500],
+    ] as const) {
+      if (instance === 99) follow(script, [2]);
+      script.closes(2, 'replaced');
+      script.pass(afterMs);
+      const { term, epoch } = script.mesh.roster();
+      script.beats(1, { term, epoch, hears: [2] });
+      script.says(1, { type: 'forward', peer: idOf(2), join: join(2, { instance }) });
+      script.pass(50);
+      expect(seatOf(toldTo(script, 1), idOf(2))?.instance).toBe(instance);
+      script.links(2);
+    }
   });
 
   it('[ME2] that has no place is refused where it came from, and its link ends', () => {
@@ -260,6 +267,14 @@ describe('another part of the room', () => {
     expect(duty.yields({ ...small, banned: [idOf(1)] }, great, true)).toBe(false);
   });
 
+  it('[ME43] is remembered as taken in among so many', () => {
+    const duty = new HostDuty({ self: idOf(0) } as unknown as Party);
+    const roster = theirs();
+    const merged = duty.absorb(0, listOf(0), roster);
+    for (let n = 0; n < 256; n++) duty.absorb(0, merged, { ...listOf(2), term: n });
+    expect(duty.hasAbsorbed(merged, roster)).toBe(false);
+  });
+
   it('[ME48] is not taken for one that was taken in before when its host has been started anew', () => {
     const duty = new HostDuty({ self: idOf(0) } as unknown as Party);
     const roster = theirs();
@@ -344,6 +359,17 @@ describe('a seat', () => {
       [900, gone],
     ] as const)
       duty.follow(now, roster);
+    expect([status(duty.tick(1_500, gone)), status(duty.tick(1_600, gone))]).toEqual(['away', undefined]);
+  });
+
+  it('[ME10] has its whole grace period each time, however it came back', () => {
+    const { duty, says } = watch({ graceMs: 1_000 });
+    const present = listOf(0, newcomer(1));
+    const gone = updateSeat(present, idOf(1), { status: 'away' });
+    duty.tick(0, gone);
+    says(500);
+    duty.tick(500, duty.seat(500, gone, newcomer(1), 0) as Roster);
+    expect(status(duty.tick(600, gone))).toBe('away');
     expect([status(duty.tick(1_500, gone)), status(duty.tick(1_600, gone))]).toEqual(['away', undefined]);
   });
 

@@ -36,7 +36,7 @@ export const newcomer = (n: number): Newcomer => ({
 export class ScriptedEndpoint implements EndpointLike {
   readonly self: PeerId;
   readonly events: EndpointEvent[] = [];
-  readonly said: { readonly peer: PeerId | undefined; readonly message: MeshMessage }[] = [];
+  readonly said: { readonly peer: PeerId | undefined; readonly message: MeshMessage; readonly bytes: number }[] = [];
   readonly closed: { readonly link: LinkId; readonly reason: CloseReason }[] = [];
   readonly calls: {
     readonly at: number;
@@ -79,7 +79,7 @@ export class ScriptedEndpoint implements EndpointLike {
   }
   send = (_now: number, link: LinkId, _channel: string, bytes: Uint8Array, lane?: number): boolean => {
     const message = this.takes && lane === MESH_LANE ? decodeMessage(bytes) : undefined;
-    if (message !== undefined) this.said.push({ peer: this.links.get(link), message });
+    if (message !== undefined) this.said.push({ peer: this.links.get(link), message, bytes: bytes.length });
     return this.takes;
   };
   flush(): void {}
