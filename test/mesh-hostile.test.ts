@@ -71,6 +71,18 @@ describe('a member that lies', () => {
     expect(rosterOf(world, 1).host).not.toBe(before.host);
   });
 
+  it('[ME19] moves no clock so far that the others cannot follow', () => {
+    for (const time of [2 ** 32 - 2 ** 24 - 1, 2 ** 32 - 2 ** 24, 2 ** 32]) {
+      const made = together({ peers: 4, seed: 3 });
+      const { world } = made;
+      says(world, 3, { type: 'join', join: { ...join, instance: 1, term: 0, time } });
+      world.run(5_000);
+      const times = world.peers.map((peer) => peer.mesh!.time(peer.clock(world.now)));
+      expect([time, Math.max(...times) - Math.min(...times) < 5]).toEqual([time, true]);
+      expect(Math.max(...times)).toBeLessThan(2 ** 32 - 2 ** 29);
+    }
+  });
+
   it('[ME83] that names hosts which are not there takes no places from calls to others, and each of those hosts is called in its turn', () => {
     const names = Array.from({ length: 40 }, (_, n) => idOf(n + 100));
     const open = new Map<number, number>();

@@ -14,6 +14,8 @@ import { CLOCK_DRIFT_RATIO, TIME_SLEW_RATIO, TIME_STEP_MS } from '../wire/limits
 const SEED_SPAN_MS = 2 ** 30;
 /** A room time beyond this would not fit 32 bits for long; nobody honest says it. */
 const LIMIT_MS = 2 ** 32 - 2 ** 24;
+/** Nor do we step beyond this for anybody: a room whose time is up to there has twelve days left in which all can follow it. */
+const STEP_LIMIT_MS = 3 * 2 ** 30;
 
 export class RoomTime {
   #offset: number;
@@ -54,7 +56,7 @@ export class RoomTime {
 
   /** Steps forward to a time somebody else already showed its game. */
   advanceTo(now: number, time: number): void {
-    if (time > now + this.#offset && time < LIMIT_MS) this.#offset = time - now;
+    if (time > now + this.#offset && time < STEP_LIMIT_MS) this.#offset = time - now;
   }
 
   /** Follows the host: `hostOffset` is its room time less its monotonic clock. */
