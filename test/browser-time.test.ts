@@ -63,4 +63,61 @@ describe("a page's time", () => {
     page.timers.shift()!.fn();
     expect(ticks).toBe(1);
   });
+
+  it('[BR29] has one appointment, by one timer and one frame at a time, and each tick comes once', () => {
+    const page = fakePage();
+    const time = new TickSource(page);
+    const came: string[] = [];
+    time.schedule(page.at + 10, () => came.push('first'));
+    time.schedule(page.at + 20, () => came.push('second'));
+    expect([page.timers.map(({ ms }) => ms), page.frames.length]).toEqual([[20], 1]);
+    page.at += 16;
+    page.frames.shift()!();
+    expect([came, page.frames.length, page.timers.map(({ ms }) => ms)]).toEqual([[], 1, [4]]);
+    // A deadline within half a millisecond is reached: the next frame would be too late.
+    page.at += 3.6;
+    page.frames.shift()!();
+    expect([came, page.timers, page.frames]).toEqual([['second'], [], []]);
+    time.pulse();
+    expect(came).toEqual(['second']);
+    time.schedule(page.at + 5, () => came.push('third'));
+    time.cancel();
+    expect(page.timers).toEqual([]);
+    page.at += 10;
+    time.pulse();
+    page.frames.shift()!();
+    expect([came, page.frames]).toEqual([['second'], []]);
+    time.schedule(Infinity, () => came.push('never'));
+    expect(page.timers).toEqual([]);
+  });
+
+  it('[BR29] is set again where a timer comes before its time, as one that was cut to a second does', () => {
+    const page = fakePage();
+    const time = new TickSource(page);
+    let ticks = 0;
+    time.schedule(page.at + 2_500, () => ticks++);
+    for (const ms of [1_000, 1_000, 500]) {
+      expect(page.timers.map((timer) => timer.ms)).toEqual([ms]);
+      page.at += ms;
+      page.timers[0]!.fn();
+    }
+    expect([ticks, page.timers]).toEqual([1, []]);
+  });
+
+  it('[BR16] asks for no frame while it is hidden, and again once it is not', () => {
+    const page = fakePage();
+    const time = new TickSource(page);
+    page.hidden = true;
+    time.schedule(page.at + 10, () => undefined);
+    expect(page.frames).toHaveLength(0);
+    page.hidden = false;
+    time.schedule(page.at + 10, () => undefined);
+    expect(page.frames).toHaveLength(1);
+    // The turns that were asked for come one by one, each time anew.
+    for (let i = 0; i < 2; i++) {
+      time.schedule(page.at, () => undefined);
+      expect(page.turns).toHaveLength(1);
+      page.turns.shift()!();
+    }
+  });
 });
