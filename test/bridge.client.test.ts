@@ -2,135 +2,13 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 import type { LanError } from '../sdk/base/errors.ts';
-import { BRIDGE_CLOSE, BRIDGE_CREDIT_BYTES, BRIDGE_VERSION, createEventOutbox, decodeCommands } from '../sdk/bridge/index.ts';
-import type { BridgeRoster, PageCommand, ProcessEvent } from '../sdk/bridge/index.ts';
-import { BridgeClient } from '../sdk/browser/bridge-client.ts';
-import type { PageWebSocket } from '../sdk/browser/bridge-client.ts';
-import type { PageClock } from '../sdk/browser/tick-source.ts';
-import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
+import { BRIDGE_CLOSE, BRIDGE_CREDIT_BYTES, BRIDGE_VERSION } from '../sdk/bridge/index.ts';
+import type { PortEvent } from '../sdk/port/port.ts';
 import { MAX_LANES } from '../sdk/wire/limits.ts';
 import { drain, GAME, join, ME, OTHER } from './bridge-fake.ts';
+import { bytes, CAT, connected, inRoom, listing, roster, seat, turn } from './bridge-page-fake.ts';
 
 afterEach(() => vi.restoreAllMocks());
-
-const CAT = 'cccccccccccccccc' as PeerId;
-const seat = (peer: number, slot: number, more: Partial<BridgeRoster['peers'][number]> = {}): BridgeRoster['peers'][number] => ({
-  peer,
-  slot: slot as Slot,
-  status: 'present',
-  spectator: false,
-  eligible: true,
-  via: undefined,
-  ...more,
-});
-const roster: BridgeRoster = {
-  roomId: '00' as RoomId,
-  name: 'den',
-  max: 8,
-  locked: false,
-  epoch: 1,
-  term: 1,
-  host: 0,
-  peers: [seat(0, 0), seat(1, 1), seat(2, 2, { status: 'away', via: 1 })],
-};
-const bytes = (size: number): Uint8Array => new Uint8Array(size);
-
-class FakeSocket implements PageWebSocket {
-  binaryType = 'blob';
-  readyState = 1;
-  bufferedAmount = 0;
-  readonly said: PageCommand[] = [];
-  batches = 0;
-  closed = 0;
-  onopen: ((event: never) => void) | null = null;
-  onmessage: ((event: never) => void) | null = null;
-  onclose: ((event: never) => void) | null = null;
-  onerror: ((event: never) => void) | null = null;
-  send(data: Uint8Array): void {
-    this.batches++;
-    this.said.push(...decodeCommands(data.slice()).entries);
-  }
-  close(): void {
-    this.closed++;
-  }
-  tell(...events: ProcessEvent[]): void {
-    const out = createEventOutbox();
-    for (const event of events) out.add(event);
-    const batch = out.take()!;
-    this.onmessage?.({ data: batch.buffer.slice(batch.byteOffset, batch.byteOffset + batch.length) } as never);
-  }
-  lose(code = 1_006, reason = ''): void {
-    this.readyState = 3;
-    this.onclose?.({ code, reason } as never);
-  }
-  of<T extends PageCommand['type']>(type: T) {
-    return this.said.filter((command): command is Extract<PageCommand, { type: T }> => command.type === type);
-  }
-}
-
-const turn = async (): Promise<void> => {
-  for (let i = 0; i < 5; i++) await Promise.resolve();
-};
-
-function start(welcome: Partial<Extract<ProcessEvent, { type: 'welcome' }>> = {}) {
-  const sockets: FakeSocket[] = [];
-  const watched = { now: (_hidden: boolean): void => undefined, ended: 0 };
-  const page = {
-    at: 1_000,
-    hidden: false,
-    timers: [] as { fn: () => void; at: number }[],
-    now: () => page.at,
-    setTimeout: (fn: () => void, ms: number) => page.timers[page.timers.push({ fn, at: page.at + ms }) - 1],
-    clearTimeout: (timer: unknown) => void (page.timers = page.timers.filter((one) => one !== timer)),
-    requestFrame: () => undefined,
-    onVisibility: (fn: () => void) => {
-      watched.now = (hidden) => {
-        page.hidden = hidden;
-        fn();
-      };
-      return { [Symbol.dispose]: () => void watched.ended++ };
-    },
-    /** Time passes, and what is due by then is done, each at its time. */
-    pass(ms: number): void {
-      const end = page.at + ms;
-      for (;;) {
-        const next = page.timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-        if (next === undefined) break;
-        page.at = Math.max(page.at, next.at);
-        page.clearTimeout(next);
-        next.fn();
-      }
-      page.at = end;
-    },
-  } satisfies PageClock & Record<string, unknown>;
-  const openSocket = (): FakeSocket => sockets[sockets.push(new FakeSocket()) - 1]!;
-  const connecting = BridgeClient.connect({ url: 'ws://127.0.0.1:1/', token: 't'.repeat(22), game: GAME, page, openSocket });
-  const discovery = { level: 'ok' as const, reasons: [] };
-  const greet = (): FakeSocket => {
-    const socket = sockets.at(-1)!;
-    socket.onopen?.(undefined as never);
-    socket.tell({ type: 'welcome', version: BRIDGE_VERSION, self: ME, kept: undefined, discovery, joinCode: 'p4aaa-amgt4', ...welcome });
-    return socket;
-  };
-  return { sockets, page, watched, connecting, greet };
-}
-
-async function connected(welcome: Parameters<typeof start>[0] = {}) {
-  const all = start(welcome);
-  const socket = all.greet();
-  return { ...all, socket, client: await all.connecting };
-}
-
-async function inRoom() {
-  const all = await connected();
-  const opening = all.client.open(join());
-  await turn();
-  const room = all.socket.of('open')[0]!.room;
-  const peers = [ME, OTHER, CAT].map((id, peer) => ({ type: 'peer' as const, peer, id }));
-  all.socket.tell(...peers, { type: 'opened', room, roster }, { type: 'time', room, at: 50_000, time: 1_000_000, errorMs: 2 });
-  const port: RoomPort = await opening;
-  return { ...all, room, port };
-}
 
 describe('a socket', () => {
   test('[BR21] says hello first and alone, whatever was asked of the one before', async () => {
@@ -166,6 +44,32 @@ describe('a socket', () => {
     expect([sockets.length, page.timers]).toEqual([9, []]);
   });
 
+  test('[BR14] closed while it waits for the next one opens none', async () => {
+    const { sockets, page, socket, client } = await connected();
+    socket.lose();
+    await client.close();
+    page.pass(10_000);
+    expect([sockets.length, client.state.type]).toEqual([1, 'closed']);
+  });
+
+  test('[BR14] to another process has its clock and its peers, and none of the one before', async () => {
+    const { page, socket, greet, client, room } = await inRoom();
+    socket.tell({ type: 'pong', stamp: page.at - 2, now: 50_000 });
+    socket.lose();
+    page.pass(250);
+    const next = greet();
+    const opening = client.open(join());
+    await turn();
+    const peers = [OTHER, ME].map((id, peer) => ({ type: 'peer' as const, peer, id }));
+    const { peers: seats, ...facts } = roster;
+    next.tell(...peers, { type: 'opened', room: room + 1, roster: { ...facts, peers: seats.slice(0, 2) } });
+    next.tell({ type: 'time', room: room + 1, at: 7, time: 3_000, errorMs: 1 });
+    const port = await opening;
+    expect([port.time(page.at), port.roster().peers.map(({ id }) => id)]).toEqual([3_000, [OTHER, ME]]);
+    next.tell(...[2, 0].map((peer) => ({ type: 'message' as const, room: room + 1, peer, channel: 'reliable' as const, lane: 0, bytes: bytes(1) })));
+    expect(drain(port)).toMatchObject([{ type: 'message', from: OTHER }]);
+  });
+
   test('[BR14] of before says nothing any more, neither words nor its end; and words that are no bytes are none', async () => {
     const { sockets, page, socket, greet, client } = await connected();
     socket.lose();
@@ -189,19 +93,7 @@ describe('a socket', () => {
 
   test('[BR14] takes along all that came from it', async () => {
     const { socket, client, port, page } = await inRoom();
-    const room = {
-      id: '00' as RoomId,
-      name: 'den',
-      players: 1,
-      max: 8,
-      locked: false,
-      pingMs: 1,
-      gameId: 'g',
-      version: 1,
-      schemaHash: 1,
-      compatible: true,
-    } as const;
-    socket.tell({ type: 'rooms', rooms: [{ ...room, reason: undefined, address: '' }] });
+    socket.tell({ type: 'rooms', rooms: [listing] });
     const lists: number[] = [];
     client.watchRooms((rooms) => lists.push(rooms.length));
     socket.tell({ type: 'discovery', state: client.discovery(), joinCode: 'p4aaa-amgt4', kept: { roomId: '00' as RoomId, name: 'den' } });
@@ -300,6 +192,14 @@ describe('asking', () => {
     await turn();
     expect(socket.of('watch-rooms').map(({ on }) => on)).toEqual([true, false]);
     expect(heard).toEqual(['a0', 'b0', 'a0', 'b0', 'b0']);
+    // Nobody has looked meanwhile: what was there is no news.
+    socket.tell({ type: 'discovery', state: { level: 'degraded', reasons: ['x'] }, joinCode: undefined, kept: undefined });
+    expect(client.discovery()).toEqual({ level: 'degraded', reasons: ['x'] });
+    const off = client.watchRooms(() => undefined);
+    socket.tell({ type: 'rooms', rooms: [listing] });
+    off[Symbol.dispose]();
+    client.watchRooms((rooms) => heard.push(`c${rooms.length}`));
+    expect(heard.at(-1)).toBe('c0');
   });
 
   test('[BR13] closing says goodbye to each room, closes the socket once, and is the end', async () => {

@@ -218,4 +218,91 @@ describe('bridge batches', () => {
     expect(peers).toEqual([0, 1, 2, 3, 4]);
     expect(out.bytes).toBe(0);
   });
+
+  test('[BR3] nor has a batch more entries than are read; what is not sent any more is gone with all that waited', () => {
+    const out = createCommandOutbox();
+    for (let room = 0; room < 2 * MAX_BRIDGE_ENTRIES + 1; room++) out.add({ type: 'flush', room });
+    expect(out.bytes).toBe(5 * (2 * MAX_BRIDGE_ENTRIES + 1));
+    const first = out.take()!;
+    expect(out.bytes).toBe(5 * (MAX_BRIDGE_ENTRIES + 1));
+    expect(decodeCommands(first)).toMatchObject({ drop: undefined, entries: { length: MAX_BRIDGE_ENTRIES } });
+    out.clear();
+    expect([out.bytes, out.take()]).toEqual([0, undefined]);
+    out.add({ type: 'flush', room: 7 });
+    expect(decodeCommands(out.take()!)).toEqual({ entries: [{ type: 'flush', room: 7 }], drop: undefined });
+    // A batch that is full is never followed by an empty one.
+    const large = { type: 'send', room: 1, peer: 1, channel: 'reliable', lane: 0, bytes: new Uint8Array(262_144) } as const;
+    for (let i = 0; i < 3; i++) out.add(large);
+    const sizes: number[] = [];
+    for (let batch = out.take(); batch !== undefined; batch = out.take()) sizes.push(decodeCommands(batch).entries.length);
+    expect([sizes.reduce((sum, size) => sum + size, 0), sizes.every((size) => size > 0), out.bytes]).toEqual([3, true, 0]);
+  });
+
+  test('[BR2] every value that is out of its bounds ends the reading where it stands, and what was before it is kept', () => {
+    const flush = [6, 0, 0, 0, 9];
+    const refused: readonly (readonly [string, readonly number[]])[] = [
+      ['no such command', [13]],
+      ['a flag of two', [1, 2]],
+      ['a lane of eight', [5, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0]],
+      ['a channel of three', [5, 0, 0, 0, 1, 0, 1, 3, 0, 0, 0, 0, 0]],
+      ['a message that is not there', [5, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 1]],
+      ['more than 120 beats', [11, 121]],
+      ['a token of 65', [0, 1, 0, 65, ...Array.from({ length: 130 }, () => 0)]],
+      ['a text that is not there', [0, 1, 0, 40, 0, 0]],
+      ['no such request', [2, 0, 0, 0, 1, 3]],
+    ];
+    for (const [what, bytes] of refused) {
+      const batch = decodeCommands(Uint8Array.from([...flush, ...bytes]));
+      expect([what, batch]).toEqual([what, { entries: [{ type: 'flush', room: 9 }], drop: 'bridge-malformed' }]);
+    }
+    const over = new ByteWriter();
+    over.u8(5).u32(1).u16(1).u8(0).u8(0).u32(262_145);
+    over.raw(new Uint8Array(262_145));
+    expect(decodeCommands(over.copy()).drop).toBe('bridge-malformed');
+    // A count of what is not there is not walked through.
+    const seats = new ByteWriter();
+    seats.u8(9).u32(1).u8(0).u16(32).u16(5);
+    expect(decodeEvents(seats.copy())).toEqual({ entries: [], drop: 'bridge-malformed' });
+  });
+
+  test('[BR1] what is too long, or was measured wrongly, is cut to its bounds where it is written, and breaks nothing after it', () => {
+    const read = (event: ProcessEvent): ProcessEvent => {
+      const out = createEventOutbox();
+      out.add(event);
+      out.add({ type: 'beat' });
+      const { entries, drop } = decodeEvents(out.take()!);
+      expect([drop, entries[1]]).toEqual([undefined, { type: 'beat' }]);
+      return entries[0]!;
+    };
+    for (const [given, told] of [
+      [-5, 0],
+      [Number.NaN, 0],
+      [Infinity, (2 ** 48 - 1) / 1_000],
+      [1e15, (2 ** 48 - 1) / 1_000],
+      [1.0004, 1],
+    ] as const)
+      expect(read({ type: 'pong', stamp: given, now: 1 })).toEqual({ type: 'pong', stamp: told, now: 1 });
+    const stats = (lossOutRatio: number, bytesOut: number) => {
+      const of = { rttMs: 1, jitterMs: 1, lossOutRatio, lossInRatio: 1, bytesOut, bytesIn: 0, packetsOut: 0, packetsIn: 0, queuedBytes: 0 };
+      const event = read({ type: 'stats', room: 1, peers: [{ peer: 1, ...of }], drops: [] });
+      return event.type === 'stats' ? [event.peers[0]!.lossOutRatio, event.peers[0]!.bytesOut] : [];
+    };
+    expect([stats(1.5, 2 ** 50), stats(-1, -1), stats(Number.NaN, 7.4)]).toEqual([
+      [1, 2 ** 48 - 1],
+      [0, 0],
+      [0, 7],
+    ]);
+    const long = 'x'.repeat(2_000);
+    expect(read({ type: 'failed', room: 1, code: long, message: long, hint: long })).toEqual({
+      type: 'failed',
+      room: 1,
+      code: 'x'.repeat(32),
+      message: 'x'.repeat(1_024),
+      hint: 'x'.repeat(1_024),
+    });
+    const reasons = Array.from({ length: 20 }, (_, i) => String(i));
+    expect(read({ type: 'discovery', state: { level: 'ok', reasons }, joinCode: undefined, kept: undefined })).toMatchObject({
+      state: { reasons: reasons.slice(0, 16) },
+    });
+  });
 });
