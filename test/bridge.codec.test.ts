@@ -226,6 +226,7 @@ describe('bridge batches', () => {
     const first = out.take()!;
     expect(out.bytes).toBe(5 * (MAX_BRIDGE_ENTRIES + 1));
     expect(decodeCommands(first)).toMatchObject({ drop: undefined, entries: { length: MAX_BRIDGE_ENTRIES } });
+    expect(decodeCommands(out.take()!)).toMatchObject({ drop: undefined, entries: { length: MAX_BRIDGE_ENTRIES } });
     out.clear();
     expect([out.bytes, out.take()]).toEqual([0, undefined]);
     out.add({ type: 'flush', room: 7 });
@@ -247,7 +248,7 @@ describe('bridge batches', () => {
       ['a channel of three', [5, 0, 0, 0, 1, 0, 1, 3, 0, 0, 0, 0, 0]],
       ['a message that is not there', [5, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 1]],
       ['more than 120 beats', [11, 121]],
-      ['a token of 65', [0, 1, 0, 65, ...Array.from({ length: 130 }, () => 0)]],
+      ['a token of 65', [0, 1, 0, 65, ...Array.from({ length: 130 }, () => 0), 0, 0, 0, 1, 0, 0, 0, 7]],
       ['a text that is not there', [0, 1, 0, 40, 0, 0]],
       ['no such request', [2, 0, 0, 0, 1, 3]],
     ];
@@ -259,6 +260,10 @@ describe('bridge batches', () => {
     over.u8(5).u32(1).u16(1).u8(0).u8(0).u32(262_145);
     over.raw(new Uint8Array(262_145));
     expect(decodeCommands(over.copy()).drop).toBe('bridge-malformed');
+    const crowd = new ByteWriter();
+    crowd.u8(9).u32(1).u8(0).u16(33);
+    crowd.raw(new Uint8Array(66));
+    expect(decodeEvents(crowd.copy())).toEqual({ entries: [], drop: 'bridge-malformed' });
     // A count of what is not there is not walked through.
     const seats = new ByteWriter();
     seats.u8(9).u32(1).u8(0).u16(32).u16(5);
