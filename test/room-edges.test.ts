@@ -1,6 +1,246 @@
 /** What happens at the edges of a room's life (`docs/spec.md`, Room): opening, losing it, and what the network half brings in odd moments. */
 import { describe, expect, it } from 'vitest';
+import { pack } from 'msgpackr';
 import { only, pair } from './room-party.ts';
+import { ANN, BOB, CAT, hello, open, opened, person } from './room-port-fake.ts';
+
+describe('opening', () => {
+  it('[RO31] waits three seconds for who says nothing, and warns of it where whoever awaited the room hears it', async () => {
+    const { time, room } = open();
+    const heard: string[] = [];
+    void room.opened().then(() => {
+      heard.push(`open ${time.now()}`);
+      room.on('warn', ({ code }) => heard.push(code));
+    });
+    await time.pass(3_000);
+    expect(heard).toEqual([]);
+    await time.pass(100);
+    expect(heard).toEqual([expect.stringMatching(/^open 30\d\d$/), 'stall']);
+    await time.pass(1_000);
+    expect(heard).toHaveLength(2);
+  });
+
+  it('[RO31] waits for the state of who has it, and not for who waits itself; until then nothing of its own is said', async () => {
+    const { port, time, room } = open();
+    let isOpen = false;
+    void room.opened().then(() => (isOpen = true));
+    room.entities.spawn('blob', { x: 1, state: 'alive' });
+    await time.pass(50);
+    port.hear(BOB, hello(5, true), 0);
+    await time.pass(500);
+    expect([isOpen, port.types(BOB).includes(3), port.types(BOB).includes(4)]).toEqual([false, false, false]);
+    const waiting = open();
+    let isEmpty = false;
+    void waiting.room.opened().then(() => (isEmpty = true));
+    waiting.port.hear(BOB, hello(5, false), 0);
+    await waiting.time.pass(50);
+    expect([isEmpty, waiting.room.peers.get(BOB)?.presence.name]).toEqual([true, 'Bob']);
+  });
+
+  it('[RO31] of a room that was lost meanwhile resolves with why, whenever it is asked', async () => {
+    const { port, time, room } = open();
+    const before = room.opened();
+    port.say({ type: 'closed', reason: 'kicked' });
+    await time.pass(2);
+    expect([await before, await room.opened(), time.at]).toEqual(['kicked', 'kicked', Infinity]);
+    // What the port still says wakes nobody.
+    port.say({ type: 'merge', lost: false, joined: [] });
+    expect([time.at, port.onWake]).toEqual([Infinity, undefined]);
+  });
+});
+
+describe('between two ticks', () => {
+  it('[RO33] what is said is flushed in a turn of its own, once however much it is, and what is said in a turn with that turn', async () => {
+    const { port, time, room } = await opened();
+    room.onMessage('chat', ({ text }) => {
+      if (text === 'hi') room.send('chat', { text: 'hello' });
+    });
+    let { flushes } = port;
+    for (let i = 0; i < 5; i++) room.send('chat', { text: 'x' });
+    expect([port.flushes - flushes, time.at <= time.now()]).toEqual([0, true]);
+    time.turn();
+    expect(port.flushes - flushes).toBe(1);
+    flushes = port.flushes;
+    port.hear(BOB, [2, 0, 0, 1_000_000, ['hi']]);
+    time.turn();
+    expect([port.types(BOB).filter((type) => type === 2).length, port.flushes - flushes]).toEqual([6, 1]);
+  });
+
+  it('[RO17] what the port says while it is polled is taken in the same turn, and one that never ends lets others have theirs', async () => {
+    const { port, time, room } = await opened();
+    let merges = 0;
+    room.on('merge', () => merges++);
+    let more = 3;
+    port.onDrained = () => {
+      if (more-- > 0) port.say({ type: 'merge', lost: false, joined: [BOB] });
+    };
+    port.say({ type: 'merge', lost: false, joined: [] });
+    time.turn();
+    expect(merges).toBe(4);
+    more = Infinity;
+    port.say({ type: 'merge', lost: false, joined: [] });
+    time.turn();
+    expect(merges).toBeLessThan(30);
+    // It goes on at once.
+    expect(time.at).toBe(time.now());
+    more = 0;
+  });
+
+  it('[RO6] what one says to oneself comes in the same turn, and not within the call', async () => {
+    const { time, room } = await opened();
+    const heard: string[] = [];
+    room.onMessage('chat', ({ text }) => void heard.push(text));
+    room.send('chat', { text: 'me' }, { to: ANN });
+    expect(heard).toEqual([]);
+    time.turn();
+    expect(heard).toEqual(['me']);
+  });
+});
+
+describe('a link made anew', () => {
+  it('[RO20] is greeted again, is sent the whole state, and ends what was asked over the one before', async () => {
+    for (const way of ['reset', 'back', 'merge'] as const) {
+      const { port, time, room } = await opened();
+      room.entities.spawn('blob', { x: 1, state: 'alive' });
+      await time.pass(2_000);
+      const asked = room.call('double', { n: 1 }, { to: BOB }).catch((error: { code: string }) => error.code);
+      await time.pass(100);
+      port.sent.length = 0;
+      if (way === 'reset') port.say({ type: 'reset', peer: BOB });
+      if (way === 'back') {
+        port.seats([person(ANN, 0), person(BOB, 1, { status: 'away' })]);
+        await time.pass(50);
+        expect(port.sent).toEqual([]);
+        expect(await asked).toBe('peer-gone');
+        port.seats([person(ANN, 0), person(BOB, 1)]);
+      }
+      if (way === 'merge') port.say({ type: 'merge', lost: false, joined: [BOB] });
+      await time.pass(50);
+      const said = port.types(BOB);
+      if (way === 'merge') {
+        // Its links stand, and this side's word counts.
+        expect([said.includes(1), said.includes(9)]).toEqual([false, false]);
+        continue;
+      }
+      expect([said.slice(0, 2), said.includes(4)]).toEqual([[1, 1], true]);
+      expect([way, await asked]).toEqual([way, 'peer-gone']);
+    }
+  });
+
+  it('[RO20] after a merge that was lost the new host is asked for what it has, at once', async () => {
+    const { port, time } = await opened();
+    port.seats([person(ANN, 0), person(BOB, 1)], { host: BOB });
+    await time.pass(50);
+    port.sent.length = 0;
+    port.say({ type: 'merge', lost: true, joined: [BOB] });
+    await time.pass(2);
+    expect(port.types(BOB)).toContain(9);
+  });
+});
+
+describe('who is in the list', () => {
+  it('[RO25] and never said a word comes and goes without one', async () => {
+    const { port, time, room } = await opened();
+    const heard: string[] = [];
+    for (const name of ['join', 'away', 'back'] as const) room.on(name, ({ id }) => heard.push(`${name} ${id[0]}`));
+    room.on('leave', ({ peer, reason }) => heard.push(`leave ${peer.id[0]} ${reason}`));
+    room.on('host', ({ host, previous, isSelf }) => heard.push(`host ${host[0]} ${previous[0]} ${isSelf}`));
+    const both = [person(ANN, 0), person(BOB, 1)];
+    port.seats([...both, person(CAT, 2)]);
+    port.seats([...both, person(CAT, 2, { status: 'away' })]);
+    port.seats([...both, person(CAT, 2)]);
+    port.seats(both);
+    port.seats([person(ANN, 0), person(BOB, 1, { status: 'away' })], { host: BOB });
+    port.seats(both, { host: ANN });
+    // Gone from the list, and nobody says why.
+    port.seats([person(ANN, 0)]);
+    await time.pass(5);
+    expect(heard).toEqual(['away b', 'host b a false', 'back b', 'host a b true', 'leave b timeout']);
+  });
+
+  it('[RO8] is shown as the list has it now: another slot, another way, another part; oneself is always there', async () => {
+    const { port, time, room } = await opened();
+    const bob = room.peers.get(BOB)!;
+    const heard: string[] = [];
+    for (const name of ['away', 'back'] as const) room.on(name, ({ id }) => heard.push(`${name} ${id[0]}`));
+    room.on('leave', ({ peer }) => heard.push(`leave ${peer.id[0]}`));
+    port.seats([person(BOB, 0, { spectator: true, via: CAT }), person(CAT, 1), person(ANN, 2, { status: 'away' })], { host: BOB });
+    await time.pass(2);
+    expect([[...room.peers.keys()], room.peers.get(BOB)]).toEqual([[BOB, CAT, ANN], bob]);
+    expect([bob.slot, bob.spectator, bob.via, bob.isHost, room.self.slot, room.self.status, room.isHost]).toEqual([
+      0,
+      true,
+      CAT,
+      true,
+      2,
+      'away',
+      false,
+    ]);
+    port.seats([person(BOB, 0)], { host: BOB });
+    await time.pass(2);
+    expect([room.self.id, room.peers.has(CAT), heard]).toEqual([ANN, false, []]);
+  });
+
+  it('[RO28] are the ones whose words count: of others, and of oneself, nothing does', async () => {
+    const { port, time, room } = await opened();
+    port.drops = { stranger: 2, replay: 3 };
+    const chat = [2, 0, 0, 1_000_000, ['hi']];
+    let heard = 0;
+    room.onMessage('chat', () => heard++);
+    port.hear(CAT, chat);
+    port.hear(ANN, chat);
+    port.hear(BOB, [99]);
+    port.say({ type: 'message', from: BOB, channel: 'reliable', lane: 0, bytes: Uint8Array.of(0xc1) });
+    port.hear(BOB, [8, ['Bob', 7]]);
+    port.hear(BOB, [...hello(6, false), 1]);
+    port.hear(BOB, chat);
+    await time.pass(2);
+    expect([heard, room.stats().drops]).toEqual([1, { stranger: 4, replay: 3, 'sync-malformed': 4 }]);
+    expect(room.peers.get(BOB)!.presence).toEqual({ name: 'Bob', ready: false });
+    // Nobody changes what it says of itself but it.
+    for (const { presence } of room.peers.values()) expect(Object.isFrozen(presence)).toBe(true);
+  });
+});
+
+it('[RO1] a presence that changes is told to everybody, oneself included; what was not taken is said with a greeting', async () => {
+  const { port, time, room } = await opened();
+  const heard: unknown[] = [];
+  room.on('presence', ({ id, presence }) => heard.push([id[0], presence]));
+  room.setPresence({ ready: true });
+  expect(heard).toEqual([['a', { name: 'Ann', ready: true }]]);
+  expect(port.sent.map(({ words }) => words)).toEqual([[8, ['Ann', 1]]]);
+  port.takes = false;
+  room.setPresence({ name: 'Anna' });
+  await time.pass(100);
+  port.sent.length = 0;
+  port.takes = true;
+  await time.pass(300);
+  expect(port.sent.filter(({ words }) => words[0] === 1).map(({ words, lane }) => [lane, words[6]])).toEqual([
+    [0, ['Anna', 1]],
+    [1, ['Anna', 1]],
+  ]);
+  port.hear(BOB, [8, ['Bo', 1]]);
+  await time.pass(2);
+  expect(heard.at(-1)).toEqual(['b', { name: 'Bo', ready: true }]);
+});
+
+it('[RO28] what a room counts is all that went through it', async () => {
+  const { port, time, room } = await opened();
+  const before = room.stats();
+  room.send('chat', { text: 'x' });
+  void room.call('double', { n: 1 }, { to: BOB }).catch(() => undefined);
+  const chat = [2, 0, 0, 1_000_000, ['hi']];
+  const ask = [5, 1, 0, 1_000_000, [3]];
+  port.hear(BOB, chat);
+  port.hear(BOB, ask);
+  await time.pass(100);
+  room.entities.spawn('blob', { x: 1, state: 'alive' });
+  const after = room.stats();
+  const bytes = (type: number): number => port.sent.reduce((sum, { words }) => sum + (words[0] === type ? pack(words).length : 0), 0);
+  expect(after.messageBytesIn - before.messageBytesIn).toBe(pack(chat).length + pack(ask).length);
+  expect(after.messageBytesOut - before.messageBytesOut).toBe(bytes(2) + bytes(5) + bytes(7));
+  expect([before.entities, after.entities]).toEqual([0, 1]);
+});
 
 describe('the end', () => {
   it('[RO35] of a seat that is lost is no full queue for what the host says in its last moment', async () => {
@@ -17,5 +257,28 @@ describe('the end', () => {
     only(party.hub.rooms.values()).seats.get(ann.self.id)!.port.push({ type: 'closed', reason: 'copied' });
     await party.play(50);
     expect(heard).toEqual(['said', 'copied']);
+  });
+
+  it('[RO35] comes when the port says so; until then what it does not take is no full queue, and after it nothing is sent or asked of it', async () => {
+    const { port, time, room } = await opened();
+    let answer = (_value: { n: number }): void => undefined;
+    room.handle('double', () => new Promise((resolve) => (answer = resolve)));
+    port.hear(BOB, [5, 1, 0, 1_000_000, [3]]);
+    await time.pass(2);
+    let left = 0;
+    void room.leave().then(() => left++);
+    port.takes = false;
+    room.send('chat', { text: 'bye' });
+    await time.pass(500);
+    expect([left, port.leaves]).toEqual([0, 1]);
+    port.takes = true;
+    port.say({ type: 'closed', reason: 'bye' });
+    await time.pass(2);
+    const { length } = port.sent;
+    answer({ n: 6 });
+    room.setEligible(false);
+    await time.pass(500);
+    await room.leave();
+    expect([left, port.sent.length, port.leaves, port.eligible, time.at]).toEqual([1, length, 1, [], Infinity]);
   });
 });
