@@ -249,6 +249,42 @@ it('[DI16] a member that is named at an address of everybody is asked by nobody'
   expect(asked).toBe(0);
 });
 
+it('[DI26] what answers is told to who asked by hand, once for each answer, and of an address of everybody to nobody', async () => {
+  const stranger = createSocket('udp4');
+  await new Promise<void>((resolve) => stranger.bind(0, '0.0.0.0', resolve));
+  const { port } = stranger.address();
+  const facts = {
+    roomId: id('6') as RoomId,
+    name: 'Any',
+    players: 1,
+    max: 8,
+    locked: false,
+    gameId: GAME.id,
+    version: 1,
+    schemaHash: 9,
+    members: [],
+  };
+  stranger.on('message', (bytes, from) => {
+    const { nonce } = decodeWho(bytes)!;
+    stranger.send(
+      Uint8Array.from(encodeHere({ nonce, facts: { ...facts, peer: 'aaaaaaaaaaaaaaaa' as PeerId, joinPort: port } })),
+      from.port,
+      from.address,
+    );
+  });
+  const searcher = await process1({ ...ONLY.local, local: false });
+  using watch = searcher.discovery.watch(() => undefined);
+  void watch;
+  const told: string[] = [];
+  const ask = (host: string): void => searcher.discovery.ask({ host, port }, ({ name }) => void told.push(`${name} at ${host}`));
+  ask('127.255.255.255');
+  await until(() => searcher.discovery.rooms.listings.length === 1, 1_000);
+  ask('127.0.0.2');
+  await until(() => told.length > 0, 1_000);
+  await new Promise<void>((resolve) => stranger.close(resolve));
+  expect(told).toEqual(['Any at 127.0.0.2']);
+});
+
 it('[DI16] a member that broadcasts from its second address is neither answered nor asked back; a stranger there is both', async () => {
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.2', resolve));

@@ -181,7 +181,8 @@ export class Discovery {
    */
   ask(address: Address, onAnswer?: (facts: HereFacts) => void): void {
     this.candidates.add(this.#options.time.now(), address, 'direct');
-    this.#sendWho(address.host, address.port, onAnswer);
+    // Many answer at a broadcast address, and none of them was meant.
+    this.#sendWho(address.host, address.port, this.interfaces.isUnicast(address.host) ? onAnswer : undefined);
   }
 
   state(): DiscoveryState {
