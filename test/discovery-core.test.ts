@@ -1,0 +1,394 @@
+/** Discovery between its sources, its list and the mesh: time, sockets and interfaces are played by hand. */
+import { Socket } from 'node:dgram';
+import type { NetworkInterfaceInfo } from 'node:os';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { PeerId, RoomId } from '../sdk/base/brand.ts';
+import { createRng } from '../sdk/base/rng.ts';
+import type { RoomFacts } from '../sdk/mesh/mesh-types.ts';
+import { nodeCrypto } from '../sdk/node/crypto-node.ts';
+import {
+  ASK_BACK_PER_S,
+  BEACON_CROWD,
+  BEACON_PORT,
+  BEACON_QUIET_MS,
+  BEACON_SLOW_MS,
+  HEALTH_SILENCE_MS,
+  PROBE_MS,
+} from '../sdk/node/discovery/bounds.ts';
+import { Discovery, type DiscoveryOptions } from '../sdk/node/discovery/discovery.ts';
+import type { Udp } from '../sdk/node/udp.ts';
+import type { RoomListing } from '../sdk/port/lan-port.ts';
+import { KIND_HERE, KIND_WHO, decodeHere, decodeWho, encodeHere, encodeWho, type HereFacts } from '../sdk/wire/datagram.ts';
+import { FACTS } from './here-facts.ts';
+
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+  vi.restoreAllMocks();
+});
+
+const SELF = 'zzzzzzzzzzzzzzzz' as PeerId;
+const nic = (address: string): NetworkInterfaceInfo[] => [
+  { address, netmask: '255.255.255.0', family: 'IPv4', mac: '02:00:00:00:00:01', internal: false, cidr: null },
+];
+const PORT = 29_798;
+const key = (host: string, port = PORT): string => `${host}:${port}`;
+
+interface Sent {
+  readonly to: string;
+  readonly kind: 'who' | 'here';
+  readonly nonce: Uint8Array;
+  readonly at: number;
+}
+
+function made(part: Partial<DiscoveryOptions> = {}) {
+  const sent: Sent[] = [];
+  const members: string[] = [];
+  const state = { now: 0, due: Number.POSITIVE_INFINITY, tick: (): void => undefined, networkChanges: 0, wallMs: 0 };
+  const network = { list: { eth0: nic('10.0.0.1') } as NodeJS.Dict<NetworkInterfaceInfo[]> };
+  let room: RoomFacts | undefined;
+  let beacon: Socket | undefined;
+  vi.spyOn(Socket.prototype, 'bind').mockImplementation(function play(this: Socket, ...how: unknown[]) {
+    beacon = this;
+    (how[1] as () => void).call(this);
+    return this;
+  } as never);
+  vi.spyOn(Socket.prototype, 'close').mockImplementation(function play(this: Socket, done?: () => void) {
+    done?.();
+    return this;
+  } as never);
+  vi.spyOn(Socket.prototype, 'setRecvBufferSize').mockImplementation(() => undefined);
+  vi.spyOn(Date, 'now').mockImplementation(() => state.now + state.wallMs);
+  const udp = {
+    host: '0.0.0.0',
+    joinPort: PORT,
+    sessionPort: PORT + 1,
+    sendErrors: new Map(),
+    lastSendError: undefined,
+    oversized: 0,
+    send(_kind: string, host: string, port: number, bytes: Uint8Array) {
+      const who = bytes[0] === KIND_WHO ? decodeWho(bytes) : undefined;
+      const nonce = (who ?? decodeHere(bytes)!).nonce.slice();
+      sent.push({ to: key(host, port), kind: who === undefined ? 'here' : 'who', nonce, at: state.now });
+    },
+    close: async () => undefined,
+  } as unknown as Udp;
+  const discovery = new Discovery({
+    self: SELF,
+    game: { id: 'paint', version: 3, schemaHash: 7 },
+    crypto: nodeCrypto,
+    rng: createRng(1),
+    udp,
+    time: {
+      now: () => state.now,
+      schedule: (due, tick) => void Object.assign(state, { due, tick }),
+      cancel: () => void (state.due = Number.POSITIVE_INFINITY),
+    },
+    readInterfaces: () => network.list,
+    interfaces: [],
+    switches: { mdns: false, beacon: true, local: false },
+    known: { addresses: [], add: () => undefined } as never,
+    facts: () => room,
+    onMember: ({ host, port }) => void members.push(key(host, port)),
+    onNetworkChange: () => state.networkChanges++,
+    ...part,
+  });
+  closers.push(() => {
+    const closed = discovery.close();
+    // Nobody asks whether it is true.
+    state.now += 10_000;
+    return closed;
+  });
+  const advance = (ms: number): void => {
+    const end = state.now + ms;
+    while (state.due <= end) {
+      state.now = Math.max(state.now, state.due);
+      state.tick();
+    }
+    state.now = end;
+  };
+  /** Questions since the last call. */
+  const asked = (): string[] => sent.splice(0).flatMap(({ kind, to }) => (kind === 'who' ? [to] : []));
+  const facts = (n: number, more: Partial<HereFacts> = {}): HereFacts => ({
+    ...FACTS,
+    roomId: n.toString(16).padStart(32, '0') as RoomId,
+    peer: 'abcdefghijklmnop'[n % 16]!.repeat(16) as PeerId,
+    joinPort: PORT,
+    ...more,
+  });
+  /** The answer of somebody at `host` to the last question it was sent, or with a nonce of its own. */
+  const answer = (host: string, told: HereFacts, port = told.joinPort, nonce = lastNonce(host, port)): void => {
+    discovery.handleDatagram(host, port, encodeHere({ nonce, facts: told }).slice());
+  };
+  const lastNonce = (host: string, port: number): Uint8Array =>
+    sent.findLast((one) => one.to === key(host, port))?.nonce ?? new Uint8Array(8).fill(7);
+  const who = (gameId: string | undefined = 'paint'): Uint8Array =>
+    encodeWho({ nonce: new Uint8Array(8).fill(3), roomTag: undefined, gameId }).slice();
+  /** A broadcast of somebody at `host`. */
+  const broadcast = (host: string, port = PORT, gameId?: string): void => {
+    beacon!.emit('message', who(gameId), { address: host, port });
+  };
+  const sit = (of: RoomFacts | undefined): void => {
+    room = of;
+    if (of === undefined) discovery.withdraw();
+    else discovery.advertise();
+  };
+  const watch = (): { rooms: readonly RoomListing[] } & Disposable => {
+    const seen = { rooms: [] as readonly RoomListing[] };
+    const off = discovery.watch((rooms) => void (seen.rooms = rooms));
+    return Object.assign(seen, { [Symbol.dispose]: () => off[Symbol.dispose]() });
+  };
+  return { discovery, state, network, sent, members, advance, asked, facts, answer, broadcast, sit, watch, who };
+}
+
+const ours = (made_: ReturnType<typeof made>, more: Partial<RoomFacts> = {}): RoomFacts => ({ ...made_.facts(9), peer: SELF, members: [], ...more });
+const BROADCAST = key('10.0.0.255', BEACON_PORT);
+
+describe('what a search asks', () => {
+  it('[DI5] former players of this network, and none of another; at a change of the network everybody again, at once', () => {
+    const addresses = ['10.0.0.5', '10.7.7.7'].map((host) => ({ host, port: PORT }));
+    const one = made({ known: { addresses, add: () => undefined } as never });
+    using watch = one.watch();
+    void watch;
+    expect(one.asked().toSorted()).toEqual([BROADCAST, key('10.0.0.5')].toSorted());
+    one.advance(10_000);
+    one.asked();
+    one.network.list = { eth0: nic('10.0.0.1'), wlan0: nic('10.7.7.1') };
+    one.advance(1_000);
+    const told = one.asked();
+    for (const to of [BROADCAST, key('10.7.7.255', BEACON_PORT), key('10.0.0.5'), key('10.7.7.7')]) expect(told, to).toContain(to);
+    expect(one.state.networkChanges).toBe(1);
+  });
+
+  it('[DI2] after a sleep the mesh is told, and who searches begins anew; who does not asks nobody', () => {
+    const one = made();
+    one.advance(2_000);
+    one.state.wallMs += 60_000;
+    one.advance(1_000);
+    expect([one.state.networkChanges, one.asked()]).toEqual([1, []]);
+    using watch = one.watch();
+    void watch;
+    one.advance(30_000);
+    one.asked();
+    one.state.wallMs += 60_000;
+    one.advance(1_700);
+    expect(one.asked().length).toBeGreaterThan(8);
+    one.advance(5_000);
+    expect(one.state.networkChanges).toBe(2);
+  });
+
+  it('[DI6] two who watch see one list, which goes on when one of them goes, and is forgotten with the last', () => {
+    const one = made();
+    const [first, second] = [one.watch(), one.watch()];
+    one.discovery.ask({ host: '10.0.0.5', port: PORT });
+    one.answer('10.0.0.5', one.facts(1));
+    one.advance(10);
+    expect([first.rooms.length, second.rooms.length]).toEqual([1, 1]);
+    first[Symbol.dispose]();
+    one.answer('10.0.0.5', one.facts(1, { players: 5 }));
+    one.advance(10);
+    expect([first.rooms[0]!.players, second.rooms[0]!.players]).toEqual([2, 5]);
+    second[Symbol.dispose]();
+    expect([one.discovery.rooms.size, one.discovery.rooms.listings]).toEqual([0, []]);
+    one.advance(60_000);
+    one.asked();
+    one.advance(60_000);
+    expect(one.asked()).toEqual([]);
+    // An answer that comes late makes no list that nobody sees.
+    one.discovery.ask({ host: '10.0.0.5', port: PORT });
+    one.answer('10.0.0.5', one.facts(1));
+    expect(one.discovery.rooms.size).toBe(0);
+  });
+
+  it('[DI38] alone in a room it broadcasts every five seconds, with others every fifteen, and asks listed rooms as seldom', () => {
+    for (const [players, gapMs] of [
+      [1, BEACON_SLOW_MS],
+      [2, BEACON_QUIET_MS],
+    ] as const) {
+      const one = made();
+      one.sit(ours(one, { players }));
+      using watch = one.watch();
+      void watch;
+      one.advance(20_000);
+      one.sent.length = 0;
+      one.advance(60_000);
+      const times = one.sent.filter(({ to }) => to === BROADCAST).map(({ at }) => at);
+      expect(times[1]! - times[0]!).toBe(gapMs);
+      one.discovery.ask({ host: '10.0.0.5', port: PORT });
+      one.answer('10.0.0.5', one.facts(1));
+      one.asked();
+      one.advance(PROBE_MS + 300);
+      expect(one.asked().includes(key('10.0.0.5'))).toBe(players === 1);
+      // Out of the room the list is at its full pace.
+      one.sit(undefined);
+      one.asked();
+      one.advance(PROBE_MS + 50);
+      expect(one.asked()).toContain(key('10.0.0.5'));
+    }
+  });
+});
+
+describe('answers', () => {
+  it('[DI16] count for the question they answer, from the port they name; a farewell that nobody asked for is a reason to ask', () => {
+    const one = made();
+    using watch = one.watch();
+    void watch;
+    const ask = (): void => one.discovery.ask({ host: '10.0.0.5', port: PORT });
+    ask();
+    one.answer('10.0.0.5', one.facts(1), PORT, new Uint8Array(8).fill(9));
+    one.answer('10.0.0.5', one.facts(1, { joinPort: PORT + 5 }), PORT);
+    expect(one.discovery.rooms.size).toBe(0);
+    one.answer('10.0.0.5', one.facts(1));
+    expect(one.discovery.rooms.size).toBe(1);
+    one.asked();
+    one.answer('10.0.0.5', one.facts(1, { players: 0, max: 0 }), PORT, new Uint8Array(8));
+    one.advance(1);
+    expect(one.asked()).toEqual([key('10.0.0.5')]);
+    expect(one.discovery.rooms.size).toBe(1);
+    ask();
+    one.answer('10.0.0.5', one.facts(1, { players: 0, max: 0 }));
+    expect(one.discovery.rooms.size).toBe(0);
+  });
+
+  it('[DI14] of our own room hand its addresses to the mesh, those of other rooms do not; whoever is named is asked', () => {
+    const one = made();
+    one.sit(ours(one));
+    using watch = one.watch();
+    void watch;
+    const [a, b] = ['10.0.0.5', '10.0.0.6'];
+    for (const host of [a, b]) one.discovery.ask({ host, port: PORT });
+    one.answer(a, one.facts(1, { members: [{ host: '10.0.0.7', port: PORT }] }));
+    expect(one.members).toEqual([]);
+    one.answer(b, one.facts(9, { peer: 'bbbbbbbbbbbbbbbb' as PeerId, members: [{ host: '10.0.0.8', port: PORT }] }));
+    expect(one.members).toEqual([key(b), key('10.0.0.8')]);
+    one.asked();
+    one.advance(10);
+    expect(one.asked()).toEqual(expect.arrayContaining([key('10.0.0.7'), key('10.0.0.8')]));
+  });
+
+  it('[DI6] of a second address are no news: it is asked by its back-off, and listed as soon as the first is silent', () => {
+    const one = made();
+    using watch = one.watch();
+    void watch;
+    const [first, second] = ['10.0.0.5', '10.0.0.6'];
+    for (const host of [first, second]) one.discovery.ask({ host, port: PORT });
+    one.answer(first, one.facts(1));
+    one.answer(second, one.facts(1));
+    one.advance(300);
+    expect(one.asked()).toContain(key(second));
+    for (let ms = 0; ms < 3_000; ms += 10) {
+      one.advance(10);
+      for (const sent of one.sent.splice(0))
+        if (sent.to === key(second)) one.discovery.handleDatagram(second, PORT, encodeHere({ nonce: sent.nonce, facts: one.facts(1) }).slice());
+    }
+    expect(one.discovery.rooms.listings.map(({ address }) => address)).toEqual([key(second)]);
+  });
+
+  it('[DI5] of a room that is gone leave its address free: named anew, it is asked at once', () => {
+    const one = made();
+    using watch = one.watch();
+    void watch;
+    one.discovery.ask({ host: '10.0.0.5', port: PORT });
+    one.answer('10.0.0.5', one.facts(1));
+    expect(one.discovery.candidates.nextAt()).toBeGreaterThan(1_000);
+    while (one.discovery.rooms.listings.length > 0) one.advance(10);
+    expect(one.discovery.candidates.size).toBe(0);
+  });
+
+  it('[DI31] tell whether multicast passes, but for those of this machine', () => {
+    const one = made();
+    const spy = vi.spyOn(one.discovery.interfaces, 'isOther');
+    using watch = one.watch();
+    void watch;
+    one.discovery.ask({ host: '10.0.0.1', port: PORT + 2 });
+    one.answer('10.0.0.1', one.facts(1, { joinPort: PORT + 2 }));
+    expect(spy).toHaveLastReturnedWith(false);
+    one.advance(HEALTH_SILENCE_MS);
+    expect(one.discovery.state()).toEqual({ level: 'ok', reasons: [] });
+  });
+
+  it('[ME77] of our own key from another machine go to the mesh, our own echo does not', () => {
+    const one = made();
+    one.sit(ours(one));
+    for (const host of ['10.0.0.1', '10.0.0.5']) one.discovery.ask({ host, port: PORT });
+    one.answer('10.0.0.1', ours(one));
+    expect(one.members).toEqual([]);
+    one.answer('10.0.0.5', { ...ours(one), roomId: FACTS.roomId });
+    expect(one.members).toEqual([]);
+    one.answer('10.0.0.5', ours(one), PORT, new Uint8Array(8));
+    expect(one.members).toEqual([]);
+    one.answer('10.0.0.5', ours(one));
+    expect(one.members).toEqual([key('10.0.0.5')]);
+  });
+});
+
+describe('broadcasts of others', () => {
+  it('[DI39] make us ask who sits somewhere or looks, at a bounded rate: no echo, no other game, nobody from outside, nothing while idle', () => {
+    const one = made();
+    one.broadcast('10.0.0.5');
+    one.advance(10);
+    expect(one.asked()).toEqual([]);
+    one.sit(ours(one, { members: [{ host: '10.0.0.6', port: PORT }] }));
+    one.advance(20_000);
+    one.asked();
+    one.broadcast('10.0.0.1');
+    one.broadcast('10.9.9.9');
+    one.broadcast('10.0.0.6');
+    one.broadcast('10.0.0.7', PORT, 'other');
+    one.advance(10);
+    expect(one.asked()).toEqual([]);
+    // Its back-off would ask once in this time.
+    const from = one.state.now;
+    for (let ms = 0; ms < 200; ms += 5) {
+      one.broadcast('10.0.0.5');
+      one.advance(5);
+    }
+    const questions = one.asked().filter((to) => to === key('10.0.0.5')).length;
+    expect(questions).toBeGreaterThan(0);
+    expect(questions).toBeLessThanOrEqual(ASK_BACK_PER_S);
+    expect(one.state.now - from).toBe(200);
+    // A unicast question is answered through a router, too.
+    one.sent.length = 0;
+    one.discovery.handleDatagram('10.9.9.9', PORT, one.who());
+    expect(one.sent.map(({ kind, to }) => `${kind} ${to}`)).toEqual([`here ${key('10.9.9.9')}`]);
+  });
+
+  it('[DI39] of so many searchers are a party, where ours come seldom; the next search begins without them', () => {
+    const one = made();
+    using watch = one.watch();
+    void watch;
+    for (let i = 0; i < BEACON_CROWD; i++) one.broadcast(`10.0.0.${20 + i}`);
+    one.asked();
+    one.advance(600);
+    const crowd = one.asked().filter((to) => to === BROADCAST).length;
+    expect(crowd).toBeLessThanOrEqual(3);
+    one.advance(30_000);
+    one.discovery.search();
+    one.asked();
+    one.advance(600);
+    expect(one.asked().filter((to) => to === BROADCAST).length).toBeGreaterThan(6);
+  });
+});
+
+it('[DI35] who closes tells those who asked, and answers them once more before it is gone; nothing leaves afterwards', async () => {
+  const one = made();
+  one.sit(ours(one));
+  one.discovery.handleDatagram('10.0.0.5', PORT, one.who());
+  one.sent.length = 0;
+  const closed = one.discovery.close();
+  expect(one.sent.map(({ kind, to }) => `${kind} ${to}`)).toEqual([`here ${key('10.0.0.5')}`]);
+  let isOver = false;
+  void closed.then(() => (isOver = true));
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(isOver).toBe(false);
+  one.discovery.handleDatagram('10.0.0.5', PORT, one.who());
+  expect(one.sent).toHaveLength(2);
+  one.broadcast('10.0.0.6');
+  one.state.now += 10_000;
+  await closed;
+  one.discovery.advertise();
+  one.discovery.handleDatagram('10.0.0.5', PORT, one.who());
+  one.advance(10_000);
+  expect(one.sent.filter(({ kind }) => kind === 'who')).toEqual([]);
+  expect(KIND_HERE).not.toBe(KIND_WHO);
+});
