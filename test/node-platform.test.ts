@@ -1,5 +1,5 @@
 /** What other operating systems answer, and machines in a bad way: their error codes are put in by hand. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type * as fs from 'node:fs';
 import type * as os from 'node:os';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,9 @@ import { LocalRegistry, localDirectory } from '../sdk/node/discovery/local.ts';
 import type { LanInterface } from '../sdk/node/discovery/interfaces.ts';
 import { MulticastSender } from '../sdk/node/discovery/multicast-sender.ts';
 import { openProfile } from '../sdk/node/profile.ts';
+
+/** Whether this machine gives a process ids of its own. */
+const maySplit = spawnSync('unshare', ['-pf', '--mount-proc', 'true']).status === 0;
 
 const trouble = vi.hoisted(() => ({ hasNoUser: false, remove: undefined as string | undefined }));
 afterEach(() => Object.assign(trouble, { hasNoUser: false, remove: undefined }));
@@ -185,6 +188,50 @@ describe('files of a process', () => {
     const again = openProfile(nodeCrypto, 'ann', at);
     expect(again.name).toBe('ann');
     again.release();
+  });
+
+  it('[DI20] containers that share a home and a name are not one player, and one that was killed keeps nothing for long', () => {
+    const at = temporary();
+    const path = join(at, 'ann.lock');
+    const mine = openProfile(nodeCrypto, 'ann', at);
+    const [, , host] = readFileSync(path, 'utf8').split(' ');
+    mine.release();
+    const ago = (ms: number): void => utimesSync(path, new Date(Date.now() - ms), new Date(Date.now() - ms));
+    const name = (): string => {
+      const profile = openProfile(nodeCrypto, 'ann', at);
+      profile.release();
+      return profile.name;
+    };
+    writeFileSync(path, `1 1 ${host!.split('/')[0]}/4026599999`);
+    ago(10_000);
+    expect(name()).toBe('ann-2');
+    ago(60_000);
+    expect(name()).toBe('ann');
+    // Of another machine nobody knows whether it sleeps.
+    writeFileSync(path, `1 1 not-${host!.split('/')[0]}/4026599999`);
+    ago(60_000);
+    expect(name()).toBe('ann-2');
+  });
+
+  it.runIf(maySplit)('[DI20] two processes with process ids of their own take two profiles of one home, for as long as both run', async () => {
+    const at = temporary();
+    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
+    const script = `
+      import { nodeCrypto } from ${url('../sdk/node/crypto-node.ts')};
+      import { openProfile } from ${url('../sdk/node/profile.ts')};
+      console.log(openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)}).name);
+      process.stdin.on('end', () => process.exit()).resume();`;
+    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const children: ReturnType<typeof spawn>[] = [];
+    const names: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const child = spawn('unshare', ['-pf', '--mount-proc', ...node], { stdio: ['pipe', 'pipe', 'inherit'] });
+      children.push(child);
+      names.push(await new Promise<string>((resolve) => child.stdout!.once('data', (text: Buffer) => resolve(text.toString().trim()))));
+    }
+    for (const child of children) child.stdin!.end();
+    await Promise.all(children.map((child) => new Promise((resolve) => child.once('exit', resolve))));
+    expect(names).toEqual(['ann', 'ann-2']);
   });
 
   it('[DI20] a game that is open for days keeps its profile from other machines, and takes none back that one of them has', () => {

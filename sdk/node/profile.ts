@@ -5,7 +5,20 @@
  * a second process takes `default-2`, a third `default-3`. A lock names its owner's process id and machine; it
  * is broken when that process is gone, so `kill -9` costs nothing.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
@@ -41,6 +54,13 @@ const EMPTY_LOCK_MS = 10_000;
 const FOREIGN_LOCK_MS = 24 * 3_600_000;
 /** How often who holds a lock says so, ms. */
 const LOCK_REFRESH_MS = 3_600_000;
+
+/**
+ * Containers may share a home and the name of their machine and have process ids of their own. How long the lock of one counts for the
+ * others, ms, and how often it says that it is there: one that was killed and is started again has other process ids, too.
+ */
+const CONTAINER_LOCK_MS = 20_000;
+const CONTAINER_REFRESH_MS = 5_000;
 
 /** Locks this thread holds, and what is written there (a machine may change its name): our own process id in a lock file is only alive if it is here. */
 const held = new Map<string, string>();
@@ -79,8 +99,8 @@ function isLockStale(path: string, text: string): boolean {
   const [pidText = '', mark = '', host = '', thread = '0'] = text.split(' ');
   const pid = Number(pidText);
   if (!Number.isInteger(pid) || pid <= 0) return true;
-  // Process ids of another machine say nothing here.
-  if (host !== '' && host !== hostName()) return isOlder(path, FOREIGN_LOCK_MS);
+  // Process ids of another machine, or another container, say nothing here.
+  if (host !== '' && host !== hostName()) return isOlder(path, host.startsWith(`${machineName()}/`) ? CONTAINER_LOCK_MS : FOREIGN_LOCK_MS);
   if (!isAlive(pid)) return true;
   const current = startMark(pid);
   if (mark !== '' && current !== '' && mark !== current) return true;
@@ -88,7 +108,19 @@ function isLockStale(path: string, text: string): boolean {
   return pid === process.pid && Number(thread) === threadId && !held.has(path);
 }
 
-const hostName = (): string => hostname().replace(/\s/g, '_');
+const machineName = (): string => hostname().replace(/[\s/]/g, '_');
+
+/** Which process ids we see: Linux numbers each set of them, and the first one always so. */
+function container(): string {
+  try {
+    const id = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
+    return id === '4026531836' ? '' : id;
+  } catch {
+    return '';
+  }
+}
+
+const hostName = (): string => [machineName(), ...(container() === '' ? [] : [container()])].join('/');
 
 /** Of a thread beside the first one its number, too: the threads of a process are different players. */
 const lockText = (): string => [process.pid, startMark(process.pid), hostName(), ...(threadId === 0 ? [] : [threadId])].join(' ');
@@ -211,7 +243,7 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
       const chosen = i === 1 ? name : `${name}-${i}`;
       const lock = join(directory, `${chosen}.lock`);
       if (!tryLock(lock)) continue;
-      const refresh = setInterval(() => refreshLock(lock), LOCK_REFRESH_MS).unref();
+      const refresh = setInterval(() => refreshLock(lock), container() === '' ? LOCK_REFRESH_MS : CONTAINER_REFRESH_MS).unref();
       const release = (): void => {
         if (!held.has(lock)) return;
         clearInterval(refresh);
