@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import type * as fs from 'node:fs';
 import type * as os from 'node:os';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, uptime } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -17,8 +17,8 @@ import { openProfile } from '../sdk/node/profile.ts';
 /** Whether this machine gives a process ids of its own. */
 const maySplit = spawnSync('unshare', ['-pf', '--mount-proc', 'true']).status === 0;
 
-const trouble = vi.hoisted(() => ({ hasNoUser: false, remove: undefined as string | undefined }));
-afterEach(() => Object.assign(trouble, { hasNoUser: false, remove: undefined }));
+const trouble = vi.hoisted(() => ({ hasNoUser: false, hasNoProc: false, remove: undefined as string | undefined }));
+afterEach(() => Object.assign(trouble, { hasNoUser: false, hasNoProc: false, remove: undefined }));
 
 vi.mock('node:os', async (original) => {
   const real = await original<typeof os>();
@@ -37,7 +37,13 @@ vi.mock('node:fs', async (original) => {
     if (trouble.remove !== undefined) throw Object.assign(new Error(trouble.remove), { code: trouble.remove });
     real.rmSync(path, options);
   };
-  return { ...real, rmSync: remove };
+  const seen =
+    <A extends [unknown, ...unknown[]], T>(call: (...how: A) => T) =>
+    (...how: A): T => {
+      if (trouble.hasNoProc && String(how[0]).startsWith('/proc/')) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
+      return call(...how);
+    };
+  return { ...real, rmSync: remove, readFileSync: seen(real.readFileSync), readlinkSync: seen(real.readlinkSync) };
 });
 
 const lan = (name: string, address: string): LanInterface => ({
@@ -232,6 +238,28 @@ describe('files of a process', () => {
     for (const child of children) child.stdin!.end();
     await Promise.all(children.map((child) => new Promise((resolve) => child.once('exit', resolve))));
     expect(names).toEqual(['ann', 'ann-2']);
+  });
+
+  it('[DI20] where nobody tells when a process began, a lock from before the system was started is nobody’s', () => {
+    trouble.hasNoProc = true;
+    const at = temporary();
+    const path = join(at, 'ann.lock');
+    const mine = openProfile(nodeCrypto, 'ann', at);
+    const lock = readFileSync(path, 'utf8');
+    mine.release();
+    expect(lock).toMatch(new RegExp(`^${process.pid}  `));
+    // After a power cut the process that had the lock is gone, and its id is that of another one.
+    writeFileSync(path, lock.replace(String(process.pid), String(process.ppid)));
+    const startedAt = Date.now() - uptime() * 1_000;
+    const name = (ms: number): string => {
+      utimesSync(path, new Date(startedAt + ms), new Date(startedAt + ms));
+      const profile = openProfile(nodeCrypto, 'ann', at);
+      profile.release();
+      return profile.name;
+    };
+    // Clocks are set by a little when a system has started.
+    expect([name(300_000), name(-30_000)]).toEqual(['ann-2', 'ann-2']);
+    expect(name(-300_000)).toBe('ann');
   });
 
   it('[DI20] a game that is open for days keeps its profile from other machines, and takes none back that one of them has', () => {

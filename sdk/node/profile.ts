@@ -19,7 +19,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { homedir, hostname } from 'node:os';
+import { homedir, hostname, uptime } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 
@@ -85,7 +85,13 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** A process id comes again after a reboot; on Linux the start time tells the two apart. */
+/**
+ * A process id comes again after a reboot; on Linux the start time tells the two apart. Elsewhere a lock that is older than the system's
+ * start is of a process before it, since who holds one refreshes it; by so much, ms, a clock may be set after the start.
+ */
+const START_MARGIN_MS = 120_000;
+
+/** When a process began; empty where the system does not tell. */
 function startMark(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -104,6 +110,7 @@ function isLockStale(path: string, text: string): boolean {
   if (!isAlive(pid)) return true;
   const current = startMark(pid);
   if (mark !== '' && current !== '' && mark !== current) return true;
+  if (current === '' && isOlder(path, uptime() * 1_000 + START_MARGIN_MS)) return true;
   // What another thread of ours holds is told by its own list alone.
   return pid === process.pid && Number(thread) === threadId && !held.has(path);
 }
