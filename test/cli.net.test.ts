@@ -29,6 +29,12 @@ test('[DI37] browse and doctor name an interface that does not exist, and end wi
   }
 });
 
+test('[DI23] the doctor asks no address that there is not, and says so at once', () => {
+  const { status, stdout, stderr } = lanista('doctor', '--probe', '192.168.1.256', '--interface', '127.0.0.1');
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toContain('Expected an address like 192.168.1.5:29798.');
+});
+
 /** Whether this machine gives a process a network of its own. */
 const maySplit = spawnSync('unshare', ['-n', 'sh', '-c', 'ip link set lo up']).status === 0;
 

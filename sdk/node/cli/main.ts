@@ -9,6 +9,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { LanError } from '../../base/errors.ts';
 import type { RoomListing } from '../../port/lan-port.ts';
 import { DATA_PORT_FIRST } from '../discovery/bounds.ts';
+import { parseIpv4 } from '../discovery/interfaces.ts';
 import { chosenInterfaces } from '../option-checks.ts';
 import { openSearch } from '../search.ts';
 import { diagnose, exitCode } from './doctor-checks.ts';
@@ -25,7 +26,8 @@ const collect = (value: string, list: readonly string[] = []): readonly string[]
 function parseAddress(text: string): { host: string; port: number } {
   const match = /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text);
   const port = Number(match?.[2] ?? DATA_PORT_FIRST);
-  if (match?.[1] === undefined || port < 1 || port > 65_535) throw new InvalidArgumentError('Expected an address like 192.168.1.5:29798.');
+  if (match?.[1] === undefined || parseIpv4(match[1]) === undefined || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('Expected an address like 192.168.1.5:29798.');
   return { host: match[1], port };
 }
 
