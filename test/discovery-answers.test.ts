@@ -225,8 +225,8 @@ describe('broadcasts and health', () => {
 
   it('[DI9] one code for one address: the spare bits are zero, and there is no port 0', () => {
     const code = encodeJoinCode({ host: '192.168.1.42', port: 29_798 })!;
-    const letters = 'abcdefghijklmnopqrstuvwxyz234567';
-    const same = [...letters].filter((letter) => decodeJoinCode(code.slice(0, -1) + letter) !== undefined);
+    const letters = Array.from('abcdefghijklmnopqrstuvwxyz234567');
+    const same = letters.filter((letter) => decodeJoinCode(code.slice(0, -1) + letter) !== undefined);
     expect(same).toHaveLength(8);
     expect(decodeJoinCode(encodeJoinCode({ host: '192.168.1.42', port: 0 })!)).toBeUndefined();
     const address = { host: '112.30.235.3', port: 30_000 };
