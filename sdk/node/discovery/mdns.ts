@@ -49,6 +49,7 @@ export class Mdns {
   /** What is to be published, and is not: the library had no list of interfaces. */
   #unpublished: Advert | undefined;
   #farewell: Promise<void> = Promise.resolve();
+  /** Questions of this search. */
   #step = 0;
   #searchAt = 0;
   /** When `poll` wants to run, monotonic ms. */
@@ -101,7 +102,7 @@ export class Mdns {
     const services = this.#browser?.services ?? [];
     for (const service of services) this.#report(service);
     if (this.socket.isFull) this.#browseAnew();
-    else if (this.#step > 1 || services.length < MDNS_CROWD) this.#browser?.update();
+    else if (this.#step !== 2 || services.length < MDNS_CROWD) this.#browser?.update();
   }
 
   /** The browser never forgets a name, so after a flood of them it is exchanged: who lives answers again. */
@@ -119,7 +120,7 @@ export class Mdns {
   #browse(): void {
     // Creating it asks at once. The type filter of `find` on TXT keys throws for answers without TXT.
     const browser = this.#bonjour.find({ type: SERVICE_NAME, protocol: 'udp' });
-    this.#step = 0;
+    this.#step = 1;
     this.nextAt = this.#searchAt + MDNS_QUERY_LADDER_MS[1]!;
     browser.on('up', (service) => this.#report(service));
     browser.on('srv-update', (service) => this.#report(service));
