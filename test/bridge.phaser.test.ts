@@ -124,6 +124,32 @@ describe('phaser', () => {
     expect([...bob.entities.all('rock')].map(({ x }) => x)).toEqual([1, 7]);
   });
 
+  test('[BR26] a scene that ends, or a room that changes, while the first objects are made leaves none behind', () => {
+    const made: number[] = [];
+    const live = new Set<number>();
+    const bindWith = (onMade: (id: number) => void) =>
+      at.net.bind(
+        'blob' as never,
+        {
+          create: ({ id }: { id: number }) => {
+            made.push(id);
+            live.add(id);
+            onMade(id);
+            return { destroy: () => live.delete(id) };
+          },
+        } as never,
+      );
+    const room = at.roomWith(1, 2, 3);
+    at.lan.room = room as never;
+    bindWith((id) => id === 2 && at.net.clear());
+    expect([made.splice(0), [...live], room.entities.watchers.size]).toEqual([[1, 2], [], 0]);
+    const next = at.roomWith(7, 8);
+    bindWith((id) => id === 2 && void (at.lan.room = next as never));
+    expect([made, [...live], room.entities.watchers.size, next.entities.watchers.size]).toEqual([[1, 2, 7, 8], [7, 8], 0, 1]);
+    at.events.emit('shutdown');
+    expect([[...live], next.entities.watchers.size]).toEqual([[], 0]);
+  });
+
   test('[BR26] the objects go when the room is left, whatever becomes of the scene', async () => {
     const { party, ann } = await pair();
     at.lan.room = ann as never;

@@ -116,12 +116,21 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
     // A room that was left still lists what was in it.
     if (room === undefined || room.signal.aborted) return;
     const { binding, objects } = bound;
-    const watching = room.entities.on(bound.kind, {
+    let watching: Disposable | undefined;
+    let closing: Disposable | undefined;
+    const ours: Disposable = disposable(() => {
+      watching?.[Symbol.dispose]();
+      closing?.[Symbol.dispose]();
+    });
+    bound.watching = ours;
+    // `create` may end the scene, or change the room, while what is there already is walked over.
+    const isOver = (): boolean => bound.watching !== ours;
+    watching = room.entities.on(bound.kind, {
       spawn: (entity) => {
         // A watcher of the game that was told of it first may have despawned it, and so may `create`: of that nothing is told here any more.
-        if (!entity.alive) return;
+        if (!entity.alive || isOver()) return;
         const object = binding.create(entity);
-        if (entity.alive) objects.set(entity.id, { entity, object });
+        if (entity.alive && !isOver()) objects.set(entity.id, { entity, object });
         else remove(binding, object, entity);
       },
       despawn: (entity) => {
@@ -135,11 +144,8 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
         if (entry !== undefined) objects.set(entity.id, { entity, object: entry.object });
       },
     });
-    const closing = room.on('close', () => this.#unwatch(bound));
-    bound.watching = disposable(() => {
-      watching[Symbol.dispose]();
-      closing[Symbol.dispose]();
-    });
+    if (isOver()) watching[Symbol.dispose]();
+    else closing = room.on('close', () => this.#unwatch(bound));
   }
 
   #unwatch(bound: Bound): void {
