@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { diagnose, exitCode } from '../sdk/node/cli/doctor-checks.ts';
 import type { DoctorFacts, InterfaceFacts } from '../sdk/node/cli/doctor-facts.ts';
 import { DoctorPeer, decodeAnswer, decodeAsk, encodeAnswer, encodeAsk, type Neighbour } from '../sdk/node/cli/doctor-peer.ts';
-import { linkLayer, udpInodes } from '../sdk/node/cli/doctor-system.ts';
+import { linkLayer, udpInodes, withoutHome } from '../sdk/node/cli/doctor-system.ts';
 import { chooseRooms, plain } from '../sdk/node/cli/room-lines.ts';
 import type { InterfaceKind } from '../sdk/node/discovery/interfaces.ts';
 import type { RoomListing } from '../sdk/port/lan-port.ts';
@@ -173,6 +173,16 @@ describe('questions of doctors', () => {
       '  102: 00000000:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 0\n';
     expect([...udpInodes(5_353, udp)]).toEqual(['4712']);
   });
+});
+
+it('[DI23] a report names no home folder, and is whole where there is none', () => {
+  const path = '/players/ann/.nvm/bin/node at /players/ann';
+  expect(withoutHome(path, () => '/players/ann')).toBe('~/.nvm/bin/node at ~');
+  expect(withoutHome(path, () => '/')).toBe(path);
+  const unknown = (): string => {
+    throw new Error('uv_os_homedir returned ENOENT');
+  };
+  expect([withoutHome(path, unknown), withoutHome(7, unknown), withoutHome(undefined, unknown)]).toEqual([path, 7, undefined]);
 });
 
 it('[DI37] what turns the direction of text, or breaks a line, is shown as a question mark', () => {

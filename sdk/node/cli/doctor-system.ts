@@ -1,6 +1,8 @@
 /** What the system tells about itself, for the doctor: MTU, routes, neighbours on the cable, versions. */
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname } from 'node:path';
 
 /** MTU of an interface, bytes; Linux only. */
 export function readMtu(name: string): number | undefined {
@@ -124,5 +126,17 @@ function readText(path: string): string {
     return readFileSync(path, 'latin1');
   } catch {
     return '';
+  }
+}
+
+/** A bug report is public, and a home folder has its owner's name. */
+export function withoutHome(value: unknown, home: () => string = homedir): unknown {
+  if (typeof value !== 'string') return value;
+  try {
+    const folder = home();
+    // A user without a home, as containers have them, may be given the root.
+    return folder === dirname(folder) ? value : value.replaceAll(folder, '~');
+  } catch {
+    return value;
   }
 }

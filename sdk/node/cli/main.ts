@@ -2,7 +2,7 @@
 /**
  * `lanista browse` and `lanista doctor`: what the network looks like, without a game.
  */
-import { homedir, networkInterfaces } from 'node:os';
+import { networkInterfaces } from 'node:os';
 
 import { Command, InvalidArgumentError } from 'commander';
 
@@ -15,7 +15,7 @@ import { openSearch } from '../search.ts';
 import { diagnose, exitCode } from './doctor-checks.ts';
 import type { Check } from './doctor-facts.ts';
 import { examine, LISTEN_MS } from './doctor-probe.ts';
-import { versions } from './doctor-system.ts';
+import { versions, withoutHome } from './doctor-system.ts';
 import { chooseRooms, roomLine, type WantedGame } from './room-lines.ts';
 
 /** Time between two looks at what keeps `browse` from finding anybody, ms. */
@@ -99,14 +99,11 @@ async function doctor(options: {
   const facts = await examine({ interfaces, probe: options.probe, listenMs: options.listen * 1_000 });
   const checks = diagnose(facts);
   process.stdout.write(
-    options.json === true ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, withoutHome, 2)}\n` : `${checks.map(line).join('\n')}\n`,
+    options.json === true
+      ? `${JSON.stringify({ exitCode: exitCode(checks), checks, facts }, (_key, value) => withoutHome(value), 2)}\n`
+      : `${checks.map(line).join('\n')}\n`,
   );
   process.exitCode = exitCode(checks);
-}
-
-/** A bug report is public, and a home folder has its owner's name. */
-function withoutHome(_key: string, value: unknown): unknown {
-  return typeof value === 'string' ? value.replaceAll(homedir(), '~') : value;
 }
 
 const program = new Command('lanista')
