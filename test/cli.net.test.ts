@@ -112,3 +112,11 @@ test('[DI36] an address of a network that is not ours may be silent, and nobody 
   expect(rooms).toHaveLength(1);
   expect(silent).toEqual([]);
 });
+test('[DI23] the port of the broadcasts that is examined is the one that is used', async () => {
+  const holder = createSocket('udp4');
+  await new Promise<void>((resolve) => holder.bind({ port: 0, address: '0.0.0.0', exclusive: true }, resolve));
+  const { port } = holder.address();
+  const facts = await examine({ interfaces: ['127.0.0.1'], listenMs: 1, discovery: { mdns: false, beaconPort: port, local: false } });
+  await new Promise<void>((resolve) => holder.close(resolve));
+  expect(facts).toMatchObject({ beaconPort: port, beaconBindError: 'EADDRINUSE' });
+});

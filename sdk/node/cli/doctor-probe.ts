@@ -219,7 +219,8 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
   const interfaces: InterfaceFacts[] = [];
   for (const nic of nics) interfaces.push(await measure(nic, mdns, broadcast));
   if (typeof broadcast !== 'string') broadcast.close();
-  const beacon = await bind(BEACON_PORT, loopbackOnly && process.platform === 'linux' ? '127.255.255.255' : '0.0.0.0', true);
+  const beaconPort = options.discovery?.beaconPort ?? BEACON_PORT;
+  const beacon = await bind(beaconPort, loopbackOnly && process.platform === 'linux' ? '127.255.255.255' : '0.0.0.0', true);
   if (typeof beacon !== 'string') beacon.close();
   const dataPortsFree = await freeDataPorts(loopbackOnly ? '127.0.0.1' : '0.0.0.0');
 
@@ -288,7 +289,7 @@ export async function examine(options: DoctorOptions = {}): Promise<DoctorFacts>
       (/^(utun|tun|tap|wg|ppp|tailscale|zt|nordlynx|ipsec)/i.test(route) || all.some((nic) => nic.name === route && nic.kind === 'virtual')),
     mdnsBindError: typeof mdns === 'string' ? mdns : undefined,
     mdnsHolders: typeof mdns === 'string' ? portHolders(MDNS_PORT) : [],
-    beaconPort: BEACON_PORT,
+    beaconPort,
     beaconBindError: typeof beacon === 'string' ? beacon : undefined,
     dataPortsFree,
     dataPortsTotal: DATA_PORT_LAST - DATA_PORT_FIRST + 1,
