@@ -8,6 +8,7 @@ const edges = [
   'test/demo-process.test.ts',
   'test/discovery.test.ts',
   'test/node.test.ts',
+  'test/node-crypto.test.ts',
   'test/node-driver.test.ts',
   'test/node-platform.test.ts',
   'test/port-network.test.ts',
