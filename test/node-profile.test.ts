@@ -1,5 +1,6 @@
 /** The profile's small files: what is believed, what is kept, who may read it. */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -52,6 +53,22 @@ describe('locks', () => {
     const profile = openProfile(nodeCrypto, 'bob', at);
     expect([mode(join(at, 'bob.lock')), mode(join(at, 'bob.key'))]).toEqual([0o600, 0o600]);
     profile.release();
+  });
+
+  it('[DI20] a process that ends by itself gives its profile back', () => {
+    const at = home();
+    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
+    const script = `
+      import { readdirSync } from 'node:fs';
+      import { nodeCrypto } from ${url('../sdk/node/crypto-node.ts')};
+      import { openProfile } from ${url('../sdk/node/profile.ts')};
+      openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)});
+      console.log(readdirSync(${JSON.stringify(at)}).join());`;
+    const ran = spawnSync(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
+    expect(ran.stdout.trim()).toBe('ann.key,ann.lock');
+    expect(readdirSync(at)).toEqual(['ann.key']);
   });
 
   it('[DI20] sixty-four players of one name have a profile each; the next one plays without', () => {

@@ -78,6 +78,9 @@ describe('sockets', () => {
     }
     bytes[0] = 9;
     await expect.poll(() => heard).toEqual([1, 2, 3]);
+    // Discovery asks whole subnets by it, which a system refuses unless that was asked for.
+    a.send('join', '127.255.255.255', 9, bytes);
+    await new Promise((resolve) => setTimeout(resolve, 5));
     for (const port of [0, -1, 65_536]) expect(() => a.send('session', '127.0.0.1', port, bytes)).not.toThrow();
     expect([a.lastSendError, a.sendErrors.size]).toEqual([undefined, 0]);
     const before = performance.now();
@@ -252,7 +255,7 @@ describe('the run loop', () => {
       if (how === 'leave') port.leave(0);
       else if (how === 'closed') {
         one.events.push({ type: 'closed' });
-        expect(port.poll()?.type).toBe('closed');
+        expect([port.poll()?.type, ended]).toEqual(['closed', 1]);
       } else one.joinState = { type: how };
       hear();
       await turn();
