@@ -1,7 +1,8 @@
 /** Over the arena, in a scene of its own so that the arena's camera may shake: coverage, clock, names, feed, network. */
-import { Scene } from 'phaser';
+import { Math as PhaserMath, Scene } from 'phaser';
 import type { GameObjects } from 'phaser';
 import { worldHeight, worldWidth } from '../../rules/arena.ts';
+import type { Phase } from '../../rules/game.ts';
 import type { BlobView, Match } from '../../rules/match.ts';
 import { shorten } from '../../rules/names.ts';
 import { standings } from '../../rules/scoring.ts';
@@ -26,6 +27,8 @@ const clockHalf = 52;
 const welcomeMs = 5000;
 /** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
 const readableWidth = 960;
+/** A phase is announced this long, and fades, ms. By the clock: on a machine that draws a few pictures a second tweens all but stand still. */
+const bannerMs = { grow: 220, stay: 900, fade: 300 };
 /** How much is left of what lies over the own blob, and over another's. */
 const seeThrough = { own: 0.3, other: 0.6 };
 
@@ -53,6 +56,7 @@ export class HudScene extends Scene {
   #second = -1;
   #phase = '';
   #welcomeUntil = 0;
+  #announcedAt = Number.NEGATIVE_INFINITY;
   /** Letters are this much larger than designed, on a small screen. */
   #grow = 1;
   #veils: readonly Veil[] = [];
@@ -76,6 +80,7 @@ export class HudScene extends Scene {
     this.#told.clear();
     this.#coverage = [];
     this.#phase = again.phase ?? '';
+    if (this.#phase === '') this.#announcedAt = Number.NEGATIVE_INFINITY;
     this.#refreshedAt = 0;
     this.#views = [];
     this.#grow = this.#wantedGrowth();
@@ -182,9 +187,10 @@ export class HudScene extends Scene {
     const phase = `${round.phase} ${round.number}`;
     if (phase !== this.#phase) {
       if (this.#phase === '' && round.phase === 'match') this.#welcomeUntil = now + welcomeMs;
-      this.#announce(round.phase);
+      this.#announce(round.phase, now);
       this.#phase = phase;
     }
+    this.#drawBanner(now - this.#announcedAt);
     this.#clock.setText(round.phase === 'match' ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}` : '');
     const urgent = round.phase === 'match' && left <= 10;
     this.#clock
@@ -203,15 +209,16 @@ export class HudScene extends Scene {
     return `Warm-up on ${this.#match.map.name}: the round starts in ${left}\n${own}  ·  ${ready} of ${players.length} ready`;
   }
 
-  #announce(phase: 'lobby' | 'match' | 'scores'): void {
-    if (phase === 'scores') return;
+  #announce(phase: Phase, now: number): void {
+    this.#announcedAt = phase === 'scores' ? Number.NEGATIVE_INFINITY : now;
+    this.#banner.setText(phase === 'match' ? 'PAINT!' : 'Warm up');
+  }
+
+  #drawBanner(age: number): void {
+    const { grow, stay, fade } = bannerMs;
     this.#banner
-      .setText(phase === 'match' ? 'PAINT!' : 'Warm up')
-      .setAlpha(1)
-      .setScale(0.4);
-    this.tweens.killTweensOf(this.#banner);
-    this.tweens.add({ targets: this.#banner, scale: 1, duration: 220, ease: 'Back.easeOut' });
-    this.tweens.add({ targets: this.#banner, alpha: 0, delay: 900, duration: 300 });
+      .setAlpha(PhaserMath.Clamp(1 - (age - stay) / fade, 0, 1))
+      .setScale(0.4 + 0.6 * PhaserMath.Easing.Back.Out(PhaserMath.Clamp(age / grow, 0, 1)));
   }
 
   #drawBar(delta: number): void {
