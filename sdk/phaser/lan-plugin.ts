@@ -11,7 +11,7 @@
 import { Plugins } from 'phaser';
 import type { Game } from 'phaser';
 import { Emitter } from '../base/emitter.ts';
-import type { AnyGame, Lan, Room } from '../browser/index.ts';
+import type { AnyGame, PageLan, Room } from '../browser/index.ts';
 
 /**
  * Tell the plugin which game it plays, and every scene knows its entities by name and type:
@@ -23,7 +23,7 @@ export interface Register {}
 export type RegisteredGame = Register extends { readonly game: infer G extends AnyGame } ? G : AnyGame;
 
 export interface LanPluginData {
-  readonly lan?: Lan<RegisteredGame>;
+  readonly lan?: PageLan<RegisteredGame>;
   readonly room?: Room<RegisteredGame>;
 }
 
@@ -31,7 +31,7 @@ const plugins = new WeakMap<Game, LanPlugin>();
 
 export class LanPlugin extends Plugins.BasePlugin {
   /** What `connectLan` gave; set by `init` or by assignment. */
-  lan: Lan<RegisteredGame> | undefined;
+  lan: PageLan<RegisteredGame> | undefined;
   #room: Room<RegisteredGame> | undefined;
   readonly #changes = new Emitter<{ room: Room<RegisteredGame> | undefined }>();
 

@@ -12,7 +12,7 @@
  */
 import { Plugins, Scenes } from 'phaser';
 import type { Scene } from 'phaser';
-import type { Entity, EntityId, EntityValues, Kind, Lan, Room } from '../browser/index.ts';
+import type { Entity, EntityId, EntityValues, Kind, PageLan, Room } from '../browser/index.ts';
 import { disposable } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { lanPluginOf } from './lan-plugin.ts';
@@ -50,7 +50,7 @@ export class LanScenePlugin extends Plugins.ScenePlugin {
   }
 
   /** What `connectLan` gave. Throws `closed` before the game has one. */
-  get lan(): Lan<RegisteredGame> {
+  get lan(): PageLan<RegisteredGame> {
     const lan = this.#plugin.lan;
     if (lan === undefined)
       throw new LanError('closed', 'Expected a connected LAN, got none.', {
