@@ -107,6 +107,8 @@ describe('a mistake', () => {
     const dot = ann.entities.spawn('ball', {});
     await hub.play(200);
     const theirs = bob.entities.get('ball', dot.id)!;
+    for (const options of [{ timeout: 50 }, null, 500] as never[])
+      await expect(theirs.requestAuthority(options), String(options)).rejects.toMatchObject({ code: 'bad-argument' });
     for (const timeoutMs of [Number.NaN, '50'] as unknown as number[]) {
       await expect(bob.call('ask', {}, { timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });
       await expect(theirs.requestAuthority({ timeoutMs }), String(timeoutMs)).rejects.toMatchObject({ code: 'bad-argument' });

@@ -14,6 +14,7 @@ import type { PortRoster } from '../port/port.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { PackWriter } from '../wire/pack.ts';
 import { assertSignal, deadlineAfter } from './clock.ts';
+import { checkCall } from './definition.ts';
 import type { WholeValues } from './delta.ts';
 import { decodeWhole, encodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
@@ -28,6 +29,7 @@ import { epochAfter, isBetterClaim, isForgotten } from './store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 
 const DEFAULT_ASK_MS = 1_000;
+const ASK_OPTIONS = ['timeoutMs', 'signal'];
 /** An entity whose owner is gone and whose heir has not claimed it falls to its second heir after this, ms. */
 const SECOND_HEIR_MS = 1_000;
 /**
@@ -272,6 +274,7 @@ export class AuthorityRules {
     if (core.mine) return Promise.resolve(core.handle);
     let deadline: number;
     try {
+      checkCall(`${core.kind.name}.requestAuthority`, options, ASK_OPTIONS);
       assertSignal(`${core.kind.name}.requestAuthority`, options.signal);
       deadline = deadlineAfter(`${core.kind.name}.requestAuthority`, this.#world.now(), options.timeoutMs ?? DEFAULT_ASK_MS);
     } catch (error) {
