@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { attachBridge } from '../sdk/node/bridge-server.ts';
+import { attachBridge, startBridge } from '../sdk/node/bridge-server.ts';
 import type { StartBridgeOptions } from '../sdk/node/bridge-server.ts';
 import { Bench } from './bridge-fake.ts';
 
@@ -11,6 +11,21 @@ test('[BR17] a port that no machine has is refused in words', async () => {
   for (const port of [99_999, -1, 1.5, '80']) {
     await expect(bench.start({ port } as Partial<StartBridgeOptions>)).rejects.toMatchObject({ code: 'bad-argument' });
   }
+});
+
+test('[RO28] what startBridge does not know, or misses, is told before anything is opened', async () => {
+  const { lan } = new Bench();
+  for (const [options, words] of [
+    [undefined, 'lan'],
+    [{}, 'lan'],
+    [{ start: () => lan }, 'start'],
+    [{ lan, prot: 5400 }, 'prot'],
+    [{ lan: 'ann' }, 'openNodeLanPort'],
+  ] as const)
+    await expect(startBridge(options as unknown as StartBridgeOptions)).rejects.toMatchObject({
+      code: 'bad-argument',
+      message: expect.stringContaining(words) as string,
+    });
 });
 
 test('[BR22] a folder that is not there is refused with its whole path', async () => {

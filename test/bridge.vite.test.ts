@@ -36,6 +36,19 @@ test('[BR25] the dev server carries the bridge: a page of its own address gets i
   }
 });
 
+test('[RO28] a slip in a configuration, whose types nobody checks, is told in words', () => {
+  const { lan } = new Bench();
+  for (const [options, words] of [
+    [undefined, 'start'],
+    [{ game: GAME }, 'start'],
+    [{ lan: () => lan, game: GAME }, 'lan'],
+    [{ start: Promise.resolve(lan), game: GAME }, '() => openNodeLanPort'],
+  ] as const)
+    expect(() => lanista(options as never)).toThrowError(
+      expect.objectContaining({ code: 'bad-argument', message: expect.stringContaining(words) as string }) as Error,
+    );
+});
+
 const quiet: InlineConfig = { logLevel: 'silent', appType: 'custom', optimizeDeps: { noDiscovery: true }, server: { port: 0, ws: false } };
 
 test('[BR25] a dev server that gets no port gives the network back when it is closed', async () => {

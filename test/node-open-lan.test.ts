@@ -92,6 +92,14 @@ it('[RO28] openLan refuses what is no game, and a presence that is missing, befo
     await expect(openLan(...(given as unknown as Parameters<typeof openLan>))).rejects.toMatchObject({ name: 'LanError', code: 'bad-argument' });
 });
 
+it('[RO28] openNodeLanPort refuses what is no game: options in its place would open every interface', async () => {
+  for (const given of [[], [{ interfaces: ['127.0.0.1'] }], [{ id: 'moths', version: 1 }, { interfaces: ['127.0.0.1'] }]])
+    await expect(openNodeLanPort(...(given as unknown as Parameters<typeof openNodeLanPort>))).rejects.toMatchObject({
+      code: 'bad-argument',
+      message: expect.stringContaining('defineGame') as string,
+    });
+});
+
 it('[DI30] a lan that is closed while it looks for a room opens none', async () => {
   const lan = await openLan(game, {
     presence: { name: 'Ann' },

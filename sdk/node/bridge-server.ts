@@ -34,7 +34,7 @@ import {
   MAX_BRIDGE_STRANGERS,
 } from '../bridge/index.ts';
 import type { GameFacts, LanPort } from '../port/lan-port.ts';
-import { checkPort } from './option-checks.ts';
+import { checkBridgeOptions, checkPort } from './option-checks.ts';
 import { show } from '../sync/definition.ts';
 import { BridgeSession } from './bridge-session.ts';
 import type { BridgeStats } from './bridge-session.ts';
@@ -160,6 +160,7 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
  * console.log(`Play at ${bridge.url}`);
  */
 export async function startBridge(options: StartBridgeOptions): Promise<Bridge> {
+  checkBridgeOptions(options);
   const host = options.host ?? '127.0.0.1';
   checkPort('startBridge', options.port);
   checkToken('startBridge', options.token);

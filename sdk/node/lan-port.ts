@@ -33,7 +33,7 @@ import { KnownPeers } from './discovery/known-peers.ts';
 import { whyIncompatible } from './discovery/words.ts';
 import { Driver, type DrivenPort } from './driver.ts';
 import { NodeTime, monotonicMs } from './local-time.ts';
-import { checkLanOptions, chosenInterfaces } from './option-checks.ts';
+import { checkGame, checkLanOptions, chosenInterfaces } from './option-checks.ts';
 import { openProfile, type Profile } from './profile.ts';
 import { aborted, checkRoom, incompatible, joinError, normaliseCode, resolveTarget } from './room-request.ts';
 import { searchRoom } from './room-search.ts';
@@ -439,6 +439,7 @@ export class NodeLanPort implements LanPort {
  * const bridge = await startBridge({ lan: () => openNodeLanPort(game), root: 'dist', game });
  */
 export async function openNodeLanPort(game: GameFacts, options: NodeLanOptions = {}): Promise<NodeLanPort> {
+  checkGame('openNodeLanPort', game);
   checkLanOptions(options);
   const crypto = await loadCrypto();
   const wanted = options.interfaces ?? [];

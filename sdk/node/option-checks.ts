@@ -1,5 +1,6 @@
 /** What may not be asked of this machine, refused before a socket is opened: the system would wrap or ignore it. */
 import { LanError } from '../base/errors.ts';
+import type { GameFacts } from '../port/lan-port.ts';
 import { checkCall, show } from '../sync/definition.ts';
 import { interfacesNow, type InterfaceReader, type LanInterface } from './discovery/interfaces.ts';
 
@@ -9,6 +10,34 @@ export function checkPort(what: string, port: unknown): void {
   throw new LanError('bad-argument', `${what}: expected a port from 0 to 65535, got ${show(port)}.`, {
     hint: 'Leave `port` out, or use 0, for a free one.',
   });
+}
+
+/** Throws `bad-argument` unless `game` is what `defineGame` makes: options that came in its place would open every interface, for no game. */
+export function checkGame(what: string, game: unknown): void {
+  const { id, version, schemaHash } = (game ?? {}) as Partial<GameFacts>;
+  if (typeof id === 'string' && typeof version === 'number' && typeof schemaHash === 'number') return;
+  throw new LanError('bad-argument', `${what}: expected a game made by defineGame, got ${show(game)}.`, { hint: `Write ${what}(game, { … }).` });
+}
+
+const BRIDGE_OPTIONS = ['lan', 'game', 'token', 'keepMs', 'root', 'port', 'host'];
+
+/** Throws `bad-argument` unless there are no other options, and there is a lan. */
+export function checkBridgeOptions(options: unknown): void {
+  checkCall('startBridge', options, BRIDGE_OPTIONS);
+  const { lan } = options as { readonly lan?: unknown };
+  if (typeof lan === 'function' || (typeof lan === 'object' && lan !== null && 'watchRooms' in lan)) return;
+  throw new LanError('bad-argument', `startBridge: expected lan as what openNodeLanPort gives, or a function that opens one, got ${show(lan)}.`, {
+    hint: 'Write startBridge({ lan: () => openNodeLanPort(game), game, root }).',
+  });
+}
+
+/** As `checkBridgeOptions`, of the plugin for Vite: the types of a configuration are checked by nobody. */
+export function checkPluginOptions(options: unknown): void {
+  const hint = 'Write lanista({ start: () => openNodeLanPort(game), game }).';
+  const { start } = (options ?? {}) as { readonly start?: unknown };
+  if (options !== undefined) checkCall('lanista', options, ['start', 'game', 'onUrl']);
+  if (typeof start !== 'function')
+    throw new LanError('bad-argument', `lanista: expected start as a function that opens the network, got ${show(start)}.`, { hint });
 }
 
 const LAN_OPTIONS = ['presence', 'interfaces', 'port', 'profile', 'discovery', 'graceMs', 'readInterfaces'];

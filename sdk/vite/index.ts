@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { attachBridge } from '../node/bridge-server.ts';
+import { checkPluginOptions } from '../node/option-checks.ts';
 import { FAREWELL_MAX_MS } from '../node/shutdown.ts';
 import type { GameFacts, LanPort } from '../node/bridge-server.ts';
 
@@ -44,6 +45,7 @@ const running = new WeakMap<object, Running>();
  * export default defineConfig({ plugins: [lanista({ start: () => openNodeLanPort(game), game })] });
  */
 export function lanista(options: LanistaPluginOptions): Plugin {
+  checkPluginOptions(options);
   return {
     name: 'lanista',
     apply: 'serve',
