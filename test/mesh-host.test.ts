@@ -182,6 +182,19 @@ describe('the list', () => {
     expect([script.seatOf(2), script.mesh.roster().peers.length]).toEqual([undefined, 2]);
   });
 
+  it('[ME7] that a host wrote just before it leaves is told', () => {
+    const script = host([1, 2]);
+    script.mesh.kick(script.now, idOf(2));
+    script.mesh.leave(script.now);
+    expect(toldTo(script, 1).banned).toEqual([idOf(2)]);
+    expect(
+      script.endpoint.said
+        .filter(({ peer }) => peer === idOf(1))
+        .map(({ message }) => message.type)
+        .slice(-2),
+    ).toEqual(['roster', 'leave']);
+  });
+
   it('[ME79] has new addresses at once, our own and those of who says so', () => {
     const script = host([1]);
     script.mesh.setAddresses(script.now, [{ host: '10.0.0.201', port: 1 }]);

@@ -8,8 +8,10 @@ import {
   boundAddresses,
   changeRoster,
   claimRoster,
+  compareVersions,
   departures,
   foundRoster,
+  isPlausible,
   mergeRosters,
   removeSeat,
   seatOf,
@@ -66,6 +68,12 @@ describe('a seat', () => {
     expect(seatOf(seatPeer(watcher, { ...newcomer(3), spectator: true }) as Roster, idOf(3))?.spectator).toBe(true);
   });
 
+  it('[ME2] that watches takes no place of a player', () => {
+    const watched = seatPeer(seatPeer(list([1], 2), { ...newcomer(2), spectator: true }) as Roster, newcomer(3)) as Roster;
+    expect(watched.seats).toHaveLength(3);
+    expect(seatPeer(watched, newcomer(4))).toBe('room-full');
+  });
+
   it('[ME1] is the lowest free one, up to the last', () => {
     const full = list(
       Array.from({ length: MAX_PEERS }, (_, n) => n),
@@ -108,6 +116,25 @@ describe('a list', () => {
     expect(gone.departed).toEqual([{ id: idOf(2), slot: 1, reason: 'bye' }]);
     expect(departures(back, gone)).toEqual([{ id: idOf(2), slot: 1, reason: 'bye' }]);
     expect(departures(before, list([1]))).toEqual([{ id: idOf(2), slot: 1, reason: 'timeout' }]);
+  });
+});
+
+describe('a version', () => {
+  const term = 2 ** 20;
+  const [farTerm, farEpoch] = [2 ** 45, 2 ** 31];
+
+  it('[ME20] is newer by its term, then by its epoch', () => {
+    expect(Math.sign(compareVersions(2, 1, 1, 9))).toBe(1);
+    expect(Math.sign(compareVersions(1, 9, 2, 1))).toBe(-1);
+    expect([compareVersions(1, 3, 1, 2), compareVersions(1, 2, 1, 3), compareVersions(1, 2, 1, 2)]).toEqual([1, -1, 0]);
+  });
+
+  it('[ME82] that is far counts only as near as a room comes that has been talked up', () => {
+    const of = (mine: readonly [number, number], theirs: readonly [number, number]): boolean =>
+      isPlausible({ term: mine[0], epoch: mine[1] }, ...theirs);
+    expect([of([1, 1], [farTerm, farEpoch]), of([1, 1], [farTerm + 1, 1]), of([1, 1], [1, farEpoch + 1])]).toEqual([true, false, false]);
+    expect([of([farTerm, 1], [farTerm + 16 * term, 1]), of([farTerm, 1], [farTerm + 17 * term, 1])]).toEqual([true, false]);
+    expect([of([1, farEpoch], [1, farEpoch + 256]), of([1, farEpoch], [1, farEpoch + 257])]).toEqual([true, false]);
   });
 });
 

@@ -311,6 +311,15 @@ describe('who gets the list', () => {
     for (; now < 4_000; now += 50) spread.tick(now, list, undefined);
     expect(sent.filter(([at]) => at < 1_150)).toEqual([]);
     expect(sent.map(([, n]) => n).sort()).toEqual([2, 2, 2, 4, 4, 4]);
+    const few = new RosterSpread(party);
+    for (const [at, n] of [
+      [0, 1],
+      [10, 2],
+      [1_005, 1],
+      [1_020, 3],
+    ] as const)
+      few.send(at, idOf(n), list, undefined);
+    expect(few.size).toBe(2);
     sent.length = 0;
     const newer = nextEpoch(list, {});
     for (const end = now + 200; now < end; now += 50) spread.tick(now, newer, undefined);

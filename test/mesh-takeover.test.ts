@@ -33,6 +33,9 @@ describe('a claim', () => {
     expect(script.mesh.roster().host).toBe(script.self);
     expect(lastList(script).left).toEqual([{ id: idOf(1), slot: 0, reason: 'bye' }]);
     expect(script.seatOf(2)?.status).toBe('away');
+    // It is away for nobody, not for a moment.
+    const seats = script.told.flatMap((event) => (event.type === 'roster' ? event.roster.peers : []));
+    expect(seats.filter(({ id, status }) => id === idOf(1) && status === 'away')).toEqual([]);
     const other = member();
     for (const n of [2, 1]) other.script.says(n, { type: 'leave' });
     other.script.pass(LONE_CLAIM_MS + 2_000);
@@ -142,6 +145,24 @@ describe('a double', () => {
       }
       expect([byPeer, script.mesh.joinState.type]).toEqual([byPeer, byPeer ? 'left' : 'joined']);
     }
+  });
+
+  it('[ME77] takes our seat once, however often a list says so, until we have it again', () => {
+    const { script, roster, self } = member();
+    const { term } = roster;
+    let theirs = seatPeer(roster, { ...self, instance: 99 }) as Roster;
+    passWith(script, 11_000, 1, { host: true, term, epoch: roster.epoch, hears: [2] });
+    for (let i = 0; i < 3; i++) {
+      failed(script, 99, 'double');
+      follow(script, 1, theirs);
+      passWith(script, 7_000, 1, { host: true, term, epoch: theirs.epoch, hears: [2] });
+      theirs = nextEpoch(theirs, {});
+    }
+    expect(script.mesh.joinState.type).toBe('joined');
+    follow(script, 1, seatPeer(theirs, self) as Roster);
+    failed(script, 99, 'double');
+    follow(script, 1, seatPeer(nextEpoch(theirs, {}), { ...self, instance: 99 }) as Roster);
+    expect(script.mesh.joinState).toEqual({ type: 'left', reason: 'copied' });
   });
 
   it('[ME77] that is all who answers ends the search for a seat', () => {
