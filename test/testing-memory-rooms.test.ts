@@ -77,6 +77,8 @@ describe('rooms in memory', () => {
     expect([back.signal.aborted, reloaded.self.slot, [...reloaded.entities.all('moth')], [...ann.entities.all('moth')]]).toEqual([true, 1, [], []]);
     expect(seen.slice(3)).toEqual(['presence bob, again']);
     await expect(join({ name: 'cat' }, { watch: true } as object)).rejects.toMatchObject({ code: 'bad-argument' });
+    for (const options of [{ latency: 20 }, { presence: [{ name: 'Ann' }] }, null] as object[])
+      await expect(openMemoryRooms(game, 1, options), JSON.stringify(options)).rejects.toMatchObject({ code: 'bad-argument' });
   });
 
   it('[RO37] list their players once, by slot, also while somebody comes or goes', async () => {

@@ -12,6 +12,7 @@ import type { AnyGame } from '../sync/definition.ts';
 import type { Init } from '../sync/field.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS } from '../wire/limits.ts';
 
+const ROOMS_OPTIONS = ['presence', 'name', 'max', 'seed', 'latencyMs', 'jitterMs', 'lossRatio', 'startMs'];
 /** How long `settled` waits, ms of virtual time. */
 const PATIENCE_MS = 20_000;
 /** What members tell each other when one comes has arrived everywhere, ms after it, besides the way there and back. */
@@ -72,6 +73,11 @@ export async function openMemoryRooms<G extends AnyGame, const N extends number>
 ): Promise<MemoryRooms<G, N>> {
   if (!Number.isInteger(count) || count < 1 || count > MAX_PEERS)
     throw new LanError('bad-argument', `openMemoryRooms: expected 1 to ${MAX_PEERS} players, got ${count}.`);
+  checkCall('openMemoryRooms', options, ROOMS_OPTIONS);
+  if (options.presence !== undefined && typeof options.presence !== 'function')
+    throw new LanError('bad-argument', 'openMemoryRooms: expected presence as a function of the player’s number.', {
+      hint: 'Write presence: (index) => ({ name: `Player ${index}` }).',
+    });
   const { presence, name = 'test', max = Math.max(DEFAULT_PLAYERS, count), ...network } = options;
   const hub = new MemoryHub({ latencyMs: 2, ...network });
 
