@@ -50,7 +50,7 @@ export class Wearing implements Disposable {
     const own = this.#room.self.presence.hue % paintCount;
     const taken = this.#taken();
     const cells = (hue: number): number => coverage[hue + 1] ?? 0;
-    if (before < paintCount) return taken.has(before) ? undefined : this.#wear(before);
+    if (before < paintCount && !taken.has(before)) return this.#wear(before);
     let best = own;
     for (let i = 1; i < paintCount && cells(best) > pettyCells; i++) {
       const hue = (own + i) % paintCount;
