@@ -165,6 +165,25 @@ describe('bots', () => {
     expect(match.blobs().filter(({ paint }) => paint === 2)).toHaveLength(1);
   });
 
+  it('take over no floor of the player whose place they take', async () => {
+    const table = new Table();
+    const ann = await table.join('Ann', 4, 0);
+    const bo = await table.join('Bo', 4, 1);
+    await table.run(2000);
+    for (let i = 0; i < 30; i++) {
+      table.steer(false);
+      await table.run(150);
+    }
+    expect(ann.match.coverage()[2]).toBeGreaterThan(300);
+    table.players.pop();
+    bo.match[Symbol.dispose]();
+    void bo.room.leave();
+    await table.run(1500);
+    const hues = [...ann.room.entities.all('bot')].map(({ hue }) => hue);
+    expect(hues).toHaveLength(3);
+    expect(hues).not.toContain(1);
+  });
+
   it('are named in the news after they made way for a player', async () => {
     const table = new Table();
     const { match, room } = await table.join('Ann', 2);

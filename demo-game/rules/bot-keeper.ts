@@ -5,11 +5,11 @@
 import type { MineEntity } from 'lanista';
 import { Actor } from './actor.ts';
 import type { ActorWorld } from './actor.ts';
-import { paintCount, startPosition } from './arena.ts';
+import { paintCount, startPosition, wallMask } from './arena.ts';
 import { createMind, think } from './bots.ts';
 import type { BotMind } from './bots.ts';
 import type { ChromaGame, ChromaRoom } from './game.ts';
-import { firstBot, freeHue, paintOf } from './game.ts';
+import { bareHue, firstBot, freeHue, paintOf } from './game.ts';
 
 /** What a bot may shoot at. */
 export interface BotTarget {
@@ -46,7 +46,7 @@ export class BotKeeper {
   step(now: number, dtMs: number, fill: number, world: ActorWorld, targets: readonly BotTarget[]): void {
     if (now - this.#tendedAt >= tendEveryMs || now < this.#tendedAt) {
       this.#tendedAt = now;
-      this.#tend(fill);
+      this.#tend(fill, world);
     }
     const own = new Set<OwnBot['id']>();
     for (const bot of this.#room.entities.mine('bot')) {
@@ -68,7 +68,7 @@ export class BotKeeper {
     for (const id of this.#steered.keys()) if (!own.has(id)) this.#steered.delete(id);
   }
 
-  #tend(fill: number): void {
+  #tend(fill: number, world: ActorWorld): void {
     const room = this.#room;
     const present = [...room.peers.values()].filter((peer) => peer.status === 'present');
     const players = present.filter((peer) => !peer.spectator).length;
@@ -92,7 +92,8 @@ export class BotKeeper {
     if (!room.isHost) return;
     for (let number = 0; number < wanted; number++) {
       if (numbers.has(number)) continue;
-      const hue = freeHue(number * 3 + 1, hues);
+      // Nor does a bot get the floor of a player who left.
+      const hue = bareHue(number * 3 + 1, hues, world.floor.coverage(wallMask(world.map)));
       hues.add(hue);
       room.entities.spawn('bot', { ...startPosition(3 + number * 4), number, hue });
     }

@@ -129,6 +129,28 @@ export function hadEarlier(
   return earlier === 0 ? a.slot < b.slot : earlier < 0;
 }
 
+/** As much floor of others in one's paint is nothing to speak of: 1 %. */
+const pettyCells = 50;
+
+/**
+ * As `freeHue`, in a round that runs: of those not in `taken` one in which nobody has painted, or the one with least floor.
+ * @param coverage cells per paint, index 0 bare.
+ */
+export function bareHue(wanted: number, taken: ReadonlySet<number>, coverage: readonly number[]): number {
+  let best: number | undefined;
+  let least = 0;
+  for (let i = 0; i < paintCount; i++) {
+    const hue = (wanted + i) % paintCount;
+    if (taken.has(hue)) continue;
+    const cells = coverage[hue + 1] ?? 0;
+    if (cells <= pettyCells) return hue;
+    if (best !== undefined && cells >= least) continue;
+    best = hue;
+    least = cells;
+  }
+  return best ?? wanted % paintCount;
+}
+
 /** The hue `wanted`, or the next one not in `taken`; `wanted` again when all are taken (then paints are teams). */
 export function freeHue(wanted: number, taken: ReadonlySet<number>): number {
   for (let i = 0; i < paintCount; i++) {

@@ -6,13 +6,11 @@
 import type { PeerId } from 'lanista';
 import { paintCount } from './arena.ts';
 import type { ChromaRoom } from './game.ts';
-import { freeHue, hadEarlier, noHue } from './game.ts';
+import { bareHue, freeHue, hadEarlier, noHue } from './game.ts';
 import { Held } from './held.ts';
 
 /** Worn this long, a paint is somebody's: who has just come may have to take another one. */
 const settledMs = 3000;
-/** As much floor of others in one's paint is nothing to speak of: 1 %. */
-const pettyCells = 50;
 
 export class Wearing implements Disposable {
   readonly #room: ChromaRoom;
@@ -47,16 +45,9 @@ export class Wearing implements Disposable {
    * @param coverage cells per paint, index 0 bare.
    */
   settle(before: number, coverage: readonly number[]): void {
-    const own = this.#room.self.presence.hue % paintCount;
     const taken = this.#taken();
-    const cells = (hue: number): number => coverage[hue + 1] ?? 0;
-    if (before < paintCount && !taken.has(before)) return this.#wear(before);
-    let best = own;
-    for (let i = 1; i < paintCount && cells(best) > pettyCells; i++) {
-      const hue = (own + i) % paintCount;
-      if (!taken.has(hue) && cells(hue) < cells(best)) best = hue;
-    }
-    this.#wear(best);
+    const mayHave = before < paintCount && !taken.has(before);
+    this.#wear(mayHave ? before : bareHue(this.#room.self.presence.hue, taken, coverage));
   }
 
   [Symbol.dispose](): void {
