@@ -15,7 +15,7 @@ const hashEveryMs = 2000;
 /** Strokes younger than this may still be under way, so their cells are left out of the hashes. */
 const settleMs = 1000;
 /** A page that draws one frame a second answers after two: a busy machine without a graphics chip. */
-const answerMs = 6000;
+export const answerMs = 6000;
 /** Chunks under way at once: a whole floor takes four round trips. */
 const atOnce = 12;
 

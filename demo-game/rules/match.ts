@@ -13,7 +13,7 @@ import { botNames } from './bots.ts';
 import { EffectQueue } from './effects.ts';
 import { Floor } from './floor.ts';
 import type { Stroke } from './floor.ts';
-import { FloorSync } from './floor-sync.ts';
+import { answerMs, FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
 import { firstBot, noHue, paintOf, tallyBytes } from './game.ts';
 import { Held } from './held.ts';
@@ -397,7 +397,8 @@ export class Match implements Disposable {
   async #comeInto(number: number): Promise<void> {
     const hue = await this.#askTally(number);
     await this.#floorThere;
-    if (this.room.signal.aborted || this.#round?.number !== number || this.#round.phase === 'lobby') return;
+    // Whom nobody answers may have its floor here, and keeps what it wears.
+    if (hue === undefined || this.room.signal.aborted || this.#round?.number !== number || this.#round.phase === 'lobby') return;
     this.#wearing.settle(hue, this.coverage());
   }
 
@@ -405,14 +406,14 @@ export class Match implements Disposable {
    * Who comes into a round has not heard what was dealt before; a host whose page was reloaded neither. Resolves with the hue that this
    * player wore in it, if anybody knows.
    */
-  async #askTally(number: number): Promise<number> {
+  async #askTally(number: number): Promise<number | undefined> {
     const { room } = this;
     const others = [...room.peers.values()].filter((peer) => !peer.isSelf && peer.status === 'present');
     const to = others.find((peer) => peer.isHost) ?? others[0];
-    if (to === undefined) return noHue;
+    if (to === undefined) return undefined;
     try {
-      const { pairs, hue } = await room.call('tally', { number }, { to: to.id });
-      if (this.#round?.number !== number) return noHue;
+      const { pairs, hue } = await room.call('tally', { number }, { to: to.id, timeoutMs: answerMs });
+      if (this.#round?.number !== number) return undefined;
       for (let i = 0; i + 1 < pairs.length; i += 2) {
         const who = pairs[i] ?? 0;
         this.splats.set(who, Math.max(this.splats.get(who) ?? 0, pairs[i + 1] ?? 0));
@@ -420,7 +421,7 @@ export class Match implements Disposable {
       return hue;
     } catch {
       // Whoever was asked left, or is slow; the floor decides who wins.
-      return noHue;
+      return undefined;
     }
   }
 
