@@ -10,7 +10,7 @@ import { bareHue, freeHue, hadEarlier, noHue } from './game.ts';
 import { Held } from './held.ts';
 
 /** Worn this long, a paint is somebody's: who has just come may have to take another one. */
-const settledMs = 3000;
+export const settledMs = 3000;
 
 export class Wearing implements Disposable {
   readonly #room: ChromaRoom;

@@ -1,6 +1,7 @@
 /** Over a running match: buttons in the corner, settings, the table of a finished round, and the network at F3. */
 import type { NetworkCheck } from 'lanista';
 import type { Match } from '../../rules/match.ts';
+import { settledMs } from '../../rules/wearing.ts';
 import { emotes } from '../scenes/arena.ts';
 import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
@@ -31,6 +32,8 @@ export class MatchOverlay implements Disposable {
   readonly #off = new AbortController();
   /** Who played which paint this round, so that the table can name those who left. */
   readonly #names = new Map<number, Set<string>>();
+  /** What each blob wears, and since when on this page's clock. */
+  readonly #worn = new Map<number, { readonly name: string; readonly paint: number; readonly since: number }>();
   #scores: Scores | undefined;
 
   constructor(ui: HTMLElement, match: Match, settings: Settings, synth: Synth, actions: OverlayActions) {
@@ -146,14 +149,22 @@ export class MatchOverlay implements Disposable {
     this.#ready.textContent = ready ? 'Ready' : 'I am ready';
     this.#ready.setAttribute('aria-pressed', String(ready));
     if (round?.phase === 'lobby') this.#names.clear();
-    else if (round !== undefined)
-      for (const view of this.#match.blobs()) this.#names.set(view.paint, (this.#names.get(view.paint) ?? new Set()).add(view.name));
+    this.#noteNames(performance.now(), round?.phase !== 'lobby');
     if (round?.phase === 'scores') this.#showScores(round.endsAt);
     else if (this.#scores !== undefined) {
       this.#scores[Symbol.dispose]();
       this.#scores = undefined;
     }
     if (!this.#net.hidden) this.#showNet();
+  }
+
+  /** Of who comes into a running round the first paint is not always the one to stay in. */
+  #noteNames(now: number, running: boolean): void {
+    for (const { who, name, paint } of this.#match.blobs()) {
+      let worn = this.#worn.get(who);
+      if (worn?.paint !== paint || worn.name !== name) this.#worn.set(who, (worn = { name, paint, since: now }));
+      if (running && now - worn.since >= settledMs) this.#names.set(paint, (this.#names.get(paint) ?? new Set()).add(name));
+    }
   }
 
   #showScores(endsAt: number): void {

@@ -76,10 +76,7 @@ export class Scores implements Disposable {
 
   #who(line: Standing): string {
     if (line.names.length > 0) return line.names.join(', ');
-    // A newcomer may have worn it for a moment.
-    const here = new Set(this.#match.blobs().map(({ name }) => name));
-    const left = [...(this.#names.get(line.paint) ?? [])].filter((name) => !here.has(name));
-    return `${left.join(', ') || (paintNames[line.paint] ?? 'somebody')} (left)`;
+    return `${[...(this.#names.get(line.paint) ?? [paintNames[line.paint] ?? 'somebody'])].join(', ')} (left)`;
   }
 
   #line(line: Standing, own: number, most: number): HTMLElement {
