@@ -346,6 +346,7 @@ describe('requests', () => {
     bob.entities.spawn('ball', {});
     await hub.play(100);
     expect(await settled(hub, eve.call('owned', {}, { to: only(eve.entities.all('ball')).owner }))).toEqual({ name: 'b' });
+    // @ts-expect-error nobody is named
     await expect(eve.call('owned', {})).rejects.toMatchObject({ code: 'bad-argument' });
     await settled(
       hub,

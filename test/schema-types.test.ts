@@ -30,7 +30,7 @@ const game = defineGame({
     ball: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'redistribute', fields: { x: s.f32(), y: s.f32() } }),
   },
   messages: { shot: message({ x: s.u16(), a: s.angle(8) }, { delivery: 'unreliable', redundancy: 2 }), chat: message({ text: s.text(200) }) },
-  requests: { hit: request({ shot: s.u16(), at: s.u32() }, { ok: s.bool() }, { to: 'owner' }) },
+  requests: { hit: request({ shot: s.u16(), at: s.u32() }, { ok: s.bool() }, { to: 'owner' }), start: request({}, { ok: s.bool() }, { to: 'host' }) },
 });
 
 export async function compiles(room: Room<typeof game>): Promise<void> {
@@ -78,6 +78,12 @@ export async function compiles(room: Room<typeof game>): Promise<void> {
   });
   void off;
   room.handle('hit', (hit, from) => ({ ok: hit.shot > 1 && from.length > 0 }));
+  // @ts-expect-error an owner is named by the caller
+  void room.call('hit', { shot: 1, at: 2 });
+  // @ts-expect-error and not only in what else there is to say
+  void room.call('hit', { shot: 1, at: 2 }, { timeoutMs: 500 });
+  void room.call('start', {});
+  void room.call('start', {}, { timeoutMs: 500 });
   // @ts-expect-error an answer has its shape too
   room.handle('hit', () => ({ fine: true }));
   room.whileHost(({ signal, first }) => {

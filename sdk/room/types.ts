@@ -25,6 +25,13 @@ export type RequestGiven<G extends AnyGame, K extends RequestName<G>> = G['reque
 /** What the caller gets, and what a handler returns. */
 export type RequestOutput<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, infer O, any, any> ? O : never;
 export type RequestReply<G extends AnyGame, K extends RequestName<G>> = G['requests'][K] extends RequestDef<any, any, any, infer O> ? O : never;
+/** The options of `call`: with `to`, where the request is declared for somebody whom the caller names. */
+export type CallArguments<G extends AnyGame, K extends RequestName<G>> =
+  G['requests'][K] extends RequestDef<any, any, any, any, infer To>
+    ? 'host' extends To
+      ? [options?: CallOptions]
+      : [options: CallOptions & { readonly to: PeerId | 'host' }]
+    : never;
 export type Presence<G extends AnyGame> = Readonly<Infer<G['presence']>>;
 
 interface EntityBase<G extends AnyGame, K extends Kind<G>> {
@@ -176,7 +183,7 @@ export interface SendOptions {
 }
 
 export interface CallOptions {
-  /** Needed for requests declared `to: 'peer'` or `'owner'`. */
+  /** Needed for requests declared `to: 'peer'` (the default) or `'owner'`. */
   readonly to?: PeerId | 'host';
   /** Default 2,000. */
   readonly timeoutMs?: number;
@@ -259,7 +266,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * - what became of it: `timeout`, `peer-gone`, `no-handler`, `handler-failed`, `refused` (named as host, and is not), `bad-value` (its answer, or ours
    *   there, did not validate), `too-large` (its answer), or the code of the `LanError` that its handler threw.
    */
-  call<K extends RequestName<G>>(name: K, input: RequestGiven<G, K>, options?: CallOptions): Promise<RequestOutput<G, K>>;
+  call<K extends RequestName<G>>(name: K, input: RequestGiven<G, K>, ...options: CallArguments<G, K>): Promise<RequestOutput<G, K>>;
   /** Asks every other present peer; resolves when all answered or failed, in order of their slots. */
   callAll<K extends RequestName<G>>(
     name: K,

@@ -73,10 +73,10 @@ export interface MessageDef<T, Given = T> {
 export type RequestTarget = 'host' | 'peer' | 'owner';
 
 /** As for messages: what `call` takes and what the handler gets of it, what the handler returns and what the caller gets of it. */
-export interface RequestDef<I, O, GivenI = I, GivenO = O> {
+export interface RequestDef<I, O, GivenI = I, GivenO = O, To extends RequestTarget = RequestTarget> {
   readonly input: Fields | StandardSchemaV1<unknown, I>;
   readonly output: Fields | StandardSchemaV1<unknown, O>;
-  readonly to: RequestTarget;
+  readonly to: To;
   /** Type only. */
   readonly '~input'?: I;
   readonly '~output'?: O;
@@ -206,13 +206,13 @@ export function message<const B extends Fields | StandardSchemaV1>(body: B, opti
  * Declares a question and its answer, each of at most 262,144 bytes. `to`: whom `call` asks. `host`: whoever is host, by itself; `peer` (the default) and
  * `owner`: whom the caller names. Throws `bad-definition`.
  */
-export function request<const I extends Fields | StandardSchemaV1, const O extends Fields | StandardSchemaV1>(
-  input: I,
-  output: O,
-  options: { readonly to?: RequestTarget } = {},
-): RequestDef<BodyOf<I>, BodyOf<O>, GivenOf<I>, GivenOf<O>> {
+export function request<
+  const I extends Fields | StandardSchemaV1,
+  const O extends Fields | StandardSchemaV1,
+  const To extends RequestTarget = 'peer',
+>(input: I, output: O, options: { readonly to?: To } = {}): RequestDef<BodyOf<I>, BodyOf<O>, GivenOf<I>, GivenOf<O>, To> {
   checkOptions('request', options, ['to']);
-  const to = options.to ?? 'peer';
+  const to = options.to ?? ('peer' as To);
   if (!['host', 'peer', 'owner'].includes(to)) throw bad(`to: expected 'host', 'peer' or 'owner', got ${show(to)}`, '');
   if (!isStandardSchema(input)) checkFields(input as Fields, 'request');
   if (!isStandardSchema(output)) checkFields(output as Fields, 'answer');
