@@ -271,6 +271,20 @@ describe('fields', () => {
     }
   });
 
+  it('[SY29] an id and a version are within their bounds', () => {
+    const id = 'a'.repeat(32);
+    expect(defineGame({ id, version: 0xffff }).id).toBe(id);
+    for (const wrong of [
+      { id: `${id}a`, version: 1 },
+      { id: '', version: 1 },
+      { id: '-a', version: 1 },
+      { id: 'g', version: 0x1_0000 },
+      { id: 'g', version: -1 },
+      { id: 'g', version: 1.5 },
+    ])
+      expect(() => defineGame(wrong), JSON.stringify(wrong)).toThrow(expect.objectContaining({ code: 'bad-definition' }));
+  });
+
   it('[SY30] the schema hash follows everything both sides must agree on', () => {
     const hash = (field: ReturnType<typeof s.u8>, rate = 30): number =>
       defineGame({ id: 'g', version: 1, entities: { e: entity({ authority: 'spawner', rate, fields: { x: field } }) } }).schemaHash;
@@ -283,5 +297,16 @@ describe('fields', () => {
       [s.oneOf(...of), s.flags(...of)].map((f) => defineGame({ id: 'g', version: 1, presence: { f } }).schemaHash);
     const lists: [string, ...string[]][] = [['a', 'b', 'c'], ['a|b', 'c'], ['a', 'b|c'], ['a|b|c'], ['a","b', 'c'], ['a,b,c']];
     expect(new Set(lists.flatMap((of) => named(...of))).size).toBe(2 * lists.length);
+    // And so is every rule of what is declared.
+    const rules = [{}, { transfer: 'never' }, { transfer: 'take' }, { onOwnerLeave: 'host' }, { onOwnerLeave: 'despawn' }].map((rule) =>
+      defineGame({ id: 'g', version: 1, entities: { e: entity({ authority: 'distributed', fields: { x: s.u8() }, ...(rule as object) }) } }),
+    );
+    const said = (['reliable', 'sequenced', 'unreliable'] as const).map((delivery) =>
+      defineGame({ id: 'g', version: 1, messages: { e: message({ x: s.u8() }, { delivery }) } }),
+    );
+    const asked = (['host', 'peer', 'owner'] as const).map((to) =>
+      defineGame({ id: 'g', version: 1, requests: { e: request({ x: s.u8() }, {}, { to }) } }),
+    );
+    expect(new Set([...rules, ...said, ...asked].map(({ schemaHash }) => schemaHash)).size).toBe(11);
   });
 });

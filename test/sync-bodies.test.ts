@@ -97,6 +97,9 @@ describe('a body', () => {
       ['no baseline', [-1, 0, 1, 0, 1, 0, ...moved], false],
       ['a baseline', [1, 0, 1, 0, 1, 0, ...whole(1, 9)], true],
       ['another kind', [...body(1, 1, 0, 1, 1, 0), 'abc']],
+      ['a field that is none', body(1, 1, 8)],
+      ['a value', body(1, 1, 1, 300)],
+      ['a value below', body(1, 1, 1, -6 + BIAS)],
       ['a counter', body(1, ...whole(0xf_ffff, 9), ...whole(2, 9))],
     ];
     for (const [what, values, full, count] of wrong) {

@@ -30,6 +30,7 @@ const game = defineGame({
     one: entity({ authority: 'spawner', fields: { i: s.i32().default(0) } }),
     many: entity({ authority: 'spawner', fields: bytes }),
     turn: entity({ authority: 'spawner', fields: { aim: s.angle(8).default(0), x: s.num({ min: 0, max: 1, step: 0.3 }).default(0) } }),
+    big: entity({ authority: 'spawner', fields: { u: s.u32().default(0), aim: s.angle(8).default(0) } }),
     page: entity({
       authority: 'spawner',
       fields: { text: s.text(900).default(''), raw: s.bytes(8).default(new Uint8Array(0)), list: s.list(s.u8(), 3).default([]) },
@@ -164,6 +165,35 @@ describe('a body', () => {
     expect(line.replicas.map(({ store }) => store.find(SESSION, 1)!.live[1])).toEqual([0.8999999999999999, 0.8999999999999999]);
   });
 
+  it('[SY17] carries the whole of a u32, and what an angle was assigned beyond its turn', () => {
+    const line = new Line();
+    const big = line.spawn('big', 1);
+    line.tell(-1);
+    for (const u of [4_000_000_000, 1, 0xffff_ffff, 0x8000_0000, 0x7fff_ffff, 0]) {
+      big.assign(0, u);
+      line.tell(line.tick - 1);
+      expect(line.replicas.map(({ store }) => store.find(SESSION, 1)!.live[0])).toEqual([u, u]);
+    }
+    for (const [aim, int] of [
+      [7, 29],
+      [-1, 215],
+      [1e6, 241],
+    ] as const)
+      expect(big.kind.quantise(1, aim)).toBe(int);
+  });
+
+  it('[SY43] a kind is sampled every so many ticks of the fastest one, by the nearest whole number', () => {
+    const of = (rates: readonly number[]): readonly number[] => {
+      const paces = defineGame({
+        id: 'paces',
+        version: 1,
+        entities: Object.fromEntries(rates.map((rate, i) => [`k${i}`, entity({ authority: 'spawner', rate, fields: { n: s.u8() } })])),
+      });
+      return new EntityStore(paces).kinds.map(({ every }) => every);
+    };
+    expect(of([60, 40, 45, 30, 25, 24, 10, 1])).toEqual([1, 2, 1, 2, 2, 3, 6, 60]);
+  });
+
   it('[SY17] carries texts, bytes and lists that begin like those before', () => {
     const line = new Line();
     const page = line.spawn('page', 1);
@@ -247,9 +277,9 @@ describe('a whole entity', () => {
     ])
       expect(read(values), values.join()).toBe(false);
     const page = (text: number, raw: number, list: number): boolean =>
-      read([3, 1, 0, 'x'.repeat(text), new Uint8Array(raw), Array.from({ length: list }, () => 1)]);
+      read([4, 1, 0, 'x'.repeat(text), new Uint8Array(raw), Array.from({ length: list }, () => 1)]);
     expect([page(900, 8, 3), page(901, 8, 3), page(900, 9, 3), page(900, 8, 4)]).toEqual([true, false, false, false]);
-    expect(read([3, 1, 0, '', new Uint8Array(0), [256]])).toBe(false);
+    expect(read([4, 1, 0, '', new Uint8Array(0), [256]])).toBe(false);
   });
 
   it('[SY20] adds all of itself to the hash of a state', () => {

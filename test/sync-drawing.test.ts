@@ -251,6 +251,13 @@ describe('the delay', () => {
 });
 
 describe('assigning', () => {
+  it('[SY3] to what is not one’s own throws, whatever the field, and changes nothing', () => {
+    const { core } = new Thing();
+    for (const [field, value] of Object.entries({ x: 5, curve: 5, turn: 1, aim: 1, n: 5 }))
+      expect(() => Object.assign(core.handle, { [field]: value }), field).toThrow(expect.objectContaining({ code: 'not-owner' }));
+    expect([[...core.live], core.dirty]).toEqual([[0, 0, 0, 0, 0], 0]);
+  });
+
   it('[SY10] what is there already is no change; nothing but fields that fit makes a new one', () => {
     const store = new EntityStore(game);
     const home: EntityHome = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };

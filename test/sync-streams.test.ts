@@ -25,6 +25,7 @@ const game = defineGame({
     ship: entity({ authority: 'spawner', fields: { x: s.u16().lerp('linear') } }),
     rock: entity({ authority: 'spawner', fields: { n: s.u16() } }),
     page: entity({ authority: 'spawner', fields: { text: s.text(900) } }),
+    slow: entity({ authority: 'spawner', rate: 3, fields: { n: s.u16().default(0) } }),
     book: entity({ authority: 'spawner', fields: { text: s.text(900), more: s.text(900) } }),
   },
 });
@@ -63,7 +64,7 @@ class Owner {
     }
   }
 
-  spawn(kind: 'ship' | 'rock' | 'page' | 'book', values: Record<string, unknown>): EntityCore {
+  spawn(kind: 'ship' | 'rock' | 'page' | 'slow' | 'book', values: Record<string, unknown>): EntityCore {
     const core = new EntityCore(home, this.store.kind(kind), SESSION, ++this.#spawned, 'self' as PeerId);
     initialise(core, values);
     this.replication.own(core);
@@ -264,6 +265,27 @@ describe('at rest', () => {
 });
 
 describe('what moves', () => {
+  it('[SY44] [SY37] stood until it was sampled last, in its own past, too; a new thing waits for no sample', () => {
+    const owner = new Owner(ANN);
+    const ship = owner.spawn('ship', { x: 1 });
+    owner.step(50);
+    ship.assign(0, 9);
+    owner.step();
+    expect([0, 1, 2].map((age) => [ship.track.tick(age), ship.track.value(age, 0)])).toEqual([
+      [151, 9],
+      [150, 1],
+      [101, 1],
+    ]);
+    const slow = owner.spawn('slow', { n: 1 });
+    owner.step();
+    expect([slow.bornTick, slow.lastChange]).toEqual([152, 152]);
+    slow.assign(0, 2);
+    owner.step(7);
+    expect([slow.lastChange, slow.ints[0]]).toEqual([152, 1]);
+    owner.step();
+    expect([slow.lastChange, slow.ints[0]]).toEqual([160, 2]);
+  });
+
   it('[SY37] is what is interpolated and was assigned since the last tick', () => {
     const owner = new Owner(ANN);
     const [ship, rock] = [owner.spawn('ship', { x: 1 }), owner.spawn('rock', { n: 1 })];

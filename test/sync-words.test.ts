@@ -19,6 +19,7 @@ const game = defineGame({
     shot: message({ n: s.u32() }, { delivery: 'unreliable', redundancy: 3 }),
     aim: message({ n: s.u32() }, { delivery: 'sequenced' }),
     blip: message({ n: s.u32() }, { delivery: 'unreliable' }),
+    small: message({ n: s.u8(), i: s.i8() }),
     wide: message({ texts: s.list(s.text(900), 2) }, { delivery: 'unreliable' }),
   },
   requests: {
@@ -95,11 +96,21 @@ function sent(index: number, session: number, seq: number, n: number, time = 500
   return out.copy();
 }
 
+/** A `small`, of whatever values. */
+function small(...values: readonly number[]): Uint8Array {
+  const out = new PackWriter(64);
+  out.array(5);
+  for (const value of [MESSAGE, 4, 0, 500]) out.int(value);
+  out.array(values.length);
+  for (const value of values) out.int(value);
+  return out.copy();
+}
+
 function listening(): { readonly world: World; readonly messages: Messages; readonly got: number[] } {
   const world = new World();
   const messages = new Messages(game, world);
   const got: number[] = [];
-  for (const name of ['say', 'shot', 'aim', 'blip']) messages.onMessage(name, (body) => got.push((body as { n: number }).n));
+  for (const name of ['say', 'shot', 'aim', 'blip', 'small']) messages.onMessage(name, (body) => got.push((body as { n: number }).n));
   return { world, messages, got };
 }
 
@@ -172,11 +183,18 @@ describe('copies and numbers', () => {
       [packed(MESSAGE, 0, 'x', 0, 0), 'message-malformed'],
       [packed(MESSAGE, 99, 0, 0, 0), 'message-unknown'],
       [packed(MESSAGE, 0, 0, 0, 0), 'message-invalid'],
+      ...[[256, 0], [-1, 0], [0, 128], [0, -129], [0], [0, 0, 0]].map((body) => [small(...body), 'message-invalid'] as const),
     ] as const) {
       messages.handle(ANN, bytes);
       expect(world.dropped.splice(0)).toEqual([reason]);
     }
     expect(got).toEqual([]);
+    for (const body of [
+      [255, 127],
+      [0, -128],
+    ])
+      messages.handle(ANN, small(...body));
+    expect(got).toEqual([255, 0]);
   });
 });
 
