@@ -30,7 +30,10 @@ const game = defineGame({
     one: entity({ authority: 'spawner', fields: { i: s.i32().default(0) } }),
     many: entity({ authority: 'spawner', fields: bytes }),
     turn: entity({ authority: 'spawner', fields: { aim: s.angle(8).default(0), x: s.num({ min: 0, max: 1, step: 0.3 }).default(0) } }),
-    big: entity({ authority: 'spawner', fields: { u: s.u32().default(0), aim: s.angle(8).default(0) } }),
+    big: entity({
+      authority: 'spawner',
+      fields: { u: s.u32().default(0), aim: s.angle(8).default(0), tenth: s.num({ min: 0, max: 0.3, step: 0.1 }).default(0) },
+    }),
     page: entity({
       authority: 'spawner',
       fields: { text: s.text(900).default(''), raw: s.bytes(8).default(new Uint8Array(0)), list: s.list(s.u8(), 3).default([]) },
@@ -61,6 +64,8 @@ class Line {
         hash: () => 0,
       }),
   );
+  /** Of the first field of everything, where it is watched. */
+  readonly seen: unknown[] = [];
   tick = 10;
 
   spawn(kind: Kind, counter: number, origin = SESSION): EntityCore {
@@ -83,7 +88,7 @@ class Line {
         expect(stream.handleBody(this.tick * 33, this.tick, baseline < 0, input)).toBeUndefined();
       }
       const { watched, store } = this.replicas[k]!;
-      if (watched) for (const core of store.all()) if (!core.watched) core.onChange(core.kind.names[0]!, () => undefined);
+      if (watched) for (const core of store.all()) if (!core.watched) core.onChange(core.kind.names[0]!, (value) => this.seen.push(value));
       for (const core of this.replication.owned) {
         const replica = store.find(core.origin, core.counter)!;
         expect([...replica.ints], `${core.kind.name} ${core.counter}`).toEqual([...core.ints]);
@@ -172,8 +177,12 @@ describe('a body', () => {
     for (const u of [4_000_000_000, 1, 0xffff_ffff, 0x8000_0000, 0x7fff_ffff, 0]) {
       big.assign(0, u);
       line.tell(line.tick - 1);
-      expect(line.replicas.map(({ store }) => store.find(SESSION, 1)!.live[0])).toEqual([u, u]);
+      expect([line.seen.at(-1), ...line.replicas.map(({ store }) => store.find(SESSION, 1)!.live[0])]).toEqual([u, u, u]);
     }
+    // Where reckoning ends a hair above the bound.
+    big.assign(2, 0.3);
+    line.tell(line.tick - 1);
+    expect(line.replicas.map(({ store }) => store.find(SESSION, 1)!.live[2])).toEqual([0.3, 0.3]);
     for (const [aim, int] of [
       [7, 29],
       [-1, 215],
