@@ -25,6 +25,7 @@ const game = defineGame({
     ship: entity({ authority: 'spawner', fields: { x: s.u16().lerp('linear') } }),
     rock: entity({ authority: 'spawner', fields: { n: s.u16() } }),
     page: entity({ authority: 'spawner', fields: { text: s.text(900) } }),
+    cart: entity({ authority: 'spawner', rate: 3, fields: { x: s.u16().default(0).lerp('linear') } }),
     slow: entity({ authority: 'spawner', rate: 3, fields: { n: s.u16().default(0) } }),
     book: entity({ authority: 'spawner', fields: { text: s.text(900), more: s.text(900) } }),
   },
@@ -45,6 +46,8 @@ class Owner {
   readonly store = new EntityStore(game);
   readonly said: Said[] = [];
   readonly replication: Replication;
+  /** Which of the next messages the port does not take. */
+  refused: boolean[] = [];
   /** How many messages the port takes yet. */
   room = Number.POSITIVE_INFINITY;
   tick = 100;
@@ -52,7 +55,7 @@ class Owner {
 
   constructor(...peers: readonly PeerId[]) {
     const send = (_now: number, to: PeerId, channel: string, bytes: Uint8Array): boolean => {
-      if (this.room-- <= 0) return false;
+      if (this.refused.shift() === true || this.room-- <= 0) return false;
       const [type, , tick, age, body] = decode(bytes) as [number, number, number, number | null, unknown[] | null];
       this.said.push({ to, type, channel, tick, ack: age === null ? null : tick - age, body });
       return true;
@@ -64,7 +67,7 @@ class Owner {
     }
   }
 
-  spawn(kind: 'ship' | 'rock' | 'page' | 'slow' | 'book', values: Record<string, unknown>): EntityCore {
+  spawn(kind: 'ship' | 'rock' | 'page' | 'slow' | 'cart' | 'book', values: Record<string, unknown>): EntityCore {
     const core = new EntityCore(home, this.store.kind(kind), SESSION, ++this.#spawned, 'self' as PeerId);
     initialise(core, values);
     this.replication.own(core);
@@ -152,6 +155,18 @@ describe('a whole state', () => {
     ]);
     owner.room = 9;
     expect(parts(owner.step())).toEqual([[103, 3, 4]]);
+    // One that is refused holds up those after it, though there were room for them.
+    owner.replication.outbound.get(ANN)!.restart();
+    owner.refused = [false, true, false, false];
+    expect([parts(owner.step()), parts(owner.step())]).toEqual([
+      [[105, 0, 4]],
+      [
+        [105, 1, 4],
+        [105, 2, 4],
+        [105, 3, 4],
+      ],
+    ]);
+    owner.refused = [];
     owner.room = 1;
     let again: unknown[] = [];
     for (let i = 0; i < 100 && again.length === 0; i++) {
@@ -160,7 +175,7 @@ describe('a whole state', () => {
     }
     expect(again).toHaveLength(1);
     // The one before was on its way.
-    owner.ack(ANN, 103);
+    owner.ack(ANN, 105);
     owner.room = 9;
     expect(parts(owner.step(2))).toEqual([]);
   });
@@ -240,6 +255,57 @@ describe('at rest', () => {
     expect(owner.step()).toMatchObject([{ type: FRAME, body: [2, 0, 1, 0, 2, 0] }]);
     owner.ack(ANN, owner.tick - 1);
     expect(owner.step(8)).toEqual([]);
+  });
+
+  it('[SY37] of a kind that is sampled less often it is said with its next sample', () => {
+    const owner = new Owner(ANN);
+    const cart = owner.spawn('cart', { x: 1 });
+    owner.step(10);
+    cart.assign(0, 2);
+    owner.ack(ANN);
+    owner.step(9);
+    // Sampled at 120 and at 130.
+    expect([owner.tick, kinds(owner.step())]).toEqual([119, ['body']]);
+    owner.step();
+    owner.ack(ANN);
+    expect(owner.step(8)).toEqual([]);
+    expect(owner.step()).toMatchObject([{ type: FRAME, tick: 130, body: [9, 0, 1, 0, 10, 0] }]);
+    owner.ack(ANN);
+    expect(owner.step(5)).toEqual([]);
+  });
+
+  it('[SY31] how long nothing changed is said up to 127 ticks, and one where ticks were left out', () => {
+    const owner = new Owner(ANN);
+    const rock = owner.spawn('rock', { n: 1 });
+    owner.step();
+    owner.ack(ANN);
+    const quiet = (): unknown => {
+      rock.assign(0, owner.tick);
+      const said = owner.step().find(({ body }) => body !== null)!.body![4];
+      owner.ack(ANN);
+      return said;
+    };
+    expect([quiet(), quiet()]).toEqual([1, 1]);
+    owner.step(4);
+    expect(quiet()).toBe(5);
+    owner.step(500);
+    expect(quiet()).toBe(127);
+    owner.tick += 3;
+    expect(quiet()).toBe(1);
+    expect([owner.replication.phaseAt(5, 5_000 / HZ), owner.replication.phaseAt(5, 5_500 / HZ), owner.replication.phaseAt(5, 6_000 / HZ)]).toEqual([
+      0, 64, 127,
+    ]);
+    expect([owner.replication.phaseAt(5, 4_900 / HZ), owner.replication.tickAt(5_999 / HZ)]).toEqual([0, 5]);
+  });
+
+  it('[SY17] what came of others is acked all the same, once', () => {
+    const owner = new Owner(ANN);
+    owner.step();
+    owner.ack(ANN);
+    owner.step(3);
+    owner.heard(ANN, 50);
+    expect(owner.step()).toMatchObject([{ type: FRAME, channel: 'unreliable', ack: 50, body: null }]);
+    expect(owner.step(5)).toEqual([]);
   });
 
   it('[SY83] is refreshed once a second, but for what no datagram takes', () => {
@@ -346,5 +412,16 @@ describe('a despawn', () => {
     owner.replication.bury(rocks[2]!);
     owner.replication.own(rocks[2]!);
     expect(told(BOB)).toBe(false);
+    // Despawned, told, and here again after that.
+    bury(rocks[1]!);
+    expect(told(BOB)).toBe(true);
+    owner.replication.own(rocks[1]!);
+    rocks[1]!.live[0] = 77;
+    rocks[1]!.mark(1);
+    expect(told(BOB)).toBe(false);
+    // What was assigned and not said is nobody's when it is lost.
+    rocks[2]!.assign(0, 5);
+    owner.replication.disown(rocks[2]!);
+    expect(rocks[2]!.dirty).toBe(0);
   });
 });
