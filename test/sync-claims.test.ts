@@ -257,6 +257,34 @@ describe('asking', () => {
     expect([still.track.tick(0), still.track.size, moved.track.tick(0), moved.track.value(1, 0)]).toEqual([40, 2, 40, 0]);
   });
 
+  it('[SY47] leaves no listener behind', async () => {
+    const bob = new Bob();
+    const ball = bob.know('ball', CAT);
+    const listeners = new Set<unknown>();
+    const signal = {
+      aborted: false,
+      addEventListener: (_type: string, fn: unknown) => void listeners.add(fn),
+      removeEventListener: (_type: string, fn: unknown) => void listeners.delete(fn),
+    } as unknown as AbortSignal;
+    const asked = bob.rules.request(ball, { signal });
+    expect(listeners.size).toBe(1);
+    bob.hear(CAT, DENY, 1, ball);
+    expect([await asked, listeners.size]).toEqual([undefined, 0]);
+  });
+
+  it('[SY17] [SY7] nothing is taken up in a room that holds as many as it can', () => {
+    const bob = new Bob();
+    bob.roster(BOB);
+    Object.defineProperty(bob.store, 'full', { value: true });
+    for (const [type, counter] of [
+      [GRANT, 71],
+      [ADOPT, 72],
+    ] as const) {
+      const told = bob.tells('ball', counter, 4);
+      expect([bob.hear(CAT, type, 0, told, told.whole), bob.store.size]).toEqual([true, 0]);
+    }
+  });
+
   it('[SY47] ends where the thing is gone', async () => {
     const bob = new Bob();
     const cup = bob.know('cup', CAT);
@@ -387,7 +415,7 @@ describe('a host that is told of its entities', () => {
     expect([buried(1, 4, BOB), post.alive]).toEqual([true, false]);
     // Somebody had it by a better claim: ours goes above.
     const ball = bob.know('ball', BOB, 4);
-    buried(2, 3, CAT, 1);
+    for (const epoch of [3, 2]) buried(2, epoch, CAT, 1);
     expect(ball.epoch).toBe(4);
     buried(2, 6, CAT, 1);
     expect([ball.epoch, ball.mine, ball.bornTick]).toEqual([7, true, UNBORN]);
@@ -399,6 +427,11 @@ describe('a host that is told of its entities', () => {
       true,
       false,
     ]);
+    // What was lost here with its owner, and is despawned by the word of another.
+    const lost = bob.know('ball', CAT, 4);
+    bob.store.remove(lost, { epoch: 4, owner: CAT, lost: true });
+    buried(3, 4, CAT);
+    expect(bob.store.grave(9, 3)).toEqual({ epoch: 4, owner: CAT });
     expect([buried(2, 7, ANN, 2), bob.hear(CAT, BURIED, 0, ball)]).toEqual([false, false]);
   });
 });
