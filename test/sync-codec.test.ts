@@ -11,7 +11,7 @@ import { decodeWhole, encodeWhole, hashEntity } from '../sdk/sync/delta.ts';
 import type { EntityHome } from '../sdk/sync/entity.ts';
 import { EntityCore, initialise } from '../sdk/sync/entity.ts';
 import { fill, settleInts } from '../sdk/sync/hand-over.ts';
-import { Heirs } from '../sdk/sync/heirs.ts';
+import { Heirs, secondHeir } from '../sdk/sync/heirs.ts';
 import { Inbound } from '../sdk/sync/inbound.ts';
 import { Replication } from '../sdk/sync/replication.ts';
 import { EntityStore } from '../sdk/sync/store.ts';
@@ -324,6 +324,19 @@ describe('a whole entity', () => {
     core.mark(1 << 10);
     settleInts(core);
     expect([core.ints[2], core.ints[10], core.track.size, core.track.value(0, 2)]).toEqual([9, 1, 1, 9]);
+    // What its fields were at a row stays so, whatever replaces them between two.
+    core.assign(0, 1);
+    replication.collect(6, 0);
+    core.assign(3, 4);
+    settleInts(core);
+    expect([0, 2, 3].map((field) => [core.track.value(1, field), core.track.value(0, field)])).toEqual([
+      [0, 1],
+      [9, 9],
+      [0, 4],
+    ]);
+    fill(core, Int32Array.from([1, 0, 9, 4, 0, 60, 0, 0, 0, 0, 1]), []);
+    expect([core.track.size, core.track.value(1, 5), core.track.value(0, 5)]).toEqual([2, 0, 60]);
+    fill(core, Int32Array.from([0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1]), []);
     const out = new PackWriter(64);
     encodeWhole(out, core);
     const input = new PackReader(out.copy());
@@ -393,6 +406,25 @@ describe('the store', () => {
     expect(told).toEqual(['spawn 1', 'spawn 2', 'spawn 3']);
   });
 
+  it('[SY108] tells of an end once, and not to who is disposed by another who hears of it', () => {
+    const store = new EntityStore(game);
+    const told: string[] = [];
+    let second: Disposable | undefined;
+    store.watch(store.kind('one'), {
+      despawn: (handle) => {
+        told.push(`first ${(handle as { id: number }).id & 0xff}`);
+        second![Symbol.dispose]();
+        store.remove(cores[0]!, undefined);
+      },
+    });
+    second = store.watch(store.kind('one'), { despawn: () => void told.push('second') });
+    const cores = [1, 2].map((counter) => new EntityCore(home, store.kind('one'), 1, counter, SELF));
+    for (const core of cores) store.add(core);
+    store.remove(cores[0]!, undefined);
+    store.remove(cores[0]!, { epoch: 1, owner: SELF });
+    expect([told, store.size, store.grave(1, 1), store.find(1, 2) === cores[1]]).toEqual([['first 1'], 1, undefined, true]);
+  });
+
   it('[SY9] an heir stays one while it is here, whoever comes', () => {
     const store = new EntityStore(game);
     const orphans = Array.from({ length: 6 }, (_, i) => new EntityCore(home, store.kind('one'), 1, i + 1, SELF));
@@ -404,6 +436,14 @@ describe('the store', () => {
     expect(orphans.map((core) => heirs.of(core))).toEqual(before);
     heirs.share(orphans, peers.slice(1));
     for (const [i, core] of orphans.entries()) expect(heirs.of(core) === before[i], String(i)).toBe(before[i] === 'b');
+    // Who was taken up is shared out anew when it is left once more, as by those who see it for the first time.
+    heirs.share([], peers);
+    heirs.share(orphans.slice(3), peers);
+    const anew = new Heirs();
+    anew.share(orphans.slice(3), peers);
+    expect(orphans.map((core) => heirs.of(core))).toEqual(orphans.map((core) => anew.of(core)));
+    expect(orphans.map((core) => secondHeir(core, peers))).toEqual(['b', 'c', 'd', 'a', 'b', 'c']);
+    expect(secondHeir(orphans[0]!, [])).toBeUndefined();
   });
 });
 
