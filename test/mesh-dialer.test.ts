@@ -251,6 +251,9 @@ describe('a seat', () => {
     expect(rig.calls.slice(0, 4).map(({ host }) => host)).toEqual(['10.0.0.7', '10.0.0.8', '10.0.0.7', '10.0.0.8']);
     expect(Math.max(...gaps(rig.times))).toBeLessThanOrEqual(DIAL_RETRY_MAX_MS + 50);
     expect(rig.calls.every((call) => call.expect === idOf(high))).toBe(true);
+    const many = seated(high, addresses);
+    many.pass(20_000);
+    expect(many.calls).toHaveLength(MAX_DIALS_PER_TARGET);
     const over = seated(high, addresses);
     over.hops.set(idOf(high), 2);
     unanswered(over, 10_000);

@@ -42,6 +42,15 @@ describe('our own stall', () => {
     expect(statusOf(roster, 1)).toBe('present');
   });
 
+  it('[ME13] is no time in which anybody was out of reach', () => {
+    const { duty, falls } = watch();
+    const roster = seatPeer(founded(), newcomer(1)) as Roster;
+    falls(0);
+    duty.tick(0, roster);
+    duty.excuse(10_000);
+    expect(duty.tick(10_050, roster)).toBe(roster);
+  });
+
   it('[ME32] is no time in which another candidate could have taken our code', () => {
     const party = { links: { size: 0, all: () => [] } } as unknown as Party;
     const failsAfterMs = (stallMs: number): number => {

@@ -163,6 +163,14 @@ describe('who asks a member for a seat', () => {
     script.pass(50);
     const words = script.saidTo(1, 'beat').flatMap((beat) => beat.words.filter((word) => word.id === idOf(5)));
     expect(words[0]).toMatchObject({ instance: 5, left: true });
+    // One with a seat, that never spoke.
+    const mute = member();
+    mute.script.links(5);
+    follow(mute.script, 1, seatPeer(mute.roster, newcomer(5)) as Roster);
+    mute.script.says(5, { type: 'leave' });
+    mute.script.pass(50);
+    const passed = mute.script.saidTo(1, 'beat').flatMap((beat) => beat.words.filter((word) => word.id === idOf(5)));
+    expect(passed.at(-1)).toMatchObject({ instance: 5, left: true });
     // The next process of the same key came another way.
     const late = asked(5);
     const seated = seatPeer(late.roster, { ...newcomer(5), instance: 6 }) as Roster;

@@ -50,6 +50,9 @@ describe('a claim', () => {
       passWith(script, 2_000, 2, { term, epoch, instance, eligible: false });
       expect(script.mesh.roster().host).toBe(script.self);
       expect([instance, script.seatOf(2)?.status]).toEqual([instance, instance === 2 ? 'present' : 'away']);
+      const first = script.told.find((event) => event.type === 'roster' && event.roster.host === script.self);
+      const { peers } = (first as ReturnType<typeof lastList>).roster;
+      expect(peers.find(({ id }) => id === idOf(2))?.status).toBe(script.seatOf(2)?.status);
     }
   });
 
@@ -121,6 +124,21 @@ describe('another part', () => {
     passWith(other.script, 500, 2, { host: true, term: other.roster.term + 2 ** 20, epoch: 1 });
     expect(other.script.saidTo(2, 'join')).not.toEqual([]);
     expect(other.script.saidTo(2, 'roster')).toEqual([]);
+  });
+
+  it('[ME77] that we take in, and that has our seat as another process’s, has us call there; our own seat’s addresses do not', () => {
+    const script = new Script('found');
+    script.links(1);
+    const double = { ...newcomer(0), id: script.self, instance: 99, addresses: [{ host: '10.0.0.77', port: 1 }] };
+    script.says(1, { type: 'propose', roster: listOf(1, double), time: 1 });
+    if (script.saidTo(1, 'decide').length > 0)
+      script.says(1, { type: 'decide', roster: listOf(1, double), time: 1, term: script.mesh.roster().term });
+    script.pass(50);
+    expect(script.endpoint.calls.map(({ address }) => address.host)).toContain('10.0.0.77');
+    const { script: other, roster, self } = member();
+    follow(other, 1, seatPeer(roster, { ...self, addresses: [...self.addresses, { host: '10.9.9.9', port: 1 }] }) as Roster);
+    other.pass(100);
+    expect(other.endpoint.calls.map(({ address }) => address.host)).not.toContain('10.9.9.9');
   });
 
   it('[ME77] that shows our seat as another process’s, in a list of any age, has us call there', () => {
@@ -212,6 +230,14 @@ describe('the door', () => {
     expect(script.endpoint.doors).toBe(doors);
   });
 
+  it('[ME2] of a full room ends every link, and nobody is told that the seat of this key is given up', () => {
+    const script = new Script('join');
+    for (const n of [1, 2]) script.links(n);
+    script.says(1, { type: 'refuse', reason: 'room-full' });
+    expect(script.mesh.joinState).toEqual({ type: 'failed', reason: 'room-full' });
+    expect([script.endpoint.closed.map(({ reason }) => reason), script.endpoint.shuts]).toEqual([['refused', 'refused'], 1]);
+  });
+
   it('[LK76] keeps places for members, and for anybody while we look for a seat', () => {
     const early = new Script('join');
     expect(early.asked.needs!(idOf(9))).toBe(true);
@@ -296,11 +322,13 @@ describe('a detour', () => {
     expect(script.saidTo(2, 'relay')).toHaveLength(1);
     const { term, epoch } = roster;
     script.happens({ type: 'moved', link: script.linkOf(2), peer: idOf(2), address: { host: `~${idOf(2)}`, port: 0 } });
+    script.says(1, part(1, 2, script));
+    expect([script.saidTo(2, 'relay').length, script.mesh.stats(0).drops['relay']]).toEqual([1, 2]);
     for (const n of [1, 2]) script.beats(n, { host: n === 1, term, epoch, hears: [3 - n] });
     script.pass(50);
     const before = script.saidTo(1, 'relay').length;
     script.says(1, part(1, 2, script));
-    expect([script.saidTo(1, 'relay').length, script.saidTo(2, 'relay').length, script.mesh.stats(0).drops['relay']]).toEqual([before, 1, 2]);
+    expect([script.saidTo(1, 'relay').length, script.saidTo(2, 'relay').length, script.mesh.stats(0).drops['relay']]).toEqual([before, 1, 3]);
   });
 });
 
@@ -359,8 +387,10 @@ describe('words', () => {
     const { term, epoch } = roster;
     script.links(9);
     passWith(script, 300, 9, { term: 5, epoch: 1 });
-    script.pass(60);
-    const before = script.saidTo(9, 'beat').length;
+    let before = script.saidTo(9, 'beat').length;
+    while (script.saidTo(9, 'beat').length === before) script.pass(10);
+    script.pass(30);
+    before = script.saidTo(9, 'beat').length;
     script.beats(2, { term, epoch, hears: [1], eligible: false });
     script.pass(10);
     expect(
