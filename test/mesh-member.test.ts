@@ -163,6 +163,20 @@ describe('who asks a member for a seat', () => {
     script.pass(50);
     const words = script.saidTo(1, 'beat').flatMap((beat) => beat.words.filter((word) => word.id === idOf(5)));
     expect(words[0]).toMatchObject({ instance: 5, left: true });
+    // One whose successor spoke to others since: that one is not gone.
+    const old = member();
+    old.script.links(5);
+    old.script.beats(5);
+    for (let i = 0; i < 15; i++) {
+      const { term, epoch } = old.roster;
+      for (const n of [1, 2]) old.script.beats(n, { host: n === 1, term, epoch, hears: [3 - n] });
+      old.script.beats(2, { id: idOf(5), instance: 6 });
+      old.script.pass(100);
+    }
+    old.script.says(5, { type: 'leave' });
+    old.script.pass(50);
+    const kept = old.script.saidTo(1, 'beat').flatMap((beat) => beat.words.filter((word) => word.id === idOf(5)));
+    expect(kept.at(-1)).toMatchObject({ instance: 6, left: false });
     // One with a seat, that never spoke.
     const mute = member();
     mute.script.links(5);

@@ -139,6 +139,12 @@ describe('another part', () => {
     follow(other, 1, seatPeer(roster, { ...self, addresses: [...self.addresses, { host: '10.9.9.9', port: 1 }] }) as Roster);
     other.pass(100);
     expect(other.endpoint.calls.map(({ address }) => address.host)).not.toContain('10.9.9.9');
+    // Where a session of our key has taken a link, they may.
+    other.closes(1, 'replaced');
+    other.links(1);
+    follow(other, 1, seatPeer(nextEpoch(roster, {}), { ...self, addresses: [{ host: '10.9.9.9', port: 1 }] }) as Roster);
+    other.pass(100);
+    expect(other.endpoint.calls.map(({ address }) => address.host)).toContain('10.9.9.9');
   });
 
   it('[ME77] that shows our seat as another process’s, in a list of any age, has us call there', () => {
