@@ -174,7 +174,7 @@ describe('who asks a member for a seat', () => {
       old.script.pass(100);
     }
     old.script.says(5, { type: 'leave' });
-    old.script.pass(50);
+    old.script.pass(200);
     const kept = old.script.saidTo(1, 'beat').flatMap((beat) => beat.words.filter((word) => word.id === idOf(5)));
     expect(kept.at(-1)).toMatchObject({ instance: 6, left: false });
     // One with a seat, that never spoke.
