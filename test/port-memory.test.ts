@@ -1,12 +1,13 @@
 /**
  * The in-memory room keeps the contract of `RoomPort`.
  */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { RoomId } from '../sdk/base/brand.ts';
 import type { LanError } from '../sdk/base/errors.ts';
 import type { GameFacts, LanPort, OpenRequest } from '../sdk/port/lan-port.ts';
 import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
-import type { RoomPort } from '../sdk/port/port.ts';
+import type { MemoryHubOptions } from '../sdk/port/memory.ts';
+import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
 import { portContract } from './port.contract.ts';
 
 const facts: GameFacts = { id: 'contract', version: 1, schemaHash: 1 };
@@ -75,4 +76,84 @@ it('[RO38] a full room takes spectators, and back who plays in it, but no specta
     await asks(eve, request),
     await asks(createMemoryLan(hub, { ...facts, schemaHash: 2 }), { ...request, type: 'join', target: room.id }),
   ]).toEqual(['kicked', 'incompatible']);
+});
+
+describe('a seat', () => {
+  async function seats(count: number, options: MemoryHubOptions = {}) {
+    const hub = new MemoryHub({ latencyMs: 3, ...options });
+    const lans = Array.from({ length: count }, () => createMemoryLan(hub, facts));
+    const request = { type: 'join-or-create', name: 'room', max: 8, code: undefined, spectate: false } as const;
+    const ports: RoomPort[] = [];
+    for (const lan of lans) ports.push(await lan.open(request));
+    const [room] = hub.rooms.values();
+    const drain = (port: RoomPort): PortEvent[] => {
+      const events: PortEvent[] = [];
+      for (let event = port.poll(); event !== undefined; event = port.poll()) events.push(event);
+      return events;
+    };
+    for (const port of ports) drain(port);
+    return { hub, lans, ports, room: room!, request, drain };
+  }
+
+  it('[RO13] that was taken up anew is dead to its former port: it hears, sends and leaves no more', async () => {
+    const { hub, lans, ports, room, request, drain } = await seats(2);
+    const [ann, bob] = ports as [RoomPort, RoomPort];
+    bob.send(0, ann.self, 'reliable', Uint8Array.of(1));
+    const again = await lans[0]!.open(request);
+    hub.advance(50);
+    expect(drain(ann).at(-1)).toEqual({ type: 'closed', reason: 'timeout' });
+    expect(drain(bob).filter(({ type }) => type === 'reset')).toEqual([{ type: 'reset', peer: ann.self }]);
+    expect([ann.send(0, bob.self, 'reliable', Uint8Array.of(1)), ann.kick(0, bob.self)]).toEqual([false, false]);
+    ann.leave(0);
+    ann.setEligible(0, false);
+    bob.send(0, again.self, 'reliable', Uint8Array.of(2));
+    hub.advance(50);
+    expect([room.seats.size, drain(ann), again.roster().peers.map(({ eligible }) => eligible)]).toEqual([2, [], [true, true]]);
+    expect(drain(again).flatMap((event) => (event.type === 'message' ? [event.bytes[0]] : []))).toEqual([2]);
+  });
+
+  it('[RO25] that was away hears of its links anew, on both sides, and heard nothing meanwhile', async () => {
+    const { hub, ports, room, drain } = await seats(3);
+    const [ann, bob, cat] = ports as [RoomPort, RoomPort, RoomPort];
+    room.setAway(cat.self, true);
+    expect([ann.send(0, cat.self, 'reliable', Uint8Array.of(1)), cat.send(0, ann.self, 'reliable', Uint8Array.of(1))]).toEqual([false, false]);
+    for (const port of ports) drain(port);
+    bob.leave(0);
+    hub.advance(50);
+    expect(drain(cat)).toEqual([]);
+    drain(ann);
+    room.setAway(cat.self, false);
+    hub.advance(50);
+    const resets = (port: RoomPort): unknown[] => drain(port).flatMap((event) => (event.type === 'reset' ? [event.peer] : []));
+    expect([resets(ann), resets(cat)]).toEqual([[cat.self], [ann.self]]);
+  });
+
+  it('[RO12] drops what is sequenced and comes late, and forgets that with the link', async () => {
+    const { hub, ports, room, drain } = await seats(2, { jitterMs: 200 });
+    const [ann, bob] = ports as [RoomPort, RoomPort];
+    const heard = (): number[] => drain(bob).flatMap((event) => (event.type === 'message' ? [event.bytes[0]!] : []));
+    for (let i = 0; i < 50; i++) ann.send(0, bob.self, 'sequenced', Uint8Array.of(i));
+    hub.advance(500);
+    const got = heard();
+    expect(got.length).toBeLessThan(50);
+    expect([...got].sort((a, b) => a - b)).toEqual(got);
+    room.setAway(ann.self, true);
+    room.setAway(ann.self, false);
+    ann.send(0, bob.self, 'sequenced', Uint8Array.of(99));
+    hub.advance(500);
+    expect(heard()).toEqual([99]);
+  });
+
+  it('[RO13] goes with the lan that has it; one clock of many comes no sooner than its time', async () => {
+    const { hub, lans, ports, room, drain } = await seats(2);
+    const came: number[] = [];
+    lans[0]!.time.schedule(hub.now() + 10, () => came.push(hub.now()));
+    lans[1]!.time.schedule(hub.now() + 30, () => came.push(hub.now()));
+    const began = hub.now();
+    hub.advance(20);
+    await lans[1]!.close();
+    hub.advance(100);
+    expect(came.map((at) => at - began)).toEqual([10]);
+    expect([[...room.seats.keys()], drain(ports[1]!).at(-1)]).toEqual([[ports[0]!.self], { type: 'closed', reason: 'bye' }]);
+  });
 });

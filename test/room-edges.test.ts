@@ -5,7 +5,7 @@ import { only, pair } from './room-party.ts';
 import { ANN, BOB, CAT, hello, open, opened, person } from './room-port-fake.ts';
 
 describe('opening', () => {
-  it('[RO31] waits three seconds for who says nothing, and warns of it where whoever awaited the room hears it', async () => {
+  it('[SY52] waits three seconds for who says nothing, and warns of it where whoever awaited the room hears it', async () => {
     const { time, room } = open();
     const heard: string[] = [];
     void room.opened().then(() => {
@@ -20,7 +20,7 @@ describe('opening', () => {
     expect(heard).toHaveLength(2);
   });
 
-  it('[RO31] waits for the state of who has it, and not for who waits itself; until then nothing of its own is said', async () => {
+  it('[SY4] waits for the state of who has it, and not for who waits itself; until then nothing of its own is said', async () => {
     const { port, time, room } = open();
     let isOpen = false;
     void room.opened().then(() => (isOpen = true));
@@ -50,7 +50,7 @@ describe('opening', () => {
 });
 
 describe('between two ticks', () => {
-  it('[RO33] what is said is flushed in a turn of its own, once however much it is, and what is said in a turn with that turn', async () => {
+  it('[RO39] what is said is flushed in a turn of its own, once however much it is, and what is said in a turn with that turn', async () => {
     const { port, time, room } = await opened();
     room.onMessage('chat', ({ text }) => {
       if (text === 'hi') room.send('chat', { text: 'hello' });
@@ -66,7 +66,7 @@ describe('between two ticks', () => {
     expect([port.types(BOB).filter((type) => type === 2).length, port.flushes - flushes]).toEqual([6, 1]);
   });
 
-  it('[RO17] what the port says while it is polled is taken in the same turn, and one that never ends lets others have theirs', async () => {
+  it('[RO39] what the port says while it is polled is taken in the same turn, and one that never ends lets others have theirs', async () => {
     const { port, time, room } = await opened();
     let merges = 0;
     room.on('merge', () => merges++);
@@ -86,7 +86,7 @@ describe('between two ticks', () => {
     more = 0;
   });
 
-  it('[RO6] what one says to oneself comes in the same turn, and not within the call', async () => {
+  it('[RO39] what one says to oneself comes in the same turn, and not within the call', async () => {
     const { time, room } = await opened();
     const heard: string[] = [];
     room.onMessage('chat', ({ text }) => void heard.push(text));
@@ -132,6 +132,9 @@ describe('a link made anew', () => {
     port.seats([person(ANN, 0), person(BOB, 1)], { host: BOB });
     await time.pass(50);
     port.sent.length = 0;
+    port.say({ type: 'merge', lost: false, joined: [BOB] });
+    await time.pass(2);
+    expect(port.types(BOB)).not.toContain(9);
     port.say({ type: 'merge', lost: true, joined: [BOB] });
     await time.pass(2);
     expect(port.types(BOB)).toContain(9);
@@ -181,7 +184,7 @@ describe('who is in the list', () => {
     expect([room.self.id, room.peers.has(CAT), heard]).toEqual([ANN, false, []]);
   });
 
-  it('[RO28] are the ones whose words count: of others, and of oneself, nothing does', async () => {
+  it('[RO40] are the ones whose words count: of others, and of oneself, nothing does', async () => {
     const { port, time, room } = await opened();
     port.drops = { stranger: 2, replay: 3 };
     const chat = [2, 0, 0, 1_000_000, ['hi']];
@@ -224,7 +227,89 @@ it('[RO1] a presence that changes is told to everybody, oneself included; what w
   expect(heard.at(-1)).toEqual(['b', { name: 'Bo', ready: true }]);
 });
 
-it('[RO28] what a room counts is all that went through it', async () => {
+it('[SY57] a budget holds until it is taken back, and what is drawn late for it is told in the statistics', async () => {
+  const { party, ann, bob } = await pair();
+  const blobs = Array.from({ length: 100 }, (_, i) => ann.entities.spawn('blob', { x: i, state: 'alive' }));
+  await party.play(1_000);
+  const bytesOf = async (): Promise<number> => {
+    const before = ann.stats().stateBytesOut;
+    for (let i = 0; i < 20; i++) {
+      for (const blob of blobs) blob.x = (blob.x + 1) % 1_920;
+      await party.play(50);
+    }
+    return ann.stats().stateBytesOut - before;
+  };
+  const free = await bytesOf();
+  ann.setStateBudget({ bytesPerTick: 64 });
+  const bound = await bytesOf();
+  ann.setStateBudget(undefined);
+  expect([bound < free / 3, (await bytesOf()) > bound * 3]).toEqual([true, true]);
+  expect(bob.stats().peers.get(ann.self.id)!.interpolationDelayMs).toBeGreaterThan(0);
+});
+
+it('[RO34] what is said reliably while the room opens is kept as it was, up to 256 KiB of each peer, and what may be lost is not kept', async () => {
+  const { port, time, room } = open();
+  const heard: string[] = [];
+  room.onMessage('chat', ({ text }) => void heard.push(text));
+  room.onMessage('shot', ({ n }) => void heard.push(`shot ${n}`));
+  for (const lane of [0, 1]) port.hear(BOB, hello(5, false), lane);
+  const words = new Uint8Array(pack([2, 0, 0, 1_000_000, ['first']]));
+  port.say({ type: 'message', from: BOB, channel: 'reliable', lane: 0, bytes: words });
+  port.hear(BOB, [2, 1, 5 << 16, 1_000_000, [7]], 0, 'unreliable');
+  time.turn();
+  // The bytes are the port's, which may use them for something else.
+  words.fill(0);
+  expect(heard).toEqual(['shot 7']);
+  // No message of the game, but as long as one may be; the third takes what is left.
+  const sizes = [100_000, 100_000, 256 * 1_024 - 200_000 - words.length];
+  for (const size of sizes) {
+    const filler = new Uint8Array(size);
+    filler.set(pack([2, 0, 0, 1_000_000, ['']]));
+    port.say({ type: 'message', from: BOB, channel: 'reliable', lane: 0, bytes: filler });
+  }
+  time.turn();
+  expect(room.stats().drops).toEqual({});
+  port.hear(BOB, [2, 0, 0, 1_000_000, ['one more']]);
+  time.turn();
+  expect(room.stats().drops).toEqual({ early: 1 });
+  await time.pass(200);
+  expect(heard.slice(0, 2)).toEqual(['shot 7', 'first']);
+});
+
+describe('a duty', () => {
+  it('[RO6] that ends with an error because it was told to end has done nothing wrong', async () => {
+    const { port, time, room } = await opened();
+    const warned: string[] = [];
+    room.on('warn', ({ detail }) => warned.push(detail.split('\n')[0]!));
+    for (const isPatient of [true, false])
+      room.whileHost(async ({ signal }) => {
+        if (isPatient) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw new Error(isPatient ? 'told to' : 'at once');
+      });
+    await time.pass(5);
+    port.seats([person(ANN, 0), person(BOB, 1)], { host: BOB });
+    await time.pass(5);
+    expect(warned).toEqual(['whileHost: Error: at once']);
+  });
+});
+
+describe('an entity', () => {
+  it('[RO28] is found by its kind alone, despawned by who has it, and asked for while there is a room', async () => {
+    const { party, ann, bob } = await pair();
+    const blob = ann.entities.spawn('blob', { x: 1, state: 'alive' });
+    const ball = ann.entities.spawn('ball', { x: 1 });
+    await party.play(200);
+    expect([bob.entities.get('ball', blob.id as never), bob.entities.get('blob', blob.id)?.x]).toEqual([undefined, 1]);
+    const theirs = bob.entities.get('ball', ball.id)!;
+    expect(() => (theirs as unknown as { despawn(): void }).despawn()).toThrow(expect.objectContaining({ code: 'not-owner' }));
+    await party.play(100);
+    expect([...ann.entities.all('ball')]).toHaveLength(1);
+    await party.wait(bob.leave());
+    expect(await party.wait(theirs.requestAuthority({ timeoutMs: 60_000 }))).toBeUndefined();
+  });
+});
+
+it('[RO40] what a room counts is all that went through it', async () => {
   const { port, time, room } = await opened();
   const before = room.stats();
   room.send('chat', { text: 'x' });
@@ -272,8 +357,12 @@ describe('the end', () => {
     await time.pass(500);
     expect([left, port.leaves]).toEqual([0, 1]);
     port.takes = true;
+    await time.pass(20);
+    const { flushes } = port;
+    time.clock += 100;
     port.say({ type: 'closed', reason: 'bye' });
     await time.pass(2);
+    expect(port.flushes).toBe(flushes);
     const { length } = port.sent;
     answer({ n: 6 });
     room.setEligible(false);
