@@ -225,6 +225,7 @@ it('[RO1] a presence that changes is told to everybody, oneself included; what w
   port.hear(BOB, [8, ['Bo', 1]]);
   await time.pass(2);
   expect(heard.at(-1)).toEqual(['b', { name: 'Bo', ready: true }]);
+  expect(Object.isFrozen(room.peers.get(BOB)!.presence)).toBe(true);
 });
 
 it('[SY57] a budget holds until it is taken back, and what is drawn late for it is told in the statistics', async () => {
@@ -309,6 +310,48 @@ describe('an entity', () => {
   });
 });
 
+describe('a page that was reloaded', () => {
+  it('[RO40] is another one: what its former self says, or is meant for ours, does nothing', async () => {
+    const { port, time, room } = await opened();
+    room.entities.spawn('blob', { x: 1, state: 'alive' });
+    await time.pass(1_000);
+    const heard: unknown[] = [];
+    room.on('join', ({ id }) => heard.push(`join ${id[0]}`));
+    room.on('presence', ({ presence }) => heard.push(presence.name));
+    for (const lane of [0, 1]) port.hear(BOB, hello(6, false, ['Bobby', 0]), lane);
+    await time.pass(2_000);
+    expect([heard, port.types(BOB).filter((type) => type === 1).length, port.types(BOB).includes(4)]).toEqual([['Bobby'], 2, true]);
+    port.sent.length = 0;
+    const before = room.stats().drops['state-session'] ?? 0;
+    port.hear(BOB, [3, 5, 1, null, null], 0, 'unreliable');
+    port.hear(BOB, [10, 5, 1, 77, 1], 1);
+    port.hear(BOB, [9, 76], 1);
+    await time.pass(1_000);
+    expect([room.stats().drops['state-session'], port.types(BOB).includes(4), port.types(BOB).includes(12)]).toEqual([before + 2, false, false]);
+    port.hear(BOB, [9, 77], 1);
+    port.hear(BOB, [3, 6, 1, null, [0]], 0, 'unreliable');
+    port.hear(BOB, [3, 6, 1, null], 0, 'unreliable');
+    port.hear(BOB, [10, 6], 1);
+    await time.pass(1_000);
+    expect(port.types(BOB)).toContain(4);
+    const { 'sync-malformed': claims, 'state-malformed': frames } = room.stats().drops;
+    expect([claims, frames]).toEqual([1, 2]);
+  });
+
+  it('[RO30] and speaks before its greeting is asked for it once a second, however much it says', async () => {
+    const { port, time } = await opened();
+    port.seats([person(ANN, 0), person(BOB, 1), person(CAT, 2)]);
+    await time.pass(500);
+    port.sent.length = 0;
+    for (let i = 0; i < 45; i++) {
+      port.hear(CAT, [2, 0, 0, 1_000_000, ['hi']]);
+      await time.pass(100);
+    }
+    const greetings = port.sent.filter(({ to, words, lane }) => to === CAT && words[0] === 1 && lane === 0).length;
+    expect([greetings >= 3, greetings <= 5]).toEqual([true, true]);
+  });
+});
+
 it('[RO40] what a room counts is all that went through it', async () => {
   const { port, time, room } = await opened();
   const before = room.stats();
@@ -318,13 +361,15 @@ it('[RO40] what a room counts is all that went through it', async () => {
   const ask = [5, 1, 0, 1_000_000, [3]];
   port.hear(BOB, chat);
   port.hear(BOB, ask);
+  const state = [3, 5, 1, null, null];
+  port.hear(BOB, state, 0, 'unreliable');
   await time.pass(100);
   room.entities.spawn('blob', { x: 1, state: 'alive' });
   const after = room.stats();
   const bytes = (type: number): number => port.sent.reduce((sum, { words }) => sum + (words[0] === type ? pack(words).length : 0), 0);
   expect(after.messageBytesIn - before.messageBytesIn).toBe(pack(chat).length + pack(ask).length);
   expect(after.messageBytesOut - before.messageBytesOut).toBe(bytes(2) + bytes(5) + bytes(7));
-  expect([before.entities, after.entities]).toEqual([0, 1]);
+  expect([before.entities, after.entities, after.stateBytesIn - before.stateBytesIn]).toEqual([0, 1, pack(state).length]);
 });
 
 describe('the end', () => {
