@@ -1,5 +1,5 @@
 /** Who knocks at the bridge, below what a browser or a WebSocket library would send: heads and frames by hand. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { Server } from 'node:http';
 import { connect, Socket } from 'node:net';
@@ -9,6 +9,7 @@ import { join as joinPath } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BRIDGE_VERSION, createCommandOutbox, MAX_BRIDGE_BATCH_BYTES, MAX_BRIDGE_STRANGERS } from '../sdk/bridge/index.ts';
 import { attachBridge } from '../sdk/node/bridge-server.ts';
+import { filePartsOf, securityHeaders } from '../sdk/node/static-files.ts';
 import { Bench, GAME, join, until } from './bridge-fake.ts';
 
 afterEach(() => vi.restoreAllMocks());
@@ -252,4 +253,66 @@ test('[BR17] a network half that does not open gives the port back, and is not o
   await expect(bench.start({ port, lan })).rejects.toThrow('no socket');
   const again = await bench.start({ port });
   await (await bench.page(again)).open(join());
+});
+
+test('[BR22] the fences are these, to the letter, and refusals have them too', async () => {
+  expect(securityHeaders(['ws://127.0.0.1:5173', 'ws://localhost:5173', 'ws://[::1]:5173'])).toEqual({
+    'Content-Security-Policy': [
+      "default-src 'self'",
+      "style-src 'self' 'unsafe-inline'",
+      "img-src 'self' data: blob:",
+      "media-src 'self' data: blob:",
+      "script-src 'self' 'wasm-unsafe-eval'",
+      "font-src 'self' data:",
+      "connect-src 'self' data: blob: ws://127.0.0.1:5173 ws://localhost:5173",
+      "object-src 'none'",
+      "base-uri 'none'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+    ].join('; '),
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+  });
+});
+
+test('[BR23] a path is decoded once, and names a plain file by parts that mean the same on every system', () => {
+  const paths: readonly (readonly [string, readonly string[] | undefined])[] = [
+    ['/', ['index.html']],
+    ['/a/b.js?x=1#y', ['a', 'b.js']],
+    ['/a%20b.js', ['a b.js']],
+    ['/a%2520b.js', ['a%20b.js']],
+    ['/%252e%252e/x', ['%2e%2e', 'x']],
+    ...['/a//b', '/a/', '/.git/x', '/a/.b', '/a/..', '/a:b', '/a%5cb', '/a%00', '/a.', '/a%20', '/%', 'x', ''].map(
+      (path) => [path, undefined] as const,
+    ),
+  ];
+  for (const [path, parts] of paths) expect([path, filePartsOf(path)]).toEqual([path, parts]);
+});
+
+test('[BR22] a type is told by the ending in either case; what has its content in its name is kept, and nothing else', async () => {
+  const root = await mkdtemp(joinPath(tmpdir(), 'lanista-doors-'));
+  for (const folder of ['assets', 'more/assets'].map((name) => joinPath(root, name))) await mkdir(folder, { recursive: true });
+  const files = ['index.HTML', 'assets/a.PNG', 'assets/b.html', 'more/assets/c.js', 'd.dat', 'empty.txt'];
+  for (const file of files) await writeFile(joinPath(root, file), file === 'empty.txt' ? '' : '0123456789');
+  await using bench = new Bench();
+  const { port } = await bench.start({ root });
+  const facts = async (path: string, init: RequestInit = {}): Promise<unknown[]> => {
+    const { status, headers } = await fetch(`http://127.0.0.1:${port}/${path}`, init);
+    return [status, headers.get('content-type'), headers.get('cache-control'), headers.get('content-length')];
+  };
+  const kept = 'public, max-age=31536000, immutable';
+  const html = 'text/html; charset=utf-8';
+  expect(await Promise.all(files.map((file) => facts(file)))).toEqual([
+    [200, html, 'no-store', '10'],
+    [200, 'image/png', kept, '10'],
+    [200, html, 'no-store', '10'],
+    [200, 'text/javascript; charset=utf-8', 'no-cache', '10'],
+    [200, 'application/octet-stream', 'no-cache', '10'],
+    [200, 'text/plain; charset=utf-8', 'no-cache', '0'],
+  ]);
+  expect(await facts('d.dat', { method: 'HEAD', headers: { Range: 'bytes=0-1' } })).toEqual([200, 'application/octet-stream', 'no-cache', '10']);
+  expect((await facts('none.js'))[0]).toBe(404);
+  await rm(root, { recursive: true });
 });
