@@ -1,5 +1,5 @@
 /** Who knocks at the bridge, below what a browser or a WebSocket library would send: heads and frames by hand. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { Server } from 'node:http';
 import { connect, Socket } from 'node:net';
@@ -284,7 +284,7 @@ test('[BR23] a path is decoded once, and names a plain file by parts that mean t
     ['/a%20b.js', ['a b.js']],
     ['/a%2520b.js', ['a%20b.js']],
     ['/%252e%252e/x', ['%2e%2e', 'x']],
-    ...['/a//b', '/a/', '/.git/x', '/a/.b', '/a/..', '/a:b', '/a%5cb', '/a%00', '/a.', '/a%20', '/%', 'x', ''].map(
+    ...['/a//b', '/a/', '/.git/x', '/a/.b', '/a/..', '/a:b', '/a%5cb', '/a%00', '/a.', '/a%20', '/%', 'x', 'xa/b', ''].map(
       (path) => [path, undefined] as const,
     ),
   ];
@@ -314,5 +314,10 @@ test('[BR22] a type is told by the ending in either case; what has its content i
   ]);
   expect(await facts('d.dat', { method: 'HEAD', headers: { Range: 'bytes=0-1' } })).toEqual([200, 'application/octet-stream', 'no-cache', '10']);
   expect((await facts('none.js'))[0]).toBe(404);
-  await rm(root, { recursive: true });
+  // Beside it, with a name that begins as its own.
+  await mkdir(`${root}-beside`);
+  await writeFile(joinPath(`${root}-beside`, 'secret.txt'), 'secret');
+  await symlink(joinPath(`${root}-beside`, 'secret.txt'), joinPath(root, 'link.txt'));
+  expect((await facts('link.txt'))[0]).toBe(404);
+  for (const folder of [root, `${root}-beside`]) await rm(folder, { recursive: true });
 });

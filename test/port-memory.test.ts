@@ -8,6 +8,7 @@ import type { GameFacts, LanPort, OpenRequest } from '../sdk/port/lan-port.ts';
 import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
 import type { MemoryHubOptions } from '../sdk/port/memory.ts';
 import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
+import { MAX_PEERS } from '../sdk/wire/limits.ts';
 import { portContract } from './port.contract.ts';
 
 const facts: GameFacts = { id: 'contract', version: 1, schemaHash: 1 };
@@ -142,6 +143,50 @@ describe('a seat', () => {
     ann.send(0, bob.self, 'sequenced', Uint8Array.of(99));
     hub.advance(500);
     expect(heard()).toEqual([99]);
+  });
+
+  it('[RO14] is host by its slot among those who are there and willing; where nobody is, who was stays', async () => {
+    const { hub, ports, room, drain } = await seats(3);
+    const [ann, bob, cat] = ports as [RoomPort, RoomPort, RoomPort];
+    const host = (): number => ports.findIndex(({ self }) => self === room.roster.host);
+    const { term } = room.roster;
+    room.setAway(ann.self, true);
+    expect([host(), room.roster.term]).toEqual([1, term + 1]);
+    room.setAway(ann.self, false);
+    expect(host()).toBe(1);
+    bob.setEligible(0, false);
+    expect(host()).toBe(0);
+    for (const port of [ann, cat]) port.setEligible(0, false);
+    // Ann gave it away when somebody could take it; then nobody could.
+    expect(host()).toBe(2);
+    const settledAt = room.roster.term;
+    for (const port of ports) drain(port);
+    cat.setEligible(0, false);
+    hub.advance(50);
+    expect([host(), room.roster.term, ports.flatMap(drain)]).toEqual([2, settledAt, []]);
+    expect([cat.kick(0, cat.self), cat.kick(0, 'nobody' as never), room.seats.size]).toEqual([false, false, 3]);
+    const late = cat.send(0, bob.self, 'reliable', Uint8Array.of(1));
+    room.setAway(bob.self, true);
+    hub.advance(50);
+    expect([late, drain(bob).filter(({ type }) => type === 'message')]).toEqual([true, []]);
+  });
+
+  it('[RO9] hears what is reliable in its order, whatever else is late', async () => {
+    const { hub, ports, drain } = await seats(2, { jitterMs: 100 });
+    for (let i = 0; i < 50; i++) ports[0]!.send(0, ports[1]!.self, 'reliable', Uint8Array.of(i), 2);
+    hub.advance(500);
+    const heard = drain(ports[1]!).flatMap((event) => (event.type === 'message' ? [event.bytes[0]] : []));
+    expect(heard).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  it('[RO38] is not to be had after it was called off, in another build of the room, or where there are as many as can be', async () => {
+    const { hub, room, request } = await seats(1);
+    await expect(createMemoryLan(hub, facts).open(request, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' });
+    expect(await asks(createMemoryLan(hub, { ...facts, version: 2 }), request)).toBe('in');
+    expect([hub.rooms.size, room.seats.size]).toEqual([2, 1]);
+    const watching = { ...request, type: 'join', target: room.id, spectate: true } as const;
+    while (room.seats.size < MAX_PEERS) expect(await asks(createMemoryLan(hub, facts), watching)).toBe('in');
+    expect(await asks(createMemoryLan(hub, facts), watching)).toBe('room-full');
   });
 
   it('[RO13] goes with the lan that has it; one clock of many comes no sooner than its time', async () => {

@@ -57,6 +57,25 @@ describe('opening', () => {
     }
   });
 
+  it('[RO31] asks for no seat with a presence that fits no more, and is over when it is over: what aborts then does nothing', async () => {
+    const { hub, memory } = start();
+    let asked = 0;
+    const open = (request: OpenRequest): Promise<RoomPort> => {
+      asked++;
+      return memory.open(request);
+    };
+    const me = { name: 'Ann' };
+    const lan = createLan(game, Object.create(memory, { open: { value: open } }) as LanPort, { presence: me, randomU32: () => 7 });
+    const stop = new AbortController();
+    const room = await settled(hub, lan.create({ name: 'den', signal: stop.signal }));
+    stop.abort();
+    await hub.play(100);
+    expect([room.signal.aborted, hub.rooms.size]).toEqual([false, 1]);
+    me.name = 'x'.repeat(99);
+    await expect(lan.create({ name: 'other' })).rejects.toMatchObject({ code: 'bad-value' });
+    expect(asked).toBe(1);
+  });
+
   it('[RO28] asks for what was meant: the name in bytes, a target without blanks, to watch or to play', async () => {
     const asked: OpenRequest[] = [];
     const { lan } = start({
@@ -110,6 +129,14 @@ describe('a list', () => {
     await reading;
     expect([isOver, watched]).toEqual([true, 0]);
   });
+});
+
+it('[RO2] a lan that is closed twice is closed once, and lets go of its network', async () => {
+  let closes = 0;
+  const { lan } = start({ close: async () => void closes++ });
+  expect(lan.close()).toBe(lan.close());
+  await lan[Symbol.asyncDispose]();
+  expect(closes).toBe(1);
 });
 
 it('[SY16] two rooms of one lan have their ticks each at its own time', async () => {
