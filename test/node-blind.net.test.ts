@@ -1,6 +1,7 @@
 /** A system that does not tell its interfaces: Android never, any other while the process has no descriptor left. On loopback only. */
 import os, { networkInterfaces, tmpdir } from 'node:os';
 import { syncBuiltinESMExports } from 'node:module';
+import { createSocket } from 'node:dgram';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
@@ -10,6 +11,7 @@ import { InterfaceWatch, scanInterfaces } from '../sdk/node/discovery/interfaces
 import { decodeJoinCode } from '../sdk/node/discovery/join-code.ts';
 import { openNodeLanPort, type NodeLanPort } from '../sdk/node/lan-port.ts';
 import { bindHost } from '../sdk/node/udp.ts';
+import { MAX_ENDPOINTS_PER_PEER } from '../sdk/wire/limits.ts';
 
 const real = os.networkInterfaces;
 const open: NodeLanPort[] = [];
@@ -136,4 +138,32 @@ it('[DI21] a process on loopback alone is told of where its socket is, though lo
       ),
     ).toBe('127.0.0.1');
   }
+});
+
+it('[DI18] a room that was left while its advert waited for the system is never announced', async () => {
+  const only = { interfaces: ['127.0.0.1'], readInterfaces: real, discovery: { beacon: false, local: false } };
+  turnBlind();
+  const port = await lan(only);
+  const room = await port.open(create);
+  room.leave(port.time.now());
+  seeAgain();
+  const seen: string[] = [];
+  using watch = (await lan(only)).watchRooms((rooms) => seen.push(...rooms.map((one) => one.name)));
+  void watch;
+  const said: Buffer[] = [];
+  const listener = createSocket({ type: 'udp4', reuseAddr: true });
+  listener.on('message', (bytes) => said.push(bytes));
+  await new Promise<void>((resolve) => listener.bind(5_353, '0.0.0.0', () => resolve()));
+  listener.addMembership('224.0.0.251', '127.0.0.1');
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  await new Promise<void>((resolve) => listener.close(() => resolve()));
+  expect([seen, said.filter((bytes) => bytes.includes(`g=${game.id}`)).length]).toEqual([[], 0]);
+});
+
+it('[DI21] a machine of many addresses tells as many as others keep', async () => {
+  const [one] = real()['lo']!;
+  const many = { lo: Array.from({ length: 14 }, (_, i) => ({ ...one!, address: `127.0.0.${i + 1}` })) };
+  const port = await lan({ readInterfaces: () => many, discovery: { mdns: false, beacon: false, local: false } });
+  expect(port.addresses()).toHaveLength(MAX_ENDPOINTS_PER_PEER);
+  expect(port.addresses()[0]).toEqual({ host: '127.0.0.1', port: port.joinPort });
 });

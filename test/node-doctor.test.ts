@@ -1,5 +1,5 @@
 /** What the doctor says of each single trouble, and that it says nothing of what is well. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { diagnose, exitCode } from '../sdk/node/cli/doctor-checks.ts';
 import type { DoctorFacts, InterfaceFacts } from '../sdk/node/cli/doctor-facts.ts';
 import { DoctorPeer, decodeAnswer, decodeAsk, encodeAnswer, encodeAsk, type Neighbour } from '../sdk/node/cli/doctor-peer.ts';
@@ -7,7 +7,9 @@ import { linkLayer, udpInodes, withoutHome } from '../sdk/node/cli/doctor-system
 import { chooseRooms, plain } from '../sdk/node/cli/room-lines.ts';
 import type { InterfaceKind } from '../sdk/node/discovery/interfaces.ts';
 import type { RoomListing } from '../sdk/port/lan-port.ts';
+import { decodeWho, encodeHere } from '../sdk/wire/datagram.ts';
 import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
+import { FACTS } from './here-facts.ts';
 
 const nic = (part: Partial<InterfaceFacts> = {}, kind: InterfaceKind = 'lan', address = '192.168.1.5'): InterfaceFacts => ({
   nic: { name: 'eth0', address, netmask: '255.255.255.0', broadcast: '192.168.1.255', kind, rank: 0 },
@@ -117,6 +119,15 @@ describe('each trouble alone', () => {
     expect(words({ interfaces: [nic({ ...deaf, multicastError: 'EHOSTUNREACH' })], platform: 'darwin' }, 'udp:eth0')).toMatch(/Local Network/);
   });
 
+  it('[DI23] interfaces that carry no LAN are told apart', () => {
+    const said = (kind: InterfaceKind, address?: string): string => words({ interfaces: [nic({}, kind, address)] }, 'interfaces');
+    expect(said('loopback', '127.0.0.1')).toMatch(/^Only loopback is in use/);
+    expect(said('virtual')).toMatch(/^Only tunnels or virtual adapters are up/);
+    expect(said('link-local')).toMatch(/^No address from a router/);
+    expect(said('lan')).toMatch(/^In this order/);
+    expect(words({ interfaces: [nic({}, 'loopback', '127.0.0.1'), nic({}, 'virtual')] }, 'interfaces')).toMatch(/^Only tunnels/);
+  });
+
   it('[DI36] a clock that is ahead is ahead', () => {
     const clock = (clockAheadMs: number): string => words({ neighbours: [neighbour({ clockAheadMs })] }, 'clock:192.168.1.9:29798');
     expect(clock(90_000)).toMatch(/is 90 s ahead/);
@@ -146,14 +157,24 @@ describe('questions of doctors', () => {
     expect(Math.abs(result.clockAheadMs! - 3_600_000)).toBeLessThan(60);
     expect(result.largestBytes).toBe(Math.max(...asks.map(({ length }) => length)));
     // What comes now is nobody's answer.
+    sent.length = 0;
     const late = await peer.measure(at, 'game').then(({ answered }) => answered);
     expect(late).toBe(0);
+    const here = encodeHere({ nonce: decodeWho(sent[0]!)!.nonce, facts: FACTS }).slice();
+    expect(peer.handle(at, here)).toBe(false);
   }, 10_000);
 
-  it('[DI36] an offset of clocks is taken from the middle of the round trip', () => {
+  it('[DI36] an offset of clocks is taken from the middle of the round trip', async () => {
+    vi.useFakeTimers();
     const marks: Uint8Array[] = [];
     const peer = new DoctorPeer((_address, bytes) => void marks.push(decodeAsk(bytes)!));
-    void peer.measure(at, 'doctor');
+    const measured = peer.measure(at, 'doctor');
+    await vi.advanceTimersByTimeAsync(200);
+    // It was written half way, by a clock that goes as ours does.
+    peer.handle(at, encodeAnswer(marks[0]!, 128, Date.now() - 100));
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await measured).toMatchObject({ answered: 1, pingMs: 200, clockAheadMs: 0 });
+    vi.useRealTimers();
     const answer = encodeAnswer(marks[0]!, 128, 1_700_000_000_123.9);
     expect(answer.length).toBeLessThan(128 / 4);
     expect(decodeAnswer(answer)).toEqual({ mark: marks[0], receivedBytes: 128, wallMs: 1_700_000_000_123 });

@@ -74,6 +74,10 @@ describe('locks', () => {
   it('[DI20] sixty-four players of one name have a profile each; the next one plays without', () => {
     const at = home();
     const profiles = Array.from({ length: 65 }, () => openProfile(nodeCrypto, 'ann', at));
+    const listeners = process.listenerCount('exit');
+    profiles[1]!.release();
+    profiles[1]!.release();
+    expect(process.listenerCount('exit')).toBe(listeners);
     expect([profiles[0]!.name, profiles[63]!.name, profiles[64]!.name]).toEqual(['ann', 'ann-64', '']);
     expect(profiles[64]!.warning).toMatch(/More than 64/);
     expect(new Set(profiles.map(({ identity }) => toHex(identity.publicKey))).size).toBe(65);

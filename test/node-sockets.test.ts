@@ -289,5 +289,13 @@ describe('time', () => {
     time.schedule(time.now() + 50, () => called.push('off'));
     time.schedule(Number.POSITIVE_INFINITY, () => called.push('never'));
     expect(vi.getTimerCount()).toBe(0);
+    // What is due already waits in no timer, and keeps no process alive when it is called off.
+    for (const callOff of [() => time.cancel(), () => time.schedule(Number.POSITIVE_INFINITY, () => called.push('never'))]) {
+      time.schedule(time.now(), () => called.push('off'));
+      callOff();
+      expect(vi.getTimerCount()).toBe(0);
+    }
+    vi.advanceTimersByTime(1_000);
+    expect(called).toEqual(['soon', 'month']);
   });
 });

@@ -85,7 +85,6 @@ export class Mdns {
     this.#step = 0;
     if (this.#browser === undefined) this.#browse();
     else this.nextAt = now;
-    if (this.nextAt === Number.POSITIVE_INFINITY) this.nextAt = now + MDNS_QUERY_LADDER_MS[1]!;
   }
 
   stopSearching(): void {
