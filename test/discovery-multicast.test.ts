@@ -118,6 +118,9 @@ describe('multicast on every interface', () => {
     // It is gone, and its trouble with it.
     made.setInterfaces([wlan]);
     expect(made.reasons()).toEqual([]);
+    send(3);
+    hand.finish(failure('ENETDOWN'));
+    expect(made.reasons()).toEqual(['wlan0 is down.']);
   });
 
   it('[DI31] a tunnel is told of where the LAN fails as well', () => {
@@ -331,6 +334,8 @@ describe('what is said', () => {
       vi.advanceTimersByTime(10);
       if (left().length > 0) times.push(ms + 10);
     }
+    vi.advanceTimersByTime(10_000);
+    expect(left().length).toBeLessThanOrEqual(1);
     expect(times.length).toBeLessThanOrEqual(5);
     expect(times[0]).toBeGreaterThanOrEqual(20);
     expect(times[0]).toBeLessThanOrEqual(130);
