@@ -31,6 +31,7 @@ import { KnownPeers, parseKnownPeers } from '../sdk/node/discovery/known-peers.t
 import { LocalRegistry, parseLocalEntry } from '../sdk/node/discovery/local.ts';
 import { Questions } from '../sdk/node/discovery/questions.ts';
 import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
+import { whyIncompatible } from '../sdk/node/discovery/words.ts';
 import { decodeHere, decodeWho, type HereFacts } from '../sdk/wire/datagram.ts';
 import { AT, FACTS } from './here-facts.ts';
 
@@ -201,7 +202,7 @@ describe('broadcasts and health', () => {
     health.answered(0, '10.0.0.5');
     health.answered(0, '10.0.0.6');
     // Answers that go on put no verdict off.
-    for (let now = 0; now < HEALTH_SILENCE_MS; now += 100) health.answered(now, '10.0.0.5');
+    for (let now = 0; now < HEALTH_SILENCE_MS; now += 100) for (const host of ['10.0.0.5', '10.0.0.6']) health.answered(now, host);
     expect(health.reasons(HEALTH_SILENCE_MS, true)).toHaveLength(1);
     health.heardMdns('10.0.0.6');
     expect(health.reasons(HEALTH_SILENCE_MS, true)).toEqual([]);
@@ -221,6 +222,13 @@ describe('broadcasts and health', () => {
     // No more are looked at, and this one would clear the network.
     health.answered(0, `10.0.1.${HEALTH_MAX_HOSTS}`);
     expect(health.reasons(HEALTH_SILENCE_MS, true)).toHaveLength(1);
+  });
+
+  it('[DI6] an older version does not fit, nor does a newer one', () => {
+    const mine = { id: 'paint', version: 3, schemaHash: 7 };
+    const reasons = [2, 3, 4].map((version) => whyIncompatible(mine, { ...FACTS, version }));
+    expect(reasons).toEqual(['runs version 2, you run version 3', undefined, 'runs version 4, you run version 3']);
+    expect(whyIncompatible(mine, { ...FACTS, gameId: 'chess' })).toBe('plays chess, you play paint');
   });
 
   it('[DI9] one code for one address: the spare bits are zero, and there is no port 0', () => {

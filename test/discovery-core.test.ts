@@ -1,12 +1,16 @@
 /** Discovery between its sources, its list and the mesh: time, sockets and interfaces are played by hand. */
 import { Socket } from 'node:dgram';
-import type { NetworkInterfaceInfo } from 'node:os';
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir, type NetworkInterfaceInfo } from 'node:os';
+import { join } from 'node:path';
+import dnsPacket from 'dns-packet';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { PeerId, RoomId } from '../sdk/base/brand.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import type { RoomFacts } from '../sdk/mesh/mesh-types.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import {
+  ADVERT_WAIT_MS,
   ASK_BACK_PER_S,
   BEACON_CROWD,
   BEACON_PORT,
@@ -57,7 +61,16 @@ function made(part: Partial<DiscoveryOptions> = {}) {
     done?.();
     return this;
   } as never);
-  vi.spyOn(Socket.prototype, 'setRecvBufferSize').mockImplementation(() => undefined);
+  for (const name of [
+    'setRecvBufferSize',
+    'addMembership',
+    'dropMembership',
+    'setMulticastTTL',
+    'setMulticastLoopback',
+    'setMulticastInterface',
+  ] as const)
+    vi.spyOn(Socket.prototype, name).mockImplementation((() => undefined) as never);
+  vi.spyOn(Socket.prototype, 'send').mockImplementation(((...how: unknown[]) => (how.at(-1) as (error: null) => void)(null)) as never);
   vi.spyOn(Date, 'now').mockImplementation(() => state.now + state.wallMs);
   const udp = {
     host: '0.0.0.0',
@@ -185,6 +198,7 @@ describe('what a search asks', () => {
     one.advance(10);
     expect([first.rooms.length, second.rooms.length]).toEqual([1, 1]);
     first[Symbol.dispose]();
+    expect(one.discovery.rooms.size).toBe(1);
     one.answer('10.0.0.5', one.facts(1, { players: 5 }));
     one.advance(10);
     expect([first.rooms[0]!.players, second.rooms[0]!.players]).toEqual([2, 5]);
@@ -274,6 +288,9 @@ describe('answers', () => {
     for (const host of [first, second]) one.discovery.ask({ host, port: PORT });
     one.answer(first, one.facts(1));
     one.answer(second, one.facts(1));
+    one.advance(1);
+    one.answer(second, one.facts(1));
+    one.asked();
     one.advance(300);
     expect(one.asked()).toContain(key(second));
     for (let ms = 0; ms < 3_000; ms += 10) {
@@ -368,6 +385,94 @@ describe('broadcasts of others', () => {
     one.advance(600);
     expect(one.asked().filter((to) => to === BROADCAST).length).toBeGreaterThan(6);
   });
+});
+
+describe('adverts', () => {
+  const hear = (one: ReturnType<typeof made>, host: string, part: { id?: string; g?: string } = {}): void => {
+    const { id = 'abc', g = 'paint' } = part;
+    const fqdn = `ln-${host.split('.')[3]}._lanista._udp.local`;
+    const bytes = dnsPacket.encode({
+      type: 'response',
+      answers: [
+        { name: '_lanista._udp.local', type: 'PTR', ttl: 120, data: fqdn },
+        { name: fqdn, type: 'SRV', ttl: 120, data: { port: PORT, target: 'x.local' } },
+        { name: fqdn, type: 'TXT', ttl: 120, data: [`id=${id}`, `g=${g}`] },
+      ],
+    }) as Buffer;
+    one.discovery.mdns!.socket.handlePacket(bytes, { address: host, port: 5_353, family: 'IPv4', size: bytes.length });
+  };
+  const searching = async () => {
+    const one = made({ switches: { mdns: true, beacon: true, local: false } });
+    const watch = one.watch();
+    closers.unshift(async () => watch[Symbol.dispose]());
+    await new Promise((resolve) => setImmediate(resolve));
+    return one;
+  };
+
+  it('[DI13] of others are asked, while our broadcasts are dense after a moment; not our own, nor another game’s, nor whom we list', async () => {
+    const one = await searching();
+    one.discovery.ask({ host: '10.0.0.8', port: PORT });
+    one.answer('10.0.0.8', one.facts(1));
+    one.advance(20);
+    one.asked();
+    hear(one, '10.0.0.5');
+    hear(one, '10.0.0.6', { id: SELF });
+    hear(one, '10.0.0.7', { g: 'chess' });
+    const before = one.discovery.candidates.size;
+    hear(one, '10.0.0.8');
+    expect(one.discovery.candidates.size).toBe(before);
+    one.advance(ADVERT_WAIT_MS - 10);
+    expect(one.asked().filter((to) => to !== BROADCAST)).toEqual([]);
+    one.advance(20);
+    const told = one.asked().filter((to) => to !== BROADCAST);
+    expect(told).toEqual([key('10.0.0.5')]);
+    // Later on nobody waits for anything.
+    one.advance(10_000);
+    one.asked();
+    hear(one, '10.0.0.9');
+    one.advance(1);
+    expect(one.asked()).toContain(key('10.0.0.9'));
+  });
+
+  it('[DI2] interfaces are joined again every second; after a sleep we are announced', async () => {
+    const one = await searching();
+    const { socket } = one.discovery.mdns!;
+    const [joined, announce] = [vi.spyOn(socket, 'setInterfaces'), vi.spyOn(socket, 'announce')];
+    one.advance(5_000);
+    expect(joined.mock.calls.length).toBeGreaterThanOrEqual(4);
+    announce.mockClear();
+    one.state.wallMs += 60_000;
+    one.advance(1_000);
+    expect(announce).toHaveBeenCalled();
+  });
+});
+
+it('[DI5] everybody is asked anew when a listed one misses, once a second at most', () => {
+  const one = made();
+  using watch = one.watch();
+  void watch;
+  const restart = vi.spyOn(one.discovery.candidates, 'restart');
+  for (let i = 0; i < 10; i++) {
+    one.discovery.ask({ host: `10.0.0.${50 + i}`, port: PORT });
+    one.answer(`10.0.0.${50 + i}`, one.facts(i + 1));
+    one.advance(60);
+  }
+  restart.mockClear();
+  one.advance(3_000);
+  expect(restart.mock.calls.length).toBeGreaterThan(0);
+  expect(restart.mock.calls.length).toBeLessThanOrEqual(4);
+});
+
+it('[DI10] nothing is told of a room once all is closed', async () => {
+  const localDirectory = join(mkdtempSync(join(tmpdir(), 'lanista-core-')), 'local');
+  const one = made({ switches: { mdns: false, beacon: false, local: true, localDirectory } });
+  one.sit(ours(one));
+  expect(readdirSync(localDirectory)).toHaveLength(1);
+  const closed = one.discovery.close();
+  one.state.now += 10_000;
+  await closed;
+  one.discovery.advertise();
+  expect(readdirSync(localDirectory)).toEqual([]);
 });
 
 it('[DI35] who closes tells those who asked, and answers them once more before it is gone; nothing leaves afterwards', async () => {
