@@ -100,6 +100,11 @@ describe('a debt', () => {
     });
     // Whoever has waited is even with who was told before it waited, once.
     expect(told).toEqual(['0', '0', '1', '2', '0', '1']);
+    // Also where no ack comes.
+    const silent = new Books(['rock', 'rock', 'rock']);
+    const counts = [0, 0, 0];
+    for (let i = 0; i < 30; i++) for (const one of silent.step([0, 1, 2], ONE)) counts[Number(one.replace('!', ''))]!++;
+    for (const count of counts) expect(Math.abs(count - 10)).toBeLessThanOrEqual(1);
     const favoured = new Books(['rock', 'rock']);
     favoured.priorities.set(favoured.cores[1]!, 3);
     const turns = Array.from({ length: 40 }, () => {
@@ -157,6 +162,24 @@ describe('a debt', () => {
     expect(books.step([1, 2], ALL)).toEqual(['0!', '1', '2']);
   });
 
+  it('[SY56] of rest that has to wait is told when there is room, whatever was acked until then', () => {
+    const books = new Books(['ship', 'rock', 'rock']);
+    for (const i of [1, 2]) books.priorities.set(books.cores[i]!, 50);
+    expect(books.step([0], ALL)).toEqual(['0']);
+    books.ack();
+    for (let i = 0; i < 3; i++) {
+      expect(books.step([1, 2], ONE)).toHaveLength(1);
+      books.ack();
+    }
+    const told: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      told.push(...books.step([], ALL));
+      books.ack();
+    }
+    expect(told).toContain('0!');
+    expect(books.debts.size).toBe(0);
+  });
+
   it('[SY55] of a despawn is told as one of now, however long ago it was and whatever was acked meanwhile', () => {
     const books = new Books(['rock', 'rock']);
     for (let counter = 50; counter < 56; counter++) books.tombs.push({ origin: SESSION, counter, epoch: 0, tick: 101 });
@@ -172,6 +195,11 @@ describe('a debt', () => {
     }
     expect([...told].sort()).toEqual(['-51', '-52', '-53', '-54', '-55']);
     expect(books.debts.size).toBe(0);
+    // Once each, also of what waited.
+    const twice = new Books(['rock']);
+    for (const counter of [50, 51, 52]) twice.tombs.push({ origin: SESSION, counter, epoch: 0, tick: 101 });
+    twice.step([], ONE);
+    expect(twice.step([], ALL)).toEqual(['-50 102', '-51 102', '-52 102']);
   });
 
   it('[SY53] keeps to its bytes with the heads of all parts, but for one entity', () => {
