@@ -271,6 +271,28 @@ describe('fields', () => {
     }
   });
 
+  it('[SY21] a float that is none becomes 0 where it is read', () => {
+    const codec = specOf(s.f32()).codec as NumberCodec;
+    for (const bits of [0x7f80_0000, -0x80_0000, 0x7fc0_0000, 0x7f80_0001]) expect(codec.dequantise(bits)).toBe(0);
+    expect(codec.dequantise(codec.quantise(1.5))).toBe(1.5);
+  });
+
+  it('[SY29] fields, kinds and rates are within their bounds', () => {
+    const of = (count: number): Record<string, ReturnType<typeof s.u8>> =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, s.u8()]));
+    const bad = expect.objectContaining({ code: 'bad-definition' });
+    const kind = (count: number, rate = 30) => entity({ authority: 'spawner', rate, fields: of(count) });
+    expect([kind(1), kind(28), kind(1, 1), kind(1, 60)]).toHaveLength(4);
+    for (const wrong of [() => kind(0), () => kind(29), () => kind(1, 0.5), () => kind(1, 61)]) expect(wrong).toThrow(bad);
+    const kinds = (count: number) =>
+      defineGame({ id: 'g', version: 1, messages: Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, message({})])) });
+    expect(Object.keys(kinds(127).messages)).toHaveLength(127);
+    expect(() => kinds(128)).toThrow(bad);
+    expect(() => s.angle(17)).toThrow(bad);
+    expect(() => s.num({ min: 0, max: 2 ** 31, step: 1 })).toThrow(bad);
+    expect(s.num({ min: 0, max: 2 ** 31 - 2, step: 1 })).toBeDefined();
+  });
+
   it('[SY29] an id and a version are within their bounds', () => {
     const id = 'a'.repeat(32);
     expect(defineGame({ id, version: 0xffff }).id).toBe(id);

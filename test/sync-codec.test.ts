@@ -191,6 +191,19 @@ describe('a body', () => {
       expect(big.kind.quantise(1, aim)).toBe(int);
   });
 
+  it('[SY25] what an entity is given in between is quantised as at its tick, to the nearest', () => {
+    const store = new EntityStore(game);
+    for (const kind of store.kinds)
+      kind.fields.forEach(({ codec }, i) => {
+        if (codec.storage !== 'number') return;
+        for (let k = 0; k <= 100; k++) {
+          const live = Math.max(codec.min, Math.min(codec.max, k / 100));
+          if (!codec.whole || Number.isInteger(live)) expect(kind.quantise(i, live), `${kind.name} ${live}`).toBe(codec.quantise(live));
+        }
+      });
+    expect(store.kind('turn').quantise(1, 0.16)).toBe(1);
+  });
+
   it('[SY43] a kind is sampled every so many ticks of the fastest one, by the nearest whole number', () => {
     const of = (rates: readonly number[]): readonly number[] => {
       const paces = defineGame({

@@ -103,6 +103,16 @@ describe('from its rows', () => {
     }
   });
 
+  it('[SY33] a curve follows an even acceleration between its rows, where a line cuts across', () => {
+    const thing = new Thing();
+    for (let tick = 10; tick < 17; tick++) thing.row(tick, { x: (tick - 10) ** 2 * 10, curve: (tick - 10) ** 2 * 10 });
+    for (const time of [610, 625, 640, 660, 675, 690]) {
+      const { x, curve } = thing.at(time);
+      expect(curve, String(time)).toBeCloseTo((time / 50 - 10) ** 2 * 10, 3);
+      expect(x - curve, String(time)).toBeGreaterThan(1.5);
+    }
+  });
+
   it('[SY35] no speed is taken over a teleport, on either side of it', () => {
     const thing = new Thing();
     for (const tick of [10, 11, 12]) thing.row(tick, { x: tick, curve: tick });

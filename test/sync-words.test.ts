@@ -20,6 +20,7 @@ const game = defineGame({
     aim: message({ n: s.u32() }, { delivery: 'sequenced' }),
     blip: message({ n: s.u32() }, { delivery: 'unreliable' }),
     small: message({ n: s.u8(), i: s.i8() }),
+    given: message({ n: s.u8().default(3) }),
     wide: message({ texts: s.list(s.text(900), 2) }, { delivery: 'unreliable' }),
   },
   requests: {
@@ -199,6 +200,14 @@ describe('copies and numbers', () => {
 });
 
 describe('sending', () => {
+  it('[SY40] a default stands for what is left out, not for null', () => {
+    const { world, messages } = listening();
+    messages.send('given', {}, CAT);
+    expect([...world.said[0]!.bytes].at(-1)).toBe(3);
+    expect(() => messages.send('given', { n: null }, CAT)).toThrow(expect.objectContaining({ code: 'bad-value' }));
+    expect(world.said).toHaveLength(1);
+  });
+
   it('[SY12] repeats what is sent redundantly as often as is said, to the others alone, and bounds what it repeats', () => {
     const { world, messages, got } = listening();
     messages.send('shot', { n: 1 }, [ANN, BOB, ANN]);
