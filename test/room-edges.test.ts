@@ -159,9 +159,16 @@ describe('who is in the list', () => {
     port.seats(both);
     port.seats([person(ANN, 0), person(BOB, 1, { status: 'away' })], { host: BOB });
     port.seats(both, { host: ANN });
+    await time.pass(5);
+    const asked = room.call('double', { n: 1 }, { to: BOB, timeoutMs: 60_000 }).catch((error: { code: string }) => error.code);
+    room.on('merge', ({ lost, joined }) => heard.push(`merge ${lost} ${joined.map((id) => id[0]).join()}`));
+    port.say({ type: 'merge', lost: false, joined: [BOB, CAT] });
+    await time.pass(5);
+    expect(heard.pop()).toBe('merge false b,c');
     // Gone from the list, and nobody says why.
     port.seats([person(ANN, 0)]);
     await time.pass(5);
+    expect(await asked).toBe('peer-gone');
     expect(heard).toEqual(['away b', 'host b a false', 'back b', 'host a b true', 'leave b timeout']);
   });
 
@@ -282,6 +289,17 @@ it('[RO34] what is said reliably while the room opens is kept as it was, up to 2
 });
 
 describe('a duty', () => {
+  it('[RO4] begins when this peer has the room, and not before', async () => {
+    const { port, time, room } = open();
+    const begun: number[] = [];
+    room.whileHost(() => void begun.push(time.now()));
+    port.hear(BOB, hello(5, true), 0);
+    await time.pass(1_000);
+    expect([room.isHost, begun]).toEqual([true, []]);
+    await time.pass(2_100);
+    expect(begun).toHaveLength(1);
+  });
+
   it('[RO6] that ends with an error because it was told to end has done nothing wrong', async () => {
     const { port, time, room } = await opened();
     const warned: string[] = [];
