@@ -1,6 +1,7 @@
 /** What happens at the edges of a room's life (`docs/spec.md`, Room): opening, losing it, and what the network half brings in odd moments. */
 import { describe, expect, it } from 'vitest';
 import { pack } from 'msgpackr';
+import { budgetRule } from '../sdk/room/budget.ts';
 import { only, pair } from './room-party.ts';
 import { ANN, BOB, CAT, hello, open, opened, person } from './room-port-fake.ts';
 
@@ -257,6 +258,14 @@ it('[SY57] a budget holds until it is taken back, and what is drawn late for it 
   ann.setStateBudget(undefined);
   expect([bound < free / 3, (await bytesOf()) > bound * 3]).toEqual([true, true]);
   expect(bob.stats().peers.get(ann.self.id)!.interpolationDelayMs).toBeGreaterThan(0);
+});
+
+it('[SY54] a priority is moved within its bounds, whatever the game says', () => {
+  const of = (value: number): number => {
+    const rule = budgetRule({ bytesPerTick: 100, priority: () => value }, () => undefined);
+    return rule.priority({ kind: { def: { priority: 5 } } } as never, BOB);
+  };
+  expect([1e9, Infinity, -1, 0, 7, Number.NaN].map(of)).toEqual([1_000, 1_000, 0.01, 0.01, 7, 5]);
 });
 
 it('[RO34] what is said reliably while the room opens is kept as it was, up to 256 KiB of each peer, and what may be lost is not kept', async () => {

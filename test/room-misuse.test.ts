@@ -58,7 +58,9 @@ function mistakes(room: Room<G>): readonly (readonly [code: LanErrorCode, run: (
     ['bad-argument', () => room.entities.on('ball', { spawned: () => undefined } as never)],
     ['not-owner', () => room.kick(nobody)],
     ...[null, undefined, 7].map((values) => ['bad-value', () => room.setPresence(values as never)] as const),
-    ...[null, 7, { bytesPerTick: 100, prio: 1 }].map((budget) => ['bad-argument', () => room.setStateBudget(budget as never)] as const),
+    ...[null, 7, { bytesPerTick: 100, prio: 1 }, { bytesPerTick: 100, priority: 7 }].map(
+      (budget) => ['bad-argument', () => room.setStateBudget(budget as never)] as const,
+    ),
     ...[0, -1, 0.05, 121, Number.NaN, '30' as never].map((hz) => ['bad-argument', () => room.clock.every(hz, () => undefined)] as const),
   ];
 }
