@@ -46,6 +46,13 @@ describe('choice', () => {
 
   it.each<[string, Partial<CryptoProvider>]>([
     ['seals something else', sealing((aead) => ({ seal: (counter, ...more) => aead.seal(counter + 1, ...more) }))],
+    [
+      'seals and opens something else',
+      sealing((aead) => ({
+        seal: (counter, ...more) => aead.seal(counter + 1, ...more),
+        open: (counter, ...more) => aead.open(counter + 1, ...more),
+      })),
+    ],
     ['says another size', sealing((aead) => ({ seal: (...how) => aead.seal(...how) - 1 }))],
     ['opens to something else', sealing((aead) => ({ open: (...how) => (aead.open(...how) < 0 ? -1 : (how[3].fill(0), how[2].length - 16)) }))],
     ['opens what was forged', sealing((aead) => ({ open: (...how) => (aead.open(...how), how[2].length - 16) }))],
