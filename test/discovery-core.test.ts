@@ -156,7 +156,7 @@ describe('answers', () => {
     one.answer(first, one.facts(1));
     one.answer(second, one.facts(1));
     one.advance(1);
-    one.answer(second, one.facts(1));
+    one.answer(first, one.facts(1));
     one.asked();
     let questions = 0;
     for (let ms = 0; ms < 300; ms += 10) {
