@@ -7,10 +7,7 @@ const edges = [
   'test/bridge.*.test.ts',
   'test/demo-process.test.ts',
   'test/discovery.test.ts',
-  'test/node.test.ts',
-  'test/node-crypto.test.ts',
-  'test/node-driver.test.ts',
-  'test/node-platform.test.ts',
+  'test/node*.test.ts',
   'test/port-network.test.ts',
 ];
 
