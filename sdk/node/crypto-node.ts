@@ -7,7 +7,6 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
-  generateKeyPairSync,
   hash,
   randomBytes,
   timingSafeEqual,
@@ -39,6 +38,8 @@ function privateKey(raw: Uint8Array): KeyObject {
   }
   return key;
 }
+
+const publicOf = (secretKey: Uint8Array): Uint8Array => fromText(privateKey(secretKey).export({ format: 'jwk' }).x);
 
 /**
  * Writes the nonce of Noise rev 34 §12.3: four zero bytes, then the counter as 64-bit little-endian;
@@ -122,14 +123,15 @@ export const nodeCrypto: CryptoProvider = {
     for (const part of parts) mac.update(part);
     return new Uint8Array(mac.digest());
   },
+  /**
+   * A secret key is 32 random bytes (RFC 7748 §6.1). `generateKeyPairSync` is not asked: where the collector runs while the key it made is being exported,
+   * the job that made it ends, wants the lock that the export holds, and the process stands still for good.
+   */
   generateKeyPair(): KeyPair {
-    const { privateKey: key } = generateKeyPairSync('x25519');
-    const { x, d } = key.export({ format: 'jwk' });
-    const secretKey = fromText(d);
-    imported.set(secretKey, key);
-    return { publicKey: fromText(x), secretKey };
+    const secretKey = new Uint8Array(randomBytes(32));
+    return { publicKey: publicOf(secretKey), secretKey };
   },
-  publicKey: (secretKey) => fromText(privateKey(secretKey).export({ format: 'jwk' }).x),
+  publicKey: publicOf,
   dh(secretKey, theirs) {
     if (secretKey.length !== 32 || theirs.length !== 32) return undefined;
     try {
