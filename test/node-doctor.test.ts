@@ -9,56 +9,16 @@ import type { InterfaceKind } from '../sdk/node/discovery/interfaces.ts';
 import type { RoomListing } from '../sdk/port/lan-port.ts';
 import { decodeWho, encodeHere } from '../sdk/wire/datagram.ts';
 import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
+import { NIC, OTHER, WELL } from './doctor-well.ts';
 import { FACTS } from './here-facts.ts';
 
 const nic = (part: Partial<InterfaceFacts> = {}, kind: InterfaceKind = 'lan', address = '192.168.1.5'): InterfaceFacts => ({
-  nic: { name: 'eth0', address, netmask: '255.255.255.0', broadcast: '192.168.1.255', kind, rank: 0 },
-  mtu: 1_500,
-  multicastError: undefined,
-  multicastEcho: true,
-  broadcastError: undefined,
-  broadcastEcho: true,
-  unicastError: undefined,
-  unicastEcho: true,
+  ...NIC,
+  nic: { ...NIC.nic, address, kind },
   ...part,
 });
-const facts = (part: Partial<DoctorFacts> = {}): DoctorFacts => ({
-  platform: 'linux',
-  nodePath: 'node',
-  interfaces: [nic()],
-  onlyIpv6: false,
-  isWsl: false,
-  isContainer: false,
-  defaultRoute: 'eth0',
-  defaultRouteIsVirtual: false,
-  mdnsBindError: undefined,
-  mdnsHolders: [],
-  beaconPort: 29_797,
-  beaconBindError: undefined,
-  dataPortsFree: 32,
-  dataPortsTotal: 32,
-  mdnsHosts: 2,
-  rooms: [],
-  neighbours: [],
-  silent: [],
-  clockJumpMs: 0,
-  timerLateMs: 3,
-  probe: undefined,
-  versions: { node: '20' },
-  socketHooked: true,
-  ...part,
-});
-const neighbour = (part: Partial<Neighbour> = {}): Neighbour => ({
-  address: '192.168.1.9:29798',
-  kind: 'doctor',
-  asked: 20,
-  answered: 20,
-  pingMs: 0.4,
-  largestBytes: 1_452,
-  clockAheadMs: 3,
-  heardByMdns: true,
-  ...part,
-});
+const facts = (part: Partial<DoctorFacts> = {}): DoctorFacts => ({ ...WELL, ...part });
+const neighbour = (part: Partial<Neighbour> = {}): Neighbour => ({ ...OTHER, ...part });
 /** Levels and names of all checks that are not well. */
 const bad = (part: Partial<DoctorFacts>): string[] => diagnose(facts(part)).flatMap(({ level, id }) => (level === 'ok' ? [] : [`${level} ${id}`]));
 const words = (part: Partial<DoctorFacts>, id: string): string => diagnose(facts(part)).find((check) => check.id === id)?.what ?? '';

@@ -6,10 +6,11 @@ import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 
+import { NIC, OTHER, WELL } from './doctor-well.ts';
 import { LanError } from '../sdk/base/errors.ts';
 import { diagnose, exitCode } from '../sdk/node/cli/doctor-checks.ts';
 import type { DoctorFacts, InterfaceFacts } from '../sdk/node/cli/doctor-facts.ts';
-import { DoctorPeer, decodeAsk, encodeAsk, type Neighbour } from '../sdk/node/cli/doctor-peer.ts';
+import { DoctorPeer, decodeAsk, encodeAsk } from '../sdk/node/cli/doctor-peer.ts';
 import { linkLayer, udpInodes } from '../sdk/node/cli/doctor-system.ts';
 import { MTU_FLOOR_BYTES } from '../sdk/wire/limits.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
@@ -277,51 +278,6 @@ describe('time', () => {
   });
 });
 
-const NIC: InterfaceFacts = {
-  nic: { name: 'eth0', address: '192.168.1.5', netmask: '255.255.255.0', broadcast: '192.168.1.255', kind: 'lan', rank: 0 },
-  mtu: 1_500,
-  multicastError: undefined,
-  multicastEcho: true,
-  broadcastError: undefined,
-  broadcastEcho: true,
-  unicastError: undefined,
-  unicastEcho: true,
-};
-const WELL: DoctorFacts = {
-  platform: 'linux',
-  nodePath: 'node',
-  interfaces: [NIC],
-  onlyIpv6: false,
-  isWsl: false,
-  isContainer: false,
-  defaultRoute: 'eth0',
-  defaultRouteIsVirtual: false,
-  mdnsBindError: undefined,
-  mdnsHolders: [],
-  beaconPort: 29_797,
-  beaconBindError: undefined,
-  dataPortsFree: 32,
-  dataPortsTotal: 32,
-  mdnsHosts: 2,
-  rooms: [],
-  neighbours: [],
-  silent: [],
-  clockJumpMs: 0,
-  timerLateMs: 3,
-  probe: undefined,
-  versions: { node: '20' },
-  socketHooked: true,
-};
-const OTHER: Neighbour = {
-  address: '192.168.1.9:29798',
-  kind: 'doctor',
-  asked: 20,
-  answered: 20,
-  pingMs: 0.4,
-  largestBytes: 1_452,
-  clockAheadMs: 3,
-  heardByMdns: true,
-};
 const probeWith = (part: object): DoctorFacts => ({
   ...WELL,
   probe: { address: '192.168.1.9:29798', answered: false, pingMs: undefined, subnet: 'eth0', linkLayer: undefined, ...part },
