@@ -22,16 +22,7 @@ import { InterfaceWatch, isLocalOnly, parseIpv4, scanInterfaces } from '../sdk/n
 import { RoomList } from '../sdk/node/discovery/room-list.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
 import { AT, FACTS } from './here-facts.ts';
-
-const nic = (address: string, netmask = '255.255.255.0', internal = false): NetworkInterfaceInfo => ({
-  address,
-  netmask,
-  family: 'IPv4',
-  mac: '02:00:00:00:00:01',
-  internal,
-  cidr: null,
-});
-const lo = { lo: [nic('127.0.0.1', '255.0.0.0', true)] };
+import { lo, nic } from './nics.ts';
 
 describe('interfaces', () => {
   it('[DI1] an address is four numbers of up to 255', () => {

@@ -27,16 +27,7 @@ import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { WHO_BYTES } from '../sdk/wire/limits.ts';
 import type { HereFacts } from '../sdk/wire/datagram.ts';
 import { AT, FACTS } from './here-facts.ts';
-
-const nic = (address: string, netmask: string, internal = false): any => ({
-  address,
-  netmask,
-  family: 'IPv4',
-  mac: '02:00:00:00:00:01',
-  internal,
-  cidr: null,
-});
-const lo = { lo: [nic('127.0.0.1', '255.0.0.0', true)] };
+import { lo, nic } from './nics.ts';
 
 describe('interfaces', () => {
   it('[DI1] ranks real LANs first, tunnels and virtual adapters last, and leaves loopback out', () => {

@@ -8,11 +8,10 @@ import { LinkState } from '../sdk/mesh/link-state.ts';
 import type { Party } from '../sdk/mesh/party.ts';
 import { encodeWho } from '../sdk/wire/datagram.ts';
 import { LEAVE_LINGER_MS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from '../sdk/wire/limits.ts';
-import { Script, idOf, listOf, member, newcomer } from './mesh-script.ts';
+import { Script, idOf, listOf, member, newcomer, follow } from './mesh-script.ts';
 
 const join = (n: number, instance = n) => ({ instance, spectate: false, joinPort: 1, addresses: newcomer(n).addresses, term: 0, time: 0 });
 const versionOf = ({ mesh }: Script): readonly [number, number] => [mesh.roster().term, mesh.roster().epoch];
-const follow = (script: Script, n: number, roster: Roster): void => script.says(n, { type: 'roster', roster, key: undefined });
 
 describe('addresses', () => {
   it('[ME79] of a process whose seat another one of its key has are not told as that seat’s', () => {

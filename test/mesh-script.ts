@@ -215,3 +215,17 @@ export function member(more: Partial<MeshOptions> = {}): { readonly script: Scri
   script.pass(50);
   return { script, roster, self };
 }
+
+export const follow = (script: Script, n: number, roster: Roster, key?: Uint8Array): void => script.says(n, { type: 'roster', roster, key });
+export const failed = (script: Script, attempt: number, reason: 'wrong-code' | 'self' | 'double' | 'incompatible' | 'timeout'): void =>
+  script.happens({ type: 'failed', attempt: attempt as never, reason });
+
+/** Lets time pass while peer `n` says its words. */
+export function passWith(script: Script, ms: number, n: number, word: Parameters<Script['beats']>[1]): void {
+  for (const end = script.now + ms; script.now < end;) {
+    script.beats(n, word);
+    script.pass(100);
+  }
+}
+
+export const lastList = (script: Script) => script.told.findLast((event) => event.type === 'roster')!;

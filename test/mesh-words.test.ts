@@ -6,21 +6,7 @@ import { Beats } from '../sdk/mesh/beats.ts';
 import { LinkState } from '../sdk/mesh/link-state.ts';
 import { seatPeer, type Roster } from '../sdk/mesh/roster.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_PEERS } from '../sdk/wire/limits.ts';
-import { Script, idOf, listOf, member, newcomer } from './mesh-script.ts';
-
-const follow = (script: Script, n: number, roster: Roster, key?: Uint8Array): void => script.says(n, { type: 'roster', roster, key });
-const failed = (script: Script, attempt: number, reason: 'wrong-code' | 'self' | 'double' | 'incompatible' | 'timeout'): void =>
-  script.happens({ type: 'failed', attempt: attempt as never, reason });
-
-/** Lets time pass while peer `n` says its words. */
-function passWith(script: Script, ms: number, n: number, word: Parameters<Script['beats']>[1]): void {
-  for (const end = script.now + ms; script.now < end;) {
-    script.beats(n, word);
-    script.pass(100);
-  }
-}
-
-const lastList = (script: Script) => script.told.findLast((event) => event.type === 'roster')!;
+import { Script, idOf, listOf, member, newcomer, follow, failed, passWith, lastList } from './mesh-script.ts';
 
 describe('words', () => {
   it('[ME69] of changes that come close together leave ten milliseconds apart', () => {
