@@ -22,10 +22,11 @@ import type { Replication } from '../sync/replication.ts';
 import { CONTROL_LANE, Outbound } from '../sync/replication.ts';
 import type { Requests } from '../sync/requests.ts';
 import type { EntityStore } from '../sync/store.ts';
-import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, FAILURE, GRANT, HELLO, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
+import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, FAILURE, GRANT, HELLO, INPUTS, MESSAGE, PRESENCE, QUIT, RESYNC } from '../sync/wire.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import { EarlyWords } from './early.ts';
 import type { RoomEntities } from './entities.ts';
+import type { RollbackDesk } from './rollback.ts';
 import type { SeatView } from './seats.ts';
 import type { Presence, RoomEvents } from './types.ts';
 
@@ -46,6 +47,7 @@ export interface ReceptionRoom<G extends AnyGame> {
   readonly authority: AuthorityRules;
   readonly messages: Messages;
   readonly requests: Requests;
+  readonly rollback: RollbackDesk;
   readonly entities: RoomEntities;
   readonly events: Emitter<RoomEvents<G>>;
   present(): readonly PeerId[];
@@ -196,6 +198,7 @@ export class Reception<G extends AnyGame> {
         if (!this.#room.authority.handle(from, type, input)) this.#room.drop('sync-malformed');
         return;
       default:
+        if (type >= INPUTS && type <= QUIT) return this.#room.rollback.receive(from, type, count, input);
         this.#room.drop('sync-malformed');
     }
   }

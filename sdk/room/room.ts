@@ -14,7 +14,7 @@
  *   opening ──hello and full state of everyone who was ready──► ready ──leave, or the port closes──► closed
  */
 import type { PeerId, RoomId } from '../base/brand.ts';
-import { assertCallback, callGuarded } from '../base/callback.ts';
+import { assertCallback } from '../base/callback.ts';
 import { LanError } from '../base/errors.ts';
 import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, LeaveReason, PortCloseReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
@@ -24,15 +24,21 @@ import { checkCall } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { MessageWorld } from '../sync/messages.ts';
 import { Messages } from '../sync/messages.ts';
+import type { Fields } from '../sync/field.ts';
 import { CONTROL_LANE, Replication } from '../sync/replication.ts';
-import { Requests } from '../sync/requests.ts';
+import { askAll, Requests } from '../sync/requests.ts';
+import type { Simulation } from '../sync/rollback/simulation.ts';
+import type { Rollback, RollbackOptions } from '../sync/rollback/types.ts';
 import { EntityStore } from '../sync/store.ts';
 import { budgetRule } from './budget.ts';
+import { createRoomClock } from './clock.ts';
 import { HostDuties } from './duty.ts';
 import { RoomEntities } from './entities.ts';
 import { RoomEmitter } from './events.ts';
 import { Reception } from './reception.ts';
+import { RollbackDesk } from './rollback.ts';
 import { Seats } from './seats.ts';
+import { roomStats, transitMs } from './stats.ts';
 import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions, StateBudget } from './types.ts';
 
 /** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
@@ -62,6 +68,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #beats: Metronome;
   readonly #duties: HostDuties;
   readonly #reception: Reception<G>;
+  readonly #rollback: RollbackDesk;
   readonly #control = new AbortController();
   readonly #drops: Record<string, number> = {};
   #roster: PortRoster;
@@ -69,6 +76,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #pumping = false;
   #again = false;
   #unsent = false;
+  /** What the game said of itself; a simulation that is played without this peer may say otherwise. */
+  #eligible = true;
+  #sitsOut = false;
   #ready = false;
   /** When what was said to the game before the room opened reaches it. */
   #listensAt = Number.POSITIVE_INFINITY;
@@ -136,24 +146,18 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     };
     this.#messages = new Messages(game, words);
     this.#requests = new Requests(game, words);
+    this.#rollback = new RollbackDesk({
+      ...words,
+      roster: () => this.#roster,
+      transitMs: () => transitMs(port.stats(this.#time.now())),
+      send: (to, how, bytes) => this.#send(to, how, bytes, CONTROL_LANE),
+      drop: (reason) => this.#drop(reason),
+      foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another build of this simulation` }),
+      wake: () => this.#wake(),
+    });
     this.#beats = new Metronome(() => this.#schedule());
     this.#duties = new HostDuties((cause) => failed('whileHost', cause));
-    this.clock = {
-      now: roomTime,
-      get errorMs(): number {
-        return port.timeErrorMs(setup.time.now());
-      },
-      every: (hz, fn) => {
-        const what = `clock.every(${hz})`;
-        assertCallback(what, fn);
-        const beat = (tick: number, time: number): void =>
-          void callGuarded(
-            () => fn(tick, time),
-            (cause) => failed(what, cause),
-          );
-        return this.#beats.every(roomTime(), hz, beat);
-      },
-    };
+    this.clock = createRoomClock(port, setup.time, this.#beats, failed);
     this.peers = this.#seats.byPeer;
     this.#reception = new Reception<G>(
       {
@@ -167,6 +171,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         authority: this.#authority,
         messages: this.#messages,
         requests: this.#requests,
+        rollback: this.#rollback,
         entities: this.#entities,
         events: this.#events,
         present: () => this.#seats.present,
@@ -241,15 +246,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     options: Omit<CallOptions, 'to'> = {},
   ): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
     checkCall(`callAll('${name}')`, options, ['timeoutMs', 'signal']);
-    return Promise.all(
-      this.#seats.present.map(async (from) => {
-        try {
-          return { from, value: await this.call(name, input, { ...options, to: from }), error: undefined };
-        } catch (error) {
-          return { from, value: undefined as never, error: error as Error };
-        }
-      }),
-    );
+    return askAll(this.#seats.present, (to) => this.call(name, input, { ...options, to }));
   }
 
   handle(name: string, fn: (input: never, from: PeerId) => unknown): Disposable {
@@ -267,7 +264,13 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   setEligible(eligible: boolean): void {
-    if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible);
+    this.#eligible = eligible;
+    if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible && !this.#sitsOut);
+  }
+
+  rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions = {}): Rollback<F, S> {
+    this.#assertOpen('rollback');
+    return this.#rollback.open(simulation, options);
   }
 
   setStateBudget(budget: StateBudget<G> | undefined): void {
@@ -283,18 +286,13 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   stats(): RoomStats {
-    const { peers, drops } = this.#port.stats(this.#time.now());
-    const merged: Record<string, number> = { ...drops };
-    for (const [reason, count] of Object.entries(this.#drops)) merged[reason] = (merged[reason] ?? 0) + count;
+    const port = this.#port.stats(this.#time.now());
     return {
-      peers: new Map(
-        [...peers].map(([id, stats]) => [id, { ...stats, interpolationDelayMs: this.#replication.inbound.get(id)?.playout.delayMs ?? 0 }]),
-      ),
+      ...roomStats(port, this.#drops, (id) => this.#replication.inbound.get(id)?.playout.delayMs ?? 0),
       stateBytesOut: this.#replication.bytesOut,
       stateBytesIn: this.#replication.bytesIn,
       messageBytesOut: this.#messages.bytesOut + this.#requests.bytesOut,
       messageBytesIn: this.#messages.bytesIn + this.#requests.bytesIn,
-      drops: merged,
       entities: this.#store.size,
     };
   }
@@ -376,7 +374,12 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
     }
     this.#beats.run(time, () => this.#replication.hasMoved);
+    this.#rollback.run(now);
     if (this.#closed !== undefined) return;
+    if (this.#rollback.sitsOut(now) !== this.#sitsOut) {
+      this.#sitsOut = !this.#sitsOut;
+      this.setEligible(this.#eligible);
+    }
     const tick = this.#replication.tickAt(time);
     if (tick > this.#replication.tick) {
       this.#replication.collect(tick, this.#replication.phaseAt(tick, this.#beats.movedAt(time)));
@@ -397,7 +400,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const now = this.#time.now();
     const time = this.#port.time(now);
     const nextTick = ((this.#replication.tick + 1) * 1_000) / this.#replication.hz;
-    const due = Math.min(nextTick, this.#beats.deadline()) - time;
+    const due = Math.min(nextTick, this.#beats.deadline(), this.#rollback.deadline()) - time;
     const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : Number.POSITIVE_INFINITY;
     // A deadline that is not in the future would spin: a clock that stands still must not stop the world.
     const at = Math.min(now + Math.max(0.1, due), this.#requests.deadline(), this.#authority.deadline(), this.#listensAt, pending);
@@ -488,8 +491,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#port.onWake = undefined;
     this.#time.cancel();
     this.#beats.stop();
-    this.#requests.close();
-    this.#authority.close();
+    for (const part of [this.#requests, this.#rollback, this.#authority]) part.close();
     this.#control.abort();
     this.#events.emit('close', { reason });
     for (const resolve of [...this.#opening.splice(0), ...this.#closing.splice(0)]) resolve();

@@ -6,7 +6,9 @@ import type { EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
 import type { DiscoveryState, NetworkCheck, RoomListing } from '../port/lan-port.ts';
 import type { LeaveReason, PeerStats, PortCloseReason, SeatStatus } from '../port/port.ts';
 import type { AnyGame, EntityDef, MessageDef, RequestDef } from '../sync/definition.ts';
-import type { Infer, Init } from '../sync/field.ts';
+import type { Fields, Infer, Init } from '../sync/field.ts';
+import type { Simulation } from '../sync/rollback/simulation.ts';
+import type { Rollback, RollbackOptions } from '../sync/rollback/types.ts';
 
 export type Kind<G extends AnyGame> = keyof G['entities'] & string;
 export type MessageName<G extends AnyGame> = keyof G['messages'] & string;
@@ -291,6 +293,12 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * weighed by priority, goes first; everything arrives in the end. Others draw what waits a little coarser. Throws `bad-argument`, `closed`.
    */
   setStateBudget(budget: StateBudget<G> | undefined): void;
+  /**
+   * Plays a deterministic simulation with everybody else in the room who does: only inputs travel, what is not known yet is guessed, and what was guessed
+   * wrong is simulated again. Who is host begins; who comes later takes the state of those who play. One at a time. While others play and this
+   * peer does not, it is not host. Throws `bad-argument`, `closed`.
+   */
+  rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options?: RollbackOptions): Rollback<F, S>;
   /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. */
   setEligible(eligible: boolean): void;
   /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere, `bad-argument` for no other peer of the room, `closed`. */

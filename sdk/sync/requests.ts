@@ -337,3 +337,19 @@ export class Requests {
     }
   }
 }
+
+/** Asks each of `peers`; resolves when all answered or failed, in their order. */
+export async function askAll(
+  peers: readonly PeerId[],
+  ask: (to: PeerId) => Promise<never>,
+): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
+  return Promise.all(
+    peers.map(async (from) => {
+      try {
+        return { from, value: await ask(from), error: undefined };
+      } catch (error) {
+        return { from, value: undefined as never, error: error as Error };
+      }
+    }),
+  );
+}

@@ -10,6 +10,8 @@
  *   ASK       [10, tag, id, origin, counter]  DENY the same with 12
  *   GRANT     [11, tag, id, origin, counter, whole entity]           ADOPT the same with 13
  *   BURIED    [14, tag, lost, origin, counter, epoch, owner]         despawned by that claim; lost 1: had by that claim, go above it
+ *
+ * 15 to 21 are those of a simulation: `rollback/words.ts`.
  */
 export const HELLO = 1;
 export const MESSAGE = 2;
@@ -23,3 +25,10 @@ export const GRANT = 11;
 export const DENY = 12;
 export const ADOPT = 13;
 export const BURIED = 14;
+export const INPUTS = 15;
+export const CONFIRMS = 16;
+export const STATE_ASK = 17;
+export const STATE = 18;
+export const TAKEOVER = 19;
+export const HELD = 20;
+export const QUIT = 21;

@@ -3,6 +3,7 @@
  * the same luck again.
  *
  *   openMemoryRooms   rooms as a game sees them, for tests of a game
+ *   syncTest          whether a simulation for `room.rollback` is deterministic
  *   World             the network half alone over an emulated network, for tests of what is below a room
  */
 export { createRng } from '../base/rng.ts';
@@ -16,5 +17,7 @@ export type { MemoryJoinOptions, MemoryRooms, MemoryRoomsOptions } from './memor
 export { Netem, swarmOptions } from './netem.ts';
 export type { NetemCounts, NetemDatagram, NetemOptions } from './netem.ts';
 export { NonceRegistry, createSimCrypto } from './sim-crypto.ts';
+export { syncTest } from './sync-test.ts';
+export type { SyncTestOptions, SyncTestResult } from './sync-test.ts';
 export { World, WorldPeer } from './world.ts';
 export type { StartOptions, WorldEntry, WorldOptions, WorldWatcher } from './world.ts';

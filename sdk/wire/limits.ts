@@ -419,3 +419,18 @@ export const TIME_STEP_MS = 250;
 
 /** Requests of one peer that wait for an answer at once, on either side: bounds what a silent or greedy peer can pile up. */
 export const MAX_PENDING_CALLS = 256;
+
+/** One player's input of one tick, packed. A tick of sixteen players who all press something new still fits a datagram. */
+export const MAX_INPUT_BYTES = 64;
+
+/** Ticks that a player's inputs may be ahead of what is confirmed: over half a second at 120 Hz. What is further is not kept. */
+export const ROLLBACK_AHEAD_TICKS = 64;
+
+/** Confirmed ticks whose inputs every peer keeps: 17 s at 60 Hz. Who is further behind is given the state instead; a slow transfer of it must fit. */
+export const ROLLBACK_KEPT_TICKS = 1_024;
+
+/** A simulation's state, packed. It shares a link's queue with the game's messages, so it must leave them room. */
+export const MAX_ROLLBACK_STATE_BYTES = 512 * 1_024;
+
+/** A state travels in pieces of this size, so that what else is said goes between them. */
+export const ROLLBACK_PIECE_BYTES = 32 * 1_024;

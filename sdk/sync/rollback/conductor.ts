@@ -1,0 +1,134 @@
+/**
+ * What the host does for a simulation besides playing it: it says, for each tick, who plays and what they held down. Its word is what everybody's state
+ * comes from, so nobody has to agree on who was lost, or when; and one bad line holds nobody up for longer than `patienceTicks`.
+ */
+import type { PeerId } from '../../base/brand.ts';
+import type { PortRoster } from '../../port/port.ts';
+import type { InputCodec, RowEntry } from './input.ts';
+import { Row } from './input.ts';
+import type { Timeline } from './timeline.ts';
+
+/** A player of whom nothing came for so long is away, though its seat is not, ms. */
+const SILENT_MS = 1_000;
+/** Who was heard within this time is one to play with, ms. */
+const LIVELY_MS = 250;
+/** Inputs that a player sent before it quit may still be on their way for so long, ms. */
+const QUIT_MS = 500;
+
+/** One peer that has the simulation open. */
+export interface Listener {
+  heardAt: number;
+  /** Ticks it has of the host's word; undefined while it has no state. */
+  confirmed: number | undefined;
+  /** It holds something down, if only nothing. */
+  plays: boolean;
+}
+
+export class Conductor {
+  readonly #timeline: Timeline;
+  readonly #codec: InputCodec;
+  readonly #self: PeerId;
+  /** Who plays, by slot. */
+  readonly #cast = new Map<number, PeerId>();
+  readonly listeners = new Map<PeerId, Listener>();
+  readonly #quit = new Map<PeerId, number>();
+  /** Ticks for which the host did not wait any longer. */
+  lateInputs = 0;
+
+  constructor(timeline: Timeline, codec: InputCodec, self: PeerId) {
+    this.#timeline = timeline;
+    this.#codec = codec;
+    this.#self = self;
+  }
+
+  /** The word is here from now on: whoever played goes on playing. */
+  begin(roster: PortRoster): void {
+    this.#cast.clear();
+    const row = this.#timeline.row(this.#timeline.confirmed);
+    for (const seat of roster.peers) if (row.of(seat.slot) !== undefined) this.#cast.set(seat.slot, seat.id);
+  }
+
+  heard(now: number, peer: PeerId, confirmed: number | undefined, plays: boolean): void {
+    if (now - (this.#quit.get(peer) ?? Number.NEGATIVE_INFINITY) < QUIT_MS) return;
+    this.#quit.delete(peer);
+    const listener = this.listeners.get(peer);
+    if (listener === undefined) this.listeners.set(peer, { heardAt: now, confirmed, plays });
+    else {
+      listener.heardAt = now;
+      listener.plays = plays;
+      // It may be less than before: another state, or a datagram that was overtaken, which costs a few rows said twice.
+      listener.confirmed = confirmed;
+    }
+  }
+
+  quit(now: number, peer: PeerId): void {
+    this.listeners.delete(peer);
+    this.#quit.set(peer, now);
+  }
+
+  /** Drops what is known of peers that have no seat any more. */
+  keepOnly(roster: PortRoster): void {
+    const seats = new Set(roster.peers.map((seat) => seat.id));
+    for (const map of [this.listeners, this.#quit]) for (const peer of map.keys()) if (!seats.has(peer)) map.delete(peer);
+  }
+
+  /** Confirms one tick more, `limit` at most; false when there is something to wait for. */
+  confirm(now: number, roster: PortRoster, due: number, limit: number, patienceTicks: number): boolean {
+    const timeline = this.#timeline;
+    const tick = timeline.confirmed + 1;
+    if (tick > limit) return false;
+    const before = timeline.row(tick - 1);
+    const isLate = due - tick >= patienceTicks;
+    const entries: RowEntry[] = [];
+    let late = 0;
+    for (const seat of roster.peers) {
+      const { slot, id } = seat;
+      const known = this.#cast.get(slot);
+      const isHere = id === this.#self ? !seat.spectator : seat.status === 'present' && this.#isLively(now, id);
+      if (known === undefined) {
+        if (seat.spectator || !isHere || this.#quit.has(id) || !this.#plays(id)) continue;
+        entries.push({ slot, away: false, input: timeline.heard(slot, tick) ?? this.#codec.neutral });
+        continue;
+      }
+      // Somebody else has the seat now: for one tick nobody plays there, so that the game sees one go and another come.
+      if (known !== id || seat.spectator || this.#quit.has(id)) continue;
+      const last = before.of(slot)?.input ?? this.#codec.neutral;
+      const heard = timeline.heard(slot, tick);
+      if (heard !== undefined) entries.push({ slot, away: false, input: heard });
+      else if (seat.status === 'away' || this.#isSilent(now, id)) entries.push({ slot, away: true, input: this.#codec.neutral });
+      else if (isLate) {
+        late++;
+        entries.push({ slot, away: false, input: this.#codec.guess(last, slot) });
+      } else return false;
+    }
+    this.lateInputs += late;
+    this.#recast(roster, entries);
+    timeline.confirm(new Row(entries));
+    return true;
+  }
+
+  #recast(roster: PortRoster, entries: readonly RowEntry[]): void {
+    for (const slot of [...this.#cast.keys()]) {
+      if (entries.some((entry) => entry.slot === slot)) continue;
+      this.#cast.delete(slot);
+      this.#timeline.forget(slot);
+    }
+    for (const { slot } of entries) {
+      if (this.#cast.has(slot)) continue;
+      const seat = roster.peers.find((one) => one.slot === slot);
+      if (seat !== undefined) this.#cast.set(slot, seat.id);
+    }
+  }
+
+  #plays(peer: PeerId): boolean {
+    return peer === this.#self || this.listeners.get(peer)?.plays === true;
+  }
+
+  #isLively(now: number, peer: PeerId): boolean {
+    return now - (this.listeners.get(peer)?.heardAt ?? Number.NEGATIVE_INFINITY) < LIVELY_MS;
+  }
+
+  #isSilent(now: number, peer: PeerId): boolean {
+    return peer !== this.#self && now - (this.listeners.get(peer)?.heardAt ?? Number.NEGATIVE_INFINITY) >= SILENT_MS;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What players hold down, tick by tick. An `Input` is never changed, and where it is the same as the one before it is the same object: so whole rows of
+ * them are compared by looking at a few pointers, and a player who does nothing costs nothing.
+ */
+import { LanError } from '../../base/errors.ts';
+import { MAX_INPUT_BYTES } from '../../wire/limits.ts';
+import { PackReader, PackWriter } from '../../wire/pack.ts';
+import type { BodyCodec } from '../body.ts';
+import { bodyCodec } from '../body.ts';
+import { show } from '../definition.ts';
+import { mix } from '../hash.ts';
+import type { Simulation, SimulationPlayer } from './simulation.ts';
+
+export interface Input {
+  /** As it travels: an array of its fields. */
+  readonly bytes: Uint8Array;
+  readonly value: Readonly<Record<string, unknown>>;
+  readonly hash: number;
+  /** What is guessed to follow it, by slot, once that was asked. */
+  guesses: Map<number, Input> | undefined;
+}
+
+export class InputCodec {
+  readonly #simulation: Simulation;
+  readonly #codec: BodyCodec;
+  readonly #out = new PackWriter(2 * MAX_INPUT_BYTES);
+  /** Nothing held down. */
+  readonly neutral: Input;
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
+    this.#codec = bodyCodec(simulation.input);
+    this.neutral = this.encode({}, undefined);
+  }
+
+  /** `last` itself when that says the same. Throws `bad-value`. */
+  encode(values: unknown, last: Input | undefined): Input {
+    this.#out.reset();
+    this.#codec.write(this.#out, values, 'input');
+    const bytes = this.#out.view();
+    if (last !== undefined && sameBytes(bytes, last.bytes)) return last;
+    return this.#made(bytes.slice());
+  }
+
+  /** Changes some fields of `last`. Throws `bad-value`. */
+  change(last: Input, values: unknown): Input {
+    if (typeof values !== 'object' || values === null) throw new LanError('bad-value', `input: expected fields of it, got ${show(values)}.`);
+    return this.encode({ ...last.value, ...values }, last);
+  }
+
+  /** The next value of `input`; `last` itself when that says the same, undefined when it is none. */
+  read(input: PackReader, last: Input | undefined): Input | undefined {
+    const start = input.offset;
+    input.skip(1);
+    const size = input.offset - start;
+    if (!input.ok || size > MAX_INPUT_BYTES) return undefined;
+    const bytes = input.bytes.subarray(start, input.offset);
+    if (last !== undefined && sameBytes(bytes, last.bytes)) return last;
+    const read = this.#codec.read(new PackReader(bytes));
+    if (read === undefined) return undefined;
+    // Written anew, for the same value may be said in more than one way, and all have to come to one hash.
+    return this.encode(read.body, last);
+  }
+
+  /** What `slot` is guessed to hold down after `last`. */
+  guess(last: Input, slot: number): Input {
+    const { predict } = this.#simulation;
+    if (predict === undefined) return last;
+    let guess = last.guesses?.get(slot);
+    if (guess === undefined) (last.guesses ??= new Map()).set(slot, (guess = this.encode(predict(last.value, slot), last)));
+    return guess;
+  }
+
+  #made(bytes: Uint8Array): Input {
+    let hash = bytes.length;
+    for (const byte of bytes) hash = mix(hash, byte);
+    const value = Object.freeze(this.#codec.read(new PackReader(bytes))!.body) as Readonly<Record<string, unknown>>;
+    return { bytes, value, hash, guesses: undefined };
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+export function sameInput(a: Input, b: Input): boolean {
+  return a === b || (a.hash === b.hash && sameBytes(a.bytes, b.bytes));
+}
+
+export interface RowEntry {
+  readonly slot: number;
+  readonly away: boolean;
+  readonly input: Input;
+}
+
+/** Who plays at one tick, by slot, with what they hold down. */
+export class Row {
+  readonly entries: readonly RowEntry[];
+  /** The same for `step`. */
+  readonly players: readonly SimulationPlayer<Record<string, unknown>>[];
+  readonly hash: number;
+
+  constructor(entries: readonly RowEntry[]) {
+    this.entries = entries;
+    this.players = Object.freeze(entries.map(({ slot, away, input }) => Object.freeze({ slot, away, input: input.value })));
+    let hash = entries.length;
+    for (const { slot, away, input } of entries) hash = mix(mix(hash, (slot << 1) | Number(away)), input.hash);
+    this.hash = hash;
+  }
+
+  of(slot: number): RowEntry | undefined {
+    // A handful: a loop is quicker than a map.
+    for (const entry of this.entries) if (entry.slot === slot) return entry;
+    return undefined;
+  }
+}
+
+export const EMPTY_ROW = new Row([]);
+
+export function sameRow(a: Row, b: Row): boolean {
+  return a === b || (a.hash === b.hash && a.entries.length === b.entries.length && a.entries.every((entry, i) => sameEntry(entry, b.entries[i]!)));
+}
+
+export function sameEntry(a: RowEntry, b: RowEntry): boolean {
+  return a === b || (a.slot === b.slot && a.away === b.away && sameInput(a.input, b.input));
+}

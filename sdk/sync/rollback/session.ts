@@ -1,0 +1,473 @@
+/**
+ * One peer's part in a simulation that a room plays. READ THIS FIRST of this folder.
+ *
+ * Every player tells everybody what it holds down, a few ticks before it counts; so mostly nothing is guessed. The host says, for each tick, what counted
+ * (`Conductor`), and everybody's `Timeline` follows: what was guessed otherwise is simulated again. All of it is said again until it is acknowledged, so
+ * losses cost nothing but time.
+ *
+ *   waiting ──the host has one: its state──► playing ◄──► stalled
+ *      └──────this is the host, and nobody has one: a new one──────┘
+ *
+ * A new host first asks everybody how far they have come (`TAKEOVER`), so that what was confirmed to anybody stays confirmed. Time stands still meanwhile:
+ * `base`, the room time of tick 0, moves on by as much. Each tick carries a hash of all inputs until then (`chain`): who has another past, as the half of a
+ * room that gives way when two become one, takes the host's state. So does who comes late, or was away for too long.
+ */
+import type { PeerId } from '../../base/brand.ts';
+import type { PortRoster } from '../../port/port.ts';
+import type { PackReader } from '../../wire/pack.ts';
+import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
+import { Comparison } from './comparison.ts';
+import { Conductor } from './conductor.ts';
+import type { Input } from './input.ts';
+import { InputCodec, Row, sameRow } from './input.ts';
+import type { Simulation } from './simulation.ts';
+import { decodeState, encodeState } from './state-codec.ts';
+import { Takeover } from './takeover.ts';
+import { Timeline } from './timeline.ts';
+import type { TakenState } from './transfer.ts';
+import { StateGiver, StateTaker } from './transfer.ts';
+import type { RollbackStatus, RollbackWorld, SessionOptions } from './types.ts';
+import type { RowsWords } from './words.ts';
+import { EVIDENCE, NEWEST, readOptional, readTerm, Words } from './words.ts';
+
+/** A state is asked for at most this often, ms. */
+const ASK_MS = 500;
+/** Nothing moved for this long: the game is told, ms. */
+const STALL_MS = 250;
+/** Whoever takes over with a newer list is believed for this long, until ours shows it, ms. */
+const YIELD_MS = 2_000;
+/** The input delay follows the network at this pace, ms. */
+const DELAY_MS = 1_000;
+/** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
+const TURN_TICKS = 64;
+
+export class RollbackSession {
+  readonly simulation: Simulation;
+  readonly #options: SessionOptions;
+  readonly #world: RollbackWorld;
+  readonly #codec: InputCodec;
+  readonly #words: Words;
+  readonly #conductor: Conductor;
+  readonly #comparison: Comparison;
+  readonly #giver: StateGiver;
+  readonly #taker = new StateTaker();
+  readonly timeline: Timeline;
+  status: RollbackStatus = 'waiting';
+  #conducts = false;
+  #takeover: Takeover | undefined;
+  #yieldedUntil = Number.NEGATIVE_INFINITY;
+  /** Room time of tick 0, ms. */
+  #base = 0;
+  #held: Input;
+  /** Newest tick for which this player has said what it holds down. */
+  #sampled = 0;
+  /** The tick that was due when the others were last spoken to. */
+  #said = -1;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  /** Who asked for a state before there was one. */
+  readonly #askers = new Set<PeerId>();
+  /** The state that comes takes the place of ours, whatever ours is. */
+  #replaces = false;
+  /** The tick that was next when something moved last, and when that was. */
+  #movedTo = 0;
+  #movedAt = 0;
+  /** The game cannot even begin. */
+  #broken = false;
+  stalls = 0;
+  inputDelay: number;
+  #delayAt = Number.NEGATIVE_INFINITY;
+
+  constructor(simulation: Simulation, options: SessionOptions, world: RollbackWorld) {
+    this.simulation = simulation;
+    this.#options = options;
+    this.#world = world;
+    this.#codec = new InputCodec(simulation);
+    this.#words = new Words(this.#codec, world.session, simulation.hash);
+    this.#giver = new StateGiver(this.#words);
+    this.#comparison = new Comparison(Math.round(simulation.hz / 2), options.onDesync, {
+      ask: (tick) => void world.send(world.roster().host, 'reliable', this.#words.stateAsk(tick)),
+      report: (report) => world.emit('desync', report),
+      failed: (cause) => world.failed('the state', cause),
+    });
+    this.#held = this.#codec.neutral;
+    this.inputDelay = options.inputDelay === 'auto' ? 2 : options.inputDelay;
+    this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
+      settled: (tick, saved) => this.#settled(tick, saved),
+      failed: (what, cause) => world.failed(what, cause),
+    });
+    this.#conductor = new Conductor(this.timeline, this.#codec, world.self);
+  }
+
+  get lateInputs(): number {
+    return this.#conductor.lateInputs;
+  }
+
+  /** How much of the tick that comes has passed, 0 to 1. */
+  get fraction(): number {
+    const passed = ((this.#world.roomTime() - this.#base) * this.simulation.hz) / 1_000 - (this.timeline.next - 1);
+    return Math.min(1, Math.max(0, passed));
+  }
+
+  setInput(values: unknown): void {
+    this.#held = this.#codec.change(this.#held, values);
+  }
+
+  /** The room time at which the next tick is due, ms: `run` is to be called then, and whenever something arrived. */
+  deadline(): number {
+    if (this.status === 'waiting') return this.#broken ? Number.POSITIVE_INFINITY : this.#world.roomTime() + 50;
+    if (this.timeline.next <= Math.min(this.#due(), this.timeline.confirmed)) return this.#world.roomTime();
+    return this.#base + ((this.#due() + 1) * 1_000) / this.simulation.hz;
+  }
+
+  #due(): number {
+    return Math.floor(((this.#world.roomTime() - this.#base) * this.simulation.hz) / 1_000 + 1e-6);
+  }
+
+  run(now: number): void {
+    const roster = this.#world.roster();
+    this.#conductor.keepOnly(roster);
+    this.#lead(now, roster);
+    if (this.status !== 'waiting') this.#play(now, roster);
+    else if (this.#takeover === undefined && !this.#broken) this.#askState(now, roster.host);
+    if (this.status !== 'waiting' && this.#askers.size > 0) {
+      for (const peer of this.#askers) this.#give(now, peer);
+      this.#askers.clear();
+    }
+    this.#giver.pump(now, this.#world.present(), (to, bytes) => this.#world.send(to, 'reliable', bytes));
+  }
+
+  /** The others play on without this peer. */
+  quit(): void {
+    for (const peer of this.#world.present()) this.#world.send(peer, 'reliable', this.#words.quit());
+  }
+
+  // ── being host
+
+  #lead(now: number, roster: PortRoster): void {
+    if (roster.host !== this.#world.self || now < this.#yieldedUntil) {
+      this.#conducts = false;
+      this.#takeover = undefined;
+      return;
+    }
+    if (this.#conducts || this.#broken) return;
+    if (this.#takeover === undefined) {
+      this.#takeover = new Takeover(now, roster.term, this.#world.present());
+      const confirmed = this.status === 'waiting' ? undefined : this.timeline.confirmed;
+      for (const peer of this.#world.present()) this.#world.send(peer, 'reliable', this.#words.takeover(roster.term, confirmed));
+    }
+    const takeover = this.#takeover;
+    if (this.status === 'waiting') {
+      if (!takeover.isDone(now, this.#world.present())) return;
+      const answer = takeover.next();
+      if (answer !== undefined) {
+        takeover.ask(now, answer.peer);
+        this.#world.send(answer.peer, 'reliable', this.#words.stateAsk(undefined));
+        return;
+      }
+      if (!this.#begin()) return;
+    } else {
+      // With the state of somebody who was asked for it there is nothing left to wait for.
+      if (takeover.source === undefined && !takeover.isDone(now, this.#world.present())) return;
+      for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) this.#follow(answer);
+    }
+    this.#takeover = undefined;
+    this.#conducts = true;
+    this.#conductor.begin(roster);
+  }
+
+  /** Nobody plays yet. */
+  #begin(): boolean {
+    const world = this.#world;
+    try {
+      this.timeline.begin(this.simulation.start(world.session));
+    } catch (error) {
+      this.#broken = true;
+      world.failed('start', error);
+      return false;
+    }
+    this.#base = Math.floor(world.roomTime());
+    this.status = 'playing';
+    world.emit('start', { tick: 0 });
+    return true;
+  }
+
+  // ── playing
+
+  #play(now: number, roster: PortRoster): void {
+    const { timeline } = this;
+    if (this.#conducts) this.#waitForAll();
+    const due = this.#due();
+    const slot = this.#slot(roster);
+    this.#sample(slot, due);
+    if (this.#conducts) {
+      for (let i = 0; i < TURN_TICKS; i++) {
+        if (!this.#conductor.confirm(now, roster, due, due + this.inputDelay, this.#options.patienceTicks)) break;
+        this.#sample(slot, due);
+      }
+    }
+    if (timeline.next <= due) timeline.advance(due, TURN_TICKS);
+    this.#watchStall(now, roster, due);
+    if (due === this.#said) return;
+    this.#said = due;
+    this.#say(now, slot);
+  }
+
+  /** This peer's seat, when it plays. */
+  #slot(roster: PortRoster): number | undefined {
+    const seat = roster.peers.find((peer) => peer.id === this.#world.self);
+    return seat === undefined || seat.spectator || !this.#options.play ? undefined : seat.slot;
+  }
+
+  /** Nobody could go on while this host stood still, or there was none: the time that passed meanwhile does not count. */
+  #waitForAll(): void {
+    const { maxRollback, patienceTicks } = this.#options;
+    const behind = this.#due() - this.timeline.confirmed;
+    if (behind > maxRollback + patienceTicks + 2) this.#base += Math.ceil(((behind - patienceTicks) * 1_000) / this.simulation.hz);
+  }
+
+  #sample(slot: number | undefined, due: number): void {
+    if (slot === undefined) return;
+    const { timeline } = this;
+    const reach = Math.min(due, timeline.confirmed + Math.max(1, this.#options.maxRollback)) + this.inputDelay;
+    for (let tick = Math.max(this.#sampled, timeline.confirmed) + 1; tick <= reach; tick++) timeline.hear(slot, tick, this.#held);
+    this.#sampled = Math.max(this.#sampled, reach);
+  }
+
+  /** Behind is not stalled: who waits for every tick is behind all the time. */
+  #watchStall(now: number, roster: PortRoster, due: number): void {
+    const { next } = this.timeline;
+    if (next > due || next !== this.#movedTo) {
+      this.#movedTo = next;
+      this.#movedAt = now;
+      if (this.status !== 'stalled') return;
+      this.status = 'playing';
+      return this.#world.emit('resume', { tick: next - 1 });
+    }
+    if (this.status === 'stalled' || now - this.#movedAt < STALL_MS) return;
+    this.status = 'stalled';
+    this.stalls++;
+    this.#world.emit('stall', { waitingFor: roster.host });
+  }
+
+  #say(now: number, slot: number | undefined): void {
+    const { timeline } = this;
+    const world = this.#world;
+    if (this.#options.inputDelay === 'auto' && now - this.#delayAt >= DELAY_MS) {
+      this.#delayAt = now;
+      this.inputDelay = Math.min(3, Math.max(1, Math.ceil((world.transitMs() * this.simulation.hz) / 1_000)));
+    }
+    const last = slot === undefined ? 0 : this.#sampled;
+    const bytes = this.#words.inputs(timeline.confirmed, timeline.confirmed + 1, last, (tick) => timeline.heard(slot!, tick));
+    for (const peer of world.present()) world.send(peer, 'unreliable', bytes);
+    if (this.#conducts) this.#sayConfirmed(now);
+  }
+
+  #sayConfirmed(now: number): void {
+    const { timeline } = this;
+    // Mostly all have come as far.
+    const words = new Map<number, Uint8Array>();
+    for (const peer of this.#world.present()) {
+      const confirmed = this.#conductor.listeners.get(peer)?.confirmed;
+      if (confirmed === undefined) continue;
+      const first = Math.min(confirmed, timeline.confirmed) + 1;
+      if (first - 1 < timeline.oldest) {
+        this.#give(now, peer);
+        continue;
+      }
+      let bytes = words.get(first);
+      if (bytes === undefined) {
+        const view = this.#words.confirms(this.#base, this.#comparison.newest, first, timeline.chain(first - 1), timeline.confirmed, (tick) =>
+          timeline.row(tick),
+        );
+        words.set(first, (bytes = view.slice()));
+      }
+      this.#world.send(peer, 'unreliable', bytes);
+    }
+  }
+
+  // ── what the others say
+
+  /** @param count of the array, of which the kind, the tag and the game's hash are read. */
+  handle(from: PeerId, type: number, count: number, input: PackReader): void {
+    const done = this.#handle(from, type, count, input);
+    if (done !== undefined) this.#world.drop(done);
+  }
+
+  #handle(from: PeerId, type: number, count: number, input: PackReader): 'rollback-malformed' | 'rollback-stale' | undefined {
+    const now = this.#world.now();
+    const roster = this.#world.roster();
+    switch (type) {
+      case INPUTS:
+        return this.#handleInputs(now, roster, from, count, input);
+      case CONFIRMS:
+        return this.#handleConfirms(now, roster, from, count, input);
+      case STATE_ASK: {
+        const tick = readOptional(input);
+        if (!input.done) return 'rollback-malformed';
+        return this.#handleAsk(now, from, tick);
+      }
+      case STATE: {
+        const piece = this.#words.readState(count, input);
+        if (piece === undefined) return 'rollback-malformed';
+        if (from !== roster.host && from !== this.#takeover?.source) return 'rollback-stale';
+        // While it comes, it is not asked for.
+        this.#askedAt = now;
+        const taken = this.#taker.take(piece);
+        return taken === undefined ? undefined : this.#handleState(now, from, taken);
+      }
+      case TAKEOVER: {
+        const term = readTerm(input);
+        const confirmed = readOptional(input);
+        return input.done ? this.#handleTakeover(now, roster, from, term, confirmed) : 'rollback-malformed';
+      }
+      case HELD: {
+        const words = this.#words.readHeld(count, input, (first) => this.#rowBefore(first));
+        if (words === undefined) return 'rollback-malformed';
+        this.#takeover?.handle(from, words);
+        return undefined;
+      }
+      case QUIT:
+        this.#conductor.quit(now, from);
+        return undefined;
+      default:
+        return 'rollback-malformed';
+    }
+  }
+
+  #handleInputs(now: number, roster: PortRoster, from: PeerId, count: number, input: PackReader): 'rollback-malformed' | undefined {
+    const seat = roster.peers.find((peer) => peer.id === from);
+    if (seat === undefined) return undefined;
+    const { timeline } = this;
+    const words = this.#words.readInputs(count, input, timeline.row(timeline.confirmed).of(seat.slot)?.input);
+    if (words === undefined) return 'rollback-malformed';
+    this.#conductor.heard(now, from, words.confirmed, words.inputs.length > 0);
+    if (this.status === 'waiting' || seat.spectator) return undefined;
+    words.inputs.forEach((held, i) => timeline.hear(seat.slot, words.first + i, held));
+    return undefined;
+  }
+
+  #handleConfirms(
+    now: number,
+    roster: PortRoster,
+    from: PeerId,
+    count: number,
+    input: PackReader,
+  ): 'rollback-malformed' | 'rollback-stale' | undefined {
+    if (from !== roster.host || this.status === 'waiting') return 'rollback-stale';
+    const words = this.#words.readConfirms(count, input, (first) => this.#rowBefore(first));
+    if (words === undefined) return 'rollback-malformed';
+    if (this.#rowBefore(words.first) === undefined) return 'rollback-stale';
+    if (words.first + words.rows.length > this.timeline.confirmed) this.#base = words.base;
+    if (!this.#follow(words)) {
+      this.#replaces = true;
+      this.#askState(now, from);
+    } else this.#comparison.compare(now, words.check);
+    return undefined;
+  }
+
+  #rowBefore(first: number): Row | undefined {
+    const { timeline } = this;
+    return this.status !== 'waiting' && first - 1 >= timeline.oldest && first - 1 <= timeline.confirmed ? timeline.row(first - 1) : undefined;
+  }
+
+  /** Takes what somebody says was confirmed; false when its past is another one. */
+  #follow({ first, chain, rows }: RowsWords): boolean {
+    const { timeline } = this;
+    if (this.#rowBefore(first) === undefined) return true;
+    if (timeline.chain(first - 1) !== chain) return false;
+    for (const [i, row] of rows.entries()) {
+      const tick = first + i;
+      if (tick > timeline.confirmed) timeline.confirm(row);
+      else if (!sameRow(timeline.row(tick), row)) return false;
+    }
+    return true;
+  }
+
+  #handleTakeover(now: number, roster: PortRoster, from: PeerId, term: number, theirs: number | undefined): undefined {
+    if (term > roster.term) this.#yieldedUntil = now + YIELD_MS;
+    const { timeline } = this;
+    const confirmed = this.status === 'waiting' ? undefined : timeline.confirmed;
+    const first = confirmed === undefined ? 1 : Math.max(timeline.oldest, Math.min(confirmed, theirs ?? confirmed)) + 1;
+    const chain = confirmed === undefined ? 0 : timeline.chain(first - 1);
+    this.#world.send(
+      from,
+      'reliable',
+      this.#words.held(term, confirmed, this.#base, first, chain, confirmed ?? 0, (tick) => timeline.row(tick)),
+    );
+    return undefined;
+  }
+
+  // ── states
+
+  #askState(now: number, from: PeerId): void {
+    if (from === this.#world.self || now - this.#askedAt < ASK_MS) return;
+    if (this.#world.send(from, 'reliable', this.#words.stateAsk(undefined))) this.#askedAt = now;
+  }
+
+  #handleAsk(now: number, from: PeerId, tick: number | undefined): undefined {
+    if (this.status === 'waiting') return void (tick === undefined && this.#askers.add(from));
+    if (tick === undefined) return this.#give(now, from);
+    if (this.#giver.isGiving(now, from, EVIDENCE)) return undefined;
+    const kept = this.#conducts ? this.#comparison.accuse(from, tick) : undefined;
+    const head = { kind: EVIDENCE, base: this.#base, tick, chain: 0, row: new Row([]) };
+    this.#giver.give(from, head, kept === undefined ? new Uint8Array(0) : this.#encode(kept.state));
+    return undefined;
+  }
+
+  #give(now: number, to: PeerId): undefined {
+    if (this.#giver.isGiving(now, to, NEWEST)) return undefined;
+    const { timeline } = this;
+    const tick = timeline.final;
+    const head = { kind: NEWEST, base: this.#base, tick, chain: timeline.chain(tick), row: timeline.row(tick) };
+    this.#giver.give(to, head, this.#encode(timeline.saved(tick)));
+    return undefined;
+  }
+
+  /** Empty for what cannot travel; the game is told why. */
+  #encode(saved: unknown): Uint8Array {
+    try {
+      return encodeState(saved);
+    } catch (error) {
+      this.#world.failed('the state', error);
+      return new Uint8Array(0);
+    }
+  }
+
+  #handleState(now: number, from: PeerId, taken: TakenState): 'rollback-malformed' | undefined {
+    const decoded = taken.bytes === undefined ? undefined : decodeState(taken.bytes);
+    if (taken.bytes !== undefined && decoded === undefined) return 'rollback-malformed';
+    if (taken.kind === EVIDENCE) return this.#handleEvidence(now, from, taken.tick, decoded);
+    // The one we play from, asked for once too often.
+    const { timeline } = this;
+    const isOurs = taken.tick >= timeline.oldest && taken.tick <= timeline.final && timeline.chain(taken.tick) === taken.chain;
+    if (decoded === undefined || this.#conducts || (this.status !== 'waiting' && isOurs && !this.#replaces)) return undefined;
+    const isFirst = this.status === 'waiting';
+    try {
+      timeline.reset(taken.tick, decoded.state, taken.row, taken.chain);
+    } catch (error) {
+      this.#world.failed('load', error);
+      return undefined;
+    }
+    this.#base = taken.base;
+    this.#sampled = 0;
+    this.#replaces = false;
+    this.#comparison.clear();
+    this.status = 'playing';
+    this.#world.emit(isFirst ? 'start' : 'resync', { tick: taken.tick });
+    return undefined;
+  }
+
+  #settled(tick: number, saved: unknown): void {
+    this.#comparison.settled(this.#world.now(), tick, saved);
+    if (this.#world.hears('confirm')) this.#world.emit('confirm', { tick, state: saved as object });
+  }
+
+  /** The host's state at the tick where ours differs has come. */
+  #handleEvidence(now: number, from: PeerId, tick: number, decoded: { readonly state: unknown } | undefined): undefined {
+    if (!this.#comparison.judge(from, tick, decoded) || this.#options.onDesync === 'report') return undefined;
+    this.#replaces = true;
+    this.#askedAt = Number.NEGATIVE_INFINITY;
+    this.#askState(now, from);
+    return undefined;
+  }
+}

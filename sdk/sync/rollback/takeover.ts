@@ -1,0 +1,57 @@
+/**
+ * A new host's first question: how far has everybody come? It waits for those who are present, for a moment, for one of them may have died.
+ */
+import type { PeerId } from '../../base/brand.ts';
+import type { HeldWords } from './words.ts';
+
+/** Who has not answered by then is not waited for, ms. */
+const ANSWER_MS = 500;
+/** A state that was asked for has not come by then: another one is asked, ms. */
+const STATE_MS = 1_500;
+
+export interface HeldAnswer extends HeldWords {
+  readonly peer: PeerId;
+}
+
+export class Takeover {
+  readonly term: number;
+  readonly #waiting: Set<PeerId>;
+  readonly #answers: HeldAnswer[] = [];
+  #until: number;
+  /** Whose state is on its way. */
+  source: PeerId | undefined;
+
+  constructor(now: number, term: number, present: readonly PeerId[]) {
+    this.term = term;
+    this.#waiting = new Set(present);
+    this.#until = now + ANSWER_MS;
+  }
+
+  handle(peer: PeerId, words: HeldWords): void {
+    if (words.term === this.term && this.#waiting.delete(peer) && words.confirmed !== undefined) this.#answers.push({ peer, ...words });
+  }
+
+  /** Whether nothing is to be waited for any more: answers, or the state of `source`. */
+  isDone(now: number, present: readonly PeerId[]): boolean {
+    if (now >= this.#until) return true;
+    if (this.source !== undefined) return !present.includes(this.source);
+    for (const peer of this.#waiting) if (!present.includes(peer)) this.#waiting.delete(peer);
+    return this.#waiting.size === 0;
+  }
+
+  get deadline(): number {
+    return this.#until;
+  }
+
+  /** The answers, who has come furthest first; each once. */
+  next(): HeldAnswer | undefined {
+    this.#answers.sort((a, b) => b.confirmed! - a.confirmed!);
+    return this.#answers.shift();
+  }
+
+  /** The state of `peer` is asked for. */
+  ask(now: number, peer: PeerId): void {
+    this.source = peer;
+    this.#until = now + STATE_MS;
+  }
+}

@@ -1,0 +1,122 @@
+/** A simulation that is played in a room, as a game sees it. */
+import type { PeerId } from '../../base/brand.ts';
+import type { PortRoster } from '../../port/port.ts';
+import type { Fields, Infer } from '../field.ts';
+import type { Difference } from './data.ts';
+import type { SimulationPlayer } from './simulation.ts';
+
+export interface RollbackOptions {
+  /**
+   * Ticks after which what a player holds down counts, 0 to 8: the more, the fewer guesses. Default `auto`: 1 to 3, by the round trips measured. Each
+   * player has its own.
+   */
+  readonly inputDelay?: number | 'auto';
+  /** Ticks that this peer simulates ahead of what is confirmed, 0 to 30. Default 8. With 0 nothing is guessed: lockstep. */
+  readonly maxRollback?: number;
+  /**
+   * Ticks that the host waits for somebody's input, 1 to 60, before the game goes on without it: what was held down before counts on, for that tick.
+   * Default two less than `maxRollback` (1 at least), or 15 in lockstep.
+   */
+  readonly patienceTicks?: number;
+  /** False: only looks on. Default: true, but for spectators. */
+  readonly play?: boolean;
+  /** After a desync, take the host's state (the default), or go on with one's own, to look at it. */
+  readonly onDesync?: 'resync' | 'report';
+}
+
+/**
+ * `waiting`: there is no state yet, of whoever plays already. `playing`. `stalled`: nothing was confirmed for as long as may be guessed; it goes on by
+ * itself when the host is heard again, or another one is host. `closed`: it was disposed of, or the room was left; `state` stays as it was.
+ */
+export type RollbackStatus = 'waiting' | 'playing' | 'stalled' | 'closed';
+
+/** Two peers came to different states from the same inputs. */
+export interface DesyncReport {
+  /** Somewhere after `lastGood` and until this tick. */
+  readonly tick: number;
+  /** Newest tick at which both were the same; 0 for none that is known. */
+  readonly lastGood: number;
+  /** The host, or at the host whoever differs. */
+  readonly peer: PeerId;
+  /** Checksums of the states at `tick`; at the host, where it is not known, `mine` only. */
+  readonly mine: number;
+  readonly theirs: number | undefined;
+  /** Where they differ, 16 places at most; empty at the host, and where the host has that state no longer. */
+  readonly diff: readonly Difference[];
+}
+
+export interface RollbackEvents<S> {
+  /** There is a state: a new one, or that of those who play already. */
+  start: { readonly tick: number };
+  /** `tick` is settled: its state, and all before, will not change. In order, each once; for whoever comes late from then on. Do not keep `state`. */
+  confirm: { readonly tick: number; readonly state: Readonly<S> };
+  /** Nothing was confirmed for a quarter of a second and more. */
+  stall: { readonly waitingFor: PeerId };
+  resume: { readonly tick: number };
+  desync: DesyncReport;
+  /** This peer's state was replaced by another peer's, confirmed ticks too: after a desync, or when two parts of a room became one and this one gave way. */
+  resync: { readonly tick: number };
+}
+
+export interface RollbackStats {
+  /** Times that a guess was wrong. */
+  readonly rollbacks: number;
+  readonly resimulatedTicks: number;
+  readonly deepestRollbackTicks: number;
+  readonly stalls: number;
+  /** While this peer was host: inputs that were not waited for any longer. */
+  readonly lateInputs: number;
+  /** In use now, ticks. */
+  readonly inputDelay: number;
+}
+
+/** Ends on disposal, for this peer; the others play on without it. */
+export interface Rollback<F extends Fields, S> extends Disposable {
+  readonly status: RollbackStatus;
+  /** Newest state, guesses included: draw it, never change it. Undefined while `waiting`. */
+  readonly state: Readonly<S> | undefined;
+  /** The state one tick before (saved: by `save`, where there is one), to draw between the two by `fraction`. Undefined while `waiting`. */
+  readonly previous: unknown;
+  /** How much of the tick after `tick` has passed, 0 to 1. */
+  readonly fraction: number;
+  /** Tick of `state`, 0 at the start. */
+  readonly tick: number;
+  readonly confirmedTick: number;
+  /** Who plays at `confirmedTick`, by slot. */
+  readonly players: readonly SimulationPlayer<Infer<F>>[];
+  /** What this player holds down from now on; fields that are left out stay as they are. Throws `bad-value`, `closed`. */
+  setInput(values: Partial<Infer<F>>): void;
+  /** Throws `unknown-name`, `bad-argument`. */
+  on<E extends keyof RollbackEvents<S>>(event: E, fn: (value: RollbackEvents<S>[E]) => void): Disposable;
+  stats(): RollbackStats;
+}
+
+/** What a session needs of its room. */
+export interface RollbackWorld {
+  readonly self: PeerId;
+  /** Random u32 of this room instance. */
+  readonly session: number;
+  roster(): PortRoster;
+  /** Present peers but this one. */
+  present(): readonly PeerId[];
+  now(): number;
+  roomTime(): number;
+  /** How long the slowest of them takes to hear this peer, jitter included, ms. */
+  transitMs(): number;
+  send(to: PeerId, how: 'reliable' | 'unreliable', bytes: Uint8Array): boolean;
+  drop(reason: 'rollback-malformed' | 'rollback-stale'): void;
+  /** The game's own code threw. */
+  failed(what: string, cause: unknown): void;
+  emit<E extends keyof RollbackEvents<unknown>>(event: E, value: RollbackEvents<unknown>[E]): void;
+  /** Whether anybody hears of it. */
+  hears(event: keyof RollbackEvents<unknown>): boolean;
+}
+
+/** `RollbackOptions`, checked, with every default filled in. */
+export interface SessionOptions {
+  readonly inputDelay: number | 'auto';
+  readonly maxRollback: number;
+  readonly patienceTicks: number;
+  readonly play: boolean;
+  readonly onDesync: 'resync' | 'report';
+}

@@ -1,0 +1,149 @@
+/** What the host does for a simulation, without a network: whom it waits for, and for how long. */
+import { s, simulation } from 'lanista';
+import { describe, expect, it } from 'vitest';
+import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
+import type { PortRoster, SeatStatus } from '../sdk/port/port.ts';
+import { Conductor } from '../sdk/sync/rollback/conductor.ts';
+import { InputCodec } from '../sdk/sync/rollback/input.ts';
+import { Timeline } from '../sdk/sync/rollback/timeline.ts';
+
+const count = simulation({ id: 'count', input: { fire: s.bool().default(false) }, start: () => ({ shots: 0 }), step: () => undefined });
+
+const [ann, bob, cid] = ['ann', 'bob', 'cid'] as unknown as [PeerId, PeerId, PeerId];
+
+function roster(seats: readonly { id: PeerId; slot: number; status?: SeatStatus; spectator?: boolean }[]): PortRoster {
+  const peers = seats.map(({ id, slot, status = 'present', spectator = false }) => ({
+    id,
+    slot: slot as Slot,
+    status,
+    spectator,
+    eligible: true,
+    via: undefined,
+  }));
+  return { roomId: 'room' as RoomId, name: 'room', max: 8, locked: false, epoch: 1, term: 1, host: ann, peers };
+}
+
+const BOTH = roster([
+  { id: ann, slot: 0 },
+  { id: bob, slot: 1 },
+]);
+
+class Table {
+  readonly codec = new InputCodec(count);
+  readonly timeline = new Timeline(count, this.codec, 8, { settled: () => undefined, failed: () => undefined });
+  readonly conductor = new Conductor(this.timeline, this.codec, ann);
+  readonly fire = this.codec.encode({ fire: true }, undefined);
+
+  constructor() {
+    this.timeline.begin({ shots: 0 });
+  }
+
+  /** Confirms what can be at tick `due`; how far it has come. */
+  at(now: number, seats: PortRoster, due: number, patienceTicks = 6): number {
+    while (this.conductor.confirm(now, seats, due, due + 1, patienceTicks)) {
+      // Its own inputs are always there.
+      this.timeline.hear(0, this.timeline.confirmed + 1, this.codec.neutral);
+    }
+    return this.timeline.confirmed;
+  }
+
+  hear(now: number, peer: PeerId, slot: number, from: number, until: number): void {
+    this.conductor.heard(now, peer, this.timeline.confirmed, true);
+    for (let tick = from; tick <= until; tick++) this.timeline.hear(slot, tick, this.fire);
+  }
+
+  row(): readonly string[] {
+    return this.timeline
+      .row(this.timeline.confirmed)
+      .entries.map(({ slot, away, input }) => `${slot}${away ? ' away' : ''}${input.value['fire'] === true ? ' fire' : ''}`);
+  }
+}
+
+describe('the host of a simulation', () => {
+  it('[RB6] waits for a player’s input until its patience ends, and then takes what was held down before', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 3);
+    expect(table.at(0, BOTH, 3)).toBe(3);
+    expect(table.row()).toEqual(['0', '1 fire']);
+    for (const due of [4, 5, 9]) expect(table.at(100, BOTH, due)).toBe(3);
+    expect(table.at(110, BOTH, 10)).toBe(4);
+    expect(table.row()).toEqual(['0', '1 fire']);
+    expect(table.conductor.lateInputs).toBe(1);
+    // What comes after all counts from the next tick on.
+    table.hear(120, bob, 1, 4, 12);
+    expect(table.at(120, BOTH, 11)).toBe(12);
+    expect(table.conductor.lateInputs).toBe(1);
+  });
+
+  it('[RB6] takes who was not heard for a second for away, at once, and back as soon as it is heard', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 2);
+    table.at(0, BOTH, 1);
+    expect(table.at(999, BOTH, 6)).toBe(2);
+    expect(table.at(1_000, BOTH, 6)).toBe(7);
+    expect(table.row()).toEqual(['0', '1 away']);
+    table.hear(1_100, bob, 1, 8, 20);
+    expect(table.at(1_100, BOTH, 8)).toBe(9);
+    expect(table.row()).toEqual(['0', '1 fire']);
+  });
+
+  it('[RB6] does not wait for a seat that is away', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 1);
+    table.at(0, BOTH, 1);
+    const away = roster([
+      { id: ann, slot: 0 },
+      { id: bob, slot: 1, status: 'away' },
+    ]);
+    expect(table.at(10, away, 3)).toBe(4);
+    expect(table.row()).toEqual(['0', '1 away']);
+  });
+
+  it('[RB17] between two peers in one seat lies a tick in which nobody plays there', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 5);
+    expect(table.at(0, BOTH, 1)).toBe(2);
+    const other = roster([
+      { id: ann, slot: 0 },
+      { id: cid, slot: 1 },
+    ]);
+    table.conductor.heard(5, cid, 2, true);
+    const rows: (readonly string[])[] = [];
+    for (let due = 2; due <= 5; due++) {
+      table.hear(5, cid, 1, table.timeline.confirmed + 1, table.timeline.confirmed + 1);
+      table.conductor.confirm(5, other, due, due + 1, 6);
+      table.timeline.hear(0, table.timeline.confirmed + 1, table.codec.neutral);
+      rows.push(table.row());
+    }
+    expect(rows[0]).toEqual(['0']);
+    expect(rows.at(-1)).toEqual(['0', '1 fire']);
+  });
+
+  it('[RB8] plays with who says something, from the next tick on, and not with who only listens', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.conductor.heard(0, bob, 0, false);
+    expect(table.at(0, BOTH, 2)).toBe(3);
+    expect(table.row()).toEqual(['0']);
+    table.conductor.heard(10, bob, 3, true);
+    expect(table.at(10, BOTH, 3)).toBe(4);
+    expect(table.row()).toEqual(['0', '1']);
+    // It was heard of, so it is waited for.
+    expect(table.at(20, BOTH, 5)).toBe(4);
+  });
+
+  it('[RB6] who quits is gone at once, though datagrams of it still come', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 9);
+    table.at(0, BOTH, 1);
+    table.conductor.quit(10, bob);
+    table.hear(20, bob, 1, 3, 12);
+    expect(table.at(20, BOTH, 4)).toBe(5);
+    expect(table.row()).toEqual(['0']);
+  });
+});

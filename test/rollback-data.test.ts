@@ -1,0 +1,256 @@
+/** The state of a simulation: copied, compared, sent; and a simulation that is none, found on one machine. */
+import { strict as assert } from 'node:assert';
+import fc from 'fast-check';
+import { det, s, simulation } from 'lanista';
+import { syncTest } from 'lanista/testing';
+import { describe, expect, it } from 'vitest';
+import { assertData, copyData, diffData } from '../sdk/sync/rollback/data.ts';
+import { decodeState, encodeState } from '../sdk/sync/rollback/state-codec.ts';
+
+const text = fc.string({ unit: 'grapheme', maxLength: 12 });
+const key = fc.oneof(text, fc.integer(), fc.boolean(), fc.constant(null), fc.constant(undefined));
+const numbers = fc.oneof(
+  fc.int8Array({ maxLength: 9 }),
+  fc.uint8Array({ maxLength: 9 }),
+  fc.uint8ClampedArray({ maxLength: 9 }),
+  fc.int16Array({ maxLength: 9 }),
+  fc.uint16Array({ maxLength: 9 }),
+  fc.int32Array({ maxLength: 9 }),
+  fc.uint32Array({ maxLength: 9 }),
+  fc.float32Array({ maxLength: 9 }),
+  fc.float64Array({ maxLength: 9 }),
+);
+const { data } = fc.letrec((tie) => ({
+  data: fc.oneof(
+    { maxDepth: 5 },
+    fc.oneof(fc.double(), fc.integer(), text, fc.boolean(), fc.constant(null), fc.constant(undefined), numbers),
+    fc.array(tie('data'), { maxLength: 5 }),
+    fc.dictionary(
+      text.filter((name) => name !== '__proto__'),
+      tie('data'),
+      { maxKeys: 5 },
+    ),
+    fc.array(fc.tuple(key, tie('data')), { maxLength: 4 }).map((entries) => new Map(entries)),
+    fc.array(key, { maxLength: 4 }).map((keys) => new Set(keys)),
+  ),
+}));
+
+/** As `deepStrictEqual`, which tells 0 from -0 and knows NaN; a dictionary of fast-check may have no prototype. */
+function assertSame(a: unknown, b: unknown): void {
+  assert.deepEqual(diffData(a, b), []);
+  assert.equal(det.hashState(a), det.hashState(b));
+}
+
+describe('data', () => {
+  it('[RB11] a copy says the same, shares nothing, and an old copy is used again whatever it was', () => {
+    fc.assert(
+      fc.property(data, data, (value, old) => {
+        const into = copyData(old);
+        const copy = copyData(value, into);
+        assertSame(copy, value);
+        const parts = new Set<unknown>();
+        const walk = (at: unknown, visit: (part: object) => void): void => {
+          if (typeof at !== 'object' || at === null) return;
+          visit(at);
+          if (ArrayBuffer.isView(at)) return;
+          for (const part of at instanceof Map ? at.values() : at instanceof Set ? [] : Object.values(at)) walk(part, visit);
+        };
+        walk(value, (part) => parts.add(part));
+        walk(copy, (part) => assert.ok(!parts.has(part)));
+        // And back again, as a rollback does.
+        assertSame(copyData(value, copy), value);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('[RB11] what is no data is refused with its place', () => {
+    class Ball {
+      x = 0;
+    }
+    const round: { self?: unknown } = {};
+    round.self = round;
+    for (const [state, place] of [
+      [{ balls: [1, new Ball()] }, 'state.balls[1]: expected data, got a Ball'],
+      [{ when: new Date(0) }, 'state.when: expected data, got a Date'],
+      [{ go: () => 1 }, 'state.go: expected data, got a function'],
+      [[{ 'a b': Symbol('x') }], 'state[0]["a b"]: expected data, got a symbol'],
+      [new Map([['x', 1n]]), 'state.get("x"): expected data, got a bigint'],
+      [new Map([[{}, 1]]), 'state: a key: expected data, got a Object'],
+      [{ bits: new BigInt64Array(1) }, 'state.bits: expected data, got a BigInt64Array'],
+      [round, 'expected at most 64 levels'],
+    ] as const) {
+      for (const refuse of [copyData, assertData, encodeState])
+        assert.throws(
+          () => refuse(state),
+          (error: { code?: string; message: string }) => error.code === 'bad-value' && error.message.includes(place),
+          place,
+        );
+    }
+  });
+
+  it('[RB10] differences are named as code would reach them', () => {
+    const mine = { a: 1, list: [{ x: 0 }, { x: 0 }], grid: new Uint8Array([1, 2]), of: new Map([['p', { hp: 3 }]]), tags: new Set(['a', 'b']) };
+    const theirs = {
+      a: -0,
+      list: [{ x: 0 }, { x: 2 }, 7],
+      grid: new Uint8Array([1, 3]),
+      of: new Map([['p', { hp: 2 }]]),
+      tags: new Set(['b', 'a']),
+      more: 1,
+    };
+    expect(diffData(mine, theirs).map(({ path }) => path)).toEqual([
+      'state.a',
+      'state.list.length',
+      'state.list[1].x',
+      'state.grid[1]',
+      'state.of.get("p").hp',
+      'state.tags (order)',
+      'state.more',
+    ]);
+    expect(diffData(mine, theirs, 2)).toHaveLength(2);
+    expect(diffData([0], [-0])).toHaveLength(1);
+    expect(diffData([Number.NaN], [Number.NaN])).toEqual([]);
+  });
+
+  it('[RB13] a state that travels is the same at the other end', () => {
+    fc.assert(
+      fc.property(data, (value) => {
+        const decoded = decodeState(encodeState(value));
+        assert.ok(decoded !== undefined);
+        assertSame(decoded.state, value);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('[RB13] what is too large is refused, and what is long goes', () => {
+    const grid = new Float64Array(50_000).map((_, i) => i / 3);
+    assertSame(decodeState(encodeState({ grid, list: Array.from({ length: 60_000 }, () => 1) }))?.state, {
+      grid,
+      list: Array.from({ length: 60_000 }, () => 1),
+    });
+    for (const state of [
+      new Uint8Array(600_000),
+      Array.from({ length: 70_000 }, () => 1),
+      'x'.repeat(70_000),
+      Array.from({ length: 60_000 }, () => 'a word of it'),
+    ])
+      expect(() => encodeState(state)).toThrow(expect.objectContaining({ code: 'too-large' }));
+  });
+
+  it('[RB13] bytes from outside never throw, and make nothing larger than a multiple of them', () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      // Near to what is right: one byte of a state is another.
+      fc.tuple(data, fc.nat(), fc.nat(255)).map(([value, at, byte]) => {
+        const right = encodeState(value);
+        right[at % right.length] = byte;
+        return right;
+      }),
+    );
+    fc.assert(
+      fc.property(bytes, (input) => {
+        const decoded = decodeState(input);
+        if (decoded !== undefined) assertData(decoded.state);
+      }),
+      { numRuns: 3_000 },
+    );
+    // The prototype, keys that come twice, an odd count, a half number.
+    for (const input of [
+      [0x93, 1, 0xa9, 0x5f, 0x5f, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x5f, 0x5f, 1],
+      [0x95, 1, 0xa1, 0x61, 1, 0xa1, 0x61, 2],
+      [0x92, 1, 0xa1, 0x61],
+      [0x93, 4, 5, 0xc4, 1, 0],
+      [0x92, 4, 9],
+      [0x94, 3, 1, 1],
+      [0x91, 9],
+      [0x90],
+      [],
+      [0xdc, 0xff, 0xff, 0],
+    ])
+      assert.equal(decodeState(new Uint8Array(input)), undefined, String(input));
+    const deep = new Uint8Array(10_000);
+    for (let at = 0; at < deep.length; at += 2) deep.set([0x92, 0], at);
+    assert.equal(decodeState(deep), undefined);
+  });
+});
+
+const input = { roll: s.bool().default(false), power: s.u8().default(0) };
+
+describe('syncTest', () => {
+  it('[RB14] passes what depends on state and inputs alone', () => {
+    const seen = new Set<string>();
+    const result = syncTest(
+      simulation({
+        id: 'dice',
+        input,
+        start: (seed) => ({ dice: det.rng(seed).save(), sum: 0, at: new Map<number, number>(), grid: new Float64Array(8) }),
+        step(state, players, tick) {
+          const rng = det.rng(0);
+          rng.restore(state.dice);
+          for (const { slot, input: held } of players) {
+            seen.add(`${slot} ${held.roll}`);
+            if (held.roll) state.sum += rng.float() * held.power;
+            state.at.set(slot, tick);
+            state.grid[tick % 8]! += held.power;
+          }
+          state.dice = rng.save();
+        },
+      }),
+      { ticks: 400, players: 3 },
+    );
+    expect(result).toEqual({ ok: true, ticks: 400 });
+    expect(seen.size).toBe(6);
+  });
+
+  it('[RB14] passes states that bring save and load, and steps that return another state', () => {
+    class World {
+      readonly x: number;
+      constructor(x = 0) {
+        this.x = x;
+      }
+    }
+    const world = simulation({
+      id: 'world',
+      input,
+      start: () => new World(),
+      step: (state, players) => new World(state.x + players.filter((player) => player.input.roll).length),
+      save: (state) => ({ x: state.x }),
+      load: (saved) => new World(saved.x),
+    });
+    expect(syncTest(world)).toMatchObject({ ok: true });
+  });
+
+  const outside = { count: 0 };
+  const shared = { x: 0 };
+  for (const [name, what, path, step, start] of [
+    ['chance', 'step', 'state.sum', (state: { sum: number }) => void (state.sum += Math.random()), undefined],
+    ['a variable outside', 'step', 'state.sum', (state: { sum: number }) => void (state.sum = ++outside.count), undefined],
+    ['a part in two places', 'step', undefined, undefined, () => ({ sum: 0, a: shared, b: shared })],
+    ['a start by chance', 'start', 'state.sum', undefined, () => ({ sum: Math.random() })],
+  ] as const)
+    it(`[RB14] finds ${name}`, () => {
+      const spoilt = simulation({
+        id: 'spoilt',
+        input,
+        start: (start ?? (() => ({ sum: 0 }))) as () => { sum: number; a?: { x: number }; b?: { x: number } },
+        step: (state) => {
+          step?.(state);
+          // Seen through the other one, as long as they are one.
+          if (state.a !== undefined) state.sum = state.b!.x + ++state.a.x;
+        },
+      });
+      const result = syncTest(spoilt, { ticks: 50 });
+      expect(result).toMatchObject({ ok: false, what });
+      if (!result.ok && path !== undefined) expect(result.diff[0]!.path).toBe(path);
+    });
+
+  it('[RB18] refuses what cannot be', () => {
+    const dice = simulation({ id: 'dice', input, start: () => ({}), step: () => undefined });
+    for (const options of [{ ticks: 0 }, { distanceTicks: 31 }, { players: 0 }, { seed: -1 }, { rounds: 1 }])
+      expect(() => syncTest(dice, options as never)).toThrow(expect.objectContaining({ code: 'bad-argument' }));
+    const ball = simulation({ id: 'dice', input, start: () => ({ when: new Date() }), step: () => undefined });
+    expect(() => syncTest(ball)).toThrow(expect.objectContaining({ code: 'bad-value' }));
+  });
+});
