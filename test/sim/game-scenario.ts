@@ -9,6 +9,7 @@ import { createRng, type Rng } from '../../sdk/base/rng.ts';
 import type { PortEvent } from '../../sdk/port/port.ts';
 import { GameRoom } from '../../sdk/room/room.ts';
 import { coreOf } from '../../sdk/sync/handle.ts';
+import { Duel } from './game-duel.ts';
 import { holdings, Ledger, type Replica } from './game-ledger.ts';
 import { MeshStage } from './game-mesh.ts';
 import { FIELDS, KINDS, MOVING, simGame, stamped, type SimField, type SimRoom } from './game-rules.ts';
@@ -41,6 +42,10 @@ export interface GameSimResult {
   readonly sent: number;
   readonly delivered: number;
   readonly outcomes: Readonly<Record<string, number>>;
+  /** Ticks of the simulation that were settled, states that were replaced, guesses that were wrong. */
+  readonly settledTicks: number;
+  readonly resyncs: number;
+  readonly rollbacks: number;
 }
 
 /** The lists of members become one within this. */
@@ -60,6 +65,8 @@ interface Player extends Replica {
 class Play {
   readonly ledger = new Ledger();
   readonly talk = new Talk(this.ledger);
+  /** Every third seed plays a simulation beside the rest. */
+  readonly duel: Duel | undefined;
   readonly stage: Stage;
   readonly players = new Map<number, Player>();
   readonly #rng: Rng;
@@ -70,6 +77,7 @@ class Play {
   constructor(options: GameSimOptions, kind: 'memory' | 'mesh') {
     this.#rng = createRng(options.seed);
     this.#thrifty = options.seed % 5 === 3;
+    this.duel = options.seed % 3 === 1 ? new Duel(this.ledger) : undefined;
     const { trace } = options;
     if (trace !== undefined) this.ledger.trace = trace;
     this.ledger.now = () => this.stage?.now ?? 0;
@@ -99,6 +107,7 @@ class Play {
     if (player === undefined) return;
     player.tap.dead = true;
     this.talk.ended(player);
+    this.duel?.leave(player.life);
   }
 
   #open({ index, port, time }: Seating): void {
@@ -121,6 +130,8 @@ class Play {
       if (first) for (let i = 0; i < 3; i++) this.#spawn(player, 'post');
     });
     room.clock.every(20, () => this.#turn(player));
+    const dice = createRng(player.life ^ 0x5eed);
+    if (this.duel !== undefined) room.clock.every(20, () => room.signal.aborted || this.duel!.turn(player, dice, this.#quiet));
   }
 
   #spawn(player: Player, kind: (typeof KINDS)[number]): void {
@@ -233,7 +244,7 @@ class Play {
         for (const entity of room.entities.all(kind))
           if (!owners.has(entity.owner)) return `${kind} ${entity.id} at ${index} is owned by nobody present`;
     }
-    return undefined;
+    return this.duel?.difference(living);
   }
 }
 
@@ -257,6 +268,7 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     if (typeof settled === 'number') convergeMs = settled;
     else ledger.violations.push(`L1: not equal after the quiet: ${settled}`);
     talk.finish(play.living());
+    for (const { life } of play.living()) play.duel?.leave(life);
   } catch (error) {
     ledger.violations.push(`S11 at ${Math.round(play.stage.now)} ms: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
@@ -277,5 +289,8 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     sent: talk.sent,
     delivered: talk.delivered,
     outcomes: talk.outcomes,
+    settledTicks: play.duel?.settled ?? 0,
+    resyncs: play.duel?.resyncs ?? 0,
+    rollbacks: play.duel?.rollbacks ?? 0,
   };
 }
