@@ -2,7 +2,7 @@
 import type { Room } from 'lanista';
 import { openMemoryRooms } from 'lanista/testing';
 import { describe, expect, it } from 'vitest';
-import type { Duel, Run } from './rollback-arena.ts';
+import type { Run } from './rollback-arena.ts';
 import { Arena, arena, BAD, game, WIFI } from './rollback-arena.ts';
 
 describe('a simulation in a room', () => {
@@ -195,7 +195,7 @@ describe('drawing', () => {
     const seen: { tick: number; fraction: number; before: number; now: number }[] = [];
     for (let i = 0; i < 40; i++) {
       await play(5);
-      seen.push({ tick: run.tick, fraction: run.fraction, before: (run.previous as Duel).tick, now: run.state!.tick });
+      seen.push({ tick: run.tick, fraction: run.fraction, before: run.previous!.tick, now: run.state!.tick });
     }
     expect(seen.every(({ tick, before, now }) => now === tick && before === tick - 1)).toBe(true);
     expect(Math.max(...seen.map(({ fraction }) => fraction))).toBeLessThanOrEqual(1);
@@ -204,6 +204,6 @@ describe('drawing', () => {
     const steps = drawn.slice(1).map((at, i) => at - drawn[i]!);
     expect(Math.max(...steps)).toBeLessThan(0.31);
     expect(Math.min(...steps)).toBeGreaterThan(0.29);
-    expect(run.state!.fighters[0]!.x - (run.previous as Duel).fighters[0]!.x).toBe(1);
+    expect(run.state!.fighters[0]!.x - run.previous!.fighters[0]!.x).toBe(1);
   });
 });

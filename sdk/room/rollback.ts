@@ -60,7 +60,7 @@ export class RollbackDesk {
     this.#room = room;
   }
 
-  open<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions): Rollback<F, S> {
+  open<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions): Rollback<F, S, V> {
     const checked = checkOptions(simulation, options);
     if (this.#session !== undefined)
       throw new LanError('bad-argument', 'rollback: expected one simulation at a time, got another.', { hint: 'Dispose of the one that is played.' });
@@ -89,7 +89,7 @@ export class RollbackDesk {
       session.quit();
       room.wake();
     });
-    return new OpenRollback<F, S>(session, events, () => this.#session === session, end);
+    return new OpenRollback<F, S, V>(session, events, () => this.#session === session, end);
   }
 
   /** A message of a simulation. `count` is that of the array, of which the kind is read. */
@@ -156,7 +156,7 @@ function checkOptions(simulation: Simulation, options: RollbackOptions): Session
   };
 }
 
-class OpenRollback<F extends Fields, S> implements Rollback<F, S> {
+class OpenRollback<F extends Fields, S, V> implements Rollback<F, S, V> {
   readonly #session: RollbackSession;
   readonly #events: Emitter<RollbackEvents<unknown>>;
   readonly #isOpen: () => boolean;
@@ -175,9 +175,9 @@ class OpenRollback<F extends Fields, S> implements Rollback<F, S> {
   get state(): Readonly<S> | undefined {
     return this.#session.status === 'waiting' ? undefined : (this.#session.timeline.state as S);
   }
-  get previous(): unknown {
+  get previous(): Readonly<V> | undefined {
     const { timeline, status } = this.#session;
-    return status === 'waiting' ? undefined : timeline.saved(Math.max(0, timeline.next - 2));
+    return status === 'waiting' ? undefined : (timeline.saved(Math.max(0, timeline.next - 2)) as V);
   }
   get fraction(): number {
     return this.#session.status === 'waiting' ? 0 : this.#session.fraction;
@@ -198,7 +198,7 @@ class OpenRollback<F extends Fields, S> implements Rollback<F, S> {
     this.#session.setInput(values);
   }
 
-  on<E extends keyof RollbackEvents<S>>(event: E, fn: (value: RollbackEvents<S>[E]) => void): Disposable {
+  on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V>[E]) => void): Disposable {
     if (typeof event !== 'string' || !Object.hasOwn(EVENTS, event))
       throw new LanError('unknown-name', `on: there is no event ${show(event)}.`, { hint: among('Events', Object.keys(EVENTS)) });
     assertCallback(`rollback.on('${event}')`, fn);

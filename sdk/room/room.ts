@@ -268,7 +268,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible && !this.#sitsOut);
   }
 
-  rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions = {}): Rollback<F, S> {
+  rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions = {}): Rollback<F, S, V> {
     this.#assertOpen('rollback');
     return this.#rollback.open(simulation, options);
   }

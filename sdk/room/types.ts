@@ -298,7 +298,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * wrong is simulated again. Who is host begins; who comes later takes the state of those who play. One at a time. While others play and this
    * peer does not, it is not host. Throws `bad-argument`, `closed`.
    */
-  rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options?: RollbackOptions): Rollback<F, S>;
+  rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options?: RollbackOptions): Rollback<F, S, V>;
   /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. */
   setEligible(eligible: boolean): void;
   /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere, `bad-argument` for no other peer of the room, `closed`. */

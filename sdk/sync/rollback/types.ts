@@ -45,11 +45,12 @@ export interface DesyncReport {
   readonly diff: readonly Difference[];
 }
 
-export interface RollbackEvents<S> {
+export interface RollbackEvents<V> {
   /** There is a state: a new one, or that of those who play already. */
   start: { readonly tick: number };
-  /** `tick` is settled: its state, and all before, will not change. In order, each once; for whoever comes late from then on. Do not keep `state`. */
-  confirm: { readonly tick: number; readonly state: Readonly<S> };
+  /** `tick` is settled: its state, and all before, will not change. In order, each once; for whoever comes late from then on. `state` is as it was
+   * saved, valid during the call. */
+  confirm: { readonly tick: number; readonly state: Readonly<V> };
   /** Nothing was confirmed for a quarter of a second and more. */
   stall: { readonly waitingFor: PeerId };
   resume: { readonly tick: number };
@@ -71,12 +72,12 @@ export interface RollbackStats {
 }
 
 /** Ends on disposal, for this peer; the others play on without it. */
-export interface Rollback<F extends Fields, S> extends Disposable {
+export interface Rollback<F extends Fields, S, V = S> extends Disposable {
   readonly status: RollbackStatus;
   /** Newest state, guesses included: draw it, never change it. Undefined while `waiting`. */
   readonly state: Readonly<S> | undefined;
-  /** The state one tick before (saved: by `save`, where there is one), to draw between the two by `fraction`. Undefined while `waiting`. */
-  readonly previous: unknown;
+  /** The state one tick before, as it was saved, to draw between the two by `fraction`; valid until the next tick. Undefined while `waiting`. */
+  readonly previous: Readonly<V> | undefined;
   /** How much of the tick after `tick` has passed, 0 to 1. */
   readonly fraction: number;
   /** Tick of `state`, 0 at the start. */
@@ -87,7 +88,7 @@ export interface Rollback<F extends Fields, S> extends Disposable {
   /** What this player holds down from now on; fields that are left out stay as they are. Throws `bad-value`, `closed`. */
   setInput(values: Partial<Infer<F>>): void;
   /** Throws `unknown-name`, `bad-argument`. */
-  on<E extends keyof RollbackEvents<S>>(event: E, fn: (value: RollbackEvents<S>[E]) => void): Disposable;
+  on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V>[E]) => void): Disposable;
   stats(): RollbackStats;
 }
 

@@ -1,7 +1,6 @@
 /** The page of the game: arrow keys, a canvas, and what the test wants to know. */
 import { det } from 'lanista';
 import { connectLan } from 'lanista/browser';
-import type { Volley } from './game.ts';
 import { game, HEIGHT, volley, WIDTH } from './game.ts';
 
 const lan = await connectLan(game, { presence: {} });
@@ -29,9 +28,8 @@ const pictures: { readonly at: number; readonly ticks: number }[] = [];
 
 requestAnimationFrame(function draw(at) {
   requestAnimationFrame(draw);
-  const { state } = run;
-  if (state === undefined) return;
-  const before = run.previous as Volley;
+  const { state, previous: before } = run;
+  if (state === undefined || before === undefined) return;
   const between = (from: number, to: number): number => from + (to - from) * run.fraction;
   pictures.push({ at, ticks: run.tick + run.fraction });
   pen.fillStyle = '#0B0D1A';
