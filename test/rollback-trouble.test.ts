@@ -76,6 +76,27 @@ describe('when something is not as it should be', () => {
     expect(all.compare().different).toEqual([]);
   });
 
+  it('[RB15] a `predict` that throws, or gives what is no input, is told of, and the same is guessed instead', async () => {
+    for (const predict of [
+      () => {
+        throw new Error('no idea');
+      },
+      () => ({ left: 7 }),
+      () => undefined,
+    ]) {
+      const { rooms, play } = await openMemoryRooms(game, 2, { ...WIFI, seed: 20 });
+      const all = new Arena(play);
+      const guessing = simulation({ id: duel.id, input, start: duel.start, step: duel.step, predict: predict as () => object });
+      all.enter(rooms[0], {}, guessing);
+      all.enter(rooms[1], {}, guessing);
+      await all.fight(1_500);
+      expect(all.warnings.length).toBeGreaterThan(0);
+      expect(all.warnings.every((detail) => detail.startsWith('rollback: predict: '))).toBe(true);
+      for (const run of all.runs) expect(run.confirmedTick).toBeGreaterThan(60);
+      expect(all.compare().different).toEqual([]);
+    }
+  });
+
   it('[RB11] a state that is no data is told of, with the place', async () => {
     const { rooms, play } = await openMemoryRooms(game, 1, { seed: 16 });
     const all = new Arena(play);

@@ -24,11 +24,14 @@ export class InputCodec {
   readonly #simulation: Simulation;
   readonly #codec: BodyCodec;
   readonly #out = new PackWriter(2 * MAX_INPUT_BYTES);
+  readonly #failed: (what: string, cause: unknown) => void;
   /** Nothing held down. */
   readonly neutral: Input;
 
-  constructor(simulation: Simulation) {
+  /** @param failed told of what the game's `predict` throws, or gives that is no input. */
+  constructor(simulation: Simulation, failed: (what: string, cause: unknown) => void = () => undefined) {
     this.#simulation = simulation;
+    this.#failed = failed;
     this.#codec = bodyCodec(simulation.input);
     this.neutral = this.encode({}, undefined);
   }
@@ -62,12 +65,19 @@ export class InputCodec {
     return this.encode(read.body, last);
   }
 
-  /** What `slot` is guessed to hold down after `last`. */
+  /** What `slot` is guessed to hold down after `last`; the same where `predict` fails. */
   guess(last: Input, slot: number): Input {
     const { predict } = this.#simulation;
     if (predict === undefined) return last;
     let guess = last.guesses?.get(slot);
-    if (guess === undefined) (last.guesses ??= new Map()).set(slot, (guess = this.encode(predict(last.value, slot), last)));
+    if (guess !== undefined) return guess;
+    try {
+      guess = this.encode(predict(last.value, slot), last);
+    } catch (error) {
+      guess = last;
+      this.#failed('predict', error);
+    }
+    (last.guesses ??= new Map()).set(slot, guess);
     return guess;
   }
 

@@ -81,7 +81,7 @@ export class RollbackSession {
     this.simulation = simulation;
     this.#options = options;
     this.#world = world;
-    this.#codec = new InputCodec(simulation);
+    this.#codec = new InputCodec(simulation, (what, cause) => world.failed(what, cause));
     this.#words = new Words(this.#codec, world.session, simulation.hash);
     this.#giver = new StateGiver(this.#words);
     this.#comparison = new Comparison(Math.round(simulation.hz / 2), options.onDesync, {
