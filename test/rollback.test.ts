@@ -70,6 +70,23 @@ describe('a simulation in a room', () => {
     expect(all.compare().different).toEqual([]);
   });
 
+  for (const [latencyMs, options] of [
+    [20, { maxRollback: 0, inputDelay: 0 }],
+    [60, { maxRollback: 0 }],
+    [60, { maxRollback: 1 }],
+    [60, { maxRollback: 30, patienceTicks: 60 }],
+  ] as const)
+    it(`[RB4] what is pressed counts, over ${latencyMs} ms one way, with ${JSON.stringify(options)}`, async () => {
+      const { all, play } = await arena(2, { latencyMs, seed: 21 }, options);
+      await play(2_000);
+      const before = all.runs[0]!.tick;
+      all.runs[1]!.setInput({ right: true });
+      await play(2_000);
+      expect(all.runs[0]!.tick - before).toBeGreaterThan(110);
+      expect(all.runs[0]!.state!.fighters[1]!.x).toBeGreaterThan(60);
+      expect(all.compare().different).toEqual([]);
+    });
+
   it('[RB6] who ends its simulation is no player any more, and may come again', async () => {
     const { all, rooms, play } = await arena(3, { latencyMs: 2, seed: 6 });
     await all.fight(1_000);

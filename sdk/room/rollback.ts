@@ -13,6 +13,7 @@ import type { Simulation, SimulationPlayer } from '../sync/rollback/simulation.t
 import type { Rollback, RollbackEvents, RollbackOptions, RollbackStats, RollbackStatus, SessionOptions } from '../sync/rollback/types.ts';
 import { heldNothing, readTerm } from '../sync/rollback/words.ts';
 import { INPUTS, STATE_ASK, TAKEOVER } from '../sync/wire.ts';
+import { MAX_INPUT_DELAY_TICKS } from '../wire/limits.ts';
 import type { PackReader } from '../wire/pack.ts';
 
 /** Others play, and this peer, which is host, does not: after so long somebody of them should be host, ms. */
@@ -148,7 +149,7 @@ function checkOptions(simulation: Simulation, options: RollbackOptions): Session
   if (onDesync !== 'resync' && onDesync !== 'report')
     throw new LanError('bad-argument', `rollback: expected onDesync to be 'resync' or 'report', got ${show(onDesync)}.`);
   return {
-    inputDelay: inputDelay === 'auto' ? 'auto' : whole('inputDelay', inputDelay, 0, 8),
+    inputDelay: inputDelay === 'auto' ? 'auto' : whole('inputDelay', inputDelay, 0, MAX_INPUT_DELAY_TICKS),
     maxRollback,
     patienceTicks: whole('patienceTicks', options.patienceTicks ?? patience, 1, 60),
     play,

@@ -423,6 +423,9 @@ export const MAX_PENDING_CALLS = 256;
 /** One player's input of one tick, packed. A tick of sixteen players who all press something new still fits a datagram. */
 export const MAX_INPUT_BYTES = 64;
 
+/** Ticks after which an input counts, at most: more than the slowest LAN needs at 120 Hz, and less than a player would take for broken keys. */
+export const MAX_INPUT_DELAY_TICKS = 8;
+
 /** Ticks that a player's inputs may be ahead of what is confirmed: over half a second at 120 Hz. What is further is not kept. */
 export const ROLLBACK_AHEAD_TICKS = 64;
 

@@ -14,6 +14,7 @@
  */
 import type { PeerId } from '../../base/brand.ts';
 import type { PortRoster } from '../../port/port.ts';
+import { MAX_INPUT_DELAY_TICKS, ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
 import type { PackReader } from '../../wire/pack.ts';
 import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
 import { Comparison } from './comparison.ts';
@@ -38,6 +39,8 @@ const STALL_MS = 250;
 const YIELD_MS = 2_000;
 /** The input delay follows the network at this pace, ms. */
 const DELAY_MS = 1_000;
+/** Whoever guesses little says its own inputs so far ahead of what is confirmed all the same, ms: the host has to have them before it gives up waiting. */
+const AHEAD_MS = 250;
 /** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
 const TURN_TICKS = 64;
 
@@ -75,6 +78,8 @@ export class RollbackSession {
   #broken = false;
   stalls = 0;
   inputDelay: number;
+  /** Ticks after the confirmed ones for which this player says its inputs, besides its input delay. */
+  readonly #aheadTicks: number;
   #delayAt = Number.NEGATIVE_INFINITY;
 
   constructor(simulation: Simulation, options: SessionOptions, world: RollbackWorld) {
@@ -91,6 +96,8 @@ export class RollbackSession {
     });
     this.#held = this.#codec.neutral;
     this.inputDelay = options.inputDelay === 'auto' ? 2 : options.inputDelay;
+    const ahead = Math.max(options.maxRollback, options.patienceTicks, Math.ceil((AHEAD_MS * simulation.hz) / 1_000));
+    this.#aheadTicks = Math.min(ahead, ROLLBACK_AHEAD_TICKS - MAX_INPUT_DELAY_TICKS);
     this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
       settled: (tick, saved) => this.#settled(tick, saved),
       failed: (what, cause) => world.failed(what, cause),
@@ -228,7 +235,7 @@ export class RollbackSession {
   #sample(slot: number | undefined, due: number): void {
     if (slot === undefined) return;
     const { timeline } = this;
-    const reach = Math.min(due, timeline.confirmed + Math.max(1, this.#options.maxRollback)) + this.inputDelay;
+    const reach = Math.min(due, timeline.confirmed + this.#aheadTicks) + this.inputDelay;
     for (let tick = Math.max(this.#sampled, timeline.confirmed) + 1; tick <= reach; tick++) timeline.hear(slot, tick, this.#held);
     this.#sampled = Math.max(this.#sampled, reach);
   }
