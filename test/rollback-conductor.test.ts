@@ -76,6 +76,25 @@ describe('the host of a simulation', () => {
     expect(table.conductor.lateInputs).toBe(1);
   });
 
+  it('[RB6] what always comes too late counts at the next tick that is not waited for, once', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 3);
+    table.timeline.hear(1, 4, table.codec.neutral);
+    expect(table.at(0, BOTH, 4)).toBe(4);
+    expect(table.at(0, BOTH, 11)).toBe(5);
+    expect(table.row()).toEqual(['0', '1']);
+    // For ticks that are confirmed, and the older after the newer.
+    for (const tick of [5, 3]) table.timeline.hear(1, tick, tick === 5 ? table.fire : table.codec.neutral);
+    expect(table.at(0, BOTH, 12)).toBe(6);
+    expect(table.row()).toEqual(['0', '1 fire']);
+    table.timeline.hear(1, 7, table.codec.neutral);
+    expect(table.at(0, BOTH, 12)).toBe(7);
+    table.timeline.hear(1, 6, table.fire);
+    expect(table.at(0, BOTH, 14)).toBe(8);
+    expect(table.row()).toEqual(['0', '1']);
+  });
+
   it('[RB6] takes who was not heard for a second for away, at once, and back as soon as it is heard', () => {
     const table = new Table();
     table.timeline.hear(0, 1, table.codec.neutral);

@@ -75,6 +75,8 @@ describe('a simulation in a room', () => {
     [60, { maxRollback: 0 }],
     [60, { maxRollback: 1 }],
     [60, { maxRollback: 30, patienceTicks: 60 }],
+    [60, { inputDelay: 0, patienceTicks: 1 }],
+    [250, {}],
   ] as const)
     it(`[RB4] what is pressed counts, over ${latencyMs} ms one way, with ${JSON.stringify(options)}`, async () => {
       const { all, play } = await arena(2, { latencyMs, seed: 21 }, options);
@@ -83,7 +85,7 @@ describe('a simulation in a room', () => {
       all.runs[1]!.setInput({ right: true });
       await play(2_000);
       expect(all.runs[0]!.tick - before).toBeGreaterThan(110);
-      expect(all.runs[0]!.state!.fighters[1]!.x).toBeGreaterThan(60);
+      expect(all.runs[0]!.state!.fighters[1]!.x).toBeGreaterThan(50);
       expect(all.compare().different).toEqual([]);
     });
 

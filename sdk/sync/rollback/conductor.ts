@@ -98,7 +98,8 @@ export class Conductor {
       else if (seat.status === 'away' || this.#isSilent(now, id)) entries.push({ slot, away: true, input: this.#codec.neutral });
       else if (isLate) {
         late++;
-        entries.push({ slot, away: false, input: this.#codec.guess(last, slot) });
+        // What always comes too late counts late: else its player could press nothing at all.
+        entries.push({ slot, away: false, input: timeline.takeLate(slot) ?? this.#codec.guess(last, slot) });
       } else return false;
     }
     this.lateInputs += late;

@@ -22,6 +22,8 @@ interface Heard {
   readonly ticks: Float64Array;
   /** The newest tick. */
   last: number;
+  /** What was said of a later tick than `last` when that was confirmed already. */
+  late: Input | undefined;
 }
 
 export interface TimelineStats {
@@ -129,18 +131,33 @@ export class Timeline {
     return heard !== undefined && heard.ticks[at] === tick ? heard.inputs[at] : undefined;
   }
 
+  /** What `slot` said last when it came too late for its tick: once. */
+  takeLate(slot: number): Input | undefined {
+    const heard = this.#heard.get(slot);
+    const late = heard?.late;
+    if (late !== undefined) heard!.late = undefined;
+    return late;
+  }
+
   /** The newest tick of which `slot` was heard; 0 for none. */
   lastHeard(slot: number): number {
     return this.#heard.get(slot)?.last ?? 0;
   }
 
-  /** A player says what it holds down at `tick`. The first word counts; what is confirmed, or too far ahead, does not matter. */
+  /** A player says what it holds down at `tick`. The first word counts; what is too far ahead does not matter. */
   hear(slot: number, tick: number, input: Input): void {
-    if (tick <= this.confirmed || tick > this.confirmed + ROLLBACK_AHEAD_TICKS) return;
+    if (tick > this.confirmed + ROLLBACK_AHEAD_TICKS) return;
     let heard = this.#heard.get(slot);
     if (heard === undefined) {
-      heard = { inputs: new Array<Input | undefined>(ROLLBACK_AHEAD_TICKS), ticks: new Float64Array(ROLLBACK_AHEAD_TICKS).fill(-1), last: 0 };
+      const ticks = new Float64Array(ROLLBACK_AHEAD_TICKS).fill(-1);
+      heard = { inputs: new Array<Input | undefined>(ROLLBACK_AHEAD_TICKS), ticks, last: 0, late: undefined };
       this.#heard.set(slot, heard);
+    }
+    if (tick <= this.confirmed) {
+      if (tick <= heard.last) return;
+      heard.last = tick;
+      heard.late = input;
+      return;
     }
     const at = tick % ROLLBACK_AHEAD_TICKS;
     if (heard.ticks[at] === tick) return;
@@ -148,7 +165,10 @@ export class Timeline {
     // The same as a tick before: the same object, so that rows of them are seen to be the same.
     const before = this.heard(slot, tick - 1) ?? this.row(this.confirmed).of(slot)?.input;
     heard.inputs[at] = before !== undefined && sameInput(before, input) ? before : input;
-    if (tick > heard.last) heard.last = tick;
+    if (tick > heard.last) {
+      heard.last = tick;
+      heard.late = undefined;
+    }
     if (tick >= this.next) return;
     const entry = this.#usedAt(tick).of(slot);
     if (entry !== undefined && !entry.away && !sameInput(entry.input, input)) this.#dirty = Math.min(this.#dirty, tick);
