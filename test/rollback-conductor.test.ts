@@ -4,8 +4,12 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 import type { PortRoster, SeatStatus } from '../sdk/port/port.ts';
 import { Conductor } from '../sdk/sync/rollback/conductor.ts';
-import { InputCodec } from '../sdk/sync/rollback/input.ts';
+import { InputCodec, Row, sameRow } from '../sdk/sync/rollback/input.ts';
+import type { Input } from '../sdk/sync/rollback/input.ts';
 import { Timeline } from '../sdk/sync/rollback/timeline.ts';
+import { MAX_TICK, Words } from '../sdk/sync/rollback/words.ts';
+import { MAX_CONFIRMS_DATAGRAMS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_INPUT_BYTES, MAX_PEERS } from '../sdk/wire/limits.ts';
+import { PackReader } from '../sdk/wire/pack.ts';
 
 const count = simulation({ id: 'count', input: { fire: s.bool().default(false) }, start: () => ({ shots: 0 }), step: () => undefined });
 
@@ -58,6 +62,48 @@ class Table {
       .entries.map(({ slot, away, input }) => `${slot}${away ? ' away' : ''}${input.value['fire'] === true ? ' fire' : ''}`);
   }
 }
+
+describe('words', () => {
+  it('[RB20] what all 32 hold down at one tick fits a datagram, however large; inputs of many ticks go in one as far as it reaches', () => {
+    const [a, b, c, d, e] = Array.from({ length: 5 }, () => s.u32().default(0));
+    const fields = { a: a!, b: b!, c: c!, d: d!, e: e!, f: s.u16().default(0), g: s.bool().default(false) };
+    const large = simulation({ id: 'large', input: fields, start: () => 0, step: () => undefined });
+    const codec = new InputCodec(large);
+    const words = new Words(codec, 0xffff_ffff, 0xffff_ffff);
+    const inputOf = (n: number): Input => codec.encode({ a: 2 ** 31 - n, b: n + 2 ** 30, c: 2 ** 30, d: 2 ** 29, e: 2 ** 28, f: 60_000 }, undefined);
+    expect(inputOf(1).bytes.length).toBe(MAX_INPUT_BYTES);
+    const rows = [0, 1, 2, 3, 4, 5, 6].map(
+      (n) => new Row(Array.from({ length: MAX_PEERS }, (_, slot) => ({ slot, away: true, input: inputOf(40 * n + slot) }))),
+    );
+    const first = MAX_TICK - 5;
+    const check = { tick: MAX_TICK, sum: 0xffff_ffff };
+    const sent = words.confirms(
+      0xffff_ffff,
+      check,
+      first,
+      MAX_TICK,
+      (tick) => rows[tick - first + 1]!,
+      () => -1,
+    );
+    expect(sent).toHaveLength(MAX_CONFIRMS_DATAGRAMS);
+    sent.forEach((bytes, i) => {
+      expect(bytes.length).toBeLessThanOrEqual(MAX_DATAGRAM_MESSAGE_BYTES);
+      const input = new PackReader(bytes);
+      const count = input.array(0xffff);
+      for (let head = 0; head < 3; head++) input.int();
+      const read = words.readConfirms(count, input, () => rows[i]);
+      expect(read).toMatchObject({ base: 0xffff_ffff, check, first: first + i, chain: -1 });
+      expect(read!.rows).toHaveLength(1);
+      expect(sameRow(read!.rows[0]!, rows[i + 1]!)).toBe(true);
+    });
+    const inputs = words.inputs(MAX_TICK, MAX_TICK - 60, MAX_TICK, inputOf);
+    expect(inputs.length).toBeLessThanOrEqual(MAX_DATAGRAM_MESSAGE_BYTES);
+    const input = new PackReader(inputs);
+    const count = input.array(0xffff);
+    for (let head = 0; head < 3; head++) input.int();
+    expect(words.readInputs(count, input, undefined)!.inputs.length).toBeGreaterThan(30);
+  });
+});
 
 describe('the host of a simulation', () => {
   it('[RB6] waits for a player’s input until its patience ends, and then takes what was held down before', () => {

@@ -1,4 +1,5 @@
 /** A simulation that a room plays, with everything that a network and its people do to it. */
+import { s, simulation } from 'lanista';
 import type { Room } from 'lanista';
 import { openMemoryRooms } from 'lanista/testing';
 import { describe, expect, it } from 'vitest';
@@ -88,6 +89,21 @@ describe('a simulation in a room', () => {
       expect(all.runs[0]!.state!.fighters[1]!.x).toBeGreaterThan(50);
       expect(all.compare().different).toEqual([]);
     });
+
+  it('[RB20] sixteen players who all press something new at every tick play at full pace', async () => {
+    const { rooms, play } = await openMemoryRooms(game, 16, { latencyMs: 4, seed: 22 });
+    const fields = { a: s.u32().default(0), b: s.u32().default(0), c: s.u32().default(0), d: s.u32().default(0), e: s.u32().default(0) };
+    const crowd = simulation({ id: 'crowd', input: fields, start: () => ({ sum: 0 }), step: () => undefined });
+    const runs = (rooms as readonly Room<typeof game>[]).map((room) => room.rollback(crowd));
+    await play(500);
+    const before = runs.map((run) => run.confirmedTick);
+    for (let at = 0; at < 50; at++) {
+      runs.forEach((run, slot) => run.setInput({ a: 2 ** 31 + at, b: 2 ** 30 + slot, c: 2 ** 29 + at, d: 2 ** 28 + at, e: 2 ** 27 + at }));
+      await play(20);
+    }
+    for (const [i, run] of runs.entries()) expect(run.confirmedTick - before[i]!).toBeGreaterThan(56);
+    expect(Math.max(...runs.map((run) => run.stats().lateInputs))).toBeLessThan(10);
+  });
 
   it('[RB6] who ends its simulation is no player any more, and may come again', async () => {
     const { all, rooms, play } = await arena(3, { latencyMs: 2, seed: 6 });

@@ -420,8 +420,11 @@ export const TIME_STEP_MS = 250;
 /** Requests of one peer that wait for an answer at once, on either side: bounds what a silent or greedy peer can pile up. */
 export const MAX_PENDING_CALLS = 256;
 
-/** One player's input of one tick, packed. A tick of sixteen players who all press something new still fits a datagram. */
-export const MAX_INPUT_BYTES = 64;
+/** One player's input of one tick, packed. A tick in which all of MAX_PEERS press something new must fit a datagram, or nobody would ever hear of it. */
+export const MAX_INPUT_BYTES = 30;
+
+/** Datagrams in which the host says, each tick and to each peer, what counted: more than one only where much is pressed at once, or was lost. */
+export const MAX_CONFIRMS_DATAGRAMS = 4;
 
 /** Ticks after which an input counts, at most: more than the slowest LAN needs at 120 Hz, and less than a player would take for broken keys. */
 export const MAX_INPUT_DELAY_TICKS = 8;

@@ -271,8 +271,10 @@ export class RollbackSession {
 
   #sayConfirmed(now: number): void {
     const { timeline } = this;
+    const row = (tick: number): Row => timeline.row(tick);
+    const chain = (tick: number): number => timeline.chain(tick);
     // Mostly all have come as far.
-    const words = new Map<number, Uint8Array>();
+    const words = new Map<number, readonly Uint8Array[]>();
     for (const peer of this.#world.present()) {
       const confirmed = this.#conductor.listeners.get(peer)?.confirmed;
       if (confirmed === undefined) continue;
@@ -281,14 +283,13 @@ export class RollbackSession {
         this.#give(now, peer);
         continue;
       }
-      let bytes = words.get(first);
-      if (bytes === undefined) {
-        const view = this.#words.confirms(this.#base, this.#comparison.newest, first, timeline.chain(first - 1), timeline.confirmed, (tick) =>
-          timeline.row(tick),
-        );
-        words.set(first, (bytes = view.slice()));
+      let datagrams = words.get(first);
+      if (datagrams === undefined) {
+        const { newest } = this.#comparison;
+        datagrams = this.#words.confirms(this.#base, newest, first, timeline.confirmed, row, chain);
+        words.set(first, datagrams);
       }
-      this.#world.send(peer, 'unreliable', bytes);
+      for (const bytes of datagrams) this.#world.send(peer, 'unreliable', bytes);
     }
   }
 

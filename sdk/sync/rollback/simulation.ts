@@ -7,7 +7,8 @@ import { LanError } from '../../base/errors.ts';
 import { MAX_INPUT_BYTES } from '../../wire/limits.ts';
 import { checkField, checkOptions, show } from '../definition.ts';
 import type { Fields, Infer, Init } from '../field.ts';
-import { maxBytesOf, specOf } from '../field.ts';
+import type { BoxedCodec, NumberCodec } from '../field.ts';
+import { specOf } from '../field.ts';
 import { hashText } from '../hash.ts';
 
 /** One player at one tick. */
@@ -24,7 +25,7 @@ export interface SimulationInit<F extends Fields, S, V> {
   readonly id: string;
   /** Ticks a second, 10 to 120. Default 60. */
   readonly hz?: number;
-  /** What a player holds down. Every field has a default, which stands for nothing held; all together take 64 bytes at most. */
+  /** What a player holds down. Every field has a default, which stands for nothing held; all together take 30 bytes at most. */
   readonly input: F;
   /** The state before the first tick. Whoever is host then draws `seed`, a u32; everybody gets the same. */
   start(seed: number): S;
@@ -80,11 +81,20 @@ function checkInput(input: Fields): string {
     checkField(`simulation: input.${name}`, field);
     const spec = specOf(field);
     if (!field.optional) throw bad(`input.${name}: expected a field with a default, which stands for nothing held down`, 'Write .default(…).');
-    most += maxBytesOf(spec.codec);
+    most += mostBytes(spec.codec);
     parts.push(`${name}:${spec.signature}`);
   }
   if (most > MAX_INPUT_BYTES) throw bad(`input may take ${MAX_INPUT_BYTES} bytes, got fields that take up to ${most}`, 'What is pressed is small.');
   return parts.join(',');
+}
+
+/** Of any value of the field, packed. */
+function mostBytes(codec: NumberCodec | BoxedCodec): number {
+  if (codec.storage === 'boxed') return codec.maxBytes;
+  const { low, high } = codec;
+  if (low >= -0x20 && high <= 0x7f) return 1;
+  if (low >= -0x80 && high <= 0xff) return 2;
+  return low >= -0x8000 && high <= 0xffff ? 3 : 5;
 }
 
 function bad(what: string, hint = ''): LanError {

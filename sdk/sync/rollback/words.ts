@@ -13,6 +13,7 @@
  * (in STATE of all until `tick`): who has another one has another past.
  */
 import {
+  MAX_CONFIRMS_DATAGRAMS,
   MAX_DATAGRAM_MESSAGE_BYTES,
   MAX_PEERS,
   MAX_ROLLBACK_STATE_BYTES,
@@ -28,8 +29,6 @@ import { EMPTY_ROW, Row } from './input.ts';
 
 export const MAX_TICK = 0x7fff_ffff;
 const U32 = 0xffff_ffff;
-/** A row takes up to MAX_PEERS * (2 + 64) bytes: whoever writes rows into a datagram stops when the next might not fit. */
-const ROWS_BYTES = MAX_DATAGRAM_MESSAGE_BYTES - 64;
 export const MAX_PIECES = Math.ceil(MAX_ROLLBACK_STATE_BYTES / ROLLBACK_PIECE_BYTES);
 
 /** Why a state comes: to play on from it, or to compare it. */
@@ -118,9 +117,9 @@ export class Words {
     this.#optional(confirmed);
     this.#out.int(first);
     let count = 5;
-    for (let tick = first; tick <= last && this.#out.offset < ROWS_BYTES;) {
+    for (let tick = first; tick <= last;) {
       const input = of(tick);
-      if (input === undefined) break;
+      if (input === undefined || this.#out.offset + 1 + input.bytes.length > MAX_DATAGRAM_MESSAGE_BYTES) break;
       let run = 1;
       while (tick + run <= last && of(tick + run) === input) run++;
       this.#out.int(run);
@@ -131,12 +130,20 @@ export class Words {
     return this.#end(at, count);
   }
 
-  confirms(base: number, check: Check, first: number, chain: number, last: number, of: (tick: number) => Row): Uint8Array {
-    const at = this.#begin(CONFIRMS);
-    this.#out.int(base);
-    this.#out.int(check.tick);
-    this.#out.int(check.sum);
-    return this.#end(at, 6 + this.#rows(first, chain, last, of, ROWS_BYTES));
+  /** What counted from `first` to `last`, as datagrams; what does not fit so many of them is left for the next time. These are copies. */
+  confirms(base: number, check: Check, first: number, last: number, row: (tick: number) => Row, chain: (tick: number) => number): Uint8Array[] {
+    const datagrams: Uint8Array[] = [];
+    let next = first;
+    do {
+      const at = this.#begin(CONFIRMS);
+      this.#out.int(base);
+      this.#out.int(check.tick);
+      this.#out.int(check.sum);
+      const count = this.#rows(next, chain(next - 1), last, row, MAX_DATAGRAM_MESSAGE_BYTES);
+      datagrams.push(this.#end(at, 6 + count).slice());
+      next += count - 2;
+    } while (next <= last && datagrams.length < MAX_CONFIRMS_DATAGRAMS);
+    return datagrams;
   }
 
   held(term: number, confirmed: number | undefined, base: number, first: number, chain: number, last: number, of: (tick: number) => Row): Uint8Array {
