@@ -176,6 +176,24 @@ describe('a simulation in a room', () => {
     expect(all.compare().different).toEqual([]);
   });
 
+  it('[RB8] a host that only looks on is no player, and nobody waits for it', async () => {
+    const { rooms, play } = await openMemoryRooms(game, 3, { latencyMs: 2, seed: 23 });
+    const all = new Arena(play);
+    for (const [i, room] of rooms.entries()) all.enter(room, { play: i !== 0 });
+    await all.fight(2_000);
+    for (const run of all.runs) expect(run.players.map((player) => player.slot)).toEqual([1, 2]);
+    expect(all.runs[0]!.stats().lateInputs).toBe(0);
+    // Who played, and comes again to look on, is none from then on either.
+    all.runs[0]![Symbol.dispose]();
+    all.runs[1]![Symbol.dispose]();
+    const again = all.enter(rooms[1], { play: false });
+    await all.fight(4_000);
+    expect(rooms[1].isHost).toBe(true);
+    expect(again.players.map((player) => player.slot)).toEqual([2]);
+    expect(again.stats().lateInputs).toBe(0);
+    expect(all.compare().different).toEqual([]);
+  });
+
   it('[RB8] a page that is reloaded, the host’s too, finds the game as it was', async () => {
     for (const which of [0, 1]) {
       const { all, rooms, join } = await arena(3, { ...WIFI, seed: 10 });

@@ -28,6 +28,7 @@ export class Conductor {
   readonly #timeline: Timeline;
   readonly #codec: InputCodec;
   readonly #self: PeerId;
+  readonly #selfPlays: boolean;
   /** Who plays, by slot. */
   readonly #cast = new Map<number, PeerId>();
   readonly listeners = new Map<PeerId, Listener>();
@@ -35,10 +36,12 @@ export class Conductor {
   /** Ticks for which the host did not wait any longer. */
   lateInputs = 0;
 
-  constructor(timeline: Timeline, codec: InputCodec, self: PeerId) {
+  /** @param plays false: the host itself only looks on. */
+  constructor(timeline: Timeline, codec: InputCodec, self: PeerId, plays = true) {
     this.#timeline = timeline;
     this.#codec = codec;
     this.#self = self;
+    this.#selfPlays = plays;
   }
 
   /** The word is here from now on: whoever played goes on playing. */
@@ -84,14 +87,14 @@ export class Conductor {
     for (const seat of roster.peers) {
       const { slot, id } = seat;
       const known = this.#cast.get(slot);
-      const isHere = id === this.#self ? !seat.spectator : seat.status === 'present' && this.#isLively(now, id);
+      const isHere = id === this.#self || (seat.status === 'present' && this.#isLively(now, id));
       if (known === undefined) {
         if (seat.spectator || !isHere || this.#quit.has(id) || !this.#plays(id)) continue;
         entries.push({ slot, away: false, input: timeline.heard(slot, tick) ?? this.#codec.neutral });
         continue;
       }
       // Somebody else has the seat now: for one tick nobody plays there, so that the game sees one go and another come.
-      if (known !== id || seat.spectator || this.#quit.has(id)) continue;
+      if (known !== id || seat.spectator || this.#quit.has(id) || (id === this.#self && !this.#selfPlays)) continue;
       const last = before.of(slot)?.input ?? this.#codec.neutral;
       const heard = timeline.heard(slot, tick);
       if (heard !== undefined) entries.push({ slot, away: false, input: heard });
@@ -122,7 +125,7 @@ export class Conductor {
   }
 
   #plays(peer: PeerId): boolean {
-    return peer === this.#self || this.listeners.get(peer)?.plays === true;
+    return peer === this.#self ? this.#selfPlays : this.listeners.get(peer)?.plays === true;
   }
 
   #isLively(now: number, peer: PeerId): boolean {

@@ -102,7 +102,7 @@ export class RollbackSession {
       settled: (tick, saved) => this.#settled(tick, saved),
       failed: (what, cause) => world.failed(what, cause),
     });
-    this.#conductor = new Conductor(this.timeline, this.#codec, world.self);
+    this.#conductor = new Conductor(this.timeline, this.#codec, world.self, options.play);
   }
 
   get lateInputs(): number {
