@@ -64,6 +64,23 @@ describe('data', () => {
     );
   });
 
+  it('[RB11] what is frozen is copied, and never filled: a step may keep the inputs it is given', () => {
+    const at = (n: number) => Object.freeze({ list: Object.freeze([n, Object.freeze({ n })]), n });
+    const into = at(1);
+    assertSame(copyData(at(2), into), at(2));
+    assertSame(into, at(1));
+    const keeping = simulation({
+      id: 'keeping',
+      input,
+      start: (): { last: unknown[]; before: unknown[] } => ({ last: [], before: [] }),
+      step(state, players) {
+        state.before = state.last;
+        state.last = players.map((player) => player.input);
+      },
+    });
+    expect(syncTest(keeping, { ticks: 60 })).toEqual({ ok: true, ticks: 60 });
+  });
+
   it('[RB11] what is no data is refused with its place', () => {
     class Ball {
       x = 0;

@@ -142,7 +142,7 @@ function isNumbersLike(into: unknown, numbers: NumberArray): into is NumberArray
 }
 
 function copyList(source: readonly unknown[], into: unknown, depth: number): unknown[] {
-  const list: unknown[] = Array.isArray(into) && into !== source ? into : [];
+  const list: unknown[] = Array.isArray(into) && into !== source && Object.isExtensible(into) ? into : [];
   list.length = source.length;
   for (let i = 0; i < source.length; i++) {
     const value = source[i];
@@ -163,9 +163,9 @@ function copyRecord(source: Readonly<Record<string, unknown>>, into: unknown, de
   return record;
 }
 
-/** In the same order, too: a step may walk them. */
+/** In the same order, too: a step may walk them. What is frozen, as the inputs are that a step may keep, cannot be filled. */
 function hasSameKeys(source: object, into: unknown): into is Record<string, unknown> {
-  if (into === source || typeof into !== 'object' || into === null || shapeOf(into) !== 'record') return false;
+  if (into === source || typeof into !== 'object' || into === null || shapeOf(into) !== 'record' || !Object.isExtensible(into)) return false;
   const theirs = Object.keys(into);
   let at = 0;
   for (const key in source) if (theirs[at++] !== key) return false;
