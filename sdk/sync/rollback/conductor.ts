@@ -64,6 +64,14 @@ export class Conductor {
     }
   }
 
+  /** Of those who are heard playing, and of whom `asks` is true, who has come furthest. */
+  furthest(now: number, asks: (peer: PeerId) => boolean): PeerId | undefined {
+    let [most, found]: [number, PeerId | undefined] = [-1, undefined];
+    for (const [peer, { heardAt, confirmed }] of this.listeners)
+      if (confirmed !== undefined && confirmed > most && now - heardAt < SILENT_MS && asks(peer)) [most, found] = [confirmed, peer];
+    return found;
+  }
+
   quit(now: number, peer: PeerId): void {
     this.listeners.delete(peer);
     this.#quit.set(peer, now);

@@ -163,23 +163,25 @@ export class RollbackSession {
       for (const peer of this.#world.present()) this.#world.send(peer, 'reliable', this.#words.takeover(roster.term, confirmed));
     }
     const takeover = this.#takeover;
+    if (!takeover.isDone(now, this.#world.present())) return;
+    for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) {
+      if (this.status === 'waiting') return this.#askSource(now, takeover, answer.peer);
+      this.#follow(answer);
+    }
     if (this.status === 'waiting') {
-      if (!takeover.isDone(now, this.#world.present())) return;
-      const answer = takeover.next();
-      if (answer !== undefined) {
-        takeover.ask(now, answer.peer);
-        this.#world.send(answer.peer, 'reliable', this.#words.stateAsk(undefined));
-        return;
-      }
+      // Somebody who has not answered may be heard playing all the same.
+      const player = this.#conductor.furthest(now, (peer) => takeover.mayAsk(peer));
+      if (player !== undefined) return this.#askSource(now, takeover, player);
       if (!this.#begin()) return;
-    } else {
-      // With the state of somebody who was asked for it there is nothing left to wait for.
-      if (takeover.source === undefined && !takeover.isDone(now, this.#world.present())) return;
-      for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) this.#follow(answer);
     }
     this.#takeover = undefined;
     this.#conducts = true;
     this.#conductor.begin(roster);
+  }
+
+  #askSource(now: number, takeover: Takeover, peer: PeerId): void {
+    takeover.ask(now, peer);
+    this.#world.send(peer, 'reliable', this.#words.stateAsk(undefined));
   }
 
   /** Nobody plays yet. */
@@ -320,6 +322,7 @@ export class RollbackSession {
         if (from !== roster.host && from !== this.#takeover?.source) return 'rollback-stale';
         // While it comes, it is not asked for.
         this.#askedAt = now;
+        if (from === this.#takeover?.source) this.#takeover.progress(now);
         const taken = this.#taker.take(piece);
         return taken === undefined ? undefined : this.#handleState(now, from, taken);
       }
@@ -442,6 +445,7 @@ export class RollbackSession {
   }
 
   #handleState(now: number, from: PeerId, taken: TakenState): 'rollback-malformed' | undefined {
+    if (taken.kind === NEWEST && from === this.#takeover?.source) this.#takeover.came();
     const decoded = taken.bytes === undefined ? undefined : decodeState(taken.bytes);
     if (taken.bytes !== undefined && decoded === undefined) return 'rollback-malformed';
     if (taken.kind === EVIDENCE) return this.#handleEvidence(now, from, taken.tick, decoded);

@@ -6,8 +6,12 @@ import type { HeldWords } from './words.ts';
 
 /** Who has not answered by then is not waited for, ms. */
 const ANSWER_MS = 500;
-/** A state that was asked for has not come by then: another one is asked, ms. */
+/** Of a state that was asked for nothing more has come by then: another one is asked, ms. */
 const STATE_MS = 1_500;
+/** However slowly it comes, ms. */
+const LONGEST_MS = 30_000;
+/** Somebody who plays is asked so often before this host takes it that nobody does. */
+const MAX_ASKS = 3;
 
 export interface HeldAnswer extends HeldWords {
   readonly peer: PeerId;
@@ -17,7 +21,9 @@ export class Takeover {
   readonly term: number;
   readonly #waiting: Set<PeerId>;
   readonly #answers: HeldAnswer[] = [];
+  readonly #asks = new Map<PeerId, number>();
   #until: number;
+  #latest = Number.POSITIVE_INFINITY;
   /** Whose state is on its way. */
   source: PeerId | undefined;
 
@@ -39,19 +45,32 @@ export class Takeover {
     return this.#waiting.size === 0;
   }
 
-  get deadline(): number {
-    return this.#until;
-  }
-
   /** The answers, who has come furthest first; each once. */
   next(): HeldAnswer | undefined {
     this.#answers.sort((a, b) => b.confirmed! - a.confirmed!);
     return this.#answers.shift();
   }
 
+  mayAsk(peer: PeerId): boolean {
+    return (this.#asks.get(peer) ?? 0) < MAX_ASKS;
+  }
+
   /** The state of `peer` is asked for. */
   ask(now: number, peer: PeerId): void {
     this.source = peer;
+    this.#asks.set(peer, (this.#asks.get(peer) ?? 0) + 1);
     this.#until = now + STATE_MS;
+    this.#latest = now + LONGEST_MS;
+  }
+
+  /** A piece of it has come. */
+  progress(now: number): void {
+    this.#until = Math.min(now + STATE_MS, this.#latest);
+  }
+
+  /** All of it has come, or its owner has none: nothing is left to wait for. */
+  came(): void {
+    this.source = undefined;
+    this.#until = Number.NEGATIVE_INFINITY;
   }
 }
