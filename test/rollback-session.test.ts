@@ -2,7 +2,7 @@
 import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
 import { STATE } from '../sdk/sync/wire.ts';
-import type { Word } from './rollback-table.ts';
+import type { Seated, Word } from './rollback-table.ts';
 import { counting, input, Table } from './rollback-table.ts';
 
 /** As `counting`, with a state of 400 kB. */
@@ -45,5 +45,45 @@ describe('a host whose page is reloaded', () => {
     const ann = table.sit('ann');
     table.play(7_000);
     expect(ann.told()).toEqual(['start']);
+  });
+});
+
+describe('a new host', () => {
+  it('[RB7] that has slept for longer than rows are kept takes the state of who has come furthest', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const [ann, bob, cid] = table.peers as [Seated, Seated, Seated];
+    bob.awake = false;
+    table.takes = (word) => word.to !== bob.id;
+    table.play(19_000);
+    table.takes = () => true;
+    bob.awake = true;
+    ann.awake = false;
+    table.elect('bob');
+    const furthest = cid.session.timeline.confirmed;
+    table.play(2_000);
+    expect(bob.told()).toContain('resync');
+    expect(cid.told()).not.toContain('resync');
+    for (const peer of [bob, cid]) expect(peer.session.timeline.confirmed).toBeGreaterThan(furthest + 60);
+  });
+
+  it('[RB7] that was host before, and has not heard that another one was meanwhile, asks again', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const [ann, bob, cid] = table.peers as [Seated, Seated, Seated];
+    ann.awake = false;
+    table.elect('bob');
+    table.play(2_000);
+    bob.awake = false;
+    table.elect('ann');
+    const furthest = cid.session.timeline.confirmed;
+    expect(furthest).toBeGreaterThan(100);
+    table.words = table.words.filter((word) => word.to !== ann.id);
+    ann.awake = true;
+    table.play(2_000);
+    for (const peer of [ann, cid]) {
+      expect(peer.told()).not.toContain('resync');
+      expect(peer.session.timeline.confirmed).toBeGreaterThan(furthest + 60);
+    }
   });
 });

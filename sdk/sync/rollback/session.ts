@@ -22,7 +22,9 @@ import { Conductor } from './conductor.ts';
 import type { Input } from './input.ts';
 import { InputCodec, Row, sameRow } from './input.ts';
 import type { Simulation } from './simulation.ts';
+import { StallWatch } from './stall-watch.ts';
 import { decodeState, encodeState } from './state-codec.ts';
+import type { HeldAnswer } from './takeover.ts';
 import { Takeover } from './takeover.ts';
 import { Timeline } from './timeline.ts';
 import type { TakenState } from './transfer.ts';
@@ -33,8 +35,6 @@ import { EVIDENCE, NEWEST, readOptional, readTerm, Words } from './words.ts';
 
 /** A state is asked for at most this often, ms. */
 const ASK_MS = 500;
-/** Nothing moved for this long: the game is told, ms. */
-const STALL_MS = 250;
 /** Whoever takes over with a newer list is believed for this long, until ours shows it, ms. */
 const YIELD_MS = 2_000;
 /** The input delay follows the network at this pace, ms. */
@@ -57,6 +57,8 @@ export class RollbackSession {
   readonly timeline: Timeline;
   status: RollbackStatus = 'waiting';
   #conducts = false;
+  /** The host's, when this peer last was host. */
+  #term = -1;
   #takeover: Takeover | undefined;
   #yieldedUntil = Number.NEGATIVE_INFINITY;
   /** Room time of tick 0, ms. */
@@ -71,9 +73,7 @@ export class RollbackSession {
   readonly #askers = new Set<PeerId>();
   /** The state that comes takes the place of ours, whatever ours is. */
   #replaces = false;
-  /** The tick that was next when something moved last, and when that was. */
-  #movedTo = 0;
-  #movedAt = 0;
+  readonly #watch = new StallWatch();
   /** The game cannot even begin. */
   #broken = false;
   stalls = 0;
@@ -156,6 +156,12 @@ export class RollbackSession {
       this.#takeover = undefined;
       return;
     }
+    if (roster.term !== this.#term) {
+      // Another one may have been host since.
+      this.#term = roster.term;
+      this.#conducts = false;
+      this.#takeover = undefined;
+    }
     if (this.#conducts || this.#broken) return;
     if (this.#takeover === undefined) {
       this.#takeover = new Takeover(now, roster.term, this.#world.present());
@@ -165,8 +171,7 @@ export class RollbackSession {
     const takeover = this.#takeover;
     if (!takeover.isDone(now, this.#world.present())) return;
     for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) {
-      if (this.status === 'waiting') return this.#askSource(now, takeover, answer.peer);
-      this.#follow(answer);
+      if (!this.#catchUp(answer)) return this.#askSource(now, takeover, answer.peer);
     }
     if (this.status === 'waiting') {
       // Somebody who has not answered may be heard playing all the same.
@@ -177,6 +182,14 @@ export class RollbackSession {
     this.#takeover = undefined;
     this.#conducts = true;
     this.#conductor.begin(roster);
+  }
+
+  /** False when only the state of who answered can bring this peer as far as that one is. */
+  #catchUp(answer: HeldAnswer): boolean {
+    if (this.status === 'waiting') return false;
+    const { confirmed = 0 } = answer;
+    // Another past is not ours to follow, and so far nobody has come.
+    return !this.#follow(answer) || confirmed <= this.timeline.confirmed || confirmed > this.#due() + ROLLBACK_AHEAD_TICKS;
   }
 
   #askSource(now: number, takeover: Takeover, peer: PeerId): void {
@@ -242,18 +255,12 @@ export class RollbackSession {
     this.#sampled = Math.max(this.#sampled, reach);
   }
 
-  /** Behind is not stalled: who waits for every tick is behind all the time. */
   #watchStall(now: number, roster: PortRoster, due: number): void {
     const { next } = this.timeline;
-    if (next > due || next !== this.#movedTo) {
-      this.#movedTo = next;
-      this.#movedAt = now;
-      if (this.status !== 'stalled') return;
-      this.status = 'playing';
-      return this.#world.emit('resume', { tick: next - 1 });
-    }
-    if (this.status === 'stalled' || now - this.#movedAt < STALL_MS) return;
-    this.status = 'stalled';
+    const isStalled = this.#watch.isStalled(now, next, due);
+    if (isStalled === (this.status === 'stalled')) return;
+    this.status = isStalled ? 'stalled' : 'playing';
+    if (!isStalled) return this.#world.emit('resume', { tick: next - 1 });
     this.stalls++;
     this.#world.emit('stall', { waitingFor: roster.host });
   }
