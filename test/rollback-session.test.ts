@@ -87,3 +87,19 @@ describe('a new host', () => {
     }
   });
 });
+
+describe('who hears nothing', () => {
+  it('[RB21] is told of the stall, and of its end, once each, also when it goes on with another state', () => {
+    const table = new Table(['ann', 'bob']);
+    table.play(1_000);
+    const bob = table.get('bob');
+    table.takes = (word) => word.to !== bob.id;
+    table.play(19_000);
+    expect(bob.told()).toEqual(['start', 'stall']);
+    expect(bob.session.status).toBe('stalled');
+    table.takes = () => true;
+    table.play(1_000);
+    expect(bob.told()).toEqual(['start', 'stall', 'resync', 'resume']);
+    expect(bob.session.status).toBe('playing');
+  });
+});

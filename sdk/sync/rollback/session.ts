@@ -471,7 +471,8 @@ export class RollbackSession {
     this.#sampled = 0;
     this.#replaces = false;
     this.#comparison.clear();
-    this.status = 'playing';
+    // Who was stalled is told that it goes on when it does.
+    if (isFirst) this.status = 'playing';
     this.#world.emit(isFirst ? 'start' : 'resync', { tick: taken.tick });
     return undefined;
   }
