@@ -220,6 +220,24 @@ describe('a simulation in a room', () => {
     expect(all.compare(newest - 30).shared).toBeGreaterThan(20);
   });
 
+  it('[RB9] who played for long takes the state of a host that has only just begun', async () => {
+    const { all, rooms, play, setAway } = await arena(2, { latencyMs: 2, seed: 20 });
+    // Longer than anybody keeps what was confirmed.
+    await play(20_000);
+    setAway(rooms[1], true);
+    await play(100);
+    all.runs[0]![Symbol.dispose]();
+    const anew = all.enter(rooms[0]);
+    await play(1_500);
+    setAway(rooms[1], false);
+    await all.fight(1_500);
+    const [host, other] = rooms[0].isHost ? [anew, all.runs[1]!] : [all.runs[1]!, anew];
+    expect(host.status).toBe('playing');
+    expect(other.status).toBe('playing');
+    expect(Math.abs(host.tick - other.tick)).toBeLessThan(10);
+    expect(all.events.filter((event) => event.endsWith('resync'))).toHaveLength(1);
+  });
+
   it('[RB16] a host who does not play hands over to somebody who does', async () => {
     const { rooms, play } = await openMemoryRooms(game, 3, { latencyMs: 2, seed: 12 });
     const all = new Arena(play);
