@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { assertData, copyData, diffData } from '../sdk/sync/rollback/data.ts';
 import { decodeState, encodeState } from '../sdk/sync/rollback/state-codec.ts';
 
-const text = fc.string({ unit: 'grapheme', maxLength: 12 });
+/** As people type it, and cut in the middle of an emoji. */
+const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 12 }), fc.string({ unit: fc.constantFrom('a', '\ud83c', '\udfae'), maxLength: 4 }));
 const key = fc.oneof(text, fc.integer(), fc.boolean(), fc.constant(null), fc.constant(undefined));
 const numbers = fc.oneof(
   fc.int8Array({ maxLength: 9 }),
@@ -34,6 +35,10 @@ const { data } = fc.letrec((tie) => ({
     fc.array(key, { maxLength: 4 }).map((keys) => new Set(keys)),
   ),
 }));
+
+function nested(levels: number, inside: unknown): unknown {
+  return levels === 0 ? inside : [nested(levels - 1, inside)];
+}
 
 /** As `deepStrictEqual`, which tells 0 from -0 and knows NaN; a dictionary of fast-check may have no prototype. */
 function assertSame(a: unknown, b: unknown): void {
@@ -96,6 +101,7 @@ describe('data', () => {
       [new Map([[{}, 1]]), 'state: a key: expected data, got a Object'],
       [{ bits: new BigInt64Array(1) }, 'state.bits: expected data, got a BigInt64Array'],
       [round, 'expected at most 64 levels'],
+      [nested(64, new Uint8Array(1)), 'expected at most 64 levels'],
     ] as const) {
       for (const refuse of [copyData, assertData, encodeState])
         assert.throws(
@@ -181,6 +187,9 @@ describe('data', () => {
       [0x93, 4, 5, 0xc4, 1, 0],
       [0x92, 4, 9],
       [0x94, 3, 1, 1],
+      [0x92, 6, 0xc4, 2, 0x61, 0],
+      [0x92, 6, 0xc4, 3, 0, 0xd8, 0],
+      [0x91, 6],
       [0x91, 9],
       [0x90],
       [],

@@ -93,8 +93,9 @@ export function assertData(state: unknown): void {
 function checkValue(value: unknown, path: string, depth: number): void {
   const shape = shapeOf(value);
   if (shape === undefined) throw noData(path, value);
-  if (shape === 'plain' || shape === 'numbers') return;
+  if (shape === 'plain') return;
   if (depth >= MAX_DATA_DEPTH) throw tooDeep(path);
+  if (shape === 'numbers') return;
   if (shape === 'list') return (value as readonly unknown[]).forEach((part, i) => checkValue(part, `${path}[${i}]`, depth + 1));
   for (const [key, part] of entriesOf(value, shape)) {
     if (shape === 'record' ? key === '__proto__' : typeof key === 'object' && key !== null) throw noData(`${path}: a key`, key);

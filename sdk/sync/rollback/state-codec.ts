@@ -6,6 +6,7 @@
  *     0 list      [0, value…]                 1 record  [1, key, value, …]
  *     2 map       [2, key, value, …]          3 set     [3, value…]
  *     4 numbers   [4, type, bytes, …]         5 undefined  [5]
+ *     6 a text with half of a pair of surrogates, which has no UTF-8: [6, its UTF-16 units as bytes]
  *
  * What holds more than 65,534 parts, or a text of more than 65,535 bytes, does not travel.
  */
@@ -21,12 +22,15 @@ const MAP = 2;
 const SET = 3;
 const NUMBERS = 4;
 const UNDEFINED = 5;
+const UNITS = 6;
 
 const MAX_PARTS = 0xfffe;
 const MAX_TEXT_BYTES = 0xffff;
 const CHUNK_BYTES = 0x8000;
 
 const TYPES = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array] as const;
+
+const HALF_PAIR = /\p{Surrogate}/u;
 
 /** Throws `bad-value` for what is no data, `too-large` for more than `MAX_ROLLBACK_STATE_BYTES`, or for a part that is too long. */
 export function encodeState(state: unknown): Uint8Array {
@@ -108,9 +112,12 @@ function write(out: PackWriter, value: unknown, path: string, depth: number): vo
 }
 
 function writeText(out: PackWriter, text: string, path: string): void {
-  const size = utf8Length(text);
+  const isWhole = !HALF_PAIR.test(text);
+  const size = isWhole ? utf8Length(text) : 2 * text.length;
   if (size > MAX_TEXT_BYTES) throw tooLarge(path, `a text of ${size} bytes`, `${MAX_TEXT_BYTES}`);
-  out.text(text);
+  if (isWhole) return out.text(text);
+  head(out, UNITS, 1, path);
+  out.binary(Uint8Array.from({ length: size }, (_, i) => text.charCodeAt(i >> 1) >> (8 * (i & 1))));
 }
 
 /** Little-endian, as every machine that runs a browser or Node keeps them. */
@@ -138,7 +145,7 @@ function read(input: PackReader, depth: number): unknown {
   if (!((first >= 0x90 && first <= 0x9f) || first === 0xdc)) return input.number();
   const count = input.array(0xffff);
   const what = input.int();
-  if (count === 0 || (depth >= MAX_DATA_DEPTH && what !== UNDEFINED)) return input.fail();
+  if (count === 0 || (depth >= MAX_DATA_DEPTH && what !== UNDEFINED && what !== UNITS)) return input.fail();
   return readParts(input, what, count - 1, depth);
 }
 
@@ -153,9 +160,9 @@ function readParts(input: PackReader, what: number, parts: number, depth: number
       const record: Record<string, unknown> = {};
       if (parts % 2 !== 0) return input.fail();
       for (let i = 0; i < parts && input.ok; i += 2) {
-        const key = input.text(MAX_TEXT_BYTES);
+        const key = read(input, MAX_DATA_DEPTH);
         // Twice, or the prototype: nobody has written that.
-        if (key === '__proto__' || Object.hasOwn(record, key)) return input.fail();
+        if (typeof key !== 'string' || key === '__proto__' || Object.hasOwn(record, key)) return input.fail();
         record[key] = read(input, depth + 1);
       }
       return record;
@@ -179,9 +186,18 @@ function readParts(input: PackReader, what: number, parts: number, depth: number
       return readNumbers(input, parts);
     case UNDEFINED:
       return parts === 0 ? undefined : input.fail();
+    case UNITS:
+      return parts === 1 ? readUnits(input) : input.fail();
     default:
       return input.fail();
   }
+}
+
+function readUnits(input: PackReader): string | undefined {
+  const bytes = input.binaryView(MAX_TEXT_BYTES);
+  let text = '';
+  for (let at = 0; at + 1 < bytes.length; at += 2) text += String.fromCharCode(bytes[at]! | (bytes[at + 1]! << 8));
+  return bytes.length % 2 === 0 && HALF_PAIR.test(text) ? text : void input.fail();
 }
 
 function readNumbers(input: PackReader, parts: number): NumberArray | undefined {
