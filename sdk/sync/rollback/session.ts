@@ -245,6 +245,8 @@ export class RollbackSession {
     const { maxRollback, patienceTicks } = this.#options;
     const behind = this.#due() - this.timeline.confirmed;
     if (behind > maxRollback + patienceTicks + 2) this.#base += Math.ceil(((behind - patienceTicks) * 1_000) / this.simulation.hz);
+    // Nor does time that has not come yet, which nobody but a host before this one can have said.
+    else if (behind < -this.simulation.hz) this.#base = Math.max(0, Math.floor(this.#base + (behind * 1_000) / this.simulation.hz));
   }
 
   #sample(slot: number | undefined, due: number): void {

@@ -28,6 +28,8 @@ import type { Input, InputCodec, RowEntry } from './input.ts';
 import { EMPTY_ROW, Row } from './input.ts';
 
 export const MAX_TICK = 0x7fff_ffff;
+/** Of a state: a room's time ends after 49 days, which are half as many ticks; and who begins at such a one can still say what follows. */
+const MAX_STATE_TICK = 0x3fff_ffff;
 const U32 = 0xffff_ffff;
 export const MAX_PIECES = Math.ceil(MAX_ROLLBACK_STATE_BYTES / ROLLBACK_PIECE_BYTES);
 
@@ -283,7 +285,7 @@ export class Words {
   readState(count: number, input: PackReader): StatePiece | undefined {
     const kind = input.count(EVIDENCE);
     const base = input.count(U32);
-    const tick = input.count(MAX_TICK);
+    const tick = input.count(MAX_STATE_TICK);
     const chain = input.count(U32) | 0;
     const row = this.#readRow(input, EMPTY_ROW);
     const pieces = input.count(MAX_PIECES);
