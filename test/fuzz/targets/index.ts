@@ -4,10 +4,11 @@ import { discovery } from './discovery.ts';
 import { handshakes } from './handshake.ts';
 import { links } from './link.ts';
 import { members } from './mesh.ts';
+import { rollbacks } from './rollback.ts';
 import { rooms } from './room.ts';
 import { wire } from './wire.ts';
 
-const FILES = [wire, handshakes, links, members, rooms, discovery];
+const FILES = [wire, handshakes, links, members, rooms, rollbacks, discovery];
 
 export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> = Object.assign({}, ...FILES.map((file) => file.targets));
 
