@@ -107,6 +107,7 @@ export class RigSeat {
       drop: (reason) => void this.drops.push(reason),
       failed: (what, cause) => void this.failures.push(`${what}: ${String(cause)}`),
       foreign: (peer) => void this.strangers.push(peer),
+      setEligible: () => undefined,
       wake: () => undefined,
     });
   }

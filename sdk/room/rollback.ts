@@ -46,6 +46,7 @@ export interface DeskRoom {
   failed(what: string, cause: unknown): void;
   /** `peer` plays another build of the simulation. */
   foreign(peer: PeerId): void;
+  setEligible(eligible: boolean): void;
   wake(): void;
 }
 
@@ -56,6 +57,10 @@ export class RollbackDesk {
   #heardSince = Number.POSITIVE_INFINITY;
   #heardAt = Number.NEGATIVE_INFINITY;
   readonly #foreign = new Set<PeerId>();
+  /** What the game said of this peer. */
+  #eligible = true;
+  /** A simulation is played, and not here. */
+  #sitsOut = false;
 
   constructor(room: DeskRoom) {
     this.#room = room;
@@ -86,8 +91,7 @@ export class RollbackDesk {
     room.wake();
     const end = disposable(() => {
       if (this.#session !== session) return;
-      this.#session = undefined;
-      session.quit();
+      this.close();
       room.wake();
     });
     return new OpenRollback<F, S, V>(session, events, () => this.#session === session, end);
@@ -114,13 +118,18 @@ export class RollbackDesk {
     this.#heardAt = now;
   }
 
-  /** Whether another peer should be host, because a simulation is played and not here. */
-  sitsOut(now: number): boolean {
-    return this.#session === undefined && now - this.#heardAt < HEARD_MS && now - this.#heardSince >= SITS_OUT_MS;
+  /** Whether this peer may be host, as the game sees it; while others play and it does not, somebody of them should be. */
+  setEligible(eligible: boolean): void {
+    this.#eligible = eligible;
+    this.#room.setEligible(eligible && !this.#sitsOut);
   }
 
   run(now: number): void {
     this.#session?.run(now);
+    const sitsOut = this.#session === undefined && now - this.#heardAt < HEARD_MS && now - this.#heardSince >= SITS_OUT_MS;
+    if (sitsOut === this.#sitsOut) return;
+    this.#sitsOut = sitsOut;
+    this.setEligible(this.#eligible);
   }
 
   /** Room time at which `run` is to be called next, ms. */
@@ -128,8 +137,11 @@ export class RollbackDesk {
     return this.#session?.deadline() ?? Number.POSITIVE_INFINITY;
   }
 
+  /** What is played here ends; the others are told, where they can be. */
   close(): void {
+    const session = this.#session;
     this.#session = undefined;
+    session?.quit();
   }
 }
 

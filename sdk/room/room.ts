@@ -76,9 +76,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #pumping = false;
   #again = false;
   #unsent = false;
-  /** What the game said of itself; a simulation that is played without this peer may say otherwise. */
-  #eligible = true;
-  #sitsOut = false;
   #ready = false;
   /** When what was said to the game before the room opened reaches it. */
   #listensAt = Number.POSITIVE_INFINITY;
@@ -153,6 +150,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       send: (to, how, bytes) => this.#send(to, how, bytes, CONTROL_LANE),
       drop: (reason) => this.#drop(reason),
       foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another build of this simulation` }),
+      setEligible: (eligible) => void (this.#closed === undefined && port.setEligible(this.#time.now(), eligible)),
       wake: () => this.#wake(),
     });
     this.#beats = new Metronome(() => this.#schedule());
@@ -264,8 +262,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   setEligible(eligible: boolean): void {
-    this.#eligible = eligible;
-    if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible && !this.#sitsOut);
+    this.#rollback.setEligible(eligible);
   }
 
   rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions = {}): Rollback<F, S, V> {
@@ -301,6 +298,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   async leave(): Promise<void> {
     if (this.#closed !== undefined) return;
     const closed = new Promise<void>((resolve) => this.#closing.push(resolve));
+    // While the others can still be told. Its host would go on alone else, until it is gone.
+    this.#rollback.close();
     this.#leaving = true;
     this.#port.leave(this.#time.now());
     this.#wake();
@@ -376,10 +375,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#beats.run(time, () => this.#replication.hasMoved);
     this.#rollback.run(now);
     if (this.#closed !== undefined) return;
-    if (this.#rollback.sitsOut(now) !== this.#sitsOut) {
-      this.#sitsOut = !this.#sitsOut;
-      this.setEligible(this.#eligible);
-    }
     const tick = this.#replication.tickAt(time);
     if (tick > this.#replication.tick) {
       this.#replication.collect(tick, this.#replication.phaseAt(tick, this.#beats.movedAt(time)));

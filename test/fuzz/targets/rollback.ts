@@ -214,7 +214,14 @@ function words(): Target {
     seeds.push(
       wrap(
         1,
-        made.confirms(900, { tick, sum: 1 }, tick, tick, tick, () => row),
+        made.confirms(
+          900,
+          { tick, sum: 1 },
+          tick,
+          tick,
+          () => row,
+          () => tick,
+        )[0]!,
       ),
     );
     seeds.push(

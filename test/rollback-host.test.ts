@@ -1,9 +1,11 @@
-/** A host of a simulation that says what is not true. */
+/** A host of a simulation that goes, or says what is not true. */
 import { s, simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
 import { InputCodec, Row } from '../sdk/sync/rollback/input.ts';
 import { encodeState } from '../sdk/sync/rollback/state-codec.ts';
 import { NEWEST, Words } from '../sdk/sync/rollback/words.ts';
+import { QUIT } from '../sdk/sync/wire.ts';
+import { PackReader } from '../sdk/wire/pack.ts';
 import { Rig } from './rollback-rig.ts';
 
 const input = { by: s.i8().default(0), fire: s.bool().default(false) };
@@ -22,6 +24,24 @@ const count = simulation({
 const codec = new InputCodec(count);
 const wordsOf = (seat: number): Words => new Words(codec, 100 + seat, count.hash);
 const row = new Row([{ slot: 0, away: false, input: codec.neutral }]);
+
+it('[RB7] a host that goes says so as its last word, and settles nothing more by itself', () => {
+  const rig = new Rig(2);
+  const runs = rig.seats.map((seat) => seat.open(count));
+  rig.play(1_000);
+  const said: number[] = [];
+  rig.onSend = ({ from, bytes }) => {
+    const reader = new PackReader(bytes);
+    reader.array(0xffff);
+    if (from === 0) said.push(reader.int());
+  };
+  const before = runs[0]!.confirmedTick;
+  rig.seats[0]!.desk.close();
+  rig.play(500);
+  expect(said).toEqual([QUIT]);
+  expect(runs[0]!.confirmedTick).toBe(before);
+  expect(runs[0]!.status).toBe('closed');
+});
 
 describe('words of a host that are not true', () => {
   it('[RB7] time that has not come yet holds up nobody, once another one is host', () => {
