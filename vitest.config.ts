@@ -26,7 +26,7 @@ export default defineConfig({
         // Files of one worker share their modules, which each of these leaves as it found them: loading them anew for each took half of the time.
         test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**', 'test/lab/**', ...edges], isolate: false },
       },
-      { extends: true, test: { name: 'edges', include: edges } },
+      { extends: true, test: { name: 'edges', include: edges, globalSetup: 'test/build-sources.ts' } },
     ],
   },
 });

@@ -9,6 +9,7 @@ import { createLogger, createServer, preview } from 'vite';
 import type { InlineConfig } from 'vite';
 import { lanista } from '../sdk/vite/index.ts';
 import { Bench, GAME, join } from './bridge-fake.ts';
+import { builtModule, scriptFlags } from './built.ts';
 
 test('[BR25] the dev server carries the bridge: a page of its own address gets in with its token', async () => {
   await using bench = new Bench();
@@ -126,14 +127,14 @@ test.each(['SIGINT', 'SIGHUP'] as const)(
   async (signal) => {
     const script = `
     import { createServer } from 'vite';
-    import { lanista } from ${JSON.stringify(new URL('../sdk/vite/index.ts', import.meta.url).href)};
+    import { lanista } from ${builtModule('sdk/vite/index.ts')};
     const lan = { self: 'a', time: {}, discovery: () => ({ level: 'ok', reasons: [] }), joinCode: () => undefined, close: async () => void console.log('goodbye') };
     const server = await createServer({
       configFile: false, logLevel: 'silent', appType: 'custom', optimizeDeps: { noDiscovery: true }, server: { port: 0, ws: false },
       plugins: [lanista({ start: () => lan, onUrl: () => console.log('up') })],
     });
     await server.listen();`;
-    const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script]);
+    const child = spawn(process.execPath, scriptFlags(script));
     let said = '';
     child.stdout.on('data', (text: Buffer) => {
       said += text.toString();

@@ -4,18 +4,18 @@ import { createSocket } from 'node:dgram';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 import type { PeerId } from '../sdk/base/brand.ts';
 import { examine } from '../sdk/node/cli/doctor-probe.ts';
 import { decodeWho, encodeHere, type HereFacts } from '../sdk/wire/datagram.ts';
+import { builtFile } from './built.ts';
 import { FACTS } from './here-facts.ts';
 
-const main = fileURLToPath(new URL('../sdk/node/cli/main.ts', import.meta.url));
+const main = builtFile('sdk/node/cli/main.ts');
 
 function lanista(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', main, ...words], { encoding: 'utf8', timeout: 15_000 });
+  return spawnSync(process.execPath, [main, ...words], { encoding: 'utf8', timeout: 15_000 });
 }
 
 test('[DI37] browse and doctor name an interface that does not exist, and end with 1', () => {
@@ -41,7 +41,7 @@ const maySplit = spawnSync('unshare', ['-n', 'sh', '-c', 'ip link set lo up']).s
 test.runIf(maySplit)('[DI31] browse says why nobody is found while the list stays empty', () => {
   const holder = `require('dgram').createSocket('udp4').bind({ port: 5353, exclusive: true }); setTimeout(() => process.exit(), 60_000)`;
   const shell = 'ip link set lo up; "$1" -e "$2" & shift 2; sleep 0.5; "$@"; kill $!';
-  const browse = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', main, 'browse', '--interface', '127.0.0.1', '--seconds', '2'];
+  const browse = [process.execPath, main, 'browse', '--interface', '127.0.0.1', '--seconds', '2'];
   const { stdout } = spawnSync('unshare', ['-n', 'sh', '-c', shell, 'sh', process.execPath, holder, ...browse], {
     encoding: 'utf8',
     timeout: 30_000,

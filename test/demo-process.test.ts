@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { watchNetwork } from '../demo-game/process/network-lines.ts';
 import { putInPlace } from '../demo-game/process/page-files.ts';
+import { builtFile, builtModule, scriptFlags } from './built.ts';
 
 /** What the next moves of a folder are refused with. */
 const held = vi.hoisted((): string[] => []);
@@ -34,11 +35,11 @@ interface Ended {
   readonly output: string;
 }
 
-const game = (flags: readonly string[]): string[] => ['--conditions=@lanista/source', '--import', 'tsx', 'demo-game/process/main.ts', ...flags];
+const game = (flags: readonly string[]): string[] => [builtFile('demo-game/process/main.ts'), ...flags];
 
 /** Runs the game; once `until` has been printed it gets Ctrl-C. */
-function run(flags: readonly string[], until?: RegExp): Promise<Ended> {
-  return end(spawn(process.execPath, game(flags), { cwd: root, env: { ...process.env, LANISTA_HOME: home } }), until);
+function run(argv: readonly string[], until?: RegExp): Promise<Ended> {
+  return end(spawn(process.execPath, argv, { cwd: root, env: { ...process.env, LANISTA_HOME: home } }), until);
 }
 
 function end(child: ChildProcessWithoutNullStreams, until?: RegExp): Promise<Ended> {
@@ -66,13 +67,13 @@ const maySplit =
 
 describe('npm start', () => {
   it('explains its flags', async () => {
-    const { code, output } = await run(['--help']);
+    const { code, output } = await run(game(['--help']));
     expect(code).toBe(0);
     for (const flag of ['--name', '--port', '--interface', '--no-open', '--help']) expect(output).toContain(flag);
   });
 
   it('refuses flags it does not know, in words', async () => {
-    const { code, output } = await run(['--colour', 'red']);
+    const { code, output } = await run(game(['--colour', 'red']));
     expect(code).toBe(1);
     expect(output).toMatch(/--colour[\s\S]*--help/u);
     expect(output).not.toContain('    at ');
@@ -82,7 +83,7 @@ describe('npm start', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as AddressInfo;
-    const { code, output } = await run([...loopback, '--port', String(port)]);
+    const { code, output } = await run(game([...loopback, '--port', String(port)]));
     server.close();
     expect(code).toBe(1);
     expect(output).toContain(`Port ${port} is taken: start with another one (--port ${port + 1})`);
@@ -108,22 +109,26 @@ describe('npm start', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as AddressInfo;
-    const { code, output } = await run([...loopback, '--dev', '--port', String(port)]);
+    const { code, output } = await run(game([...loopback, '--dev', '--port', String(port)]));
     server.close();
     expect(code).toBe(1);
     expect(output).toContain(`Port ${port} is already in use`);
   }, 60_000);
 
   it('says so when there is no such network', async () => {
-    const { code, output } = await run(['--no-open', '--port', '0', '--interface', '192.0.2.77']);
+    const { code, output } = await run(game(['--no-open', '--port', '0', '--interface', '192.0.2.77']));
     expect(code).toBe(1);
     expect(output).toContain('192.0.2.77');
     expect(output).not.toContain('    at ');
   }, 60_000);
 
   it('prints its address with the name, and leaves with 0 at Ctrl-C, two at a time on one machine', async () => {
+    // From its sources, with the very words of `npm start`.
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { start: string } };
+    const [node, ...start] = scripts.start.split(' ');
+    expect(node).toBe('node');
     const ready = /http:\/\/127\.0\.0\.1:\d+\/\?name=\w+#\S+/u;
-    const both = await Promise.all(['Ann', 'Bo'].map((name) => run([...loopback, '--port', '0', '--name', name], ready)));
+    const both = await Promise.all(['Ann', 'Bo'].map((name) => run([...start, ...loopback, '--port', '0', '--name', name], ready)));
     for (const { code, output } of both) {
       expect(output).toMatch(ready);
       expect(code).toBe(0);
@@ -215,7 +220,7 @@ describe('a page that was built', () => {
   it('is one of two when two games build at once, and neither fails', async () => {
     const script = `
       import { mkdirSync, writeFileSync } from 'node:fs';
-      import { putInPlace } from './demo-game/process/page-files.ts';
+      import { putInPlace } from ${builtModule('demo-game/process/page-files.ts')};
       for (let i = 0; i < 300; i++) {
         const fresh = process.argv[1] + '-' + process.pid + '-' + i;
         mkdirSync(fresh);
@@ -226,7 +231,7 @@ describe('a page that was built', () => {
     const runs = [0, 1].map(
       () =>
         new Promise<Ended>((resolve) => {
-          const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, race], { cwd: root });
+          const child = spawn(process.execPath, [...scriptFlags(script), race], { cwd: root });
           let output = '';
           child.stderr.on('data', (text: Buffer) => (output += text.toString()));
           child.on('close', (code) => resolve({ code, output }));

@@ -6,7 +6,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
 
 import { toHex } from '../sdk/base/bytes.ts';
@@ -16,6 +15,7 @@ import { openNodeLanPort, type NodeLanOptions, type NodeLanPort } from '../sdk/n
 import { monotonicMs } from '../sdk/node/local-time.ts';
 import type { OpenRequest, RoomListing } from '../sdk/port/lan-port.ts';
 import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
+import { builtModule, scriptFlags } from './built.ts';
 
 const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
 const beaconPort = 20_000 + (process.pid % 10_000);
@@ -186,7 +186,7 @@ it('[DI28] a locked room opens to its code however it is typed, and to nothing e
 });
 
 const CHILD = `
-import { openNodeLanPort } from ${JSON.stringify(fileURLToPath(new URL('../sdk/node/lan-port.ts', import.meta.url)))};
+import { openNodeLanPort } from ${builtModule('sdk/node/lan-port.ts')};
 const port = await openNodeLanPort(${JSON.stringify(GAME)}, { interfaces: ['127.0.0.1'], profile: false, discovery: ${JSON.stringify(ONLY.local)} });
 const room = await port.open({ type: 'join-or-create', name: 'Kill', max: 8, code: undefined, spectate: false });
 const drain = () => { while (room.poll() !== undefined); };
@@ -197,9 +197,8 @@ console.log('in');
 `;
 
 async function child(): Promise<ChildProcess> {
-  const process_ = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', CHILD], {
+  const process_ = spawn(process.execPath, scriptFlags(CHILD), {
     stdio: ['ignore', 'pipe', 'inherit'],
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
   });
   children.push(process_);
   await new Promise<void>((resolve, reject) => {
@@ -246,8 +245,7 @@ it('[DI29] a room whose only member is killed leaves the list within 3 s', async
 });
 
 it('[DI29] a terminal that is closed cuts no farewell short, whatever is still printed', async () => {
-  const ending = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', two(200)], {
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
+  const ending = spawn(process.execPath, scriptFlags(two(200)), {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   children.push(ending);
@@ -260,8 +258,8 @@ it('[DI29] a terminal that is closed cuts no farewell short, whatever is still p
 
 /** Presses Ctrl-C while it awaits a room, as whoever changed their mind does. */
 const HASTY = `
-import { defineGame } from 'lanista';
-import { closeOnSignal, openLan } from 'lanista/node';
+import { defineGame } from ${builtModule('sdk/index.ts')};
+import { closeOnSignal, openLan } from ${builtModule('sdk/node/index.ts')};
 const lan = await openLan(defineGame({ id: 'hasty', version: 1 }), {
   presence: {}, interfaces: ['127.0.0.1'], profile: false, discovery: ${JSON.stringify({ ...ONLY.local, local: false })},
 });
@@ -273,7 +271,7 @@ console.log('in', room.name);
 
 /** Two things to close, the second of which takes so long, ms; says so when each is done. `isTakenBack`: the game lets go of both while it closes. */
 const two = (slowMs: number, isTakenBack = false): string => `
-import { closeOnSignal } from 'lanista/node';
+import { closeOnSignal } from ${builtModule('sdk/node/index.ts')};
 const later = (word, ms) => () => new Promise((resolve) => setTimeout(() => (console.log(word), resolve()), ms));
 const handles = [closeOnSignal(later('bridge', 50)), closeOnSignal(() => {
   if (${isTakenBack}) for (const handle of handles) handle[Symbol.dispose]();
@@ -286,9 +284,7 @@ console.log('up');
 it('[DI29] Ctrl-C that comes twice, as npm passes it on, cuts no farewell short, nor does another that is done sooner; a second one does', async () => {
   const run = async (slowMs: number, signalsAtMs: readonly number[], isTakenBack = false): Promise<[number | null, string]> => {
     const script = two(slowMs, isTakenBack);
-    const ending = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script], {
-      cwd: fileURLToPath(new URL('..', import.meta.url)),
-    });
+    const ending = spawn(process.execPath, scriptFlags(script));
     children.push(ending);
     let said = '';
     ending.stdout.on('data', (part) => {
@@ -306,9 +302,7 @@ it('[DI29] Ctrl-C that comes twice, as npm passes it on, cuts no farewell short,
 });
 
 it('[DI29] who is told to end while a room is being opened ends in peace, without the error of what was awaited', async () => {
-  const hasty = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', HASTY], {
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
-  });
+  const hasty = spawn(process.execPath, scriptFlags(HASTY));
   children.push(hasty);
   let said = '';
   for (const stream of [hasty.stdout, hasty.stderr]) stream.on('data', (part) => (said += String(part)));

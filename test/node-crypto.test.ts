@@ -1,10 +1,10 @@
 /** Which crypto a process takes, when some of it gives wrong answers; and the edges that no published vector has. */
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type * as sodium from '../sdk/node/crypto-sodium.ts';
 import { nodeCrypto, writeNonce } from '../sdk/node/crypto-node.ts';
 import type { Aead, CryptoProvider } from '../sdk/secure/provider.ts';
+import { builtModule, scriptFlags } from './built.ts';
 
 type Load = () => Promise<CryptoProvider>;
 const given = vi.hoisted(() => ({ native: undefined as Load | undefined, wasm: undefined as Load | undefined, loads: 0 }));
@@ -150,13 +150,13 @@ describe('edges', () => {
 
 it('[SE16] a process that makes keys without end goes on, whenever the collector runs', () => {
   const script = `
-    import { nodeCrypto } from './sdk/node/crypto-node.ts';
+    import { nodeCrypto } from ${builtModule('sdk/node/crypto-node.ts')};
     for (let i = 0; i < 20_000; i++) nodeCrypto.generateKeyPair();
     console.log('went on');`;
-  const { stdout } = spawnSync(
-    process.execPath,
-    ['--max-semi-space-size=1', '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script],
-    { cwd: fileURLToPath(new URL('..', import.meta.url)), encoding: 'utf8', timeout: 30_000, killSignal: 'SIGKILL' },
-  );
+  const { stdout } = spawnSync(process.execPath, ['--max-semi-space-size=1', ...scriptFlags(script)], {
+    encoding: 'utf8',
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
   expect(stdout).toBe('went on\n');
 }, 60_000);

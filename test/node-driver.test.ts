@@ -7,6 +7,7 @@ import { DatagramSender } from '../sdk/node/datagram-sender.ts';
 import { Driver } from '../sdk/node/driver.ts';
 import { NodeTime, monotonicMs } from '../sdk/node/local-time.ts';
 import { Jam } from '../sdk/node/udp.ts';
+import { builtModule, scriptFlags } from './built.ts';
 
 /** Whether this machine gives a process a network of its own, with an interface as slow as is wanted. */
 const maySplit =
@@ -196,7 +197,7 @@ describe('a network that carries less than is sent', () => {
   it.runIf(maySplit)('[DI45] what arrives over a slow interface is not later and later', async () => {
     const script = `
       import { createSocket } from 'node:dgram';
-      import { openUdp } from ${JSON.stringify(new URL('../sdk/node/udp.ts', import.meta.url).href)};
+      import { openUdp } from ${builtModule('sdk/node/udp.ts')};
       const receiver = createSocket('udp4');
       let late = 0;
       receiver.on('message', (bytes) => (late = performance.now() - bytes.readDoubleLE(0)));
@@ -218,7 +219,7 @@ describe('a network that carries less than is sent', () => {
       });`;
     // 2 Mbit/s where twice that is sent; the system's own buffer is worth 0.4 s.
     const shell = 'ip link set lo up mtu 1500 && tc qdisc add dev lo root tbf rate 2mbit burst 4kb limit 4mb && exec "$@"';
-    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const node = [process.execPath, ...scriptFlags(script)];
     const { stdout } = await promisify(execFile)('unshare', ['-n', 'sh', '-c', shell, 'sh', ...node]);
     const { late, dropped } = JSON.parse(stdout) as { late: number; dropped: number };
     expect(dropped).toBeGreaterThan(50);

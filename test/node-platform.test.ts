@@ -5,7 +5,6 @@ import type * as os from 'node:os';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir, uptime } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
@@ -13,6 +12,7 @@ import { LocalRegistry, localDirectory } from '../sdk/node/discovery/local.ts';
 import type { LanInterface } from '../sdk/node/discovery/interfaces.ts';
 import { MulticastSender } from '../sdk/node/discovery/multicast-sender.ts';
 import { openProfile } from '../sdk/node/profile.ts';
+import { builtFile, builtModule, scriptFlags } from './built.ts';
 
 /** Whether this machine gives a process ids of its own. */
 const maySplit = spawnSync('unshare', ['-pf', '--mount-proc', 'true']).status === 0;
@@ -221,13 +221,12 @@ describe('files of a process', () => {
 
   it.runIf(maySplit)('[DI20] two processes with process ids of their own take two profiles of one home, for as long as both run', async () => {
     const at = temporary();
-    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
-      import { nodeCrypto } from ${url('../sdk/node/crypto-node.ts')};
-      import { openProfile } from ${url('../sdk/node/profile.ts')};
+      import { nodeCrypto } from ${builtModule('sdk/node/crypto-node.ts')};
+      import { openProfile } from ${builtModule('sdk/node/profile.ts')};
       console.log(openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)}).name);
       process.stdin.on('end', () => process.exit()).resume();`;
-    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const node = [process.execPath, ...scriptFlags(script)];
     const children: ReturnType<typeof spawn>[] = [];
     const names: string[] = [];
     for (let i = 0; i < 2; i++) {
@@ -297,9 +296,9 @@ describe('files of a process', () => {
 });
 
 it('[DI37] `lanista browse` ends without a word when nobody reads it any more', async () => {
-  const main = fileURLToPath(new URL('../sdk/node/cli/main.ts', import.meta.url));
+  const main = builtFile('sdk/node/cli/main.ts');
   const flags = ['browse', '--interface', '127.0.0.1', '--json', '--seconds', '20'];
-  const child = spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', main, ...flags]);
+  const child = spawn(process.execPath, [main, ...flags]);
   child.stdout.destroy();
   let words = '';
   child.stderr.on('data', (text: Buffer) => (words += text.toString()));

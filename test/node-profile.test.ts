@@ -8,6 +8,7 @@ import { LanError } from '../sdk/base/errors.ts';
 import { toHex } from '../sdk/base/bytes.ts';
 import { nodeCrypto } from '../sdk/node/crypto-node.ts';
 import { isAlive, openProfile, parseSecretKey } from '../sdk/node/profile.ts';
+import { builtModule, scriptFlags } from './built.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -57,14 +58,13 @@ describe('locks', () => {
 
   it('[DI20] a process that ends by itself gives its profile back', () => {
     const at = home();
-    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
       import { readdirSync } from 'node:fs';
-      import { nodeCrypto } from ${url('../sdk/node/crypto-node.ts')};
-      import { openProfile } from ${url('../sdk/node/profile.ts')};
+      import { nodeCrypto } from ${builtModule('sdk/node/crypto-node.ts')};
+      import { openProfile } from ${builtModule('sdk/node/profile.ts')};
       openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)});
       console.log(readdirSync(${JSON.stringify(at)}).join());`;
-    const ran = spawnSync(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script], {
+    const ran = spawnSync(process.execPath, scriptFlags(script), {
       encoding: 'utf8',
     });
     expect(ran.stdout.trim()).toBe('ann.key,ann.lock');

@@ -19,6 +19,7 @@ import { openProfile, profileHome } from '../sdk/node/profile.ts';
 import { bindHost, openUdp } from '../sdk/node/udp.ts';
 import { Beacon } from '../sdk/node/discovery/beacon.ts';
 import { scanInterfaces } from '../sdk/node/discovery/interfaces.ts';
+import { builtModule, scriptFlags } from './built.ts';
 
 const home = (): string => mkdtempSync(join(tmpdir(), 'lanista-home-'));
 
@@ -98,12 +99,12 @@ describe('profile', () => {
 
   it.runIf(maySplit)('[DI20] a full disk leaves no lock behind', () => {
     const script = `
-      import { nodeCrypto } from ${JSON.stringify(new URL('../sdk/node/crypto-node.ts', import.meta.url).href)};
-      import { openProfile } from ${JSON.stringify(new URL('../sdk/node/profile.ts', import.meta.url).href)};
+      import { nodeCrypto } from ${builtModule('sdk/node/crypto-node.ts')};
+      import { openProfile } from ${builtModule('sdk/node/profile.ts')};
       console.log(openProfile(nodeCrypto, 'ann', process.env.AT).warning);`;
     const at = home();
     const shell = 'mount -t tmpfs -o size=4k none "$AT" && head -c 4096 /dev/zero >"$AT/full" && "$@" && ls "$AT"';
-    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const node = [process.execPath, ...scriptFlags(script)];
     const ran = spawnSync('unshare', ['-m', 'sh', '-c', shell, 'sh', ...node], { env: { ...process.env, AT: at }, encoding: 'utf8' });
     expect(ran.stdout).toMatch(/cannot be used \(ENOSPC\)[^\n]*\nfull\n$/);
   });
@@ -111,19 +112,16 @@ describe('profile', () => {
   it('[DI20] processes that start at the same instant over a dead lock get a key each', async () => {
     const at = home();
     writeFileSync(join(at, 'ann.lock'), '999999999 ');
-    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
-      import { nodeCrypto } from ${url('../sdk/node/crypto-node.ts')};
-      import { openProfile } from ${url('../sdk/node/profile.ts')};
+      import { nodeCrypto } from ${builtModule('sdk/node/crypto-node.ts')};
+      import { openProfile } from ${builtModule('sdk/node/profile.ts')};
       process.stdout.write('ready\\n');
       process.stdin.once('data', () => {
         const profile = openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)});
         process.stdout.write(Buffer.from(profile.identity.publicKey).toString('hex') + '\\n');
       });
       process.stdin.once('end', () => process.exit(0));`;
-    const children = Array.from({ length: 4 }, () =>
-      spawn(process.execPath, ['--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script]),
-    );
+    const children = Array.from({ length: 4 }, () => spawn(process.execPath, scriptFlags(script)));
     const next = (child: (typeof children)[number]): Promise<string> =>
       new Promise((resolve, reject) => {
         child.stdout.once('data', (text: Buffer) => resolve(text.toString().trim()));
