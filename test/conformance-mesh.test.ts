@@ -9,7 +9,7 @@ import { decodeDatagram } from './protocol/decoder.ts';
 import { peerId, roomTag } from './protocol/keys.ts';
 import { decodeMesh, keepsToMesh, type MeshMessage } from './protocol/mesh.ts';
 import { ours, oursFrames } from './protocol/own.ts';
-import { Malformed, hex } from './protocol/reader.ts';
+import { Malformed, hex, verdict } from './protocol/reader.ts';
 import { createRecordedCrypto } from './protocol/recorded-crypto.ts';
 import { Wiretap } from './protocol/wiretap.ts';
 import { expectSame } from './same.ts';
@@ -164,11 +164,6 @@ describe('the page and the mesh', () => {
 
 /** Why the page refuses what is read; undefined when it does not. */
 function refused(read: () => unknown): string | undefined {
-  try {
-    read();
-    return undefined;
-  } catch (error) {
-    if (error instanceof Malformed) return error.message;
-    throw error;
-  }
+  const judged = verdict(read);
+  return 'refusal' in judged ? judged.refusal : undefined;
 }

@@ -12,7 +12,7 @@ import { JOIN_PORT, SESSION_PORT, linkOf, messagesOf, numbered } from './link-ri
 import { drain, feed, victim } from './link-victim.ts';
 import { decodeDatagram, decodeFrames, type FrameOf } from './protocol/decoder.ts';
 import { ours, oursFrames } from './protocol/own.ts';
-import { Malformed, hex } from './protocol/reader.ts';
+import { hex, verdict } from './protocol/reader.ts';
 import { ROOM_KEY, Tapped } from './protocol/tapped.ts';
 import { names, type Packet } from './protocol/wiretap.ts';
 import { expectSame } from './same.ts';
@@ -165,12 +165,8 @@ function checkPacket(rig: Tapped, packet: Packet): number {
 
 /** What the page's decoder makes of it; undefined for what it refuses. */
 function allowed<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
+  const judged = verdict(read);
+  return 'value' in judged ? judged.value : undefined;
 }
 
 it('[PR1] the decoder knows nothing but the page', () => {

@@ -13,6 +13,7 @@ import {
   MTU_FLOOR_BYTES,
 } from '../sdk/wire/limits.ts';
 import { Rig, SESSION_PORT, linkOf, messagesOf, numberOf, numbered } from './link-rig.ts';
+import { expectSame } from './same.ts';
 
 describe('channels', () => {
   it('[LK20] delivers reliable messages exactly once, in order per lane, under 40 % loss, 25 % duplication, reordering and jitter', () => {
@@ -65,7 +66,7 @@ describe('channels', () => {
         .map((m) => m.bytes.length)
         .sort(),
     ).toEqual([0, MAX_MESSAGE_BYTES].sort());
-    expect(messagesOf(b).find((m) => m.lane === 2)!.bytes).toEqual(big);
+    expectSame(messagesOf(b).find((m) => m.lane === 2)!.bytes, big);
   });
 
   it('[LK22] delivers only newer sequenced messages, per lane', () => {

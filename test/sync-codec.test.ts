@@ -18,6 +18,7 @@ import { EntityStore } from '../sdk/sync/store.ts';
 import { Metronome } from '../sdk/sync/clock.ts';
 import { MAX_ENTITIES, MAX_STATE_PARTS } from '../sdk/wire/limits.ts';
 import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
+import { expectSame } from './same.ts';
 
 const [SELF, OTHER] = ['self', 'other'] as PeerId[] as [PeerId, PeerId];
 const SESSION = 100;
@@ -91,7 +92,7 @@ class Line {
       if (watched) for (const core of store.all()) if (!core.watched) core.onChange(core.kind.names[0]!, (value) => this.seen.push(value));
       for (const core of this.replication.owned) {
         const replica = store.find(core.origin, core.counter)!;
-        expect([...replica.ints], `${core.kind.name} ${core.counter}`).toEqual([...core.ints]);
+        expectSame([...replica.ints], [...core.ints], `${core.kind.name} ${core.counter}`);
         for (let i = 0; i < core.kind.count; i++)
           if (core.kind.fields[i]!.codec.storage === 'number') expect(replica.live[i]).toBe(core.kind.dequantise(i, core.ints[i]!));
           else expect(replica.boxed[i]).toEqual(core.boxed[i]);

@@ -7,6 +7,7 @@ import type { EntityHome } from '../sdk/sync/entity.ts';
 import { EntityCore, initialise } from '../sdk/sync/entity.ts';
 import { EntityStore } from '../sdk/sync/store.ts';
 import { HISTORY_ROWS } from '../sdk/wire/limits.ts';
+import { expectSame } from './same.ts';
 
 const game = defineGame({
   id: 'shelf',
@@ -24,12 +25,10 @@ interface Model {
 }
 
 function check({ core, x, past }: Model): void {
-  expect(core.value(0)).toBe(x);
-  expect((core.handle as { x: number }).x).toBe(x);
-  expect(core.ints[0]).toBe(x);
+  expectSame([core.value(0), (core.handle as { x: number }).x, core.ints[0]], [x, x, x]);
   const { track } = core;
-  expect(track.size).toBe(Math.min(past.length, HISTORY_ROWS));
-  for (let age = 0; age < track.size; age++) expect([track.tick(age), track.value(age, 0)]).toEqual(past[age]);
+  expectSame(track.size, Math.min(past.length, HISTORY_ROWS));
+  for (let age = 0; age < track.size; age++) expectSame([track.tick(age), track.value(age, 0)], past[age]);
 }
 
 const action = fc.oneof(

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { concatBytes, fromHex, toHex } from '../sdk/base/bytes.ts';
 import { loadCrypto, type CryptoChoice } from '../sdk/node/crypto.ts';
 import type { CryptoProvider } from '../sdk/secure/provider.ts';
+import { expectSame } from './same.ts';
 
 const ROOT = new URL('../../shared/vectors/', import.meta.url);
 const read = (name: string) => JSON.parse(readFileSync(new URL(name, ROOT), 'utf8'));
@@ -33,19 +34,23 @@ it.each(loaded)('[SE15] %s seals and opens the same whatever the size, and where
       const plain = crypto.randomBytes(before + size + after);
       const want = plain.slice(before, before + size);
       const sealed = new Uint8Array(at + size + 16 + 5).fill(9);
-      expect(mine.seal(counter, ad, plain, sealed, at, before, before + size)).toBe(size + 16);
+      expectSame(mine.seal(counter, ad, plain, sealed, at, before, before + size), size + 16);
       // Another cipher of the same provider between the two: they share the memory they work in.
       other.seal(counter, ad, plain, new Uint8Array(size + 16), 0, before, before + size);
       const opened = new Uint8Array(at + size + 5).fill(9);
-      expect(theirs.open(counter, ad, sealed, opened, at, at, at + size + 16)).toBe(size);
-      expect(Buffer.compare(opened.subarray(at, at + size), want)).toBe(0);
+      expectSame(theirs.open(counter, ad, sealed, opened, at, at, at + size + 16), size);
+      expectSame(Buffer.compare(opened.subarray(at, at + size), want), 0);
       opened.fill(9);
-      expect(mine.open(counter, ad, sealed, opened, at, at, at + size + 16)).toBe(size);
-      expect(Buffer.compare(opened.subarray(at, at + size), want)).toBe(0);
+      expectSame(mine.open(counter, ad, sealed, opened, at, at, at + size + 16), size);
+      expectSame(Buffer.compare(opened.subarray(at, at + size), want), 0);
       // Nothing around what was asked for is written.
-      for (const bytes of [sealed, opened]) expect([...bytes.subarray(0, at), ...bytes.subarray(-5)].every((byte) => byte === 9)).toBe(true);
+      for (const bytes of [sealed, opened])
+        expectSame(
+          [...bytes.subarray(0, at), ...bytes.subarray(-5)].every((byte) => byte === 9),
+          true,
+        );
       sealed[at + (counter % (size + 16))]! ^= 1;
-      expect(mine.open(counter, ad, sealed, opened, at, at, at + size + 16)).toBe(-1);
+      expectSame(mine.open(counter, ad, sealed, opened, at, at, at + size + 16), -1);
     }),
     { numRuns: 300 },
   );

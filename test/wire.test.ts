@@ -44,6 +44,7 @@ import {
 } from '../sdk/wire/frame.ts';
 import { HELLO_BYTES, INIT_BYTES, MAX_FRAGMENTS, MAX_HERE_BYTES, MAX_MESSAGE_BYTES, MAX_WHOLE_BYTES, WHO_BYTES } from '../sdk/wire/limits.ts';
 import { decodePayload, encodePayload, scanPayload, type PayloadValue } from '../sdk/wire/payload.ts';
+import { expectSame } from './same.ts';
 
 const bytes = (size: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: size, maxLength: size });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -59,11 +60,11 @@ describe('datagrams', () => {
         u32,
         fc.uint8Array({ minLength: 1, maxLength: 180, size: 'max' }),
         (nonce, roomTag, cookie, cid, noise) => {
-          expect(decodeHello(encodeHello({ nonce, roomTag }))).toEqual({ nonce, roomTag });
-          expect(decodeCookie(encodeCookie({ nonce, cookie }))).toEqual({ nonce, cookie });
-          expect(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise }))).toEqual({ cid, nonce, cookie, roomTag, noise });
-          expect(decodeResp(encodeResp({ cid, noise }))).toEqual({ cid, noise });
-          expect(decodeFin(encodeFin({ cid, noise }))).toEqual({ cid, noise });
+          expectSame(decodeHello(encodeHello({ nonce, roomTag })), { nonce, roomTag });
+          expectSame(decodeCookie(encodeCookie({ nonce, cookie })), { nonce, cookie });
+          expectSame(decodeInit(encodeInit({ cid, nonce, cookie, roomTag, noise })), { cid, nonce, cookie, roomTag, noise });
+          expectSame(decodeResp(encodeResp({ cid, noise })), { cid, noise });
+          expectSame(decodeFin(encodeFin({ cid, noise })), { cid, noise });
         },
       ),
     );
@@ -73,7 +74,7 @@ describe('datagrams', () => {
         fc.option(bytes(8), { nil: undefined }),
         fc.option(fc.stringMatching(/^[a-z0-9-]{1,32}$/), { nil: undefined }),
         (nonce, roomTag, gameId) => {
-          expect(decodeWho(encodeWho({ nonce, roomTag, gameId }))).toEqual({ nonce, roomTag, gameId });
+          expectSame(decodeWho(encodeWho({ nonce, roomTag, gameId })), { nonce, roomTag, gameId });
         },
       ),
     );
@@ -161,7 +162,7 @@ describe('frames', () => {
           for (const type of [FRAME_RELIABLE, FRAME_SEQUENCED, FRAME_UNRELIABLE]) {
             expect([reader.next(), reader.lane]).toEqual([type, lane]);
             if (type !== FRAME_UNRELIABLE) expect(reader.id).toBe(id);
-            expect(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)).toEqual(body);
+            expectSame(reader.bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize), body);
           }
           expect([reader.next(), reader.c]).toEqual([FRAME_MTU_PROBE, 1_500]);
           expect(reader.next()).toBe(0);
@@ -182,8 +183,8 @@ describe('frames', () => {
           writer.begin(1_200 - 27 - 17);
           writer.fragment(3, 9, index, count, body);
           reader.reset(writer.bytes, writer.at);
-          expect([reader.next(), reader.a, reader.b, reader.c]).toEqual([FRAME_FRAGMENT, index, count, length]);
-          expect(fragmentStride(length, count) * index).toBe(covered);
+          expectSame([reader.next(), reader.a, reader.b, reader.c], [FRAME_FRAGMENT, index, count, length]);
+          expectSame(fragmentStride(length, count) * index, covered);
           covered += reader.bodySize;
         }
         expect(covered).toBe(length);
@@ -293,8 +294,8 @@ describe('payloads', () => {
       fc.property(value, (v) => {
         const encoded = encodePayload(v);
         expect(scanPayload(encoded)).toBeUndefined();
-        expect(plain(decodePayload(encoded))).toEqual(plain(v));
-        expect(plain(independentDecode(encoded))).toEqual(plain(v));
+        expectSame(plain(decodePayload(encoded)), plain(v));
+        expectSame(plain(independentDecode(encoded)), plain(v));
       }),
     );
   });

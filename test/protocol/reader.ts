@@ -3,6 +3,20 @@
 /** What the page does not allow. */
 export class Malformed extends Error {}
 
+/** What `read` reads, or why the page does not allow it; without a stack for each refusal, which would cost more than the reading. */
+export function verdict<T>(read: () => T): { readonly value: T } | { readonly refusal: string } {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return { value: read() };
+  } catch (error) {
+    if (error instanceof Malformed) return { refusal: error.message };
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  return { value: read() }; // Throws again, and this time says where.
+}
+
 export class Reader {
   readonly bytes: Uint8Array;
   at = 0;
