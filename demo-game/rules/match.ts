@@ -150,9 +150,16 @@ export class Match implements Disposable {
       const peer = room.peers.get(blob.owner);
       // A seat shows before its presence has come; its blob waits for the name.
       if (peer?.presence.name === undefined || (blob.mine && blob !== this.#blob)) continue;
-      const shown = blob.mine ? this.#ahead() : this.#outside(blob.view);
+      const { view } = blob;
+      const shown = blob.mine ? this.#ahead() : this.#outside(view);
       views.push({
-        ...pick(blob.view),
+        vx: view.vx,
+        vy: view.vy,
+        aim: view.aim,
+        ink: view.ink,
+        hp: view.hp,
+        state: view.state,
+        power: view.power,
         x: shown.x,
         y: shown.y,
         who: peer.slot,
@@ -169,9 +176,16 @@ export class Match implements Disposable {
     for (const bot of room.entities.all('bot')) {
       const who = firstBot + bot.number;
       const actor = bot.mine ? this.#bots.actor(who) : undefined;
-      const place = actor?.body ?? this.#outside(bot.view);
+      const { view } = bot;
+      const place = actor?.body ?? this.#outside(view);
       views.push({
-        ...pick(bot.view),
+        vx: view.vx,
+        vy: view.vy,
+        aim: view.aim,
+        ink: view.ink,
+        hp: view.hp,
+        state: view.state,
+        power: view.power,
         x: place.x,
         y: place.y,
         who,
@@ -444,11 +458,4 @@ export class Match implements Disposable {
     const dt = Math.min(stepMs, Math.max(0, this.room.clock.now() - steppedAt)) / 1000;
     return { x: body.x + body.vx * dt, y: body.y + body.vy * dt };
   }
-}
-
-function pick(
-  view: Pick<BlobView, 'vx' | 'vy' | 'aim' | 'ink' | 'hp' | 'state' | 'power'>,
-): Pick<BlobView, 'vx' | 'vy' | 'aim' | 'ink' | 'hp' | 'state' | 'power'> {
-  const { vx, vy, aim, ink, hp, state, power } = view;
-  return { vx, vy, aim, ink, hp, state, power };
 }
