@@ -1,8 +1,9 @@
 /** Calls of ours, and whom a door lets in: by which proof, after which wait, and what becomes of answers that are not for them. */
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
+import type { CryptoProvider } from '../sdk/secure/provider.ts';
 import { createSimCrypto, NonceRegistry } from '../sdk/testing/sim-crypto.ts';
-import { decodeInit, encodeCookie } from '../sdk/wire/datagram.ts';
+import { decodeInit, encodeCookie, encodeResp } from '../sdk/wire/datagram.ts';
 import { JOIN_PORT, Rig, linkOf, type Node } from './link-rig.ts';
 
 const failures = (node: Node): unknown[] => node.events.flatMap((event) => (event.type === 'failed' ? [event.reason] : []));
@@ -268,5 +269,29 @@ describe('a call', () => {
     rig.connect(a, copy);
     rig.run(6_000);
     expect([own, failures(a), a.endpoint.drops]).toEqual([false, ['double'], { handshake: 1 }]);
+  });
+
+  it('[SE13] who answers before the one that was asked, however often, ends nothing, and makes nobody compute without bound', () => {
+    let keys = 0;
+    const inner = createSimCrypto(createRng(5), new NonceRegistry());
+    const counted: CryptoProvider = { ...inner, dh: (secret, open) => (keys++, inner.dh(secret, open)) };
+    const rig = new Rig({ delayMs: 2 });
+    const [a, b] = [rig.add('a', undefined, undefined, undefined, counted), rig.add('b')];
+    let each = 5;
+    rig.onSend = (from, _socket, _host, _port, bytes) => {
+      if (from !== a || bytes[0] !== 3) return true;
+      const noise = new Uint8Array(137).fill(3);
+      for (let i = 0; i < each; i++) rig.deliver(a, 'join', b.host, JOIN_PORT, encodeResp({ cid: decodeInit(bytes)!.cid, noise }).slice());
+      return true;
+    };
+    rig.connect(a, b);
+    expect(rig.run(100, () => linkOf(a, b) !== undefined)).toBe(true);
+    expect(a.endpoint.drops).toEqual({ handshake: 5 });
+    keys = 0;
+    each = 500;
+    rig.connect(a, rig.add('c'));
+    rig.run(6_000);
+    expect(failures(a)).toEqual(['incompatible']);
+    expect(keys).toBeLessThan(40);
   });
 });

@@ -55,7 +55,7 @@ describe('our own stall', () => {
     const party = { links: { size: 0, all: () => [] } } as unknown as Party;
     const failsAfterMs = (stallMs: number): number => {
       const search = new SeatSearch(0, party);
-      search.onWrongCode(100);
+      search.onRefused(100, 'wrong-code');
       search.excuse(stallMs);
       for (let now = 100 + stallMs; ; now += 50) if (search.tick(now, () => expect.fail()) === 'wrong-code') return now - stallMs - 100;
     };

@@ -128,7 +128,7 @@ describe('the search for a seat', () => {
 
   it('[ME32] goes on after a wrong code while anybody is linked', () => {
     const { links, search, pass } = made(1);
-    search.onWrongCode(0);
+    search.onRefused(0, 'wrong-code');
     expect(pass(0, 5_000)).toBeUndefined();
     links.length = 0;
     expect(pass(5_000, 6_000)).toEqual(['wrong-code', 5_000]);

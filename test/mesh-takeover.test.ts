@@ -203,6 +203,25 @@ describe('the door', () => {
     expect(other.mesh.joinState).toEqual({ type: 'failed', reason: 'incompatible' });
   });
 
+  it('[ME32] of another game ends the search only when nobody else may answer: anybody may say that it is found in our room', () => {
+    const script = new Script('join');
+    for (const host of ['10.0.0.1', '10.0.0.2']) script.mesh.addCandidate(0, { host, port: 1 });
+    script.pass(50);
+    failed(script, 1, 'incompatible');
+    script.pass(100);
+    expect(script.mesh.joinState.type).toBe('joining');
+    script.links(1);
+    script.pass(WRONG_CODE_PATIENCE_MS + 100);
+    follow(script, 1, listOf(1, { id: script.self, instance: script.instanceSaidTo(1), spectator: false, addresses: [] }));
+    expect(script.mesh.joinState.type).toBe('joined');
+    const none = new Script('join');
+    for (const host of ['10.0.0.1', '10.0.0.2']) none.mesh.addCandidate(0, { host, port: 1 });
+    none.pass(50);
+    failed(none, 1, 'incompatible');
+    none.pass(WRONG_CODE_PATIENCE_MS + 200);
+    expect(none.mesh.joinState).toEqual({ type: 'failed', reason: 'incompatible' });
+  });
+
   it('[ME3] opens to members by the key of the list that we follow', () => {
     const { script, roster } = member({ code: 'k7q2mx' });
     const keys = [1, 2].map((n) => new Uint8Array(32).fill(n));

@@ -3,7 +3,7 @@
  *
  *   hello --COOKIE--> init --RESP--> fin --first sealed packet--> linked
  *   any --repeats at 100, 200, 400 … ms until the deadline--> failed
- *   init --RESP that does not verify--> hello (twice, then failed)
+ *   init --RESP that does not open--> init (whoever stands on the way may answer first: at the deadline `incompatible`)
  *   init --RESP of another peer than expected, or of one whose link is alive to a probe--> failed
  *   init --no RESP for INIT_PATIENCE_MS--> hello (once)
  *   fin --no packet for FIN_PATIENCE_MS--> hello; where a code was tried: --COOKIE--> failed as `wrong-code`
@@ -48,6 +48,8 @@ export class Attempt {
   datagram: Uint8Array;
   nextAt: number;
   restarts = 0;
+  /** RESPs that did not open. */
+  misfits = 0;
   /** FIN with a code was met with silence: if anybody still opens there, the code is wrong. */
   isUntaken = false;
   /** Our own door was asked. */

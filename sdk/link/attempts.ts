@@ -17,8 +17,10 @@ import type { Premises } from './premises.ts';
 const CROSSING_MS = 300;
 /** For so long the other side waits with its own handshake (ms). */
 const PARK_MS = 1_000;
-/** RESPs that fail to verify before an attempt gives up: one may be forged, three are another game. */
-const MAX_RESTARTS = 2;
+/** RESPs of one INIT that are tried: each costs a scalar multiplication, and who sees the INIT can send any number. */
+const MAX_MISFITS = 16;
+/** So many and no true one until the deadline are no damage on the way: somebody else answers there. */
+const MISFITS_OF_OTHERS = 3;
 
 export class Attempts {
   readonly #premises: Premises;
@@ -89,13 +91,11 @@ export class Attempts {
     const attempt = this.#byCid.get(resp.cid);
     if (attempt === undefined || attempt.state.type !== 'init') return drops.count('unexpected');
     const { cid, handshake } = attempt.state;
-    const result = handshake.handleMessage2(resp.noise);
+    const result = attempt.misfits < MAX_MISFITS * (attempt.restarts + 1) ? handshake.handleMessage2(resp.noise) : undefined;
     if (result === undefined) {
-      drops.count('handshake');
-      // The Noise state is spent. A forged RESP must not end the attempt, another game's should.
-      if (attempt.restarts < MAX_RESTARTS) this.#restart(now, attempt);
-      else this.fail(attempt, 'incompatible');
-      return;
+      // Whoever sees the INIT may have answered it before the one that was asked.
+      attempt.misfits++;
+      return drops.count('handshake');
     }
     const { far, keys, cid: remoteCid } = result;
     if (far.peer === this.#self) return this.fail(attempt, attempt.isOwn ? 'self' : 'double');
@@ -109,7 +109,7 @@ export class Attempts {
   /** @param isLinked whether a peer has a link already, which makes waiting for its answer needless. */
   handleTimeout(now: number, isLinked: (peer: PeerId) => boolean): void {
     for (const attempt of this.#byId.values()) {
-      if (now >= attempt.deadline) this.fail(attempt, 'timeout');
+      if (now >= attempt.deadline) this.fail(attempt, isOfOthers(attempt) ? 'incompatible' : 'timeout');
       else if (attempt.isUnheard(now)) {
         if (attempt.state.type === 'fin' && isLinked(attempt.state.far.peer)) this.fail(attempt, 'aborted');
         else {
@@ -202,6 +202,11 @@ export class Attempts {
   #hello(nonce: Uint8Array): Uint8Array {
     return encodeHello({ nonce, roomTag: this.#premises.roomTag }).slice();
   }
+}
+
+/** True when all that came for an answer was somebody else's. */
+function isOfOthers({ state, misfits }: Attempt): boolean {
+  return state.type === 'init' && misfits >= MISFITS_OF_OTHERS;
 }
 
 function isLower(a: Uint8Array, b: Uint8Array): boolean {

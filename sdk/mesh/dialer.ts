@@ -42,6 +42,8 @@ interface Target {
   dead: boolean;
   /** How often it did not take our code. */
   refusals: number;
+  /** What answered there last is not of this game. */
+  alien: boolean;
   /** When discovery last found somebody of this room there; -Infinity for a seat. */
   namedAt: number;
   /** The seat with this address, unless somebody else has answered there: it is called as that seat. */
@@ -105,6 +107,7 @@ export class Dialer {
       peer: this.#doors.get(key),
       dead: false,
       refusals: 0,
+      alien: false,
       namedAt: now,
       seat: this.#seatAt(key),
       probedAt: -Infinity,
@@ -155,6 +158,7 @@ export class Dialer {
     this.#answered(target, peer);
     target.tries = 0;
     target.refusals = 0;
+    target.alien = false;
   }
 
   /** Whoever answers at a candidate's address is not the seat the list has there, or it is. */
@@ -183,6 +187,7 @@ export class Dialer {
       target.probedAt = now;
     }
     if (reason === 'self') target.dead = true;
+    if (reason === 'incompatible') target.alien = true;
     // It may give way, or we: until then the two have to know of each other.
     if (reason === 'double') target.peer = this.#endpoint.self;
     if (reason !== 'wrong-code' || target.expect !== undefined) return;
@@ -203,9 +208,10 @@ export class Dialer {
     return next !== undefined && !this.#foreign.has(keyOf(next));
   }
 
-  /** True while some candidate may still answer that did not refuse our code and is not a process with our key. */
+  /** True while some candidate may still answer that did not refuse our code and is neither a process with our key nor of another game. */
   get hasHope(): boolean {
-    for (const target of this.#candidates.values()) if (!target.dead && target.refusals === 0 && target.peer !== this.#endpoint.self) return true;
+    for (const { dead, alien, refusals, peer } of this.#candidates.values())
+      if (!dead && !alien && refusals === 0 && peer !== this.#endpoint.self) return true;
     return false;
   }
 
@@ -296,6 +302,7 @@ export class Dialer {
         peer: undefined,
         dead: false,
         refusals: 0,
+        alien: false,
         namedAt: -Infinity,
         seat: undefined,
         probedAt: -Infinity,

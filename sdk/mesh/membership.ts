@@ -400,8 +400,9 @@ export class Membership {
     if (this.isOver) return;
     if (reason === 'double') return this.#meetDouble(now, hasHope);
     if (this.roster !== undefined) return;
-    if (reason === 'incompatible' || (reason === 'wrong-code' && !hasHope)) return this.#fail(now, reason);
-    if (reason === 'wrong-code') this.#search.onWrongCode(now);
+    if (reason !== 'incompatible' && reason !== 'wrong-code') return;
+    if (hasHope) this.#search.onRefused(now, reason);
+    else this.#fail(now, reason);
   }
 
   /** A peer ended its link to us for a newer session of our key. */

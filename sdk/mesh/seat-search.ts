@@ -22,8 +22,9 @@ export class SeatSearch {
   #askAt = 0;
   #waitMs = JOIN_RETRY_MS;
   #turn = 0;
-  /** When a candidate first did not take our code. */
-  #wrongCodeAt: number | undefined;
+  /** When a candidate first did not take our code, or was of another game. */
+  #refusedAt: number | undefined;
+  #refusal: 'wrong-code' | 'incompatible' = 'wrong-code';
 
   constructor(now: number, party: Party) {
     this.#party = party;
@@ -33,7 +34,7 @@ export class SeatSearch {
   /** Our own stall is nobody's silence. */
   excuse(lateMs: number): void {
     this.#startedAt += lateMs;
-    if (this.#wrongCodeAt !== undefined) this.#wrongCodeAt += lateMs;
+    if (this.#refusedAt !== undefined) this.#refusedAt += lateMs;
   }
 
   /** Somebody can be asked. */
@@ -43,15 +44,16 @@ export class SeatSearch {
     this.#party.hurry(now);
   }
 
-  /** Rooms of one name may have different codes, so another candidate may still take ours. */
-  onWrongCode(now: number): void {
-    this.#wrongCodeAt ??= now;
+  /** Rooms of one name may have different codes, and anybody may say that it is found in ours: another candidate may still take us. */
+  onRefused(now: number, reason: 'wrong-code' | 'incompatible'): void {
+    if (this.#refusedAt === undefined) this.#refusal = reason;
+    this.#refusedAt ??= now;
   }
 
   /** Asks when it is time; or says why the search is over. */
-  tick(now: number, request: () => JoinRequest): 'wrong-code' | 'unreachable' | undefined {
+  tick(now: number, request: () => JoinRequest): 'wrong-code' | 'incompatible' | 'unreachable' | undefined {
     const { links } = this.#party;
-    if (this.#wrongCodeAt !== undefined && now - this.#wrongCodeAt > WRONG_CODE_PATIENCE_MS && links.size === 0) return 'wrong-code';
+    if (this.#refusedAt !== undefined && now - this.#refusedAt > WRONG_CODE_PATIENCE_MS && links.size === 0) return this.#refusal;
     if (now - this.#startedAt > JOIN_TIMEOUT_MS) return 'unreachable';
     if (now >= this.#askAt && this.#ask(now, request)) {
       this.#turn++;
