@@ -217,6 +217,25 @@ describe('a refusal', () => {
     script.says(2, { type: 'refuse', reason: 'kicked' });
     expect(script.mesh.joinState).toEqual({ type: 'left', reason: 'kicked' });
   });
+
+  it('[ME14] of a host that we asked once and that is host no more ends nothing: only the host removes a peer', () => {
+    const { script, roster } = member();
+    script.closes(1, 'timeout');
+    const theirs = claimRoster(roster, idOf(2), 0, () => true);
+    script.beats(2, { host: true, term: theirs.term, epoch: 9 });
+    script.pass(500);
+    expect(script.saidTo(2, 'join')).toHaveLength(1);
+    follow(script, 2, theirs);
+    script.links(1);
+    follow(
+      script,
+      1,
+      claimRoster(theirs, idOf(1), 0, () => true),
+    );
+    expect(script.mesh.roster().host).toBe(idOf(1));
+    script.says(2, { type: 'refuse', reason: 'kicked' });
+    expect(script.mesh.joinState.type).toBe('joined');
+  });
 });
 
 describe('leaving', () => {

@@ -248,6 +248,8 @@ export class Membership {
     if (roster.banned.includes(self) && roster.lineage.includes(mine.term)) return this.#close(now, 'kicked');
     if (seat !== undefined && seat.instance !== instance && this.#rivalry.onLost(now)) return this.#close(now, 'copied');
     if (roster.term === mine.term ? this.isHost : !seatsUs) return;
+    // What was asked before is answered.
+    if (roster.term !== mine.term) this.#askedHost = undefined;
     this.#adopt(now, roster, key);
   }
 
