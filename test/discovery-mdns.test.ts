@@ -4,7 +4,7 @@ import dnsPacket from 'dns-packet';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createRng } from '../sdk/base/rng.ts';
 import { Beacon } from '../sdk/node/discovery/beacon.ts';
-import { BEACON_REBIND_MS, MDNS_CROWD, MDNS_MAX_NAMES, MDNS_PORT, MDNS_QUERY_LADDER_MS } from '../sdk/node/discovery/bounds.ts';
+import { BEACON_REBIND_MS, MDNS_CROWD, MDNS_MAX_NAMES, MDNS_PORT, MDNS_QUERY_LADDER_MS, MDNS_REBIND_MS } from '../sdk/node/discovery/bounds.ts';
 import type { LanInterface } from '../sdk/node/discovery/interfaces.ts';
 import { Mdns } from '../sdk/node/discovery/mdns.ts';
 import { encodeWho } from '../sdk/wire/datagram.ts';
@@ -48,13 +48,16 @@ function system() {
 }
 
 describe('mDNS', () => {
-  const made = () => {
+  const made = (fails?: string) => {
     vi.useFakeTimers();
     const played = system();
+    played.fails = fails;
+    const states: number[] = [];
     const zero = Date.now();
     const now = (): number => Date.now() - zero;
     const candidates: string[] = [];
     const gone: string[] = [];
+    const last: { mdns?: Mdns } = {};
     const mdns = new Mdns(
       {
         rng: createRng(1),
@@ -62,10 +65,11 @@ describe('mDNS', () => {
         onCandidate: ({ host, port }, peer, gameId) => void candidates.push(`${host}:${port} ${peer ?? '-'} ${gameId ?? '-'}`),
         onGone: ({ host, port }) => void gone.push(`${host}:${port}`),
         onHeard: () => undefined,
-        onState: () => undefined,
+        onState: () => void states.push(last.mdns?.nextAt ?? Infinity),
       },
       [WLAN],
     );
+    last.mdns = mdns;
     const hear = (bytes: Buffer, host = '10.0.0.2'): void =>
       mdns.socket.handlePacket(bytes, { address: host, port: MDNS_PORT, family: 'IPv4', size: bytes.length });
     const turn = async (): Promise<void> => void (await vi.advanceTimersByTimeAsync(1));
@@ -75,7 +79,7 @@ describe('mDNS', () => {
     const run = async (ms: number): Promise<void> => {
       for (const end = now() + ms; now() < end; await vi.advanceTimersByTimeAsync(10)) mdns.poll(now());
     };
-    return { played, mdns, now, candidates, gone, hear, turn, asked, run };
+    return { played, mdns, now, candidates, gone, hear, turn, asked, run, states };
   };
   const advert = (name: string, part: { port?: number; txt?: string[]; ttl?: number; a?: string } = {}): Buffer => {
     const { port = 29_798, txt = ['id=abc', 'g=paint'], ttl = 120, a = '172.17.0.1' } = part;
@@ -108,6 +112,21 @@ describe('mDNS', () => {
     expect(one.asked()).toBe(1);
     await one.run(1_000);
     expect(one.asked()).toBe(1);
+  });
+
+  it('[DI4] that has its port back asks at once, and only while somebody searches', async () => {
+    for (const searching of [true, false]) {
+      const { played, mdns, now, run, asked, states } = made('EADDRINUSE');
+      mdns.search(now());
+      await run(4_000);
+      if (!searching) mdns.stopSearching();
+      expect([asked(), mdns.socket.reasons().length]).toEqual([0, 1]);
+      played.fails = undefined;
+      await run(MDNS_REBIND_MS - 4_000 + 200);
+      // Whoever looks after the deadlines was told of the new one.
+      expect([asked(), mdns.socket.reasons(), states.some((at) => at <= MDNS_REBIND_MS + 100)]).toEqual([searching ? 1 : 0, [], searching]);
+      vi.restoreAllMocks();
+    }
   });
 
   it('[DI39] leaves its second question out at a party, and no other', async () => {

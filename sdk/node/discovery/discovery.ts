@@ -114,7 +114,6 @@ export class Discovery {
     this.#questions = new Questions(crypto, options.game?.id);
     this.#answers = new Answers({ crypto, rng, facts, send: ({ host, port }, bytes) => udp.send('join', host, port, bytes) });
     const nics = this.interfaces.list;
-    const onState = (): void => undefined;
     if (switches.mdns !== false) {
       this.mdns = new Mdns(
         {
@@ -123,7 +122,7 @@ export class Discovery {
           onCandidate: (address, peer, gameId) => this.#onAdvert(address, peer, gameId),
           onGone: (address) => this.#hint(address),
           onHeard: (host) => this.#health.heardMdns(host),
-          onState,
+          onState: () => this.#reschedule(),
         },
         nics,
       );
@@ -134,7 +133,7 @@ export class Discovery {
         // Where loopback is all there is now, a network may come.
         loopbackOnly: options.interfaces.length > 0 && nics.length > 0 && nics.every((nic) => nic.kind === 'loopback'),
         onWho: (host, port, bytes) => this.#handleWho({ host, port }, bytes, true),
-        onState,
+        onState: () => undefined,
       });
     }
     if (switches.local !== false) this.#local = new LocalRegistry(switches.localDirectory);

@@ -50,6 +50,8 @@ export interface LanSocketOptions {
   readonly onHeard: (host: string) => void;
   /** An instance, by its name in lower case, was heard from another address than the last time. */
   readonly onMoved: (instance: string, host: string) => void;
+  /** The port is ours, which another program had held: what was asked until now left on no socket. */
+  readonly onRegained?: () => void;
   /** Something about the state changed. */
   readonly onState: () => void;
 }
@@ -209,8 +211,10 @@ export class LanSocket extends EventEmitter {
       }
       this.#socket = socket;
       this.#sender.use(socket);
+      const wasHeld = this.#bindFailure !== undefined;
       this.#bindFailure = undefined;
       this.setInterfaces(this.#sender.nics);
+      if (wasHeld) this.#options.onRegained?.();
       this.#options.onState();
       ready();
     });

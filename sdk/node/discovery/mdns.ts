@@ -32,6 +32,7 @@ export interface MdnsOptions {
   readonly onGone: (address: Address) => void;
   /** Another machine spoke of our service. */
   readonly onHeard: (host: string) => void;
+  /** The state changed, or `nextAt` did. */
   readonly onState: () => void;
 }
 
@@ -64,6 +65,9 @@ export class Mdns {
       known: () => this.#knownLabels(),
       onHeard: options.onHeard,
       onMoved: (instance, host) => this.#moved(instance, host),
+      onRegained: () => {
+        if (this.nextAt !== Number.POSITIVE_INFINITY) this.search(options.now());
+      },
       onState: options.onState,
     });
     this.socket.setInterfaces(nics);
