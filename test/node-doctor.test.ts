@@ -62,6 +62,7 @@ describe('each trouble alone', () => {
     ['an MTU of 1,279', { interfaces: [nic({ mtu: 1_279 })] }, ['warn mtu:eth0']],
     ['a system that tells no MTU', { interfaces: [nic({ mtu: undefined })] }, []],
     ['no default route', { defaultRoute: undefined }, []],
+    ['one lost answer of twenty', { neighbours: [neighbour({ answered: 19 })] }, []],
     ['two of twenty', { neighbours: [neighbour({ answered: 18 })] }, ['warn reach:192.168.1.9:29798']],
     ['a path of exactly the floor', { neighbours: [neighbour({ largestBytes: MTU_FLOOR_BYTES })] }, []],
     ['a path below it', { neighbours: [neighbour({ largestBytes: MTU_FLOOR_BYTES - 1 })] }, ['warn path-mtu:192.168.1.9:29798']],

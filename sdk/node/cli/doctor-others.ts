@@ -4,7 +4,7 @@ import { fail, firewallFix, ok, warn, type Check, type DoctorFacts } from './doc
 import type { Neighbour } from './doctor-peer.ts';
 import { plain } from './room-lines.ts';
 
-/** Share of lost questions from which play is hurt. */
+/** Share of lost questions above which play is hurt: one of the doctor's twenty is chance. */
 const LOSS_WORTH_TELLING = 0.05;
 /** Clocks further apart than this, ms, are told; nothing depends on them. */
 const CLOCK_WORTH_TELLING_MS = 2_000;
@@ -41,7 +41,7 @@ export function checkOthers(facts: DoctorFacts): Check[] {
 
 function checkNeighbour(one: Neighbour): Check[] {
   const who = `${one.address} (${one.kind === 'doctor' ? 'another doctor' : 'a game'})`;
-  const lossRatio = 1 - one.answered / one.asked;
+  const lost = one.asked - one.answered;
   const checks: Check[] = [];
   if (one.answered === 0)
     checks.push(
@@ -51,7 +51,7 @@ function checkNeighbour(one: Neighbour): Check[] {
         'Run the doctor again; if it stays so, a firewall or the network cuts UDP off.',
       ),
     );
-  else if (lossRatio > LOSS_WORTH_TELLING)
+  else if (lost > LOSS_WORTH_TELLING * one.asked)
     checks.push(
       warn(
         `reach:${one.address}`,
