@@ -61,6 +61,7 @@ function mistakes(room: Room<G>): readonly (readonly [code: LanErrorCode, run: (
     ...[null, 7, { bytesPerTick: 100, prio: 1 }, { bytesPerTick: 100, priority: 7 }].map(
       (budget) => ['bad-argument', () => room.setStateBudget(budget as never)] as const,
     ),
+    ...['no', 0, null, undefined].map((eligible) => ['bad-argument', () => room.setEligible(eligible as never)] as const),
     ...[0, -1, 0.05, 121, Number.NaN, '30' as never].map((hz) => ['bad-argument', () => room.clock.every(hz, () => undefined)] as const),
   ];
 }
@@ -257,6 +258,10 @@ describe('a Lan', () => {
       ['joinOrCreate', { name: 'den', maxPlayers: 4 }],
       // It would have taken a player's place.
       ['join', 'den', { spectator: true }],
+      // And these would have watched.
+      ['create', { name: 'den', spectate: 'no' }],
+      ['joinOrCreate', { name: 'den', spectate: 0 }],
+      ['join', 'den', { spectate: null }],
     ];
     for (const [name, ...given] of calls)
       await expect(lan[name]!(...given), `${name} ${JSON.stringify(given)}`).rejects.toMatchObject({ name: 'LanError', code: 'bad-argument' });

@@ -7,7 +7,7 @@ import type { LanPort, LocalTime, OpenRequest, RoomListing } from '../port/lan-p
 import type { PortCloseReason, RoomPort } from '../port/port.ts';
 import { bodyCodec } from '../sync/body.ts';
 import { assertSignal } from '../sync/clock.ts';
-import { checkCall, show } from '../sync/definition.ts';
+import { checkCall, checkFlag, show } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import { hashText } from '../sync/hash.ts';
 import { DEFAULT_PLAYERS, MAX_PEERS, MAX_ROOM_CODE_LENGTH, MAX_ROOM_NAME_BYTES } from '../wire/limits.ts';
@@ -91,7 +91,9 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
       checkCall('join', init, ROOM_OPTIONS);
       if (init.code !== undefined && (typeof init.code !== 'string' || init.code.length > MAX_ROOM_CODE_LENGTH))
         throw new LanError('bad-argument', `join: expected a code of at most ${MAX_ROOM_CODE_LENGTH} characters, got ${show(init.code)}.`);
-      return open({ type: 'join', target: id, code: init.code, spectate: init.spectate ?? false }, init.signal);
+      const { code, spectate = false } = init;
+      checkFlag('join: spectate', spectate);
+      return open({ type: 'join', target: id, code, spectate }, init.signal);
     },
     setPresence: (values) => {
       const whole = mergePresence(presence, values);
@@ -159,14 +161,15 @@ function checkedCreate(
   init: CreateOptions,
 ): { readonly name: string; readonly max: number; readonly code: string | undefined; readonly spectate: boolean } {
   checkCall(what, init, ROOM_OPTIONS);
-  const { name, max = DEFAULT_PLAYERS, code } = init;
+  const { name, max = DEFAULT_PLAYERS, code, spectate = false } = init;
   if (typeof name !== 'string' || name.trim() === '' || utf8Length(name) > MAX_ROOM_NAME_BYTES)
     throw new LanError('bad-argument', `${what}: expected a name of 1 to ${MAX_ROOM_NAME_BYTES} bytes, got ${show(name)}.`);
   if (!Number.isInteger(max) || max < 1 || max > MAX_PEERS)
     throw new LanError('bad-argument', `${what}: expected max from 1 to ${MAX_PEERS}, got ${show(max)}.`);
   if (code !== undefined && (typeof code !== 'string' || code === '' || code.length > MAX_ROOM_CODE_LENGTH))
     throw new LanError('bad-argument', `${what}: expected a code of 1 to ${MAX_ROOM_CODE_LENGTH} characters, got ${show(code)}.`);
-  return { name, max, code, spectate: init.spectate ?? false };
+  checkFlag(`${what}: spectate`, spectate);
+  return { name, max, code, spectate };
 }
 
 const givenUp = (signal: AbortSignal): LanError => new LanError('aborted', 'The examination was aborted.', { cause: signal.reason });

@@ -20,7 +20,7 @@ import type { LocalTime } from '../port/lan-port.ts';
 import type { Channel, LeaveReason, PortCloseReason, PortEvent, PortRoster, RoomPort } from '../port/port.ts';
 import { AuthorityRules } from '../sync/authority.ts';
 import { Metronome } from '../sync/clock.ts';
-import { checkCall } from '../sync/definition.ts';
+import { checkCall, checkFlag } from '../sync/definition.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { MessageWorld } from '../sync/messages.ts';
 import { Messages } from '../sync/messages.ts';
@@ -262,6 +262,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   setEligible(eligible: boolean): void {
+    checkFlag('setEligible', eligible);
     this.#rollback.setEligible(eligible);
   }
 

@@ -299,7 +299,7 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
    * peer does not, it is not host. Throws `bad-argument`, `closed`.
    */
   rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options?: RollbackOptions): Rollback<F, S, V>;
-  /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. */
+  /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. Throws `bad-argument`. */
   setEligible(eligible: boolean): void;
   /** Host only: removes a peer and bans its key for the room's life. Throws `not-owner` elsewhere, `bad-argument` for no other peer of the room, `closed`. */
   kick(peer: PeerId): void;

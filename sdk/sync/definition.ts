@@ -360,6 +360,11 @@ export function checkCall(what: string, options: unknown, known: readonly string
       throw new LanError('bad-argument', `${what}: there is no option '${name}'.`, { hint: `It takes ${known.join(', ')}.` });
 }
 
+/** Refuses what only counts as true or false: 'no' would be a yes. */
+export function checkFlag(what: string, flag: unknown): void {
+  if (typeof flag !== 'boolean') throw new LanError('bad-argument', `${what}: expected true or false, got ${show(flag)}.`);
+}
+
 /** Refuses what `s` did not make. */
 export function checkField(where: string, field: unknown): void {
   if (typeof field !== 'object' || field === null || specOf(field as Field<unknown, boolean>).codec === undefined)
