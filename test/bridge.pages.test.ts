@@ -154,6 +154,28 @@ test('[BR11] a seat is kept anew from the moment at which a page came; one that 
   expect([room.left, three.of('message'), three.of('welcome')[0]!.kept?.name, four.of('welcome')[0]!.kept]).toEqual([true, [], 'Friday', undefined]);
 });
 
+test('[BR11] a page that is hidden takes its seat up as one that is no host', async () => {
+  const { seated, page, pass, lan } = start();
+  const one = await seated();
+  const [room] = lan.rooms as [ScriptedRoom];
+  one.go();
+  const two = page();
+  two.attach();
+  await two.say({ type: 'beat', hz: 50 });
+  await two.say({ type: 'claim', room: 4 }, { type: 'eligible', room: 4, eligible: false });
+  await pass(50);
+  expect([room.left, room.eligible, two.of('failed')]).toEqual([false, [false, false], []]);
+  // It is shown, and goes: the page after it is not hidden.
+  await two.say({ type: 'beat', hz: 0 });
+  await two.say({ type: 'eligible', room: 4, eligible: true });
+  two.go();
+  const three = page();
+  three.attach();
+  await three.say({ type: 'claim', room: 5 });
+  expect(room.eligible.slice(2)).toEqual([true, false, true]);
+  three.go();
+});
+
 test('[BR11] of two seats one is kept; one that is over, or was being left, is not', async () => {
   const { seated, page, lan } = start();
   const one = await seated();

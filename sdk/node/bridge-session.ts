@@ -76,6 +76,8 @@ export class BridgeSession {
   #sendTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   #sentAt = -Infinity;
   #beatTimer: NodeJS.Timeout | undefined;
+  /** The page asks for batches since it is hidden. */
+  #isHidden = false;
   #slowTimer: NodeJS.Timeout | undefined;
   #factsTold = '';
   #pages = 0;
@@ -282,7 +284,8 @@ export class BridgeSession {
     }
     this.#kept = undefined;
     clearTimeout(this.#keepTimer);
-    seat.port.setEligible(this.#lan.time.now(), true);
+    // A hidden page says of each seat that it is no host; until that comes it must not become one.
+    if (!this.#isHidden) seat.port.setEligible(this.#lan.time.now(), true);
     // What was said to the page before this one is no business of the new one, which starts from nothing.
     seat.drain();
     this.#hold(room, seat);
@@ -354,6 +357,7 @@ export class BridgeSession {
 
   #setBeat(hz: number): void {
     clearTimeout(this.#beatTimer);
+    this.#isHidden = hz > 0;
     if (hz === 0) return;
     const everyMs = 1_000 / hz;
     let due = this.#lan.time.now() + everyMs;
