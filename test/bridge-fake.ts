@@ -32,6 +32,7 @@ export class ScriptedRoom implements RoomPort {
   readonly kicked: PeerId[] = [];
   flushes = 0;
   left = false;
+  over = false;
   /** Reliable messages the port still takes; the rest is refused until raised. */
   room = Infinity;
   readonly #events: PortEvent[] = [];
@@ -52,6 +53,7 @@ export class ScriptedRoom implements RoomPort {
   say(...events: PortEvent[]): void {
     for (const event of events) {
       if (event.type === 'roster') this.#roster = event.roster;
+      if (event.type === 'closed') this.over = true;
       this.#events.push(event);
     }
     this.onWake?.();

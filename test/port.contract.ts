@@ -139,6 +139,7 @@ export function portContract(name: string, open: (seats: number) => Promise<Port
       const heard: PortEvent[] = [];
       await settle(harness, () => heard.push(...drain(b)) > 0 && heard.at(-1)?.type === 'closed' && a.roster().peers.length === 1);
       expect(heard.at(-1)).toEqual({ type: 'closed', reason: 'bye' });
+      expect([a.over, b.over]).toEqual([false, true]);
       const left = drain(a).flatMap((event) => (event.type === 'roster' ? event.left : []));
       expect(left.map((departure) => [departure.id, departure.reason])).toEqual([[self, 'bye']]);
       expect(a.roster().peers.map((peer) => peer.id)).toEqual([a.self]);

@@ -1,6 +1,7 @@
 /** What happens at the edges of a room's life (`docs/spec.md`, Room): opening, losing it, and what the network half brings in odd moments. */
 import { describe, expect, it } from 'vitest';
 import { pack } from 'msgpackr';
+import type { LanError } from '../sdk/base/errors.ts';
 import { budgetRule } from '../sdk/room/budget.ts';
 import { only, pair } from './room-party.ts';
 import { ANN, BOB, CAT, hello, open, opened, person } from './room-port-fake.ts';
@@ -443,6 +444,30 @@ describe('the end', () => {
     only(party.hub.rooms.values()).seats.get(ann.self.id)!.port.push({ type: 'closed', reason: 'copied' });
     await party.play(50);
     expect(heard).toEqual(['said', 'copied']);
+  });
+
+  it('[RO35] that the room has not been told of yet is no full queue, nor is a peer that left or went away in this very turn', async () => {
+    const { port, time, room } = await opened();
+    const says = (): string => {
+      try {
+        room.send('chat', { text: 'hello' });
+        return 'said';
+      } catch (error) {
+        return (error as LanError).code;
+      }
+    };
+    port.takes = false;
+    expect(says()).toBe('queue-full');
+    port.seats([person(ANN, 0), person(BOB, 1, { status: 'away' })]);
+    expect(says()).toBe('said');
+    await expect(room.call('double', { n: 1 }, { to: BOB })).rejects.toMatchObject({ code: 'peer-gone' });
+    port.seats([person(ANN, 0)]);
+    expect(says()).toBe('said');
+    port.seats([person(ANN, 0), person(BOB, 1)]);
+    await time.pass(5);
+    expect(says()).toBe('queue-full');
+    port.say({ type: 'closed', reason: 'bridge' });
+    expect(says()).toBe('said');
   });
 
   it('[RO35] comes when the port says so; until then what it does not take is no full queue, and after it nothing is sent or asked of it', async () => {

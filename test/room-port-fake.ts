@@ -26,6 +26,7 @@ export class FakePort implements RoomPort {
   flushes = 0;
   leaves = 0;
   takes = true;
+  over = false;
   readonly eligible: boolean[] = [];
   drops: Record<string, number> = {};
   readonly #events: PortEvent[] = [];
@@ -45,6 +46,7 @@ export class FakePort implements RoomPort {
   say(...events: PortEvent[]): void {
     for (const event of events) {
       if (event.type === 'roster') this.#roster = event.roster;
+      if (event.type === 'closed') this.over = true;
       this.#events.push(event);
     }
     this.onWake?.();

@@ -120,6 +120,10 @@ export class Mesh implements MeshLike {
     return { roomId, name, max, locked: code !== undefined, epoch: 0, term: 0, host: this.self, peers: [] };
   }
 
+  get over(): boolean {
+    return this.#membership.isOver;
+  }
+
   facts(_now: number): RoomFacts {
     const { roomId, name, max, code, game, joinPort } = this.#options;
     const roster = this.#membership.roster;

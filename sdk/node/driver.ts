@@ -148,6 +148,10 @@ export class DrivenPort implements RoomPort {
     return this.mesh.roster();
   }
 
+  get over(): boolean {
+    return this.mesh.over;
+  }
+
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean {
     return this.mesh.send(now, to, channel, bytes, lane);
   }

@@ -304,6 +304,10 @@ export class MemoryRoomPort implements RoomPort {
     return this.#roster;
   }
 
+  get over(): boolean {
+    return this.#gone;
+  }
+
   send(_now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane = 0): boolean {
     const { hub, seats, newestAt } = this.#room;
     const mine = seats.get(this.self);

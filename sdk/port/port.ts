@@ -111,6 +111,8 @@ export interface PortStats {
 export interface RoomPort {
   readonly self: PeerId;
   roster(): PortRoster;
+  /** The seat is gone: `closed` was said, or is about to be. */
+  readonly over: boolean;
 
   /**
    * Queues `bytes` for one present peer. The bytes are copied before this returns.

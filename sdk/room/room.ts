@@ -37,7 +37,7 @@ import { RoomEntities } from './entities.ts';
 import { RoomEmitter } from './events.ts';
 import { Reception } from './reception.ts';
 import { RollbackDesk } from './rollback.ts';
-import { Seats } from './seats.ts';
+import { isHere, Seats } from './seats.ts';
 import { roomStats, transitMs } from './stats.ts';
 import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions, StateBudget } from './types.ts';
 
@@ -133,7 +133,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       host: () => this.#roster.host,
       present: () => this.#seats.present,
       send: (to, channel, bytes) => this.#send(to, channel, bytes, 0),
-      isFull: (peer) => !this.#leaving && this.#seats.present.includes(peer),
+      isFull: (peer) => !this.#leaving && this.#seats.present.includes(peer) && isHere(port, peer),
       later: (fn) => {
         this.#later.push(fn);
         this.#wake();

@@ -2,9 +2,14 @@
  * The people of a room as the game sees them: the roster, with presence.
  */
 import type { PeerId, Slot } from '../base/brand.ts';
-import type { LeaveReason, PortDeparture, PortPeer, PortRoster, SeatStatus } from '../port/port.ts';
+import type { LeaveReason, PortDeparture, PortPeer, PortRoster, RoomPort, SeatStatus } from '../port/port.ts';
 import type { AnyGame } from '../sync/definition.ts';
 import type { Peer, Presence } from './types.ts';
+
+/** Whether the port itself still has this peer present: what it says of others, or of its end, may not have been read yet. */
+export function isHere(port: RoomPort, peer: PeerId): boolean {
+  return !port.over && port.roster().peers.some(({ id, status }) => id === peer && status === 'present');
+}
 
 /** One seat; the same object for as long as it is kept. */
 export class SeatView<G extends AnyGame> implements Peer<G> {

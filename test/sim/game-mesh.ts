@@ -82,6 +82,9 @@ export class MeshPort implements RoomPort {
   roster(): PortRoster {
     return this.#mesh.roster();
   }
+  get over(): boolean {
+    return this.#mesh.over;
+  }
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean {
     return this.#mesh.send(now, to, channel, bytes, lane);
   }

@@ -64,6 +64,9 @@ export class Tap implements RoomPort {
   roster(): PortRoster {
     return this.#port.roster();
   }
+  get over(): boolean {
+    return this.#port.over;
+  }
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean {
     return !this.dead && this.#port.send(now, to, channel, bytes, lane);
   }

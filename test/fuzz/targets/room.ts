@@ -102,6 +102,7 @@ class Table {
 class Port implements RoomPort {
   readonly self: PeerId;
   onWake: (() => void) | undefined;
+  readonly over = false;
   /** Sees what is sent to others. */
   onSend: ((to: PeerId, channel: Channel, lane: number, bytes: Uint8Array) => void) | undefined;
   readonly #table: Table;
