@@ -194,6 +194,31 @@ it('[DI27] who meets a double on the way into a room is told so, however that wa
   state.mockRestore();
 });
 
+it('[SY50] a room is there once its time is, however far the clock of this machine is off', async () => {
+  const open = (name: string) =>
+    openLan(game, { presence: { name }, interfaces: ['127.0.0.1'], profile: false, discovery: { mdns: false, beacon: false, localDirectory } });
+  await using ann = await open('Ann');
+  await using bob = await open('Bob');
+  await using friday = await ann.joinOrCreate({ name: 'Clocks' });
+  const { now } = Date;
+  const { timeErrorMs } = Mesh.prototype;
+  let asked = 0;
+  const error = vi.spyOn(Mesh.prototype, 'timeErrorMs').mockImplementation(function late(this: Mesh, at: number) {
+    return this.self === bob.self && asked++ < 5 ? Infinity : timeErrorMs.call(this, at);
+  });
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+  try {
+    await using room = await bob.joinOrCreate({ name: 'Clocks' });
+    expect(asked).toBeGreaterThan(5);
+    expect(Math.abs(room.clock.now() - friday.clock.now())).toBeLessThan(50);
+    const blob = room.entities.spawn('blob', { x: 1 });
+    await expect.poll(() => friday.entities.get('blob', blob.id)?.x).toBe(1);
+  } finally {
+    error.mockRestore();
+    clock.mockRestore();
+  }
+});
+
 it('[RO28] a second room is refused in words that say whether the first is open or being opened', async () => {
   await using lan = await openLan(game, {
     presence: { name: 'Ann' },

@@ -395,14 +395,17 @@ export class NodeLanPort implements LanPort {
     return room.port;
   }
 
-  /** Resolves when the mesh has its seat. */
+  /**
+   * Resolves when the mesh has its seat, and the time of the room: until then its time is of this machine's clock, which may be days ahead, and a room
+   * that had begun there would say nothing for as long.
+   */
   #joined(room: OpenRoom, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const until = monotonicMs() + JOIN_MS;
       const look = (): void => {
         const state = room.mesh.joinState;
         if (signal?.aborted) reject(aborted(signal));
-        else if (state.type === 'joined') resolve();
+        else if (state.type === 'joined' && room.mesh.timeErrorMs(monotonicMs()) < Infinity) resolve();
         else if (state.type === 'failed') reject(joinError(state.reason));
         else if (state.type === 'left')
           reject(state.reason === 'copied' ? copied() : new LanError('closed', 'The room was left before it was joined.'));

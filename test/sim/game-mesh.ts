@@ -172,6 +172,8 @@ export class MeshStage implements Stage {
       onEvent: (_now, peer, event) => this.#heard(peer, event),
       onStep: (_now, peer) => this.#step(peer),
     });
+    // Clocks of machines that are not on the internet are hours apart.
+    for (const peer of this.#world.peers) peer.wallErrorMs = (2 - peer.index) * 3_600_000;
     for (let i = 0; i < members; i++) if (i < 2 || rng.chance(0.6)) this.#world.at(rng.float() * 1_000, () => this.#start(i, false));
   }
 
@@ -219,6 +221,8 @@ export class MeshStage implements Stage {
   #step(peer: WorldPeer): void {
     const life = this.#lives.get(peer.index);
     if (life === undefined || life.opened || peer.mesh?.joinState.type !== 'joined') return;
+    // As the local process does: a room begins once its time agrees with the others'.
+    if (peer.mesh.timeErrorMs(peer.clock(this.#world.now)) === Infinity) return;
     life.opened = true;
     this.#world.at(this.#world.now, () => {
       if (this.#lives.get(peer.index) === life) this.#events.seated({ index: peer.index, port: life.port, time: life.time });
