@@ -218,6 +218,14 @@ describe('a refusal', () => {
     expect(script.mesh.joinState).toEqual({ type: 'left', reason: 'kicked' });
   });
 
+  it('[ME19] of a host to come is asked without a time while ours is our own machine’s alone', () => {
+    const { script, roster } = member({ wallClockMs: 86_400_000 });
+    script.closes(1, 'timeout');
+    script.beats(2, { host: true, term: claimRoster(roster, idOf(2), 0, () => true).term, epoch: 9 });
+    script.pass(500);
+    expect(script.saidTo(2, 'join').map(({ join }) => [join.term, join.time])).toEqual([[roster.term, 0]]);
+  });
+
   it('[ME14] of a host that we asked once and that is host no more ends nothing: only the host removes a peer', () => {
     const { script, roster } = member();
     script.closes(1, 'timeout');

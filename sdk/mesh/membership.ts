@@ -151,7 +151,8 @@ export class Membership {
       joinPort: options.joinPort,
       addresses: this.addresses,
       term: roster?.term ?? 0,
-      time: roster === undefined ? 0 : time.time(now),
+      // Until it agrees with anybody's it may be days ahead, and everybody would follow.
+      time: roster === undefined || time.errorMs(now) === Infinity ? 0 : time.time(now),
     };
   }
 
