@@ -1,8 +1,9 @@
 /** The profile's small files: what is believed, what is kept, who may read it. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LanError } from '../sdk/base/errors.ts';
 import { toHex } from '../sdk/base/bytes.ts';
@@ -70,6 +71,43 @@ describe('locks', () => {
     expect(ran.stdout.trim()).toBe('ann.key,ann.lock');
     expect(readdirSync(at)).toEqual(['ann.key']);
   });
+
+  it('[DI20] two names that are one file, as on a disk that takes `Ann` for `ann`, are two players of one process', () => {
+    const at = home();
+    const ann = openProfile(nodeCrypto, 'ann', at);
+    linkSync(join(at, 'ann.lock'), join(at, 'Ann.lock'));
+    symlinkSync('ann.key', join(at, 'Ann.key'));
+    const other = openProfile(nodeCrypto, 'Ann', at);
+    expect(other.name).toBe('Ann-2');
+    expect(toHex(other.identity.publicKey)).not.toBe(toHex(ann.identity.publicKey));
+    for (const profile of [ann, other]) profile.release();
+  });
+
+  it('[DI20] a thread that was ended gives its profile up after a while, one that lives keeps it', async () => {
+    const at = home();
+    const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
+    const script = `
+      import(${url('../node_modules/tsx/dist/esm/api/index.mjs')}).then(async ({ register }) => {
+        register();
+        const { nodeCrypto } = await import(${url('../sdk/node/crypto-node.ts')});
+        const { openProfile } = await import(${url('../sdk/node/profile.ts')});
+        const { name } = openProfile(nodeCrypto, 'ann', ${JSON.stringify(at)});
+        require('node:worker_threads').parentPort.postMessage(name);
+        setInterval(() => undefined, 1_000);
+      });`;
+    const worker = new Worker(script, { eval: true });
+    expect(await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))).toBe('ann');
+    const ages = (ms: number): void => utimesSync(join(at, 'ann.lock'), new Date(Date.now() - ms), new Date(Date.now() - ms));
+    ages(19_000);
+    expect(taken(at)).toBe('ann-2');
+    // One that lives says so every five seconds.
+    const before = statSync(join(at, 'ann.lock')).mtimeMs;
+    await expect.poll(() => statSync(join(at, 'ann.lock')).mtimeMs > before + 15_000, { timeout: 9_000, interval: 200 }).toBe(true);
+    await worker.terminate();
+    expect(taken(at)).toBe('ann-2');
+    ages(21_000);
+    expect(taken(at)).toBe('ann');
+  }, 20_000);
 
   it('[DI20] sixty-four players of one name have a profile each; the next one plays without', () => {
     const at = home();

@@ -56,8 +56,9 @@ const FOREIGN_LOCK_MS = 24 * 3_600_000;
 const LOCK_REFRESH_MS = 3_600_000;
 
 /**
- * Containers may share a home and the name of their machine and have process ids of their own. How long the lock of one counts for the
- * others, ms, and how often it says that it is there: one that was killed and is started again has other process ids, too.
+ * Containers may share a home and the name of their machine and have process ids of their own; and nobody can ask whether a thread of a
+ * process still runs. How long the lock of one counts for the others, ms, and how often it says that it is there: a container that was killed and is
+ * started again has other process ids, too, and a thread another number.
  */
 const CONTAINER_LOCK_MS = 20_000;
 const CONTAINER_REFRESH_MS = 5_000;
@@ -112,7 +113,20 @@ function isLockStale(path: string, text: string): boolean {
   if (mark !== '' && current !== '' && mark !== current) return true;
   if (current === '' && isOlder(path, uptime() * 1_000 + START_MARGIN_MS)) return true;
   // What another thread of ours holds is told by its own list alone.
-  return pid === process.pid && Number(thread) === threadId && !held.has(path);
+  if (pid === process.pid && Number(thread) === threadId) return !isHeld(path);
+  return thread !== '0' && isOlder(path, CONTAINER_LOCK_MS);
+}
+
+/** Whether this thread holds that lock, by whatever name: on many disks `Ann` is the file of `ann`. */
+function isHeld(path: string): boolean {
+  if (held.has(path)) return true;
+  const asked = statSync(path, { throwIfNoEntry: false });
+  if (asked === undefined) return false;
+  for (const one of held.keys()) {
+    const ours = statSync(one, { throwIfNoEntry: false });
+    if (ours?.ino === asked.ino && ours.dev === asked.dev) return true;
+  }
+  return false;
 }
 
 const machineName = (): string => hostname().replace(/[\s/]/g, '_');
@@ -250,7 +264,8 @@ export function openProfile(crypto: CryptoProvider, name: string | false = 'defa
       const chosen = i === 1 ? name : `${name}-${i}`;
       const lock = join(directory, `${chosen}.lock`);
       if (!tryLock(lock)) continue;
-      const refresh = setInterval(() => refreshLock(lock), container() === '' ? LOCK_REFRESH_MS : CONTAINER_REFRESH_MS).unref();
+      const isAsked = container() === '' && threadId === 0;
+      const refresh = setInterval(() => refreshLock(lock), isAsked ? LOCK_REFRESH_MS : CONTAINER_REFRESH_MS).unref();
       const release = (): void => {
         if (!held.has(lock)) return;
         clearInterval(refresh);
