@@ -28,7 +28,7 @@ import {
 import { Health } from '../sdk/node/discovery/health.ts';
 import { decodeJoinCode, encodeJoinCode } from '../sdk/node/discovery/join-code.ts';
 import { KnownPeers, parseKnownPeers } from '../sdk/node/discovery/known-peers.ts';
-import { LocalRegistry, parseLocalEntry } from '../sdk/node/discovery/local.ts';
+import { LocalRegistry, localEntryName, parseLocalEntry } from '../sdk/node/discovery/local.ts';
 import { Questions } from '../sdk/node/discovery/questions.ts';
 import { SourceRates } from '../sdk/node/discovery/source-rates.ts';
 import { whyIncompatible } from '../sdk/node/discovery/words.ts';
@@ -282,16 +282,15 @@ describe('small files', () => {
     const other = new LocalRegistry(at);
     mine.publish({ host: '127.0.0.1', port: 1_001 });
     other.publish({ host: '127.0.0.1', port: 1_002 });
-    writeFileSync(join(at, 'dead.json'), JSON.stringify({ pid: 999_999_999, host: '127.0.0.1', port: 1_003 }));
+    const name = (port: number): string => localEntryName(process.pid, port);
+    writeFileSync(join(at, localEntryName(999_999_999, 1_003)), JSON.stringify({ pid: 999_999_999, host: '127.0.0.1', port: 1_003 }));
     writeFileSync(join(at, 'nonsense.json'), '{}');
     writeFileSync(join(at, 'large.json'), JSON.stringify({ pid: process.pid, host: '127.0.0.1', port: 1_004 }).padEnd(LOCAL_ENTRY_BYTES + 1));
     writeFileSync(join(at, `${process.pid}-1005.json.new`), '{"pid":');
     expect(mine.read()).toEqual([{ host: '127.0.0.1', port: 1_002 }]);
-    expect(readdirSync(at).toSorted()).toEqual(
-      [`${process.pid}-1001.json`, `${process.pid}-1002.json`, `${process.pid}-1005.json.new`, 'large.json'].toSorted(),
-    );
-    for (const file of [at, join(at, `${process.pid}-1001.json`)]) expect(lstatSync(file).mode & 0o077).toBe(0);
-    expect(JSON.parse(readFileSync(join(at, `${process.pid}-1001.json`), 'utf8'))).toEqual({ pid: process.pid, host: '127.0.0.1', port: 1_001 });
+    expect(readdirSync(at).toSorted()).toEqual([name(1_001), name(1_002), `${process.pid}-1005.json.new`, 'large.json'].toSorted());
+    for (const file of [at, join(at, name(1_001))]) expect(lstatSync(file).mode & 0o077).toBe(0);
+    expect(JSON.parse(readFileSync(join(at, name(1_001)), 'utf8'))).toEqual({ pid: process.pid, host: '127.0.0.1', port: 1_001 });
     other.unpublish();
     expect(mine.read()).toEqual([]);
     for (const pid of [0, -1]) expect(parseLocalEntry(JSON.stringify({ pid, host: '127.0.0.1', port: 1 }))).toBeUndefined();

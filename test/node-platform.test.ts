@@ -178,6 +178,51 @@ describe('files of a process', () => {
     registry.unpublish();
   });
 
+  it('[DI10] containers that share the folder, and have process ids of their own, leave each other’s rooms there, and nothing of one that was killed for long', () => {
+    const directory = join(temporary(), 'local');
+    const registry = new LocalRegistry(directory);
+    const theirs = join(directory, '17-29799@4026599999.json');
+    // No process here has this id.
+    writeFileSync(theirs, JSON.stringify({ pid: 4_194_303, host: '127.0.0.1', port: 29_799 }));
+    const ago = (path: string, ms: number): void => utimesSync(path, new Date(Date.now() - ms), new Date(Date.now() - ms));
+    ago(theirs, 10_000);
+    expect(registry.read()).toEqual([{ host: '127.0.0.1', port: 29_799 }]);
+    ago(theirs, 21_000);
+    expect([registry.read(), readdirSync(directory)]).toEqual([[], []]);
+    // And who is there says so, whatever became of its file.
+    vi.useFakeTimers({ now: Date.now(), toFake: ['Date'] });
+    registry.publish({ host: '127.0.0.1', port: 29_798 });
+    const [name] = readdirSync(directory) as [string];
+    ago(join(directory, name), 60_000);
+    vi.setSystemTime(Date.now() + 5_000);
+    registry.read();
+    expect(Date.now() - statSync(join(directory, name)).mtimeMs).toBeLessThan(100);
+    rmSync(join(directory, name));
+    vi.setSystemTime(Date.now() + 5_000);
+    registry.read();
+    expect(readdirSync(directory)).toEqual([name]);
+    vi.useRealTimers();
+    registry.unpublish();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it.runIf(maySplit)('[DI10] a process with process ids of its own is found by others, and they by it', () => {
+    const directory = join(temporary(), 'local');
+    const registry = new LocalRegistry(directory);
+    registry.publish({ host: '127.0.0.1', port: 29_798 });
+    const script = `
+      import { LocalRegistry } from ${JSON.stringify(new URL('../sdk/node/discovery/local.ts', import.meta.url).href)};
+      const registry = new LocalRegistry(${JSON.stringify(directory)});
+      console.log(registry.read().map(({ port }) => port).join());
+      registry.publish({ host: '127.0.0.1', port: 29799 });
+      process.kill(process.pid, 'SIGKILL');`;
+    const node = [process.execPath, '--conditions=@lanista/source', '--import', 'tsx', '--input-type=module', '-e', script];
+    const ran = spawnSync('unshare', ['-pf', '--mount-proc', 'sh', '-c', '"$@"', 'sh', ...node], { encoding: 'utf8' });
+    expect(ran.stdout.trim()).toBe('29798');
+    expect(registry.read()).toEqual([{ host: '127.0.0.1', port: 29_799 }]);
+    registry.unpublish();
+  });
+
   it('[DI20] machines that share one home are not one player, and one that is gone for good keeps nothing', () => {
     const at = temporary();
     const mine = openProfile(nodeCrypto, 'ann', at);

@@ -131,8 +131,8 @@ function isHeld(path: string): boolean {
 
 const machineName = (): string => hostname().replace(/[\s/]/g, '_');
 
-/** Which process ids we see: Linux numbers each set of them, and the first one always so. */
-function container(): string {
+/** Which process ids we see: Linux numbers each set of them, and the first one always so. Empty for that one, and where they are not told apart. */
+export function container(): string {
   try {
     const id = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
     return id === '4026531836' ? '' : id;

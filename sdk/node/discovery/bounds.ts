@@ -179,6 +179,9 @@ export const PROBE_HINT_GAP_MS = 500;
 export const MAX_LOCAL_ENTRIES = 64;
 /** Largest registry entry, bytes. */
 export const LOCAL_ENTRY_BYTES = 512;
+/** How often who is in the registry says that it is there, ms, and how long the entry of another container counts: its process ids say nothing here. */
+export const LOCAL_REFRESH_MS = 5_000;
+export const LOCAL_FOREIGN_MS = 20_000;
 /** Time between looks at the registry while searching, ms. */
 export const LOCAL_POLL_MS = 250;
 

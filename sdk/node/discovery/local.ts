@@ -1,18 +1,18 @@
 /**
  * Players on the same machine, found with no network card at all: one small file per process in a
  * directory of this user, naming its join address and process id. A file whose process is gone is
- * removed by whoever sees it.
+ * removed by whoever sees it; that of another container, which has process ids of its own, once nobody has touched it for a while.
  *
  * The directory is ours (0700, owner checked, no link): what stands in it is still only a candidate.
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, renameSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Address } from '../../link/endpoint-types.ts';
 import { atExit, notAtExit } from '../at-exit.ts';
-import { isAlive } from '../profile.ts';
-import { LOCAL_ENTRY_BYTES, MAX_LOCAL_ENTRIES } from './bounds.ts';
+import { container, isAlive } from '../profile.ts';
+import { LOCAL_ENTRY_BYTES, LOCAL_FOREIGN_MS, LOCAL_REFRESH_MS, MAX_LOCAL_ENTRIES } from './bounds.ts';
 import { parseIpv4 } from './interfaces.ts';
 
 /** Undefined on Windows, where the temporary directory is the user's own. The number alone: a container's user may have no name. */
@@ -21,6 +21,11 @@ const userId = (): number | undefined => process.getuid?.();
 export function localDirectory(): string {
   const uid = userId();
   return join(tmpdir(), uid === undefined ? 'lanista' : `lanista-${uid}`);
+}
+
+/** What an entry is called, by the container its process id is of. */
+export function localEntryName(pid: number, port: number, space = container()): string {
+  return `${pid}-${port}${space === '' ? '' : `@${space}`}.json`;
 }
 
 interface Entry {
@@ -48,6 +53,8 @@ export class LocalRegistry {
   #failure: string | undefined;
   #publishFailure: string | undefined;
   #file: string | undefined;
+  #address: Address | undefined;
+  #touchedAt = 0;
   readonly #remove = (): void => this.unpublish();
 
   constructor(directory: string = localDirectory()) {
@@ -76,11 +83,13 @@ export class LocalRegistry {
 
   publish(address: Address): void {
     this.unpublish();
+    this.#address = address;
+    this.#touchedAt = Date.now();
     // Systems empty their temporary directory while a process runs for days.
     this.#claim();
     this.#publishFailure = undefined;
     if (this.#failure !== undefined) return;
-    const file = join(this.directory, `${process.pid}-${address.port}.json`);
+    const file = join(this.directory, localEntryName(process.pid, address.port));
     try {
       // Moved into place whole, so that a reader never sees half of it.
       writeFileSync(`${file}.new`, JSON.stringify({ pid: process.pid, host: address.host, port: address.port }), { mode: 0o600 });
@@ -94,6 +103,7 @@ export class LocalRegistry {
 
   unpublish(): void {
     const file = this.#file;
+    this.#address = undefined;
     if (file === undefined) return;
     this.#file = undefined;
     notAtExit(this.#remove);
@@ -104,8 +114,22 @@ export class LocalRegistry {
     }
   }
 
+  /** Says that we are here. Who was stopped for a while may have been taken for gone, and systems empty their temporary directory. */
+  #touch(): void {
+    const now = Date.now();
+    if (this.#address === undefined || Math.abs(now - this.#touchedAt) < LOCAL_REFRESH_MS) return;
+    this.#touchedAt = now;
+    try {
+      if (this.#file !== undefined) return utimesSync(this.#file, now / 1_000, now / 1_000);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return;
+    }
+    this.publish(this.#address);
+  }
+
   /** Join addresses of the others, at most `MAX_LOCAL_ENTRIES`. */
   read(): readonly Address[] {
+    this.#touch();
     if (this.#failure !== undefined) return [];
     const out: Address[] = [];
     let names: string[];
@@ -114,13 +138,16 @@ export class LocalRegistry {
     } catch {
       return [];
     }
+    const space = container();
     for (const name of names.slice(0, MAX_LOCAL_ENTRIES)) {
       const path = join(this.directory, name);
       if (path === this.#file || !name.endsWith('.json')) continue;
       try {
-        if (lstatSync(path).size > LOCAL_ENTRY_BYTES) continue;
+        const { size, mtimeMs } = lstatSync(path);
+        if (size > LOCAL_ENTRY_BYTES) continue;
         const entry = parseLocalEntry(readFileSync(path, 'utf8'));
-        if (entry === undefined || !isAlive(entry.pid)) rmSync(path, { force: true });
+        const isOurs = (/@(\d+)\.json$/.exec(name)?.[1] ?? '') === space;
+        if (entry === undefined || !(isOurs ? isAlive(entry.pid) : Date.now() - mtimeMs < LOCAL_FOREIGN_MS)) rmSync(path, { force: true });
         else out.push(entry.address);
       } catch {
         // Removed while we read: its room is gone.
