@@ -184,6 +184,14 @@ describe('what is said to a newcomer', () => {
 });
 
 describe('presence that changed while two peers were apart', () => {
+  it('[RO1] is all that a peer shows when it is printed, beside its seat', async () => {
+    const { rooms } = await openRooms(game, 2);
+    const [ann, bob] = [rooms[0]!, rooms[1]!];
+    const shown = { id: bob.self.id, isSelf: false, slot: 1, status: 'present', spectator: false, isHost: false, presence: { n: 0 } };
+    const peer = ann.peers.get(bob.self.id)!;
+    expect([JSON.parse(JSON.stringify(peer)), Object.keys(peer).toSorted()]).toEqual([shown, [...Object.keys(shown), 'via'].toSorted()]);
+  });
+
   it('[RO18] is told, whichever kind of field it is', async () => {
     const crew = defineGame({
       id: 'crew',

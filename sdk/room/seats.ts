@@ -11,6 +11,8 @@ export function isHere(port: RoomPort, peer: PeerId): boolean {
   return !port.over && port.roster().peers.some(({ id, status }) => id === peer && status === 'present');
 }
 
+const INNER = ['session', 'former', 'greeting', 'ready'] as const satisfies readonly (keyof SeatView<AnyGame>)[];
+
 /** One seat; the same object for as long as it is kept. */
 export class SeatView<G extends AnyGame> implements Peer<G> {
   readonly id: PeerId;
@@ -38,6 +40,8 @@ export class SeatView<G extends AnyGame> implements Peer<G> {
     this.spectator = seat.spectator;
     this.via = seat.via;
     this.presence = presence;
+    // What is printed, or made JSON of, is what the game knows of a peer.
+    for (const inner of INNER) Object.defineProperty(this, inner, { enumerable: false });
   }
 
   update(seat: PortPeer, roster: PortRoster): void {
