@@ -105,6 +105,9 @@ describe('data', () => {
     ['a bitmap of nothing', DNS_TYPE.NSEC, [0, 0, 0]],
     ['a bitmap of 33 bytes', DNS_TYPE.NSEC, [0, 0, 33, ...new Array<number>(33).fill(1)]],
     ['half a bitmap', DNS_TYPE.NSEC, [0, 0, 4, 1]],
+    ['a machine without a system', DNS_TYPE.HINFO, [1, 97]],
+    ['a machine of nothing', DNS_TYPE.HINFO, []],
+    ['a machine with more than a system', DNS_TYPE.HINFO, [1, 97, 1, 98, 0]],
   ])('[DI3] %s is dropped', (_what, type, data) => {
     expect(told(type, data)).toBe('data');
   });
@@ -121,6 +124,20 @@ describe('data', () => {
       [DNS_TYPE.NSEC, [0, 0, 1, 64, 1, 32, ...new Array<number>(32).fill(1)]],
     ] as const)
       expect(typeof told(type, [...data]), String(type)).toBe('object');
+  });
+
+  it('[DI3] hides no other one: what the library would read is what was walked', () => {
+    const service = encodeName('_lanista._udp.local');
+    const instance = encodeName('abc._lanista._udp.local');
+    const hidden = [...service, 0, DNS_TYPE.PTR, 0, 1, 0, 0, 0, 120, ...u16(instance.length), ...instance];
+    // The library takes two texts and reads on behind them; all that follows there can be read as texts as well.
+    const bytes = packet([], [record(DNS_TYPE.HINFO, [1, 97, 1, 98, ...hidden]), record(DNS_TYPE.A, [1, 2, 3, 4])]);
+    const { answers } = dnsPacket.decode(Buffer.from(bytes)) as unknown as { answers: { type: string; data: unknown }[] };
+    expect(answers.map(({ type, data }) => [type, data])).toEqual([
+      ['HINFO', { cpu: 'a', os: 'b' }],
+      ['PTR', 'abc._lanista._udp.local'],
+    ]);
+    expect(walkDns(bytes)).toBe('data');
   });
 
   it('[DI3] that says it is longer than the packet is dropped, and a text of thousands of nothings is too much work', () => {

@@ -102,8 +102,12 @@ function checkData(cursor: Cursor, type: number, start: number, end: number): st
       cursor.steps = inner.steps;
       return target !== undefined && inner.at === end ? target : undefined;
     }
-    case DNS_TYPE.TXT:
     case DNS_TYPE.HINFO: {
+      // Two texts and nothing more: the library looks at no size here, and would read whatever follows them as records of its own.
+      const second = start + (size > 0 ? bytes[start]! + 1 : 0);
+      return second < end && second + bytes[second]! + 1 === end ? '' : undefined;
+    }
+    case DNS_TYPE.TXT: {
       let at = start;
       for (; at < end; at += bytes[at]! + 1) if (++cursor.steps > MDNS_MAX_STEPS) return undefined;
       return at === end ? '' : undefined;

@@ -39,12 +39,18 @@ function dns(): Target {
       if (typeof packet === 'string') return;
       const records = packet.answers.length + packet.extras.length;
       if (records > bytes.length / 11 || packet.questions.length > bytes.length / 5) broken('more records than bytes can hold');
-      const decoded = dnsPacket.decode(Buffer.from(bytes)) as {
-        answers: readonly unknown[];
-        authorities: readonly unknown[];
-        additionals: readonly unknown[];
-      };
-      expectSame('records', decoded.answers.length + decoded.authorities.length + decoded.additionals.length, records);
+      const decoded = dnsPacket.decode(Buffer.from(bytes)) as unknown as Record<
+        'answers' | 'authorities' | 'additionals',
+        readonly { type: string }[]
+      >;
+      const read = [...decoded.answers, ...decoded.authorities, ...decoded.additionals];
+      expectSame('records', read.length, records);
+      const walked = [...packet.answers, ...packet.extras].map(({ type }) => type);
+      expectSame(
+        'types',
+        read.map(({ type }) => DNS_TYPE[type as keyof typeof DNS_TYPE]),
+        walked,
+      );
     },
   };
 }
