@@ -81,6 +81,23 @@ describe('rooms in memory', () => {
       await expect(openMemoryRooms(game, 1, options), JSON.stringify(options)).rejects.toMatchObject({ code: 'bad-argument' });
   });
 
+  it('[RO35] take what a player says who is cut off, and bring it nowhere: no queue of it is full', async () => {
+    const { rooms, play, settled, setAway } = await openMemoryRooms(game, 2, { presence });
+    const [ann, bob] = rooms;
+    const heard: string[] = [];
+    bob.onMessage('chat', ({ text }) => heard.push(text));
+    bob.handle('poke', () => ({ dodged: true }));
+    setAway(ann, true);
+    await play(50);
+    ann.send('chat', { text: 'anybody?' });
+    await expect(settled(ann.call('poke', {}, { to: bob.self.id }))).rejects.toMatchObject({ code: 'peer-gone' });
+    setAway(ann, false);
+    await play(500);
+    ann.send('chat', { text: 'back' });
+    await play(50);
+    expect(heard).toEqual(['back']);
+  });
+
   it('[RO37] list their players once, by slot, also while somebody comes or goes', async () => {
     const { rooms, play, settled, join } = await openMemoryRooms(game, 4, { presence });
     const [ann, bob, , dan] = rooms;

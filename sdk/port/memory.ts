@@ -252,7 +252,10 @@ export class MemoryRoom {
     }
     this.#epoch++;
     this.roster = this.#snapshot();
-    for (const seat of this.seats.values()) if (seat.status === 'present') seat.port.push({ type: 'roster', roster: this.roster, left });
+    for (const seat of this.seats.values()) {
+      if (seat.status === 'present') seat.port.push({ type: 'roster', roster: this.roster, left });
+      else seat.port.cutOff(this.roster);
+    }
     this.hub.changed();
   }
 
@@ -361,6 +364,11 @@ export class MemoryRoomPort implements RoomPort {
     if (event.type === 'reset') for (const key of [...this.#newest.keys()]) if (key.startsWith(event.peer)) this.#newest.delete(key);
     this.#events.push(event);
     this.onWake?.();
+  }
+
+  /** Its room is told of nothing, as nothing comes; the port knows. */
+  cutOff(roster: PortRoster): void {
+    this.#roster = roster;
   }
 
   /** The same peer took its seat again with another port: this one is dead. */

@@ -6,9 +6,11 @@ import type { LeaveReason, PortDeparture, PortPeer, PortRoster, RoomPort, SeatSt
 import type { AnyGame } from '../sync/definition.ts';
 import type { Peer, Presence } from './types.ts';
 
-/** Whether the port itself still has this peer present: what it says of others, or of its end, may not have been read yet. */
+/** Whether the port itself still has this peer present, and us: what it says of others, or of its end, may not have been read yet. */
 export function isHere(port: RoomPort, peer: PeerId): boolean {
-  return !port.over && port.roster().peers.some(({ id, status }) => id === peer && status === 'present');
+  const { peers } = port.roster();
+  const isPresent = (one: PeerId): boolean => peers.some(({ id, status }) => id === one && status === 'present');
+  return !port.over && isPresent(peer) && isPresent(port.self);
 }
 
 const INNER = ['session', 'former', 'greeting', 'ready'] as const satisfies readonly (keyof SeatView<AnyGame>)[];
