@@ -71,17 +71,18 @@ export class MemoryHub {
   /** A clock for one member. */
   clock(): LocalTime {
     const timer: Timer = { at: Number.POSITIVE_INFINITY, run: undefined };
-    this.#timers.add(timer);
     return {
       now: () => this.now(),
       schedule: (at, tick) => {
         timer.at = at;
         timer.run = tick;
+        this.#timers.add(timer);
         this.#arm();
       },
       cancel: () => {
         timer.at = Number.POSITIVE_INFINITY;
         timer.run = undefined;
+        this.#timers.delete(timer);
       },
     };
   }

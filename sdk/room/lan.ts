@@ -232,17 +232,19 @@ class TimeShares {
 
   share(): LocalTime {
     const share: Share = { at: Number.POSITIVE_INFINITY, tick: undefined };
-    this.#shares.add(share);
     return {
       now: () => this.#time.now(),
       schedule: (at, tick) => {
         share.at = at;
         share.tick = tick;
+        this.#shares.add(share);
         this.#arm();
       },
+      // A room that is over keeps no place among those that each appointment is looked for in.
       cancel: () => {
         share.at = Number.POSITIVE_INFINITY;
         share.tick = undefined;
+        this.#shares.delete(share);
         this.#arm();
       },
     };
