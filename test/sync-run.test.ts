@@ -107,6 +107,8 @@ const step = fc.record({
   teleport: fc.option(fc.nat(11), { freq: 8 }),
   lost: fc.boolean(),
   lag: fc.integer({ min: 1, max: 6 }),
+  /** Ticks left out before it. */
+  skipped: fc.oneof(fc.constant(0), fc.nat(5), fc.nat(40)),
   /** Bytes to write over the body, by place and value. */
   damage: fc.option(fc.array(fc.tuple(fc.nat(200), fc.nat(255)), { minLength: 1, maxLength: 3 }), { freq: 1 }),
 });
@@ -145,9 +147,10 @@ describe('a run of entries', () => {
         replication.collect(0, 0);
         send(0, -1);
         assert.deepEqual(replicas[0].state(), replicas[1].state());
-        steps.forEach(({ assign, teleport, lost, lag, ...more }, i) => {
+        let tick = 0;
+        steps.forEach(({ assign, teleport, lost, lag, skipped, ...more }) => {
           const damage = hostile ? more.damage : null;
-          const tick = i + 1;
+          tick += 1 + skipped;
           for (const { entity: which, fields, ...values } of assign) {
             const core = cores[which]!;
             const given = values[core.kind.name as 'ship' | 'sign'] as Record<string, unknown>;

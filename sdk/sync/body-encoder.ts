@@ -7,9 +7,10 @@
 import type { PackWriter } from '../wire/pack.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_PARTS } from '../wire/limits.ts';
 import type { Tombstone } from './delta.ts';
-import { BIAS, FRAME_HEAD_BYTES, encodeWhole } from './delta.ts';
+import { BIAS, FRAME_HEAD_BYTES, TAKEN, encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
+import type { KindSpec } from './kind.ts';
 import { BOXED, WRAP } from './kind.ts';
 import type { ROW_HEAD, Shelf } from './shelf.ts';
 
@@ -30,6 +31,9 @@ export interface BodyHead {
 }
 
 const NO_INTEGERS: Int32Array = new Int32Array(0);
+
+/** Most ticks that the mark of `TAKEN` tells in one byte. */
+const SHORT_AGE = 30;
 
 /** Values of a part's head. */
 const HEAD_VALUES = 6;
@@ -116,6 +120,7 @@ export class BodyEncoder {
     const bias: typeof BIAS = 48;
     const rowHead: typeof ROW_HEAD = 3;
     const wraps: typeof WRAP = 2;
+    const mark: typeof TAKEN = -2;
     let previous = this.#previous;
     let written = this.#count;
     let { bytes, offset } = out;
@@ -126,6 +131,8 @@ export class BodyEncoder {
     let stride = 0;
     let pitch = 0;
     let lastSlot = 0;
+    let dueKind: KindSpec | undefined;
+    let due = 0;
     let i = first;
     for (; i < owned.length; i++) {
       const core = owned[i]!;
@@ -133,7 +140,13 @@ export class BodyEncoder {
       if (core.lastChange <= baseline && bornTick <= baseline && refreshTick !== tick) continue;
       const gap = core.counter - previous;
       if (bornTick > baseline || refreshTick === tick || core.origin !== origin || gap <= 0 || gap >= 0x80) break;
-      const { kind, place } = core;
+      const { kind, place, lastChange } = core;
+      if (kind !== dueKind) {
+        dueKind = kind;
+        due = tick - (tick % kind.every);
+      }
+      const isMarked = lastChange !== due && kind.every > 1;
+      if (isMarked && tick - lastChange > SHORT_AGE) break;
       if (core.shelf !== shelf) {
         ({ shelf } = core);
         ({ rows, stride, pitch, marks, ints, wrap: lastSlot } = shelf);
@@ -143,16 +156,16 @@ export class BodyEncoder {
       const size = marks[2 * place + 1]!;
       let mask = 0;
       let slot = head;
-      let age = 0;
+      let depth = 0;
       let oldest = 0;
-      for (; age < size; age++) {
+      for (; depth < size; depth++) {
         const row = slot * pitch + place0;
         if (rows[row]! <= baseline) break;
         oldest = row;
         mask |= rows[row + 1]!;
         slot = (slot - 1) & lastSlot;
       }
-      if (age === size || mask === 0 || mask >= 0x100 || (mask & ~kind.integerMask) !== 0) break;
+      if (depth === size || mask === 0 || mask >= 0x100 || (mask & ~kind.integerMask) !== 0) break;
       if (offset + 5 * stride > bytes.length) {
         out.offset = offset;
         out.reserve(5 * stride);
@@ -160,16 +173,20 @@ export class BodyEncoder {
       }
       let at = offset;
       bytes[at++] = gap;
+      let values = 2;
+      if (isMarked) {
+        bytes[at++] = mark - (tick - lastChange);
+        values++;
+      }
       if (mask >= 0x80) bytes[at++] = 0xcc;
       bytes[at++] = mask;
-      let values = 2;
       const { bounds } = kind;
       const now = place * (kind.count + 1);
       const early = rows[oldest + 1]!;
       for (let left = mask; left !== 0; left &= left - 1) {
         const f = 31 - Math.clz32(left & -left);
         // What it was at the baseline stands in the first row after that which names it; most often that is the very first.
-        const was = (early & (1 << f)) !== 0 ? rows[oldest + rowHead + f]! : shelf.value(place, age, f);
+        const was = (early & (1 << f)) !== 0 ? rows[oldest + rowHead + f]! : shelf.value(place, depth, f);
         let delta = (ints[now + f]! - was) | 0;
         const wrap = bounds[4 * f + wraps]!;
         // An angle turns the short way.
@@ -217,12 +234,17 @@ export class BodyEncoder {
       mask |= rows[row + 1]!;
       row = track.at(++age);
     }
+    const out = this.#out;
+    const { tick } = this.#head;
+    const due = kind.dueAt(tick);
     // New to the receiver, or the history does not reach back, or its turn to be told anew: all of it, whole.
-    if (baseline < 0 || core.bornTick > baseline || age === size || core.refreshTick === this.#head.tick) {
-      this.#count += encodeWhole(this.#out, core);
+    if (baseline < 0 || core.bornTick > baseline || age === size || core.refreshTick === tick) {
+      // What rests was the same when it was due.
+      if (core.lastChange > due) this.#taken(core.lastChange);
+      this.#count += encodeWhole(out, core);
       return;
     }
-    const out = this.#out;
+    if (core.lastChange !== due && kind.every > 1) this.#taken(core.lastChange);
     const { count, bounds, way } = kind;
     out.int(mask);
     this.#count++;
@@ -238,6 +260,12 @@ export class BodyEncoder {
         out.int(((wrap > 0 ? (delta << (32 - wrap)) >> (32 - wrap) : delta) + BIAS) | 0);
       }
     }
+  }
+
+  /** Says at which tick the values were taken that follow. */
+  #taken(at: number): void {
+    this.#out.int(TAKEN - (this.#head.tick - at));
+    this.#count++;
   }
 
   #open(): void {

@@ -6,7 +6,7 @@
  * `Inbound` reads it in the general way. So this loop decides nothing; with it or without, a body means the same.
  */
 import type { PackReader } from '../wire/pack.ts';
-import type { BIAS } from './delta.ts';
+import type { BIAS, TAKEN } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { Inbound } from './inbound.ts';
 import type { KindSpec } from './kind.ts';
@@ -37,6 +37,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
   const { peer } = from;
   // An import is looked up wherever it is used; a number written here is part of the code. Its type keeps it what it is there.
   const bias: typeof BIAS = 48;
+  const mark: typeof TAKEN = -2;
   const rowHead: typeof ROW_HEAD = 3;
   const call: typeof CALL = 1;
   const low: typeof LOW = 0;
@@ -52,7 +53,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
   let kind: KindSpec | undefined;
   let quick = 0;
   let restTick = 0;
-  let sampled = 0;
+  let due = 0;
   let scale: Float64Array = NO_NUMBERS;
   let bounds: Int32Array = NO_INTEGERS;
   let shelf: Shelf | undefined;
@@ -69,8 +70,15 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     const gap = bytes[begin]!;
     let mask = bytes[begin + 1]!;
     let at = begin + 2;
+    // When its values were taken, where that is told in one byte.
+    let taken = -1;
+    if (mask >= 0xe0 && mask < 0xff) {
+      taken = tick + ((mask << 24) >> 24) - mark;
+      if (taken < 0) break;
+      mask = bytes[at++]!;
+    }
     if (mask >= 0x80) {
-      if (mask !== 0xcc) break;
+      if (mask !== 0xcc || at >= end) break;
       mask = bytes[at++]!;
     }
     if (gap === 0 || gap >= 0x80 || mask === 0) break;
@@ -83,7 +91,7 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
       ({ scale, bounds } = kind);
       quick = kind.integerMask;
       restTick = from.restTick(kind, head);
-      sampled = tick - (tick % kind.every);
+      due = kind.dueAt(tick);
     }
     if ((mask & ~quick) !== 0) break;
     if (core.shelf !== shelf) {
@@ -150,11 +158,17 @@ export function applyChangedRun(input: PackReader, from: Inbound, known: Sibling
     begin = at;
     counter += gap;
     core.lastChange = tick;
+    let newestTick = rows[newest * pitch + first]!;
     if (changed !== 0) {
-      if (restTick > rows[newest * pitch + first]!) shelf.rest(place, restTick, phase);
-      shelf.push(place, tick, phase, changed, before);
-    } else if (size > 1 && sampled > rows[newest * pitch + first]!) shelf.rest(place, sampled, phase);
-    else continue;
+      const since = Math.max(newestTick, taken < 0 ? due : taken);
+      // As `phaseAt` of `inbound.ts`.
+      const within = since === tick ? phase : rows[newest * pitch + first + 2]!;
+      if (restTick > newestTick && restTick < since) shelf.rest(place, restTick, phase);
+      shelf.push(place, since, within, changed, before);
+      newestTick = since;
+    }
+    if (due > newestTick && marks[2 * place + 1]! > 1) shelf.rest(place, due, phase);
+    else if (changed === 0) continue;
     // A shelf that had to grow has others now.
     ({ rows, wrap: lastSlot } = shelf);
   }

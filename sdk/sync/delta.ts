@@ -9,8 +9,12 @@
  *   body   [baseAge | -1, part, parts, phase, quiet, hash, entry…]
  *   entry  gap, mask > 0, value per bit     changed: integers as difference + 48 (so -80..79 is one byte), the rest whole
  *          gap, 0, kind, epoch, hop, value… all of it: new to the receiver, no baseline, or its turn to be told anew
+ *          gap, -2 - age, one of these two  of values that were taken `age` ticks before this one
  *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
+ *
+ * Values without an age were taken when their kind was due, at the newest multiple of its `every` up to this tick: so what was lost and is told again between
+ * two samples is dated as it was. An age is said where that is not so: the tick was left out, the entity came between two, or it has rested since.
  *
  * `quiet` is how many ticks before this one anything changed last, so that a receiver knows what it missed, and what rested; where ticks were skipped
  * between two with a change it is 1, for what moves did so in between. -1 says that a budget (`budget.ts`) left something
@@ -32,6 +36,9 @@ export const FULL_FRAME = 4;
 
 /** Bytes a frame's head may take before its body: array, kind, tag, tick, ack. */
 export const FRAME_HEAD_BYTES = 16;
+
+/** Before a mask, less an age: when the values were taken. */
+export const TAKEN = -2;
 
 /** In place of `quiet`: what is not in this body may have changed (a budget left something out), so its silence tells nothing. */
 export const PARTIAL = -1;

@@ -9,7 +9,7 @@ import type { PackReader } from '../wire/pack.ts';
 import { MAX_STATE_PARTS } from '../wire/limits.ts';
 import type { RunHead } from './changed-run.ts';
 import { applyChangedRun } from './changed-run.ts';
-import { PARTIAL, bitCount, decodeChanged, decodeWhole } from './delta.ts';
+import { PARTIAL, TAKEN, bitCount, decodeChanged, decodeWhole } from './delta.ts';
 import type { WholeValues } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
@@ -20,6 +20,7 @@ import { Playout } from './interpolation.ts';
 import { replaced } from './shelf.ts';
 import { Siblings } from './siblings.ts';
 import type { EntityStore, Grave } from './store.ts';
+import type { Track } from './track.ts';
 
 /** Why a state frame was refused. */
 export type StateDrop = 'state-malformed' | 'state-old' | 'state-baseline' | 'state-session' | 'state-value' | 'state-full';
@@ -87,6 +88,8 @@ export class Inbound implements SnapshotSource {
   #fullHeld = false;
   #toldAt = Number.NEGATIVE_INFINITY;
   #told = 0;
+  /** Of the entry being read: the tick at which its values were taken, where it tells that; else -1. */
+  #taken = -1;
   /** Entities of the origin being read, by counter. */
   #known = new Siblings();
   readonly #listed = new Set<number>();
@@ -205,7 +208,13 @@ export class Inbound implements SnapshotSource {
       }
       counter += gap;
       if (counter > 0xf_ffff) return 'state-malformed';
-      const mask = input.int();
+      let mask = input.int();
+      this.#taken = -1;
+      if (mask <= TAKEN) {
+        this.#taken = head.tick + mask - TAKEN;
+        mask = input.int();
+        if (this.#taken < 0 || mask < 0) return 'state-malformed';
+      }
       if (!input.ok) return 'state-malformed';
       const drop =
         mask === 0
@@ -289,8 +298,8 @@ export class Inbound implements SnapshotSource {
       else core.live[i] = kind.dequantise(i, values.ints[i]!);
     }
     core.lastChange = head.tick;
-    core.heardSince = head.tick;
-    core.track.push(head.tick, head.phase, 0, replaced);
+    core.heardSince = this.#takenAt(kind, head);
+    core.track.push(core.heardSince, head.phase, 0, replaced);
   }
 
   #gone(head: FrameHead, origin: number, counter: number, epoch: number): undefined {
@@ -354,9 +363,13 @@ export class Inbound implements SnapshotSource {
       mask |= 1 << i;
     }
     core.lastChange = head.tick;
-    if (mask === 0) return this.#stands(core, head);
-    this.#rest(core, head);
-    track.push(head.tick, head.phase, mask, replaced);
+    if (mask !== 0) {
+      const since = Math.max(this.#takenAt(kind, head), track.tick(0));
+      const phase = phaseAt(track, since, head);
+      this.#rest(core, head, since);
+      track.push(since, phase, mask, replaced);
+    }
+    this.#stands(core, head);
   }
 
   /**
@@ -378,7 +391,6 @@ export class Inbound implements SnapshotSource {
     }
     // The first word of this owner here, or all of it anew: what a former one assigned and did not say any more gives way to it, too.
     const anew = core.lastChange < 0;
-    if (anew) core.heardSince = head.tick;
     if (anew || given === (2 << count) - 1)
       for (let i = 0; i < count; i++) {
         if (way[i] === BOXED || (mask & (1 << i)) !== 0) continue;
@@ -408,8 +420,13 @@ export class Inbound implements SnapshotSource {
   #write(core: EntityCore, head: FrameHead, mask: number, ints: Int32Array, boxed: readonly unknown[], anew: boolean, moving: boolean): void {
     const { kind, live, track } = core;
     const { count, way } = kind;
-    const undone = anew ? track.cut(head.tick, replaced) : 0;
-    if (!moving) this.#rest(core, head);
+    const taken = this.#takenAt(kind, head);
+    const undone = anew ? track.cut(taken, replaced) : 0;
+    // Never before what is known already.
+    const since = track.size === 0 ? taken : Math.max(taken, track.tick(0));
+    const phase = phaseAt(track, since, head);
+    if (anew) core.heardSince = since;
+    if (!moving) this.#rest(core, head, since);
     for (let left = mask; left !== 0; left &= left - 1) {
       const i = 31 - Math.clz32(left & -left);
       if (i < count && way[i] === BOXED) {
@@ -421,7 +438,13 @@ export class Inbound implements SnapshotSource {
       core.ints[i] = int;
       if (i < count) live[i] = kind.dequantise(i, int);
     }
-    track.push(head.tick, head.phase, mask | undone, replaced);
+    track.push(since, phase, mask | undone, replaced);
+    this.#stands(core, head);
+  }
+
+  /** The tick at which the values of the entry being read were taken. */
+  #takenAt(kind: KindSpec, head: FrameHead): number {
+    return this.#taken < 0 ? kind.dueAt(head.tick) : this.#taken;
   }
 
   /**
@@ -430,19 +453,20 @@ export class Inbound implements SnapshotSource {
    */
   #stands(core: EntityCore, head: FrameHead): void {
     const { track } = core;
-    const sampled = head.tick - (head.tick % core.kind.every);
-    if (track.size > 1 && sampled > track.tick(0)) track.rest(sampled, head.phase);
+    const due = core.kind.dueAt(head.tick);
+    if (track.size > 1 && due > track.tick(0)) track.rest(due, head.phase);
   }
 
   /**
    * Fills in what is known of the time since the entity's last row: that it did not change. Without it, a thing that starts
    * to move would seem to have crept since it last did.
+   * @param since the tick from which on it is known to be different.
    */
-  #rest(core: EntityCore, head: FrameHead): void {
+  #rest(core: EntityCore, head: FrameHead, since: number): void {
     const { track } = core;
     if (track.size === 0) return;
     const tick = this.restTick(core.kind, head);
-    if (tick > track.tick(0)) track.rest(tick, head.phase);
+    if (tick > track.tick(0) && tick < since) track.rest(tick, head.phase);
   }
 
   /** The newest tick before that of `head` for which all of that kind's changes are known; -1 for none. */
@@ -457,4 +481,9 @@ export class Inbound implements SnapshotSource {
   get newestTime(): number {
     return this.#newestTime;
   }
+}
+
+/** Where in tick `since` that was. Of another one than the frame's nobody is told; most likely it is where it was in the one before. */
+function phaseAt(track: Track, since: number, head: FrameHead): number {
+  return since === head.tick || track.size === 0 ? head.phase : track.phase(0);
 }

@@ -106,6 +106,11 @@ export class KindSpec {
     return Math.floor(tick / this.every) !== Math.floor(previous / this.every);
   }
 
+  /** The newest tick at or before `tick` at which it is sampled where no tick is skipped. */
+  dueAt(tick: number): number {
+    return tick - (tick % this.every);
+  }
+
   /** The integer of a live number; the commonest kinds without a call. */
   quantise(field: number, live: number): number {
     const { scale } = this;

@@ -37,6 +37,11 @@ export class Track {
     return this.shelf.rows[this.at(age)]!;
   }
 
+  /** Where in its tick a row was taken, in 128ths. */
+  phase(age: number): number {
+    return this.shelf.rows[this.at(age) + 2]!;
+  }
+
   /** Room time of a row, ms. */
   time(age: number): number {
     const at = this.at(age);

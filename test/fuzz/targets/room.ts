@@ -38,6 +38,7 @@ const game = defineGame({
       authority: 'distributed',
       transfer: 'request',
       onOwnerLeave: 'redistribute',
+      rate: 10,
       fields: { x: s.num({ min: 0, max: 10, step: 1 }).default(0) },
     }),
     pickup: entity({ authority: 'host', fields: { n: s.u16().default(0) } }),
@@ -161,11 +162,12 @@ function room(): Target {
     };
     play(330);
     const thing = c.room.entities.spawn('thing', { x: 1 } as never) as unknown as Record<string, unknown>;
-    const ball = c.room.entities.spawn('ball', { x: 1 } as never);
+    const ball = c.room.entities.spawn('ball', { x: 1 } as never) as unknown as { x: number };
     const theirs = a.room.entities.spawn('ball', { x: 2 } as never);
     play(20);
     for (let i = 0; i < 20; i++) {
       thing['x'] = i;
+      ball.x = i % 7;
       thing['aim'] = i / 10;
       thing['name'] = `n${i}`;
       thing['list'] = [i, -i];
@@ -180,7 +182,6 @@ function room(): Target {
       if (i === 8) void (theirs as unknown as { request?: () => unknown }).request?.();
       play(4);
     }
-    void ball;
     (thing as unknown as { despawn?: () => void }).despawn?.();
     play(60);
   }
