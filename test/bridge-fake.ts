@@ -69,6 +69,9 @@ export class ScriptedRoom implements RoomPort {
     this.sent.push({ to, channel, lane, bytes: bytes.slice() });
     return true;
   }
+  queued(): number {
+    return 0;
+  }
   flush(): void {
     this.flushes++;
   }

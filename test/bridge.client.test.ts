@@ -310,6 +310,32 @@ describe('a seat', () => {
     expect([sends(), port.send(page.at, OTHER, 'unreliable', bytes(1))]).toEqual([3, false]);
   });
 
+  test('[RO41] [BR7] what waits for the process is told lane by lane: it is taken in its order, and counts while any of it is left', async () => {
+    const { port, page, socket, room } = await inRoom();
+    const queued = (): number[] => [0, 1].map((lane) => port.queued(OTHER, lane));
+    for (const [lane, size] of [
+      [1, 100],
+      [0, 30],
+      [1, 50],
+    ] as const)
+      port.send(page.at, OTHER, 'reliable', bytes(size), lane);
+    port.send(page.at, OTHER, 'unreliable', bytes(7), 0);
+    const seen = [queued()];
+    for (const taken of [99, 100, 130, 179, 180]) {
+      socket.tell({ type: 'taken', room, peer: 1, bytes: taken });
+      seen.push(queued());
+    }
+    expect(seen).toEqual([
+      [30, 150],
+      [30, 150],
+      [30, 50],
+      [0, 50],
+      [0, 50],
+      [0, 0],
+    ]);
+    expect(port.queued(CAT, 1)).toBe(0);
+  });
+
   test('[BR4] names who the process names, also who is reached over whom; of numbers it was never told nothing is heard', async () => {
     const { port, socket, room } = await inRoom();
     expect([port.roster().host, port.roster().peers.map(({ id, via }) => [id, via])]).toEqual([

@@ -150,8 +150,9 @@ describe('a reliable sender', () => {
       false,
     ]);
     expect([send.heldBytes, budget.usedBytes]).toEqual([MAX_SEND_HELD_BYTES, MAX_SEND_HELD_BYTES]);
+    expect([send.laneBytes(0), send.laneBytes(1)]).toEqual([MAX_SEND_HELD_BYTES, 0]);
     send.release();
-    expect([send.heldBytes, budget.usedBytes, send.waiting, send.mayFill]).toEqual([0, 0, false, false]);
+    expect([send.heldBytes, budget.usedBytes, send.waiting, send.mayFill, send.laneBytes(0)]).toEqual([0, 0, false, false, 0]);
   });
 
   it('[LK20] settles in order: what came early is held until all before it has come', () => {

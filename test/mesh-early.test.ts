@@ -184,6 +184,9 @@ describe('early messages', () => {
     expect([said(MAX_MESSAGE_BYTES), said(1)]).toEqual([true, false]);
     expect(early.take('bob' as PeerId).map(({ bytes }) => bytes.length)).toEqual([MAX_MESSAGE_BYTES]);
     expect([said(1), said(MAX_MESSAGE_BYTES)]).toEqual([true, false]);
+    early.hold(0, 'bob' as PeerId, { channel: 'reliable', lane: 1, bytes: new Uint8Array(20) });
+    expect([0, 1, 2].map((lane) => early.bytesOf('bob' as PeerId, lane))).toEqual([65, 84, 0]);
+    expect(early.bytesOf('ann' as PeerId, 0)).toBe(0);
   });
 
   it('[ME50] a link that was gone when its peer got a seat counts as one before the next', () => {
@@ -257,6 +260,7 @@ class ScriptedEndpoint implements EndpointLike {
   readonly events: EndpointEvent[] = [];
   readonly drops = {};
   stats = (): undefined => undefined;
+  queued = (): number => 0;
   clock = (): LinkClock => ({ offsetMs: undefined, errorMs: Infinity, at: 0 });
   address = (): undefined => undefined;
   hearsDirectly = (): boolean => true;

@@ -61,6 +61,7 @@ export class ScriptedEndpoint implements EndpointLike {
   }
 
   stats = (): never => ({ queuedBytes: this.queuedBytes }) as never;
+  queued = (): number => this.queuedBytes;
   clock = (): LinkClock => ({ offsetMs: undefined, errorMs: Infinity, at: 0 });
   address = (): undefined => undefined;
   hearsDirectly = (): boolean => true;

@@ -103,6 +103,24 @@ export function portContract(name: string, open: (seats: number) => Promise<Port
       expect(a.send(now, b.self, 'unreliable', new Uint8Array(1_100))).toBe(true);
     });
 
+    run('[RO41] what waits is told lane by lane, and is gone in the end', 2, async (harness) => {
+      const [a, b] = harness.ports as [RoomPort, RoomPort];
+      const queued = (): number[] => [1, 2, 3].map((lane) => a.queued(b.self, lane));
+      expect(queued()).toEqual([0, 0, 0]);
+      for (const lane of [1, 3, 3]) expect(a.send(harness.now(0), b.self, 'reliable', new Uint8Array(50_000), lane)).toBe(true);
+      const [one, none, two] = queued() as [number, number, number];
+      // A port that has no queue has nothing in it.
+      if (one > 0) {
+        expect(one).toBeGreaterThanOrEqual(50_000);
+        expect(one).toBeLessThan(51_000);
+      }
+      expect([none, two]).toEqual([0, 2 * one]);
+      a.flush(harness.now(0));
+      await settle(harness, () => queued().every((bytes) => bytes === 0));
+      expect(queued()).toEqual([0, 0, 0]);
+      expect(a.queued('nobodynobodyaaaa' as PeerId, 1)).toBe(0);
+    });
+
     run('[RO12] sequenced and unreliable messages carry their lane, and each arrives at most once', 2, async (harness) => {
       const [a, b] = harness.ports as [RoomPort, RoomPort];
       drain(b);

@@ -65,6 +65,9 @@ export class FakePort implements RoomPort {
     this.sent.push({ to, channel, lane, words: unpack(bytes) as unknown[] });
     return true;
   }
+  queued(): number {
+    return 0;
+  }
   flush(): void {
     this.flushes++;
   }

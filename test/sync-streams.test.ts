@@ -60,7 +60,7 @@ class Owner {
       this.said.push({ to, type, channel, tick, ack: age === null ? null : tick - age, body });
       return true;
     };
-    this.replication = new Replication({ send } as unknown as RoomPort, this.store, HZ, SESSION);
+    this.replication = new Replication({ send, queued: () => 0 } as unknown as RoomPort, this.store, HZ, SESSION);
     for (const peer of peers) {
       this.replication.outbound.set(peer, new Outbound(peer));
       this.replication.inbound.set(peer, { completeTick: -1, wholeTick: -1 } as Inbound);

@@ -27,6 +27,35 @@ export interface SeatLine {
 /** Unsent bytes beyond which unreliable and sequenced messages are not taken. */
 const LAG_BYTES = 256 * 1_024;
 
+/** Reliable bytes that were sent to one peer since the seat opened, and that the process has not taken: it takes them in their order. */
+class Credit {
+  readonly lanes = Array.from({ length: MAX_LANES }, () => 0);
+  readonly #waiting: { readonly lane: number; readonly bytes: number }[] = [];
+  #spent = 0;
+  #taken = 0;
+  /** Of those taken, what is out of `lanes`. */
+  #counted = 0;
+
+  /** False when that would be too much. */
+  spend(lane: number, bytes: number): boolean {
+    if (this.#spent + bytes - this.#taken > BRIDGE_CREDIT_BYTES) return false;
+    this.#spent += bytes;
+    this.lanes[lane]! += bytes;
+    this.#waiting.push({ lane, bytes });
+    return true;
+  }
+
+  /** @param taken how many the process has taken since the seat opened. */
+  giveBack(taken: number): void {
+    this.#taken = taken;
+    for (let next = this.#waiting[0]; next !== undefined && this.#counted + next.bytes <= taken; next = this.#waiting[0]) {
+      this.#counted += next.bytes;
+      this.lanes[next.lane]! -= next.bytes;
+      this.#waiting.shift();
+    }
+  }
+}
+
 type RoomEvent = Extract<ProcessEvent, { room: number }>;
 
 export class BridgeRoomPort implements RoomPort {
@@ -38,9 +67,7 @@ export class BridgeRoomPort implements RoomPort {
   readonly #events: PortEvent[] = [];
   #roster: PortRoster;
   #stats: PortStats = { peers: new Map(), drops: {} };
-  /** Reliable bytes sent to each peer, less those the process has taken, since the seat opened. */
-  readonly #sent = new Map<PeerId, number>();
-  readonly #taken = new Map<PeerId, number>();
+  readonly #credits = new Map<PeerId, Credit>();
   /** Something was sent since the last flush; it may have left with another batch already. */
   #unflushed = false;
   #over = false;
@@ -66,13 +93,17 @@ export class BridgeRoomPort implements RoomPort {
     const peer = this.#line.peerNumber(to);
     if (peer === undefined || to === this.self || !this.#isPresent(to)) return false;
     if (channel === 'reliable') {
-      const sent = (this.#sent.get(to) ?? 0) + bytes.length;
-      if (sent - (this.#taken.get(to) ?? 0) > BRIDGE_CREDIT_BYTES) return false;
-      this.#sent.set(to, sent);
+      let credit = this.#credits.get(to);
+      if (credit === undefined) this.#credits.set(to, (credit = new Credit()));
+      if (!credit.spend(lane, bytes.length)) return false;
     } else if (this.#line.unsent() > LAG_BYTES) return false;
     this.#line.out.add({ type: 'send', room: this.room, peer, channel, lane, bytes });
     this.#unflushed = true;
     return true;
+  }
+
+  queued(to: PeerId, lane: number): number {
+    return this.#credits.get(to)?.lanes[lane] ?? 0;
   }
 
   flush(_now: number): void {
@@ -158,7 +189,7 @@ export class BridgeRoomPort implements RoomPort {
         return this.#push({ type: 'closed', reason: event.reason });
       case 'taken': {
         const peer = this.#line.peerId(event.peer);
-        if (peer !== undefined) this.#taken.set(peer, event.bytes);
+        if (peer !== undefined) this.#credits.get(peer)?.giveBack(event.bytes);
         return;
       }
       case 'time':

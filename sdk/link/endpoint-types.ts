@@ -129,6 +129,8 @@ export interface EndpointLike {
   // getters
   readonly self: PeerId;
   stats(now: number, link: LinkId): PeerStats | undefined;
+  /** Reliable bytes of one lane that wait or are not settled. */
+  queued(link: LinkId, lane: number): number;
   clock(link: LinkId): LinkClock;
   address(link: LinkId): Address | undefined;
   /** False while all that is heard of the peer comes over a relay. */

@@ -81,6 +81,10 @@ export class Endpoint implements EndpointLike {
     return this.#links.byId(link)?.link.stats();
   }
 
+  queued(link: LinkId, lane: number): number {
+    return this.#links.byId(link)?.link.laneBytes(lane) ?? 0;
+  }
+
   hearsDirectly(link: LinkId): boolean {
     return this.#links.byId(link)?.link.hearsDirectly === true;
   }

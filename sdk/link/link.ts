@@ -105,6 +105,11 @@ export class Link {
     return this.#out.maxDatagramMessageBytes;
   }
 
+  /** Reliable bytes of one lane that wait or are not settled. */
+  laneBytes(lane: number): number {
+    return this.#out.laneBytes(lane);
+  }
+
   stats(): PeerStats {
     const { traffic: t, rtt } = this.#out;
     return {

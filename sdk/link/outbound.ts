@@ -118,6 +118,11 @@ export class Outbound {
     return this.#reliable.heldBytes;
   }
 
+  /** Reliable bytes of one lane that wait or are not settled. */
+  laneBytes(lane: number): number {
+    return this.#reliable.laneBytes(lane);
+  }
+
   /** The plain packet that was built last is the first `packetBytes` of this; valid until the next one of any link. */
   get packetBuffer(): Uint8Array {
     return writer.bytes;

@@ -43,6 +43,8 @@ interface Lane {
   readonly messages: Queue<OutMessage>;
   /** How many of `messages` have been started. */
   started: number;
+  /** Bytes of `messages`, with overhead. */
+  heldBytes: number;
 }
 
 /** A first-in first-out list without the cost of `shift`. */
@@ -97,12 +99,17 @@ export class ReliableSend implements SentFate {
 
   constructor(budget: HeldBudget, owner: HeldOwner) {
     this.#account = budget.open(owner, (now) => this.#byteMs(now));
-    for (let i = 0; i < MAX_LANES; i++) this.#lanes.push({ nextId: 0, messages: new Queue(), started: 0 });
+    for (let i = 0; i < MAX_LANES; i++) this.#lanes.push({ nextId: 0, messages: new Queue(), started: 0, heldBytes: 0 });
   }
 
   /** Bytes queued or unsettled, with overhead. */
   get heldBytes(): number {
     return this.#account.usedBytes;
+  }
+
+  /** Those of one lane. */
+  laneBytes(lane: number): number {
+    return this.#lanes[lane]?.heldBytes ?? 0;
   }
 
   /** True when something waits to be sent for the first time or again. */
@@ -138,6 +145,7 @@ export class ReliableSend implements SentFate {
     if (this.#account.usedBytes + cost > MAX_SEND_HELD_BYTES || !this.#account.take(now, cost)) return false;
     const count = fragmentCount(bytes.length);
     this.#unsent++;
+    target.heldBytes += cost;
     target.messages.push({
       lane,
       id: target.nextId++,
@@ -232,6 +240,7 @@ export class ReliableSend implements SentFate {
     for (let head = lane.messages.at(0); head !== undefined && head.open === 0; head = lane.messages.at(0)) {
       lane.messages.shift();
       lane.started--;
+      lane.heldBytes -= head.cost;
       this.#startedBytes -= head.cost;
       this.#account.give(head.cost);
     }
@@ -257,7 +266,7 @@ export class ReliableSend implements SentFate {
     this.#again.length = 0;
     for (const lane of this.#lanes) {
       lane.messages.clear();
-      lane.started = 0;
+      lane.started = lane.heldBytes = 0;
     }
   }
 }

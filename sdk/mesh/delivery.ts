@@ -50,6 +50,11 @@ export class Delivery {
     return this.#unlinked.hold(now, to, message);
   }
 
+  /** What is said on a lane to this seat and waits for a link. */
+  heldBytes(to: PeerId, lane: number): number {
+    return this.#unlinked.bytesOf(to, lane);
+  }
+
   onLinked({ peer }: Extract<EndpointEvent, { type: 'linked' }>): void {
     this.#unseated.take(peer);
     this.#broken.delete(peer);

@@ -37,6 +37,13 @@ export class EarlyMessages {
     return true;
   }
 
+  /** What waits of one lane. */
+  bytesOf(peer: PeerId, lane: number): number {
+    let bytes = 0;
+    for (const message of this.#queues.get(peer)?.messages ?? []) if (message.lane === lane) bytes += message.bytes.length + HELD_OVERHEAD_BYTES;
+    return bytes;
+  }
+
   has(peer: PeerId): boolean {
     return this.#queues.has(peer);
   }

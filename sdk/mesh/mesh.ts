@@ -226,6 +226,11 @@ export class Mesh implements MeshLike {
     return channel === 'reliable' && this.#delivery.hold(now, to, { channel, lane, bytes: bytes.slice() });
   }
 
+  queued(to: PeerId, lane: number): number {
+    const link = this.#links.get(to);
+    return this.#delivery.heldBytes(to, lane) + (link === undefined ? 0 : this.#endpoint.queued(link.id, lane));
+  }
+
   flush(now: number): void {
     if (!this.#membership.isOver && !this.#membership.isLeaving) this.#beats.ride(now);
     this.#endpoint.flush(now);

@@ -156,6 +156,10 @@ export class DrivenPort implements RoomPort {
     return this.mesh.send(now, to, channel, bytes, lane);
   }
 
+  queued(to: PeerId, lane: number): number {
+    return this.mesh.queued(to, lane);
+  }
+
   flush(now: number): void {
     this.mesh.flush(now);
     this.#soon();

@@ -377,6 +377,11 @@ export class MemoryRoomPort implements RoomPort {
     this.push({ type: 'closed', reason: 'timeout' });
   }
 
+  /** What is sent has arrived, or will. */
+  queued(_to: PeerId, _lane: number): number {
+    return 0;
+  }
+
   flush(): void {}
 
   poll(): PortEvent | undefined {

@@ -122,6 +122,12 @@ export interface RoomPort {
    */
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean;
 
+  /**
+   * Bytes on a lane of `reliable` for one peer that were taken and are not settled, as far as this port knows; one that is behind another knows of those
+   * alone that wait for that one. Whoever has much to say looks here, and leaves room for others.
+   */
+  queued(to: PeerId, lane: number): number;
+
   /** Ends the tick: what is queued may leave now, bundled into as few datagrams as possible. */
   flush(now: number): void;
 

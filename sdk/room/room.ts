@@ -384,7 +384,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       if (this.#ready) this.#replication.send(now, this.#seats.present);
       else this.#replication.sendAcks(now, this.#seats.present);
       this.#unsent = true;
-    }
+    } else if (this.#replication.sendRests(now, this.#seats.present)) this.#unsent = true;
     if (this.#unsent) {
       this.#unsent = false;
       this.#port.flush(now);
@@ -397,7 +397,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const time = this.#port.time(now);
     const nextTick = ((this.#replication.tick + 1) * 1_000) / this.#replication.hz;
     const due = Math.min(nextTick, this.#beats.deadline(), this.#rollback.deadline()) - time;
-    const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : Number.POSITIVE_INFINITY;
+    const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : this.#replication.nextRest(now);
     // A deadline that is not in the future would spin: a clock that stands still must not stop the world.
     const at = Math.min(now + Math.max(0.1, due), this.#requests.deadline(), this.#authority.deadline(), this.#listensAt, pending);
     this.#time.schedule(at, () => this.#pump());

@@ -9,7 +9,7 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import type { RoomPort } from '../port/port.ts';
-import { HISTORY_ROWS, MAX_DATAGRAM_MESSAGE_BYTES, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
+import { HISTORY_ROWS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_QUEUED_BYTES, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
 import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
@@ -30,6 +30,8 @@ export const CONTROL_LANE = 1;
 const FULL_EVERY_MS = 500;
 /** A full state that is not acked for so long is sent again. */
 const FULL_AGAIN_MS = 3_000;
+/** How often there is a look whether more of a full state has room, ms: at the ticks alone a room of few would take long over it. */
+const REST_MS = 8;
 /** Full states whose ack counts, the newest ones: in a slow link one may wait for longer than it is waited for. */
 const MAX_FULLS = 4;
 /** Seconds between hashes of the whole state. */
@@ -299,7 +301,7 @@ export class Replication {
   }
 
   #sendFull(now: number, out: Outbound, ack: number): void {
-    if (out.rest.length > 0) return this.#sendRest(now, out);
+    if (out.rest.length > 0) return void this.#sendRest(now, out);
     const since = now - out.fullAt;
     if (since < FULL_EVERY_MS || (out.fullTick >= 0 && since < FULL_AGAIN_MS)) return;
     out.fulls.push(this.tick);
@@ -309,14 +311,38 @@ export class Replication {
     for (let i = 0; i < body.parts; i++) {
       const part = this.#framed(FULL_FRAME, ack, body.starts[i]!, body.ends[i]!);
       // Behind one that waits for room the others wait, too: they are read in order.
-      if (out.rest.length > 0 || !this.#sendPart(now, out, 'reliable', part)) out.rest.push(part.slice());
+      if (out.rest.length > 0 || !this.#sendWholePart(now, out, part)) out.rest.push(part.slice());
     }
   }
 
-  #sendRest(now: number, out: Outbound): void {
-    while (out.rest.length > 0 && this.#sendPart(now, out, 'reliable', out.rest[0]!)) out.rest.shift();
+  #sendRest(now: number, out: Outbound): boolean {
+    const { length } = out.rest;
+    while (out.rest.length > 0 && this.#sendWholePart(now, out, out.rest[0]!)) out.rest.shift();
     // Until all of it has left there is nothing to be acked.
     out.fullAt = now;
+    return out.rest.length < length;
+  }
+
+  /** Of a whole state, which leaves room for others. False when it has to wait. */
+  #sendWholePart(now: number, out: Outbound, part: Uint8Array): boolean {
+    const queued = this.#port.queued(out.peer, CONTROL_LANE);
+    return (queued === 0 || queued + part.length <= MAX_STATE_QUEUED_BYTES) && this.#sendPart(now, out, 'reliable', part);
+  }
+
+  /** When there may be room for more of a whole state; Infinity when nothing waits. */
+  nextRest(now: number): number {
+    for (const out of this.outbound.values()) if (out.rest.length > 0) return now + REST_MS;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Between two ticks: parts for which there is room by now. True when any left. */
+  sendRests(now: number, peers: readonly PeerId[]): boolean {
+    let any = false;
+    for (const peer of peers) {
+      const out = this.outbound.get(peer);
+      if (out !== undefined && out.rest.length > 0 && this.#sendRest(now, out)) any = true;
+    }
+    return any;
   }
 
   #sendBody(now: number, out: Outbound, ack: number, hash: number): void {

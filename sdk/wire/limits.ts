@@ -292,6 +292,12 @@ export const MAX_PRIORITY = 1_000;
 /** How far two monotonic clocks run apart (ratio): the worst crystals sold are off by 100 ppm each. Less, and a stated error of a clock is not one. */
 export const CLOCK_DRIFT_RATIO = 0.0002;
 
+/**
+ * Bytes of a whole state, or one part of it, that may lie with the port for one peer, the rest waits for its turn: half of what a receiver holds, so that what the
+ * game says meanwhile starts beside it, and always finds room.
+ */
+export const MAX_STATE_QUEUED_BYTES = MAX_RECEIVE_HELD_BYTES / 2;
+
 /** Rows of an entity's past: a receiver may lag two seconds at 30 Hz, one at 60, before it needs everything anew, and so far back `at` knows what moves. */
 export const HISTORY_ROWS = 64;
 

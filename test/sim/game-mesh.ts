@@ -88,6 +88,9 @@ export class MeshPort implements RoomPort {
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean {
     return this.#mesh.send(now, to, channel, bytes, lane);
   }
+  queued(to: PeerId, lane: number): number {
+    return this.#mesh.queued(to, lane);
+  }
   flush(now: number): void {
     this.#mesh.flush(now);
     this.#drain();

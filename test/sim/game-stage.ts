@@ -70,6 +70,9 @@ export class Tap implements RoomPort {
   send(now: number, to: PeerId, channel: Channel, bytes: Uint8Array, lane?: number): boolean {
     return !this.dead && this.#port.send(now, to, channel, bytes, lane);
   }
+  queued(to: PeerId, lane: number): number {
+    return this.#port.queued(to, lane);
+  }
   flush(now: number): void {
     if (!this.dead) this.#port.flush(now);
   }

@@ -131,6 +131,7 @@ class Port implements RoomPort {
   poll = (): PortEvent | undefined => this.#events.shift();
   time = (now: number): number => now;
   timeErrorMs = (): number => 1;
+  queued = (): number => 0;
   flush(): void {}
   setEligible(): void {}
   kick = (): boolean => false;
