@@ -4,7 +4,8 @@ import type { PeerId } from 'lanista';
 import type { ChromaRoom } from '../demo-game/rules/game.ts';
 import { game } from '../demo-game/rules/game.ts';
 import { Match } from '../demo-game/rules/match.ts';
-import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
+import { MemoryHub } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
 
 export interface Player {

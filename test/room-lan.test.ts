@@ -1,7 +1,8 @@
 /** `Lan`: the ways into rooms, over a port that the test holds back. */
 import { describe, expect, it } from 'vitest';
 import type { LanPort, OpenRequest, RoomListing } from '../sdk/port/lan-port.ts';
-import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
+import { MemoryHub } from '../sdk/port/memory.ts';
 import type { PortCloseReason, RoomPort } from '../sdk/port/port.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { MAX_ROOM_NAME_BYTES } from '../sdk/wire/limits.ts';

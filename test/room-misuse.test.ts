@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { LanError, LanErrorCode, PeerId, Room } from 'lanista';
-import { createMemoryLan } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { EntityCore, initialise } from '../sdk/sync/entity.ts';
 import { EntityStore } from '../sdk/sync/store.ts';

@@ -5,7 +5,8 @@ import { expect } from 'vitest';
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { Lan, PeerId, Room } from 'lanista';
 import type { MemoryHubOptions } from '../sdk/port/memory.ts';
-import { createMemoryLan, MemoryHub } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
+import { MemoryHub } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
 
 export const game = defineGame({

@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { LanError } from 'lanista';
 import { pack, unpack } from 'msgpackr';
-import { createMemoryLan } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { game, only, pair, Party } from './room-party.ts';
 

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { PeerId } from 'lanista';
 import { coreOf } from '../sdk/sync/handle.ts';
 import { MemoryHub } from '../sdk/port/memory.ts';
-import { createMemoryLan } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import { BURIED } from '../sdk/sync/wire.ts';
 import { PackWriter } from '../sdk/wire/pack.ts';
 import { createLan } from '../sdk/room/lan.ts';

@@ -7,7 +7,7 @@ import { defineGame, entity, s } from 'lanista';
 import type { PeerId, Room } from 'lanista';
 import type { LanPort, LocalTime } from '../sdk/port/lan-port.ts';
 import type { MemoryHub } from '../sdk/port/memory.ts';
-import { createMemoryLan } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import type { RoomPort } from '../sdk/port/port.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { BodyEncoder } from '../sdk/sync/body-encoder.ts';

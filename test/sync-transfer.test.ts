@@ -4,7 +4,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, s } from 'lanista';
 import type { PeerId, Room } from 'lanista';
-import { createMemoryLan, MemoryRoomPort } from '../sdk/port/memory.ts';
+import { createMemoryLan } from '../sdk/port/memory-lan.ts';
+import { MemoryRoomPort } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { GRANT } from '../sdk/sync/wire.ts';
 import { openRooms, settled } from './open-rooms.ts';

@@ -4,7 +4,8 @@
 import type { PeerId } from '../base/brand.ts';
 import { LanError } from '../base/errors.ts';
 import type { MemoryHubOptions } from '../port/memory.ts';
-import { createMemoryLan, MemoryHub } from '../port/memory.ts';
+import { createMemoryLan } from '../port/memory-lan.ts';
+import { MemoryHub } from '../port/memory.ts';
 import { createLan } from '../room/lan.ts';
 import type { Room } from '../room/types.ts';
 import { checkCall } from '../sync/definition.ts';

@@ -6,7 +6,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { defineGame, entity, s } from 'lanista';
 import type { Room } from 'lanista';
-import { createMemoryLan, MemoryHub } from '../../sdk/port/memory.ts';
+import { createMemoryLan } from '../../sdk/port/memory-lan.ts';
+import { MemoryHub } from '../../sdk/port/memory.ts';
 import { createLan } from '../../sdk/room/lan.ts';
 
 const COUNTS = [2, 4, 8, 16, 32] as const;
