@@ -1,12 +1,16 @@
 /** Sessions of a simulation on a table: what is slow, late, from elsewhere, or from a member that means no good. */
 import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
+import { InputCodec } from '../sdk/sync/rollback/input.ts';
+import { Words } from '../sdk/sync/rollback/words.ts';
 import { STATE } from '../sdk/sync/wire.ts';
 import type { Seated, Word } from './rollback-table.ts';
 import { counting, input, Table } from './rollback-table.ts';
 
 /** As `counting`, with a state of 400 kB. */
 const large = simulation({ id: 'large', input, start: () => ({ ...counting.start(0), grid: new Float64Array(50_000) }), step: counting.step });
+
+const words = new Words(new InputCodec(counting), 1, counting.hash);
 
 /** States take as long as `kBps` lets them; the rest takes 5 ms. */
 function slowly(table: Table, kBps: number): (word: Word) => number {
@@ -101,5 +105,60 @@ describe('who hears nothing', () => {
     table.play(1_000);
     expect(bob.told()).toEqual(['start', 'stall', 'resync', 'resume']);
     expect(bob.session.status).toBe('playing');
+  });
+});
+
+describe('states on their way', () => {
+  /** First pieces, by receiver. */
+  const begun = (table: Table): string[] => {
+    const all: string[] = [];
+    table.takes = ({ type, to, bytes }) => {
+      // Its index is the item before the bytes: 0 stands before the head of a bin.
+      if (type === STATE && (bytes.length < 200 || bytes[bytes.length - 32_768 - 4] === 0)) all.push(to);
+      return true;
+    };
+    return all;
+  };
+
+  it('[RB8] a large one over a slow line is sent once, to a page that was just reloaded, too', () => {
+    const table = new Table(['ann', 'bob', 'cid'], {}, large);
+    table.play(500);
+    table.delay = slowly(table, 40);
+    const states = begun(table);
+    const cid = table.sit('cid', {}, large);
+    table.play(13_000);
+    expect(states).toEqual(['cid']);
+    expect(cid.told()).toEqual(['start']);
+    expect(cid.session.timeline.next).toBeGreaterThan(600);
+  });
+
+  it('[RB8] who is too far behind is sent one when it is heard again, and no more', () => {
+    const table = new Table(['ann', 'bob', 'cid'], {}, large);
+    table.play(500);
+    const cid = table.get('cid');
+    cid.awake = false;
+    table.arrives = (word) => word.to !== cid.id;
+    const states = begun(table);
+    table.play(25_000);
+    expect(states).toEqual([]);
+    cid.awake = true;
+    table.arrives = () => true;
+    table.delay = slowly(table, 140);
+    table.play(8_000);
+    expect(states).toEqual(['cid']);
+    expect(cid.told().filter((event) => event === 'resync')).toHaveLength(1);
+  });
+
+  it('[RB22] who asks without end is given one of each kind in a while', () => {
+    const table = new Table(['ann', 'bob']);
+    table.play(2_000);
+    const ann = table.get('ann');
+    const states = begun(table);
+    for (let i = 0; i < 1_000; i++) {
+      table.forge('bob', ann, words.stateAsk(i % 2 === 0 ? undefined : 90));
+      if (i % 2 === 0) table.play(1);
+    }
+    expect(states.length).toBeLessThanOrEqual(2 * 3);
+    expect(ann.told().filter((event) => event === 'desync').length).toBeLessThanOrEqual(3);
   });
 });

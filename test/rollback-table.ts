@@ -116,7 +116,10 @@ export class Table {
     const seated = new Seated(this, id as PeerId, this.roster(), options, of);
     const at = this.peers.findIndex((peer) => peer.id === id);
     if (at < 0) this.peers.push(seated);
-    else this.peers[at] = seated;
+    else {
+      this.peers[at] = seated;
+      for (const peer of this.peers) if (peer !== seated) peer.session.startedAnew(seated.id);
+    }
     return seated;
   }
 

@@ -13,7 +13,7 @@ import type { Simulation, SimulationPlayer } from '../sync/rollback/simulation.t
 import type { Rollback, RollbackEvents, RollbackOptions, RollbackStats, RollbackStatus, SessionOptions } from '../sync/rollback/types.ts';
 import { heldNothing, readTerm } from '../sync/rollback/words.ts';
 import { INPUTS, STATE_ASK, TAKEOVER } from '../sync/wire.ts';
-import { MAX_INPUT_DELAY_TICKS } from '../wire/limits.ts';
+import { MAX_INPUT_DELAY_TICKS, MAX_KNOWN_IDS } from '../wire/limits.ts';
 import type { PackReader } from '../wire/pack.ts';
 
 /** Others play, and this peer, which is host, does not: after so long somebody of them should be host, ms. */
@@ -61,6 +61,8 @@ export class RollbackDesk {
   #eligible = true;
   /** A simulation is played, and not here. */
   #sitsOut = false;
+  /** The page of each peer that was heard last. */
+  readonly #tags = new Map<PeerId, number>();
 
   constructor(room: DeskRoom) {
     this.#room = room;
@@ -105,8 +107,15 @@ export class RollbackDesk {
     if (!input.ok) return room.drop('rollback-malformed');
     // Of its former page.
     if (tag !== ((room.sessionOf(from) ?? -1) & 0xffff)) return room.drop('rollback-stale');
+    if (this.#tags.get(from) !== tag) {
+      // Also of those who have left: a room knows few.
+      if (this.#tags.size >= MAX_KNOWN_IDS) this.#tags.clear();
+      this.#tags.set(from, tag);
+      this.#session?.startedAnew(from);
+    }
     if (this.#session?.simulation.hash === game) return this.#session.handle(from, type, count, input);
     if (this.#session !== undefined && !this.#foreign.has(from)) {
+      if (this.#foreign.size >= MAX_KNOWN_IDS) this.#foreign.clear();
       this.#foreign.add(from);
       room.foreign(from);
     }
@@ -116,6 +125,11 @@ export class RollbackDesk {
     const now = room.now();
     if (now - this.#heardAt >= HEARD_MS) this.#heardSince = now;
     this.#heardAt = now;
+  }
+
+  /** What was on its way to `peer` may be lost. */
+  linkAnew(peer: PeerId): void {
+    this.#session?.startedAnew(peer);
   }
 
   /** Whether this peer may be host, as the game sees it; while others play and it does not, somebody of them should be. */

@@ -413,7 +413,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         this.#requests.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
         this.#reception.linkAnew(event.peer);
-        return;
+        return this.#rollback.linkAnew(event.peer);
       case 'merge':
         if (event.lost) {
           this.#authority.mergeLost();

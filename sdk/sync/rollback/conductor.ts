@@ -67,8 +67,8 @@ export class Conductor {
   /** Of those who are heard playing, and of whom `asks` is true, who has come furthest. */
   furthest(now: number, asks: (peer: PeerId) => boolean): PeerId | undefined {
     let [most, found]: [number, PeerId | undefined] = [-1, undefined];
-    for (const [peer, { heardAt, confirmed }] of this.listeners)
-      if (confirmed !== undefined && confirmed > most && now - heardAt < SILENT_MS && asks(peer)) [most, found] = [confirmed, peer];
+    for (const [peer, { confirmed }] of this.listeners)
+      if (confirmed !== undefined && confirmed > most && this.isHeard(now, peer) && asks(peer)) [most, found] = [confirmed, peer];
     return found;
   }
 
@@ -106,7 +106,7 @@ export class Conductor {
       const last = before.of(slot)?.input ?? this.#codec.neutral;
       const heard = timeline.heard(slot, tick);
       if (heard !== undefined) entries.push({ slot, away: false, input: heard });
-      else if (seat.status === 'away' || this.#isSilent(now, id)) entries.push({ slot, away: true, input: this.#codec.neutral });
+      else if (seat.status === 'away' || !this.isHeard(now, id)) entries.push({ slot, away: true, input: this.#codec.neutral });
       else if (isLate) {
         late++;
         // What always comes too late counts late: else its player could press nothing at all.
@@ -140,7 +140,8 @@ export class Conductor {
     return now - (this.listeners.get(peer)?.heardAt ?? Number.NEGATIVE_INFINITY) < LIVELY_MS;
   }
 
-  #isSilent(now: number, peer: PeerId): boolean {
-    return peer !== this.#self && now - (this.listeners.get(peer)?.heardAt ?? Number.NEGATIVE_INFINITY) >= SILENT_MS;
+  /** Whether anything came of `peer` within the last second. */
+  isHeard(now: number, peer: PeerId): boolean {
+    return peer === this.#self || now - (this.listeners.get(peer)?.heardAt ?? Number.NEGATIVE_INFINITY) < SILENT_MS;
   }
 }

@@ -23,7 +23,7 @@ import type { Input } from './input.ts';
 import { InputCodec, Row, sameRow } from './input.ts';
 import type { Simulation } from './simulation.ts';
 import { StallWatch } from './stall-watch.ts';
-import { decodeState, encodeState } from './state-codec.ts';
+import { decodeState } from './state-codec.ts';
 import type { HeldAnswer } from './takeover.ts';
 import { Takeover } from './takeover.ts';
 import { Timeline } from './timeline.ts';
@@ -35,6 +35,8 @@ import { EVIDENCE, NEWEST, readOptional, readTerm, Words } from './words.ts';
 
 /** A state is asked for at most this often, ms. */
 const ASK_MS = 500;
+/** The next piece of a state that is on its way may take so much longer, ms. */
+const PIECE_MS = 1_500;
 /** Whoever takes over with a newer list is believed for this long, until ours shows it, ms. */
 const YIELD_MS = 2_000;
 /** The input delay follows the network at this pace, ms. */
@@ -88,7 +90,7 @@ export class RollbackSession {
     this.#world = world;
     this.#codec = new InputCodec(simulation, (what, cause) => world.failed(what, cause));
     this.#words = new Words(this.#codec, world.session, simulation.hash);
-    this.#giver = new StateGiver(this.#words);
+    this.#giver = new StateGiver(this.#words, (what, cause) => world.failed(what, cause));
     this.#comparison = new Comparison(Math.round(simulation.hz / 2), options.onDesync, {
       ask: (tick) => void world.send(world.roster().host, 'reliable', this.#words.stateAsk(tick)),
       report: (report) => world.emit('desync', report),
@@ -141,6 +143,11 @@ export class RollbackSession {
       this.#askers.clear();
     }
     this.#giver.pump(now, this.#world.present(), (to, bytes) => this.#world.send(to, 'reliable', bytes));
+  }
+
+  /** `peer` has another page now, or another link: nothing is on its way to it. */
+  startedAnew(peer: PeerId): void {
+    this.#giver.forget(peer);
   }
 
   /** The others play on without this peer. */
@@ -291,7 +298,7 @@ export class RollbackSession {
       if (confirmed === undefined) continue;
       const first = Math.min(confirmed, timeline.confirmed) + 1;
       if (first - 1 < timeline.oldest) {
-        this.#give(now, peer);
+        if (this.#conductor.isHeard(now, peer)) this.#give(now, peer);
         continue;
       }
       let datagrams = words.get(first);
@@ -329,10 +336,10 @@ export class RollbackSession {
         const piece = this.#words.readState(count, input);
         if (piece === undefined) return 'rollback-malformed';
         if (from !== roster.host && from !== this.#takeover?.source) return 'rollback-stale';
-        // While it comes, it is not asked for.
-        this.#askedAt = now;
         if (from === this.#takeover?.source) this.#takeover.progress(now);
         const taken = this.#taker.take(piece);
+        // While it comes, it is not asked for.
+        this.#askedAt = taken === undefined ? now + PIECE_MS : now;
         return taken === undefined ? undefined : this.#handleState(now, from, taken);
       }
       case TAKEOVER: {
@@ -430,31 +437,20 @@ export class RollbackSession {
 
   #handleAsk(now: number, from: PeerId, tick: number | undefined): undefined {
     if (this.status === 'waiting') return void (tick === undefined && this.#askers.add(from));
-    if (tick === undefined) return this.#give(now, from);
+    if (tick === undefined) return void this.#give(now, from);
     if (this.#giver.isGiving(now, from, EVIDENCE)) return undefined;
     const kept = this.#conducts ? this.#comparison.accuse(from, tick) : undefined;
     const head = { kind: EVIDENCE, base: this.#base, tick, chain: 0, row: new Row([]) };
-    this.#giver.give(from, head, kept === undefined ? new Uint8Array(0) : this.#encode(kept.state));
+    this.#giver.give(from, head, kept?.state);
     return undefined;
   }
 
-  #give(now: number, to: PeerId): undefined {
-    if (this.#giver.isGiving(now, to, NEWEST)) return undefined;
+  #give(now: number, to: PeerId): void {
+    if (this.#giver.isGiving(now, to, NEWEST)) return;
     const { timeline } = this;
     const tick = timeline.final;
     const head = { kind: NEWEST, base: this.#base, tick, chain: timeline.chain(tick), row: timeline.row(tick) };
-    this.#giver.give(to, head, this.#encode(timeline.saved(tick)));
-    return undefined;
-  }
-
-  /** Empty for what cannot travel; the game is told why. */
-  #encode(saved: unknown): Uint8Array {
-    try {
-      return encodeState(saved);
-    } catch (error) {
-      this.#world.failed('the state', error);
-      return new Uint8Array(0);
-    }
+    this.#giver.give(to, head, timeline.saved(tick));
   }
 
   #handleState(now: number, from: PeerId, taken: TakenState): 'rollback-malformed' | undefined {

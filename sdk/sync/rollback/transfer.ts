@@ -4,10 +4,13 @@
 import type { PeerId } from '../../base/brand.ts';
 import { MAX_ROLLBACK_STATE_BYTES, ROLLBACK_PIECE_BYTES } from '../../wire/limits.ts';
 import type { Row } from './input.ts';
+import { encodeState } from './state-codec.ts';
 import type { StatePiece, Words } from './words.ts';
 
-/** A state was given a moment ago: who asks again so soon has not seen it yet, ms. */
+/** A state was given a moment ago: who asks again so soon has not seen it yet, ms, … */
 const GIVEN_MS = 250;
+/** … and for a large one longer, by a line that carries so many bytes in each ms. */
+const SLOW_BYTES_PER_MS = 64;
 
 /** What a state comes with. */
 export type StateHead = Omit<StatePiece, 'pieces' | 'index' | 'bytes'>;
@@ -21,45 +24,72 @@ interface Outgoing {
 
 export class StateGiver {
   readonly #words: Words;
-  readonly #outgoing = new Map<PeerId, Outgoing>();
+  readonly #failed: (what: string, cause: unknown) => void;
+  /** One of each kind at most, in the order in which they were asked for. */
+  readonly #outgoing = new Map<PeerId, Outgoing[]>();
 
-  constructor(words: Words) {
+  /** @param failed told of a state that cannot travel. */
+  constructor(words: Words, failed: (what: string, cause: unknown) => void) {
     this.#words = words;
+    this.#failed = failed;
   }
 
-  /** Whether `peer` is being given a state of this kind, or was a moment ago. */
+  /** Whether `peer` is being given a state of this kind, or has been and may not have seen it yet. */
   isGiving(now: number, peer: PeerId, kind: number): boolean {
-    const going = this.#outgoing.get(peer);
-    return going !== undefined && going.head.kind === kind && now - going.doneAt < GIVEN_MS;
+    return this.#outgoing.get(peer)?.some((going) => going.head.kind === kind && !isOver(now, going)) === true;
   }
 
-  /** `bytes` empty: there is no such state. */
-  give(peer: PeerId, head: StateHead, bytes: Uint8Array): void {
-    this.#outgoing.set(peer, { head, bytes, next: 0, doneAt: Number.POSITIVE_INFINITY });
+  /** `saved` undefined: there is no such state. */
+  give(peer: PeerId, head: StateHead, saved: unknown): void {
+    const bytes = saved === undefined ? new Uint8Array(0) : this.#encode(saved);
+    const others = this.#outgoing.get(peer)?.filter((going) => going.head.kind !== head.kind) ?? [];
+    this.#outgoing.set(peer, [...others, { head, bytes, next: 0, doneAt: Number.POSITIVE_INFINITY }]);
+  }
+
+  /** Empty for what cannot travel; the game is told why. */
+  #encode(saved: unknown): Uint8Array {
+    try {
+      return encodeState(saved);
+    } catch (error) {
+      this.#failed('the state', error);
+      return new Uint8Array(0);
+    }
+  }
+
+  /** `peer` begins anew, and has nothing of what it was given. */
+  forget(peer: PeerId): void {
+    this.#outgoing.delete(peer);
   }
 
   /** Sends as much as `send` takes. */
   pump(now: number, present: readonly PeerId[], send: (to: PeerId, bytes: Uint8Array) => boolean): void {
-    for (const [peer, going] of this.#outgoing) {
-      if (!present.includes(peer) || now - going.doneAt >= GIVEN_MS) {
-        this.#outgoing.delete(peer);
-        continue;
-      }
-      const pieces = Math.ceil(going.bytes.length / ROLLBACK_PIECE_BYTES);
-      while (going.next < Math.max(1, pieces)) {
-        const at = going.next * ROLLBACK_PIECE_BYTES;
-        const bytes = going.bytes.subarray(at, at + ROLLBACK_PIECE_BYTES);
-        if (!send(peer, this.#words.state({ ...going.head, pieces, index: going.next, bytes }))) break;
-        going.next++;
-        if (going.next >= pieces) going.doneAt = now;
+    for (const [peer, all] of this.#outgoing) {
+      const going = all.filter((one) => !isOver(now, one));
+      if (going.length === 0 || !present.includes(peer)) this.#outgoing.delete(peer);
+      else {
+        if (going.length < all.length) this.#outgoing.set(peer, going);
+        // Whoever takes them puts one together at a time.
+        going.every((one) => this.#send(now, one, (bytes) => send(peer, bytes)));
       }
     }
   }
 
-  get isBusy(): boolean {
-    for (const going of this.#outgoing.values()) if (going.doneAt === Number.POSITIVE_INFINITY) return true;
-    return false;
+  /** True when all of it is on its way. */
+  #send(now: number, going: Outgoing, send: (bytes: Uint8Array) => boolean): boolean {
+    const pieces = Math.ceil(going.bytes.length / ROLLBACK_PIECE_BYTES);
+    while (going.next < Math.max(1, pieces)) {
+      const at = going.next * ROLLBACK_PIECE_BYTES;
+      const bytes = going.bytes.subarray(at, at + ROLLBACK_PIECE_BYTES);
+      if (!send(this.#words.state({ ...going.head, pieces, index: going.next, bytes }))) return false;
+      going.next++;
+      if (going.next >= pieces) going.doneAt = now;
+    }
+    return true;
   }
+}
+
+function isOver(now: number, { doneAt, bytes }: Outgoing): boolean {
+  return now - doneAt >= GIVEN_MS + bytes.length / SLOW_BYTES_PER_MS;
 }
 
 /** A state that has arrived. */
