@@ -3,7 +3,7 @@ import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
 import { InputCodec } from '../sdk/sync/rollback/input.ts';
 import { Words } from '../sdk/sync/rollback/words.ts';
-import { STATE } from '../sdk/sync/wire.ts';
+import { HELD, STATE } from '../sdk/sync/wire.ts';
 import type { Seated, Word } from './rollback-table.ts';
 import { counting, input, Table } from './rollback-table.ts';
 
@@ -160,5 +160,26 @@ describe('states on their way', () => {
     }
     expect(states.length).toBeLessThanOrEqual(2 * 3);
     expect(ann.told().filter((event) => event === 'desync').length).toBeLessThanOrEqual(3);
+  });
+});
+
+describe('a member that means no good', () => {
+  it('[RB22] and says without end that it is host stops nobody for longer than two seconds, and gets few answers', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const ann = table.get('ann');
+    let answers = 0;
+    table.takes = ({ type, to }) => {
+      if (type === HELD && to === 'cid') answers++;
+      return true;
+    };
+    for (let i = 0; i < 6_000; i++) {
+      table.forge('cid', ann, words.takeover(1_000 + i, 0));
+      table.play(1);
+    }
+    // Of 360 ticks the first 120.
+    expect(ann.session.timeline.confirmed).toBeGreaterThan(60 + 200);
+    expect(table.get('bob').session.status).toBe('playing');
+    expect(answers).toBeLessThanOrEqual(7 * 8);
   });
 });

@@ -25,7 +25,7 @@ import type { Simulation } from './simulation.ts';
 import { StallWatch } from './stall-watch.ts';
 import { decodeState } from './state-codec.ts';
 import type { HeldAnswer } from './takeover.ts';
-import { Takeover } from './takeover.ts';
+import { Rivals, Takeover } from './takeover.ts';
 import { Timeline } from './timeline.ts';
 import type { TakenState } from './transfer.ts';
 import { StateGiver, StateTaker } from './transfer.ts';
@@ -37,8 +37,6 @@ import { EVIDENCE, NEWEST, readOptional, readTerm, Words } from './words.ts';
 const ASK_MS = 500;
 /** The next piece of a state that is on its way may take so much longer, ms. */
 const PIECE_MS = 1_500;
-/** Whoever takes over with a newer list is believed for this long, until ours shows it, ms. */
-const YIELD_MS = 2_000;
 /** The input delay follows the network at this pace, ms. */
 const DELAY_MS = 1_000;
 /** Whoever guesses little says its own inputs so far ahead of what is confirmed all the same, ms: the host has to have them before it gives up waiting. */
@@ -62,7 +60,7 @@ export class RollbackSession {
   /** The host's, when this peer last was host. */
   #term = -1;
   #takeover: Takeover | undefined;
-  #yieldedUntil = Number.NEGATIVE_INFINITY;
+  readonly #rivals = new Rivals();
   /** Room time of tick 0, ms. */
   #base = 0;
   #held: Input;
@@ -158,7 +156,7 @@ export class RollbackSession {
   // ── being host
 
   #lead(now: number, roster: PortRoster): void {
-    if (roster.host !== this.#world.self || now < this.#yieldedUntil) {
+    if (roster.host !== this.#world.self || this.#rivals.yields(now)) {
       this.#conducts = false;
       this.#takeover = undefined;
       return;
@@ -415,7 +413,7 @@ export class RollbackSession {
   }
 
   #handleTakeover(now: number, roster: PortRoster, from: PeerId, term: number, theirs: number | undefined): undefined {
-    if (term > roster.term) this.#yieldedUntil = now + YIELD_MS;
+    if (!this.#rivals.handle(now, from, term, roster.term)) return undefined;
     const { timeline } = this;
     const confirmed = this.status === 'waiting' ? undefined : timeline.confirmed;
     const first = confirmed === undefined ? 1 : Math.max(timeline.oldest, Math.min(confirmed, theirs ?? confirmed)) + 1;

@@ -74,3 +74,40 @@ export class Takeover {
     this.#until = Number.NEGATIVE_INFINITY;
   }
 }
+
+/** Whoever takes over with a newer list is believed for this long, until ours shows it, ms. */
+const YIELD_MS = 2_000;
+/** Nobody takes over more often than this in a second; each answer may be long. */
+const MAX_ANSWERS_PER_S = 8;
+
+/** Others who say that they are host now. */
+export class Rivals {
+  #yieldsUntil = Number.NEGATIVE_INFINITY;
+  #term = -1;
+  /** Who was believed since the list showed another host; once is enough. */
+  readonly #believed = new Set<PeerId>();
+  readonly #answers = new Map<PeerId, number>();
+  #secondAt = Number.NEGATIVE_INFINITY;
+
+  /** `peer` takes over with `term`; `ours` is that of the list here. False when it does so too often to be answered. */
+  handle(now: number, peer: PeerId, term: number, ours: number): boolean {
+    if (ours !== this.#term) this.#believed.clear();
+    this.#term = ours;
+    if (term > ours && !this.#believed.has(peer)) {
+      this.#believed.add(peer);
+      this.#yieldsUntil = now + YIELD_MS;
+    }
+    if (now - this.#secondAt >= 1_000) {
+      this.#secondAt = now;
+      this.#answers.clear();
+    }
+    const answers = (this.#answers.get(peer) ?? 0) + 1;
+    this.#answers.set(peer, answers);
+    return answers <= MAX_ANSWERS_PER_S;
+  }
+
+  /** Whether this peer says nothing as host, for another one may be. */
+  yields(now: number): boolean {
+    return now < this.#yieldsUntil;
+  }
+}
