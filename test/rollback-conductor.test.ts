@@ -8,7 +8,7 @@ import { InputCodec, Row, sameRow } from '../sdk/sync/rollback/input.ts';
 import type { Input } from '../sdk/sync/rollback/input.ts';
 import { Timeline } from '../sdk/sync/rollback/timeline.ts';
 import { MAX_TICK, Words } from '../sdk/sync/rollback/words.ts';
-import { MAX_CONFIRMS_DATAGRAMS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_INPUT_BYTES, MAX_PEERS } from '../sdk/wire/limits.ts';
+import { MAX_CONFIRMS_DATAGRAMS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_INPUT_BYTES, MAX_MESSAGE_BYTES, MAX_PEERS } from '../sdk/wire/limits.ts';
 import { PackReader } from '../sdk/wire/pack.ts';
 
 const count = simulation({ id: 'count', input: { fire: s.bool().default(false) }, start: () => ({ shots: 0 }), step: () => undefined });
@@ -96,6 +96,9 @@ describe('words', () => {
       expect(read!.rows).toHaveLength(1);
       expect(sameRow(read!.rows[0]!, rows[i + 1]!)).toBe(true);
     });
+    const held = words.held(1, 1_024, 0, 1, 0, 1_024, (tick) => rows[tick % 7]!);
+    expect(held.length).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
+    expect(held.length).toBeGreaterThan(MAX_MESSAGE_BYTES - 1_100);
     const inputs = words.inputs(MAX_TICK, MAX_TICK - 60, MAX_TICK, inputOf);
     expect(inputs.length).toBeLessThanOrEqual(MAX_DATAGRAM_MESSAGE_BYTES);
     const input = new PackReader(inputs);

@@ -15,6 +15,7 @@
 import {
   MAX_CONFIRMS_DATAGRAMS,
   MAX_DATAGRAM_MESSAGE_BYTES,
+  MAX_MESSAGE_BYTES,
   MAX_PEERS,
   MAX_ROLLBACK_STATE_BYTES,
   ROLLBACK_AHEAD_TICKS,
@@ -148,12 +149,13 @@ export class Words {
     return datagrams;
   }
 
+  /** As many rows as one message carries; who needs more of them needs a state. */
   held(term: number, confirmed: number | undefined, base: number, first: number, chain: number, last: number, of: (tick: number) => Row): Uint8Array {
     const at = this.#begin(HELD);
     this.#out.number(term);
     this.#optional(confirmed);
     this.#out.int(base);
-    return this.#end(at, 6 + this.#rows(first, chain, last, of, Number.POSITIVE_INFINITY));
+    return this.#end(at, 6 + this.#rows(first, chain, last, of, MAX_MESSAGE_BYTES));
   }
 
   #rows(first: number, chain: number, last: number, of: (tick: number) => Row, bytes: number): number {
