@@ -108,6 +108,35 @@ describe('words', () => {
   });
 });
 
+describe('a timeline', () => {
+  it('[RB23] is full before the rows that come next are overwritten', () => {
+    const states: unknown[] = [];
+    const sum = simulation({
+      id: 'sum',
+      input: { by: s.u8().default(0) },
+      start: () => ({ sum: 0 }),
+      step: (state, players) => {
+        for (const player of players) state.sum += player.input.by;
+      },
+    });
+    const codec = new InputCodec(sum);
+    const timeline = new Timeline(sum, codec, 8, { settled: (_tick, state) => states.push({ ...(state as object) }), failed: () => undefined });
+    timeline.begin({ sum: 0 });
+    const sums = [0];
+    for (let tick = 1; tick <= 3_000; tick++) {
+      const by = tick % 251;
+      sums.push(sums.at(-1)! + by);
+      while (timeline.isFull) timeline.advance(timeline.confirmed, 1);
+      timeline.confirm(new Row([{ slot: 0, away: false, input: codec.encode({ by }, undefined) }]));
+    }
+    expect(timeline.confirmed - timeline.next).toBeGreaterThan(1_000);
+    timeline.advance(3_000, 3_000);
+    expect(states).toEqual(sums.slice(1).map((one) => ({ sum: one })));
+    // What somebody is given who comes then: the newest settled tick, with its row.
+    expect(timeline.oldest).toBeLessThanOrEqual(timeline.final);
+  });
+});
+
 describe('the host of a simulation', () => {
   it('[RB6] waits for a player’s input until its patience ends, and then takes what was held down before', () => {
     const table = new Table();

@@ -183,3 +183,52 @@ describe('a member that means no good', () => {
     expect(answers).toBeLessThanOrEqual(7 * 8);
   });
 });
+
+describe('a machine whose step takes longer than a tick', () => {
+  /** The session of `who` needs 40 ms for each step once a second has passed. */
+  const slowed = (who: string): Table => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    const slow = table.sit(
+      who,
+      {},
+      simulation({
+        ...{ id: counting.id, input, start: counting.start },
+        step(state, players, tick) {
+          if (table.now > 1_000) slow.busyMs += 40;
+          return counting.step(state, players, tick);
+        },
+      }),
+    );
+    table.play(1_000);
+    return table;
+  };
+
+  for (const who of ['ann', 'bob'])
+    it(`[RB23] still draws, and ${who === 'ann' ? 'as host slows all' : 'slows nobody'}`, () => {
+      const table = slowed(who);
+      const before = table.peers.map((peer) => peer.session.timeline.next);
+      let longest = 0;
+      for (let i = 0; i < 10_000; i++) {
+        table.play(1);
+        longest = Math.max(longest, table.get(who).busyMs);
+      }
+      expect(longest).toBeLessThanOrEqual(120);
+      const ticks = table.peers.map((peer, i) => peer.session.timeline.next - before[i]!);
+      for (const [i, { id }] of table.peers.entries())
+        if (who === 'ann' || id === who) expect(ticks[i]).toBeGreaterThan(200);
+        else expect(ticks[i]).toBe(600);
+      expect(Math.max(...ticks) - Math.min(...ticks)).toBeLessThan(who === 'ann' ? 30 : 400);
+      for (const peer of table.peers) expect(peer.told()).toEqual(['start']);
+    });
+
+  it('[RB23] takes the host’s state when it is too far behind, and never plays from rows that are gone', () => {
+    const table = slowed('bob');
+    const bob = table.get('bob');
+    for (let i = 0; i < 20; i++) {
+      table.get('ann').session.setInput({ by: i });
+      table.play(2_000);
+    }
+    expect(bob.told()).toEqual(['start', 'resync']);
+    expect(bob.failures).toEqual([]);
+  });
+});

@@ -53,6 +53,8 @@ export class Seated {
   roster: PortRoster;
   /** False: its loop does not turn, and what is said to it waits. */
   awake = true;
+  /** So long its last turn takes, ms: as `awake`, and its clock has gone on within that turn. */
+  busyMs = 0;
   onEvent: ((event: string) => void) | undefined;
 
   constructor(table: Table, id: PeerId, roster: PortRoster, options: RollbackOptions, of: Simulation) {
@@ -63,8 +65,8 @@ export class Seated {
       session: 1,
       roster: () => this.roster,
       present: () => this.roster.peers.flatMap((peer) => (peer.status === 'present' && peer.id !== id ? [peer.id] : [])),
-      now: () => table.now,
-      roomTime: () => 1_000_000 + table.now,
+      now: () => table.now + this.busyMs,
+      roomTime: () => 1_000_000 + table.now + this.busyMs,
       transitMs: () => table.latencyMs,
       send: (to, how, bytes) => table.post(id, to, how, bytes),
       drop: (reason) => this.drops.push(reason),
@@ -77,6 +79,10 @@ export class Seated {
       hears: () => true,
     };
     this.session = new RollbackSession(of, { ...OPTIONS, ...options } as SessionOptions, world);
+  }
+
+  get isFree(): boolean {
+    return this.awake && this.busyMs === 0;
   }
 
   get state(): Count {
@@ -162,10 +168,11 @@ export class Table {
   play(ms: number): void {
     for (let end = this.now + ms; this.now < end;) {
       this.now++;
-      const due = this.words.filter((word) => word.at <= this.now && this.#of(word.to)?.awake === true);
+      for (const peer of this.peers) peer.busyMs = Math.max(0, peer.busyMs - 1);
+      const due = this.words.filter((word) => word.at <= this.now && this.#of(word.to)?.isFree === true);
       this.words = this.words.filter((word) => !due.includes(word));
       for (const word of due) this.#hand(word.from, this.#of(word.to)!, word.bytes);
-      for (const peer of this.peers) if (peer.awake) peer.session.run(this.now);
+      for (const peer of this.peers) if (peer.isFree) peer.session.run(this.now);
     }
   }
 

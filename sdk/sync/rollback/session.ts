@@ -43,6 +43,8 @@ const DELAY_MS = 1_000;
 const AHEAD_MS = 250;
 /** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
 const TURN_TICKS = 64;
+/** … and where a step takes long, no more than the page can stand still for, ms. */
+const TURN_MS = 50;
 
 export class RollbackSession {
   readonly simulation: Simulation;
@@ -80,6 +82,8 @@ export class RollbackSession {
   inputDelay: number;
   /** Ticks after the confirmed ones for which this player says its inputs, besides its input delay. */
   readonly #aheadTicks: number;
+  /** Ticks that are caught up after a host stood still. */
+  readonly #slackTicks: number;
   #delayAt = Number.NEGATIVE_INFINITY;
 
   constructor(simulation: Simulation, options: SessionOptions, world: RollbackWorld) {
@@ -98,6 +102,7 @@ export class RollbackSession {
     this.inputDelay = options.inputDelay === 'auto' ? 2 : options.inputDelay;
     const ahead = Math.max(options.maxRollback, options.patienceTicks, Math.ceil((AHEAD_MS * simulation.hz) / 1_000));
     this.#aheadTicks = Math.min(ahead, ROLLBACK_AHEAD_TICKS - MAX_INPUT_DELAY_TICKS);
+    this.#slackTicks = options.maxRollback + options.patienceTicks + 2;
     this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
       settled: (tick, saved) => this.#settled(tick, saved),
       failed: (what, cause) => world.failed(what, cause),
@@ -227,12 +232,15 @@ export class RollbackSession {
     const slot = this.#slot(roster);
     this.#sample(slot, due);
     if (this.#conducts) {
+      // No further than its own machine follows: the others would play on without it.
+      const limit = Math.min(due + this.inputDelay, timeline.next + this.#slackTicks);
       for (let i = 0; i < TURN_TICKS; i++) {
-        if (!this.#conductor.confirm(now, roster, due, due + this.inputDelay, this.#options.patienceTicks)) break;
+        if (!this.#conductor.confirm(now, roster, due, limit, this.#options.patienceTicks)) break;
         this.#sample(slot, due);
       }
     }
-    if (timeline.next <= due) timeline.advance(due, TURN_TICKS);
+    const end = this.#world.now() + TURN_MS;
+    if (timeline.next <= due) timeline.advance(due, TURN_TICKS, () => this.#world.now() >= end);
     this.#watchStall(now, roster, due);
     if (due === this.#said) return;
     this.#said = due;
@@ -247,9 +255,8 @@ export class RollbackSession {
 
   /** Nobody could go on while this host stood still, or there was none: the time that passed meanwhile does not count. */
   #waitForAll(): void {
-    const { maxRollback, patienceTicks } = this.#options;
     const behind = this.#due() - this.timeline.confirmed;
-    if (behind > maxRollback + patienceTicks + 2) this.#base += Math.ceil(((behind - patienceTicks) * 1_000) / this.simulation.hz);
+    if (behind > this.#slackTicks) this.#base += Math.ceil(((behind - this.#options.patienceTicks) * 1_000) / this.simulation.hz);
     // Nor does time that has not come yet, which nobody but a host before this one can have said.
     else if (behind < -this.simulation.hz) this.#base = Math.max(0, Math.floor(this.#base + (behind * 1_000) / this.simulation.hz));
   }
@@ -391,6 +398,8 @@ export class RollbackSession {
       this.#replaces = true;
       this.#askState(now, from);
     } else this.#comparison.compare(now, words.check);
+    // Too slow, or asleep for too long, to come up with the others by itself.
+    if (this.timeline.isFull) this.#askState(now, from);
     return undefined;
   }
 
@@ -406,8 +415,10 @@ export class RollbackSession {
     if (timeline.chain(first - 1) !== chain) return false;
     for (const [i, row] of rows.entries()) {
       const tick = first + i;
-      if (tick > timeline.confirmed) timeline.confirm(row);
-      else if (!sameRow(timeline.row(tick), row)) return false;
+      if (tick > timeline.confirmed) {
+        if (timeline.isFull) return true;
+        timeline.confirm(row);
+      } else if (!sameRow(timeline.row(tick), row)) return false;
     }
     return true;
   }

@@ -225,8 +225,16 @@ export class Timeline {
     return this.#codec.guess(entry.input, slot);
   }
 
-  /** Simulates again what was guessed wrong, then on until `limit`, or as far as may be guessed; at most `budget` new ticks. */
-  advance(limit: number, budget: number): void {
+  /** So many ticks are confirmed and not simulated that another one would take the place of the row that comes next. */
+  get isFull(): boolean {
+    return this.confirmed + 2 - this.next >= ROLLBACK_KEPT_TICKS;
+  }
+
+  /**
+   * Simulates again what was guessed wrong, then on until `limit`, or as far as may be guessed; at most `budget` new ticks, and none but the first once
+   * `isOver`.
+   */
+  advance(limit: number, budget: number, isOver: () => boolean = () => false): void {
     if (this.#dirty < this.next) {
       const until = this.next;
       const from = this.#dirty;
@@ -240,7 +248,10 @@ export class Timeline {
       this.stats.deepestRollbackTicks = Math.max(this.stats.deepestRollbackTicks, until - from);
     }
     this.#settle();
-    for (let i = 0; i < budget && this.next <= limit && this.next <= this.confirmed + this.maxRollback; i++) this.#step();
+    for (let i = 0; i < budget && this.next <= limit && this.next <= this.confirmed + this.maxRollback; i++) {
+      if (i > 0 && isOver()) return;
+      this.#step();
+    }
   }
 
   #step(): void {
