@@ -21,6 +21,7 @@ import { Comparison } from './comparison.ts';
 import { Conductor } from './conductor.ts';
 import type { Input } from './input.ts';
 import { InputCodec, Row, sameRow } from './input.ts';
+import { Pace } from './pace.ts';
 import type { Simulation } from './simulation.ts';
 import { StallWatch } from './stall-watch.ts';
 import { decodeState } from './state-codec.ts';
@@ -63,8 +64,7 @@ export class RollbackSession {
   #term = -1;
   #takeover: Takeover | undefined;
   readonly #rivals = new Rivals();
-  /** Room time of tick 0, ms. */
-  #base = 0;
+  readonly #pace: Pace;
   #held: Input;
   /** Newest tick for which this player has said what it holds down. */
   #sampled = 0;
@@ -82,8 +82,6 @@ export class RollbackSession {
   inputDelay: number;
   /** Ticks after the confirmed ones for which this player says its inputs, besides its input delay. */
   readonly #aheadTicks: number;
-  /** Ticks that are caught up after a host stood still. */
-  readonly #slackTicks: number;
   #delayAt = Number.NEGATIVE_INFINITY;
 
   constructor(simulation: Simulation, options: SessionOptions, world: RollbackWorld) {
@@ -102,7 +100,7 @@ export class RollbackSession {
     this.inputDelay = options.inputDelay === 'auto' ? 2 : options.inputDelay;
     const ahead = Math.max(options.maxRollback, options.patienceTicks, Math.ceil((AHEAD_MS * simulation.hz) / 1_000));
     this.#aheadTicks = Math.min(ahead, ROLLBACK_AHEAD_TICKS - MAX_INPUT_DELAY_TICKS);
-    this.#slackTicks = options.maxRollback + options.patienceTicks + 2;
+    this.#pace = new Pace(simulation.hz, options.maxRollback + options.patienceTicks + 2, options.patienceTicks);
     this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
       settled: (tick, saved) => this.#settled(tick, saved),
       failed: (what, cause) => world.failed(what, cause),
@@ -116,8 +114,7 @@ export class RollbackSession {
 
   /** How much of the tick that comes has passed, 0 to 1. */
   get fraction(): number {
-    const passed = ((this.#world.roomTime() - this.#base) * this.simulation.hz) / 1_000 - (this.timeline.next - 1);
-    return Math.min(1, Math.max(0, passed));
+    return this.#pace.fraction(this.#world.roomTime(), this.timeline.next);
   }
 
   setInput(values: unknown): void {
@@ -128,11 +125,11 @@ export class RollbackSession {
   deadline(): number {
     if (this.status === 'waiting') return this.#broken ? Number.POSITIVE_INFINITY : this.#world.roomTime() + 50;
     if (this.timeline.next <= Math.min(this.#due(), this.timeline.confirmed)) return this.#world.roomTime();
-    return this.#base + ((this.#due() + 1) * 1_000) / this.simulation.hz;
+    return this.#pace.at(this.#due() + 1);
   }
 
   #due(): number {
-    return Math.floor(((this.#world.roomTime() - this.#base) * this.simulation.hz) / 1_000 + 1e-6);
+    return this.#pace.due(this.#world.roomTime());
   }
 
   run(now: number): void {
@@ -217,7 +214,7 @@ export class RollbackSession {
       world.failed('start', error);
       return false;
     }
-    this.#base = Math.floor(world.roomTime());
+    this.#pace.base = Math.floor(world.roomTime());
     this.status = 'playing';
     world.emit('start', { tick: 0 });
     return true;
@@ -227,13 +224,13 @@ export class RollbackSession {
 
   #play(now: number, roster: PortRoster): void {
     const { timeline } = this;
-    if (this.#conducts) this.#waitForAll();
+    if (this.#conducts) this.#pace.hold(this.#world.roomTime(), timeline.confirmed);
     const due = this.#due();
     const slot = this.#slot(roster);
     this.#sample(slot, due);
     if (this.#conducts) {
       // No further than its own machine follows: the others would play on without it.
-      const limit = Math.min(due + this.inputDelay, timeline.next + this.#slackTicks);
+      const limit = Math.min(due + this.inputDelay, timeline.next + this.#pace.slackTicks);
       for (let i = 0; i < TURN_TICKS; i++) {
         if (!this.#conductor.confirm(now, roster, due, limit, this.#options.patienceTicks)) break;
         this.#sample(slot, due);
@@ -251,14 +248,6 @@ export class RollbackSession {
   #slot(roster: PortRoster): number | undefined {
     const seat = roster.peers.find((peer) => peer.id === this.#world.self);
     return seat === undefined || seat.spectator || !this.#options.play ? undefined : seat.slot;
-  }
-
-  /** Nobody could go on while this host stood still, or there was none: the time that passed meanwhile does not count. */
-  #waitForAll(): void {
-    const behind = this.#due() - this.timeline.confirmed;
-    if (behind > this.#slackTicks) this.#base += Math.ceil(((behind - this.#options.patienceTicks) * 1_000) / this.simulation.hz);
-    // Nor does time that has not come yet, which nobody but a host before this one can have said.
-    else if (behind < -this.simulation.hz) this.#base = Math.max(0, Math.floor(this.#base + (behind * 1_000) / this.simulation.hz));
   }
 
   #sample(slot: number | undefined, due: number): void {
@@ -309,7 +298,7 @@ export class RollbackSession {
       let datagrams = words.get(first);
       if (datagrams === undefined) {
         const { newest } = this.#comparison;
-        datagrams = this.#words.confirms(this.#base, newest, first, timeline.confirmed, row, chain);
+        datagrams = this.#words.confirms(this.#pace.base, newest, first, timeline.confirmed, row, chain);
         words.set(first, datagrams);
       }
       for (const bytes of datagrams) this.#world.send(peer, 'unreliable', bytes);
@@ -393,7 +382,7 @@ export class RollbackSession {
       if (words.first - 1 < this.timeline.oldest) this.#askState(now, from);
       return 'rollback-stale';
     }
-    if (words.first + words.rows.length > this.timeline.confirmed) this.#base = words.base;
+    if (words.first + words.rows.length > this.timeline.confirmed) this.#pace.base = words.base;
     if (!this.#follow(words)) {
       this.#replaces = true;
       this.#askState(now, from);
@@ -432,7 +421,7 @@ export class RollbackSession {
     this.#world.send(
       from,
       'reliable',
-      this.#words.held(term, confirmed, this.#base, first, chain, confirmed ?? 0, (tick) => timeline.row(tick)),
+      this.#words.held(term, confirmed, this.#pace.base, first, chain, confirmed ?? 0, (tick) => timeline.row(tick)),
     );
     return undefined;
   }
@@ -449,7 +438,7 @@ export class RollbackSession {
     if (tick === undefined) return void this.#give(now, from);
     if (this.#giver.isGiving(now, from, EVIDENCE)) return undefined;
     const kept = this.#conducts ? this.#comparison.accuse(from, tick) : undefined;
-    const head = { kind: EVIDENCE, base: this.#base, tick, chain: 0, row: new Row([]) };
+    const head = { kind: EVIDENCE, base: this.#pace.base, tick, chain: 0, row: new Row([]) };
     this.#giver.give(from, head, kept?.state);
     return undefined;
   }
@@ -458,7 +447,7 @@ export class RollbackSession {
     if (this.#giver.isGiving(now, to, NEWEST)) return;
     const { timeline } = this;
     const tick = timeline.final;
-    const head = { kind: NEWEST, base: this.#base, tick, chain: timeline.chain(tick), row: timeline.row(tick) };
+    const head = { kind: NEWEST, base: this.#pace.base, tick, chain: timeline.chain(tick), row: timeline.row(tick) };
     this.#giver.give(to, head, timeline.saved(tick));
   }
 
@@ -478,7 +467,7 @@ export class RollbackSession {
       this.#world.failed('load', error);
       return undefined;
     }
-    this.#base = taken.base;
+    this.#pace.base = taken.base;
     this.#sampled = 0;
     this.#replaces = false;
     this.#comparison.clear();
