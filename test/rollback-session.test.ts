@@ -164,6 +164,31 @@ describe('states on their way', () => {
 });
 
 describe('a member that means no good', () => {
+  it('[RB7] and was host, with ticks that come in a year, leaves a game that goes on', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const [ann, bob, cid] = table.peers as [Seated, Seated, Seated];
+    ann.awake = false;
+    for (const peer of [bob, cid]) {
+      const { timeline } = peer.session;
+      const { confirmed } = timeline;
+      const [far] = words.confirms(
+        0xf000_0000,
+        { tick: 0, sum: 0 },
+        confirmed + 1,
+        confirmed + 1,
+        () => timeline.row(confirmed),
+        () => timeline.chain(confirmed),
+      );
+      table.forge('ann', peer, far!);
+    }
+    table.play(1_000);
+    expect(bob.session.timeline.next).toBeLessThan(70);
+    table.elect('bob');
+    table.play(3_000);
+    for (const peer of [bob, cid]) expect(peer.session.timeline.next).toBeGreaterThan(200);
+  });
+
   it('[RB22] and says without end that it is host stops nobody for longer than two seconds, and gets few answers', () => {
     const table = new Table(['ann', 'bob', 'cid']);
     table.play(1_000);

@@ -29,9 +29,11 @@ export class Pace {
     return Math.min(1, Math.max(0, ((time - this.base) * this.#hz) / 1_000 - (next - 1)));
   }
 
-  /** At the host: nobody could go on while it stood still, or there was none. */
+  /** At the host: nobody could go on while it stood still, or there was none; and nobody has come further than inputs are said ahead. */
   hold(time: number, confirmed: number): void {
     const behind = this.due(time) - confirmed;
     if (behind > this.slackTicks) this.base += Math.ceil(((behind - this.#patienceTicks) * 1_000) / this.#hz);
+    // What the host before said of the time was wrong, or the room's clock has not come there yet: nobody would play until then.
+    else if (behind < -ROLLBACK_AHEAD_TICKS) this.base = Math.max(0, Math.floor(time - (confirmed * 1_000) / this.#hz));
   }
 }
