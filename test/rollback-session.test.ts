@@ -92,6 +92,49 @@ describe('a new host', () => {
   });
 });
 
+describe('a host that stood still', () => {
+  it('[RB6] does not take the others for away, whose words wait to be read', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const ann = table.get('ann');
+    for (let i = 0; i < 3; i++) {
+      ann.awake = false;
+      table.play(2_000);
+      // Its timer has the first turn, and what came has the next one.
+      ann.session.run(table.now);
+      ann.awake = true;
+      table.play(500);
+    }
+    for (const peer of table.peers) expect(peer.state).toMatchObject({ players: 3, away: 0 });
+    // Who is silent from then on is away after a second, as ever.
+    table.get('cid').awake = false;
+    table.play(1_500);
+    expect(ann.state.away).toBeGreaterThan(10);
+  });
+
+  it('[RB7] as the new one still reads the answers of the others', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const [ann, bob, cid] = table.peers as [Seated, Seated, Seated];
+    // Cid hears more of the old host than bob does.
+    table.takes = (word) => word.to !== bob.id;
+    ann.session.setInput({ by: 7 });
+    table.play(100);
+    table.takes = () => true;
+    ann.awake = false;
+    table.elect('bob');
+    const furthest = cid.session.timeline.confirmed;
+    bob.session.run(++table.now);
+    bob.awake = false;
+    table.play(1_000);
+    bob.session.run(table.now);
+    bob.awake = true;
+    table.play(1_000);
+    expect(bob.session.timeline.confirmed).toBeGreaterThan(furthest);
+    expect(cid.told()).not.toContain('resync');
+  });
+});
+
 describe('who hears nothing', () => {
   it('[RB21] is told of the stall, and of its end, once each, also when it goes on with another state', () => {
     const table = new Table(['ann', 'bob']);

@@ -64,6 +64,11 @@ export class Conductor {
     }
   }
 
+  /** This peer stood still for `ms`: whether anybody was silent meanwhile it cannot know. */
+  slept(now: number, ms: number): void {
+    for (const listener of this.listeners.values()) listener.heardAt = Math.min(now, listener.heardAt + ms);
+  }
+
   /** Of those who are heard playing, and of whom `asks` is true, who has come furthest. */
   furthest(now: number, asks: (peer: PeerId) => boolean): PeerId | undefined {
     let [most, found]: [number, PeerId | undefined] = [-1, undefined];

@@ -42,6 +42,8 @@ const PIECE_MS = 1_500;
 const DELAY_MS = 1_000;
 /** Whoever guesses little says its own inputs so far ahead of what is confirmed all the same, ms: the host has to have them before it gives up waiting. */
 const AHEAD_MS = 250;
+/** Who has not had a turn for so long has stood still, ms. */
+const SLEPT_MS = 500;
 /** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
 const TURN_TICKS = 64;
 /** … and where a step takes long, no more than the page can stand still for, ms. */
@@ -68,6 +70,8 @@ export class RollbackSession {
   #held: Input;
   /** Newest tick for which this player has said what it holds down. */
   #sampled = 0;
+  #roster: PortRoster | undefined;
+  #ranAt = Number.NEGATIVE_INFINITY;
   /** The tick that was due when the others were last spoken to. */
   #said = -1;
   #askedAt = Number.NEGATIVE_INFINITY;
@@ -134,7 +138,13 @@ export class RollbackSession {
 
   run(now: number): void {
     const roster = this.#world.roster();
-    this.#conductor.keepOnly(roster);
+    const sleptMs = now - this.#ranAt;
+    this.#ranAt = now;
+    if (sleptMs >= SLEPT_MS) {
+      this.#conductor.slept(now, sleptMs);
+      this.#takeover?.slept(sleptMs);
+    }
+    if (roster !== this.#roster) this.#conductor.keepOnly((this.#roster = roster));
     this.#lead(now, roster);
     if (this.status !== 'waiting') this.#play(now, roster);
     else if (this.#takeover === undefined && !this.#broken) this.#askState(now, roster.host);

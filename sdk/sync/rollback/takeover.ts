@@ -63,6 +63,12 @@ export class Takeover {
     this.#latest = now + LONGEST_MS;
   }
 
+  /** This peer stood still for `ms`, and answers may wait to be read. */
+  slept(ms: number): void {
+    this.#until += ms;
+    this.#latest += ms;
+  }
+
   /** A piece of it has come. */
   progress(now: number): void {
     this.#until = Math.min(now + STATE_MS, this.#latest);
