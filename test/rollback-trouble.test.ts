@@ -124,6 +124,32 @@ describe('when something is not as it should be', () => {
     expect(all.warnings.filter((detail) => detail.includes('another build of this simulation'))).toHaveLength(2);
   });
 
+  it('[RB24] who ends its simulation within an event hears no more of it, and may begin another one there', async () => {
+    const { rooms, play } = await openMemoryRooms(game, 2, { latencyMs: 5, jitterMs: 40, lossRatio: 0.6, seed: 24 });
+    rooms[0].rollback(duel);
+    let run = rooms[1].rollback(duel);
+    let ended = 0;
+    const late: string[] = [];
+    const listen = (): void => {
+      const mine = run;
+      run.on('confirm', ({ tick }) => {
+        if (mine !== run) late.push(`tick ${tick}`);
+        else if (tick % 40 === 0 && ended < 3) {
+          ended++;
+          run[Symbol.dispose]();
+          run = rooms[1].rollback(duel);
+          listen();
+        }
+      });
+    };
+    listen();
+    await play(6_000);
+    expect(ended).toBe(3);
+    expect(late).toEqual([]);
+    expect(run.status).toBe('playing');
+    expect(run.players.map((player) => player.slot)).toEqual([0, 1]);
+  });
+
   it('[RB18] what cannot be is refused at once', async () => {
     const { rooms, settled } = await openMemoryRooms(game, 1, { seed: 18 });
     const [room] = rooms;

@@ -74,7 +74,7 @@ export class RollbackDesk {
       throw new LanError('bad-argument', 'rollback: expected one simulation at a time, got another.', { hint: 'Dispose of the one that is played.' });
     const room = this.#room;
     const events = new Emitter<RollbackEvents<unknown>>((name, cause) => room.failed(`rollback.on('${name}')`, cause));
-    const session = new RollbackSession(simulation, checked, {
+    const session: RollbackSession = new RollbackSession(simulation, checked, {
       self: room.self,
       session: room.session,
       roster: () => room.roster(),
@@ -82,11 +82,12 @@ export class RollbackDesk {
       now: () => room.now(),
       roomTime: () => room.roomTime(),
       transitMs: () => room.transitMs(),
-      send: (to, how, bytes) => room.send(to, how, bytes),
+      // What ends within an event has the rest of its turn before it.
+      send: (to, how, bytes) => this.#session === session && room.send(to, how, bytes),
       drop: (reason) => room.drop(reason),
       failed: (what, cause) => room.failed(`rollback: ${what}`, cause),
-      emit: (event, value) => events.emit(event, value),
-      hears: (event) => events.has(event),
+      emit: (event, value) => this.#session === session && events.emit(event, value),
+      hears: (event) => this.#session === session && events.has(event),
     });
     this.#session = session;
     this.#heardSince = Number.POSITIVE_INFINITY;
@@ -153,9 +154,8 @@ export class RollbackDesk {
 
   /** What is played here ends; the others are told, where they can be. */
   close(): void {
-    const session = this.#session;
+    this.#session?.quit();
     this.#session = undefined;
-    session?.quit();
   }
 }
 
