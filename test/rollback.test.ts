@@ -257,6 +257,29 @@ describe('a simulation in a room', () => {
 });
 
 describe('drawing', () => {
+  it('[RB19] gives what was saved where there is a save, typed as such: as `previous`, and by `confirm`', async () => {
+    class World {
+      x = 0;
+    }
+    const world = simulation({
+      id: 'world',
+      input: { by: s.u8().default(1) },
+      start: () => new World(),
+      step: (state) => void state.x++,
+      save: (state) => ({ at: state.x }),
+      load: (saved) => Object.assign(new World(), { x: saved.at }),
+    });
+    const { rooms, play } = await openMemoryRooms(game, 1, { seed: 25 });
+    const run = rooms[0].rollback(world);
+    const seen: number[] = [];
+    run.on('confirm', ({ tick, state }) => seen.push(tick - state.at));
+    await play(500);
+    expect(run.state).toBeInstanceOf(World);
+    expect(run.state!.x - run.previous!.at).toBe(1);
+    expect(seen.length).toBeGreaterThan(20);
+    expect(seen.every((off) => off === 0)).toBe(true);
+  });
+
   it('[RB19] shows the newest state, the one before it, and how far between them it is', async () => {
     const { all, play } = await arena(1, { seed: 19 });
     await play(100);

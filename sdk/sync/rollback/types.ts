@@ -45,6 +45,7 @@ export interface DesyncReport {
   readonly diff: readonly Difference[];
 }
 
+/** `V` is what `save` makes of a state, or the state itself where there is none. */
 export interface RollbackEvents<V> {
   /** There is a state: a new one, or that of those who play already. */
   start: { readonly tick: number };
