@@ -121,7 +121,7 @@ describe('when something is not as it should be', () => {
     all.enter(rooms[1], {}, other as typeof duel);
     await all.fight(1_000);
     expect(all.runs.map((run) => run.status)).toEqual(['playing', 'waiting']);
-    expect(all.warnings.filter((detail) => detail.includes('another build of this simulation'))).toHaveLength(2);
+    expect(all.warnings.filter((detail) => detail.includes('plays another simulation, or another build of this one'))).toHaveLength(2);
   });
 
   it('[RB24] who ends its simulation within an event hears no more of it, and may begin another one there', async () => {

@@ -149,7 +149,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       transitMs: () => transitMs(port.stats(this.#time.now())),
       send: (to, how, bytes) => this.#send(to, how, bytes, CONTROL_LANE),
       drop: (reason) => this.#drop(reason),
-      foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another build of this simulation` }),
+      foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another simulation, or another build of this one` }),
       setEligible: (eligible) => void (this.#closed === undefined && port.setEligible(this.#time.now(), eligible)),
       wake: () => this.#wake(),
     });
