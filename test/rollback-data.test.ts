@@ -196,6 +196,16 @@ describe('data', () => {
       [0xdc, 0xff, 0xff, 0],
     ])
       assert.equal(decodeState(new Uint8Array(input)), undefined, String(input));
+    // 130,000 maps of nothing, in lists of 65,000.
+    const maps = new Uint8Array(2 + 2 * (4 + 2 * 0xfde8));
+    maps.set([0x93, 0]);
+    for (const start of [2, 2 + 4 + 2 * 0xfde8]) {
+      maps.set([0xdc, 0xfd, 0xe9, 0], start);
+      for (let i = 0; i < 0xfde8; i++) maps.set([0x91, 2], start + 4 + 2 * i);
+    }
+    assert.equal(decodeState(maps), undefined);
+    assert.throws(() => encodeState(Array.from({ length: 40_000 }, () => ({}))), { code: 'too-large' });
+    assert.ok(decodeState(encodeState(Array.from({ length: 30_000 }, () => ({})))) !== undefined);
     const deep = new Uint8Array(10_000);
     for (let at = 0; at < deep.length; at += 2) deep.set([0x92, 0], at);
     assert.equal(decodeState(deep), undefined);

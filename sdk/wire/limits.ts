@@ -446,3 +446,6 @@ export const MAX_ROLLBACK_STATE_BYTES = 512 * 1_024;
 
 /** A state travels in pieces of this size, so that what else is said goes between them. */
 export const ROLLBACK_PIECE_BYTES = 32 * 1_024;
+
+/** Lists, objects, maps and the like in such a state: an empty one takes two bytes to say and two hundred to keep, and a copy of all is kept for each tick. */
+export const MAX_ROLLBACK_STATE_PARTS = 32_768;

@@ -8,10 +8,10 @@
  *     4 numbers   [4, type, bytes, …]         5 undefined  [5]
  *     6 a text with half of a pair of surrogates, which has no UTF-8: [6, its UTF-16 units as bytes]
  *
- * What holds more than 65,534 parts, or a text of more than 65,535 bytes, does not travel.
+ * What holds more than 65,534 parts, or a text of more than 65,535 bytes, does not travel, nor do more than 32,768 of all but the first line together.
  */
 import { LanError } from '../../base/errors.ts';
-import { MAX_ROLLBACK_STATE_BYTES } from '../../wire/limits.ts';
+import { MAX_ROLLBACK_STATE_BYTES, MAX_ROLLBACK_STATE_PARTS } from '../../wire/limits.ts';
 import { PackReader, PackWriter, utf8Length } from '../../wire/pack.ts';
 import { assertData, MAX_DATA_DEPTH, noData, shapeOf, tooDeep } from './data.ts';
 import type { NumberArray } from './data.ts';
@@ -31,10 +31,13 @@ const CHUNK_BYTES = 0x8000;
 const TYPES = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array] as const;
 
 const HALF_PAIR = /\p{Surrogate}/u;
+/** Of the state that is written or read: one at a time. */
+let containers = 0;
 
 /** Throws `bad-value` for what is no data, `too-large` for more than `MAX_ROLLBACK_STATE_BYTES`, or for a part that is too long. */
 export function encodeState(state: unknown): Uint8Array {
   const out = new PackWriter(1_024);
+  containers = 0;
   try {
     write(out, state, 'state', 0);
   } catch (error) {
@@ -54,6 +57,7 @@ function tooLarge(path: string, got: string, most: string): LanError {
 
 function head(out: PackWriter, what: number, parts: number, path: string): void {
   if (parts > MAX_PARTS) throw tooLarge(path, `${parts} parts`, `${MAX_PARTS} parts`);
+  if (++containers > MAX_ROLLBACK_STATE_PARTS) throw tooLarge('state', 'more', `${MAX_ROLLBACK_STATE_PARTS} objects, lists and the like`);
   out.array(parts + 1);
   out.int(what);
 }
@@ -133,6 +137,7 @@ function writeNumbers(out: PackWriter, numbers: NumberArray, path: string): void
 export function decodeState(bytes: Uint8Array): { readonly state: unknown } | undefined {
   if (bytes.length > MAX_ROLLBACK_STATE_BYTES) return undefined;
   const input = new PackReader(bytes);
+  containers = 0;
   const state = read(input, 0);
   return input.done ? { state } : undefined;
 }
@@ -145,7 +150,8 @@ function read(input: PackReader, depth: number): unknown {
   if (!((first >= 0x90 && first <= 0x9f) || first === 0xdc)) return input.number();
   const count = input.array(0xffff);
   const what = input.int();
-  if (count === 0 || (depth >= MAX_DATA_DEPTH && what !== UNDEFINED && what !== UNITS)) return input.fail();
+  if (count === 0 || ++containers > MAX_ROLLBACK_STATE_PARTS || (depth >= MAX_DATA_DEPTH && what !== UNDEFINED && what !== UNITS))
+    return input.fail();
   return readParts(input, what, count - 1, depth);
 }
 

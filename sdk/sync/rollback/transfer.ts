@@ -107,6 +107,8 @@ export class StateTaker {
 
   take(piece: StatePiece): TakenState | undefined {
     if (piece.pieces === 0) return { ...piece, bytes: undefined };
+    const isLast = piece.index === piece.pieces - 1;
+    if (!isLast && piece.bytes.length !== ROLLBACK_PIECE_BYTES) return undefined;
     if (piece.index === 0) {
       this.#head = piece;
       this.#have = 0;
@@ -117,9 +119,7 @@ export class StateTaker {
     // They come in order: what does not fit is the rest of one that was given up.
     if (head === undefined || head.tick !== piece.tick || head.kind !== piece.kind || head.pieces !== piece.pieces) return undefined;
     const at = piece.index * ROLLBACK_PIECE_BYTES;
-    const isLast = piece.index === piece.pieces - 1;
-    if (at !== this.#have || at + piece.bytes.length > this.#bytes.length || (!isLast && piece.bytes.length !== ROLLBACK_PIECE_BYTES))
-      return undefined;
+    if (at !== this.#have || at + piece.bytes.length > this.#bytes.length) return undefined;
     this.#bytes.set(piece.bytes, at);
     this.#have += piece.bytes.length;
     if (!isLast) return undefined;
