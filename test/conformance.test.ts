@@ -170,7 +170,7 @@ function allowed<T>(read: () => T): T | undefined {
 }
 
 it('[PR1] the decoder knows nothing but the page', () => {
-  for (const name of ['reader', 'payload', 'decoder', 'keys', 'mesh', 'wiretap']) {
+  for (const name of ['reader', 'payload', 'decoder', 'keys', 'mesh', 'simulation', 'wiretap']) {
     const text = readFileSync(new URL(`./protocol/${name}.ts`, import.meta.url), 'utf8');
     for (const [, from] of text.matchAll(/from '([^']+)'/gu)) expect(from).toMatch(/^(node:crypto|\.\/(reader|payload|decoder|keys|mesh)\.ts)$/u);
   }

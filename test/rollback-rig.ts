@@ -121,5 +121,6 @@ export class RigSeat {
     const count = reader.array(0xffff);
     const type = reader.int();
     if (reader.ok && count > 0) this.desk.receive(IDS[from]!, type, count, reader);
+    else this.drops.push('malformed');
   }
 }

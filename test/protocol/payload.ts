@@ -4,8 +4,8 @@ import { Malformed, Reader, must } from './reader.ts';
 const HOSTILE = new Set(['__proto__', 'constructor', 'prototype']);
 const text = new TextDecoder();
 
-/** One value and nothing after it. Throws `Malformed`. */
-export function decodePayload(bytes: Uint8Array): unknown {
+/** One value and nothing after it; `most`: values that it may have where the page says another number, of any depth and length. Throws `Malformed`. */
+export function decodePayload(bytes: Uint8Array, most?: number): unknown {
   const reader = new Reader(bytes);
   let values = 0;
   let containers = 0;
@@ -18,12 +18,12 @@ export function decodePayload(bytes: Uint8Array): unknown {
     return value >= 2 ** (8 * size - 1) ? value - 2 ** (8 * size) : value;
   };
   const string = (size: number): string => {
-    must(size <= 4_096, 'a long string');
+    must(most !== undefined || size <= 4_096, 'a long string');
     return text.decode(reader.take(size));
   };
   const container = (depth: number): void => {
-    must(++containers <= 2_048, 'too many containers');
-    must(depth < 16, 'nested too deep');
+    must(++containers <= (most ?? 2_048), 'too many containers');
+    must(most !== undefined || depth < 16, 'nested too deep');
   };
   const array = (count: number, depth: number): unknown[] => {
     container(depth);
@@ -38,7 +38,7 @@ export function decodePayload(bytes: Uint8Array): unknown {
     return out;
   };
   function value(depth: number, isKey: boolean): unknown {
-    must(++values <= 4_096, 'too many values');
+    must(++values <= (most ?? 4_096), 'too many values');
     const type = reader.uint(1);
     if (!isKey) return valueOf(type, depth);
     const size = type >= 0xa0 && type <= 0xbf ? type - 0xa0 : type === 0xd9 ? reader.uint(1) : type === 0xda ? reader.uint(2) : -1;

@@ -333,7 +333,7 @@ export class RollbackSession {
         return this.#handleConfirms(now, roster, from, count, input);
       case STATE_ASK: {
         const tick = readOptional(input);
-        if (!input.done) return 'rollback-malformed';
+        if (!input.done || count !== 4) return 'rollback-malformed';
         return this.#handleAsk(now, from, tick);
       }
       case STATE: {
@@ -349,7 +349,7 @@ export class RollbackSession {
       case TAKEOVER: {
         const term = readTerm(input);
         const confirmed = readOptional(input);
-        return input.done ? this.#handleTakeover(now, roster, from, term, confirmed) : 'rollback-malformed';
+        return input.done && count === 5 ? this.#handleTakeover(now, roster, from, term, confirmed) : 'rollback-malformed';
       }
       case HELD: {
         const words = this.#words.readHeld(count, input, (first) => this.#rowBefore(first));
@@ -358,6 +358,7 @@ export class RollbackSession {
         return undefined;
       }
       case QUIT:
+        if (!input.done || count !== 3) return 'rollback-malformed';
         this.#conductor.quit(now, from);
         return undefined;
       default:

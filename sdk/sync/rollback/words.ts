@@ -222,6 +222,7 @@ export class Words {
   readInputs(count: number, input: PackReader, last: Input | undefined): InputsWords | undefined {
     const confirmed = readOptional(input);
     const first = input.count(MAX_TICK);
+    if (count % 2 === 0) return undefined;
     const inputs: Input[] = [];
     let before = last;
     for (let i = 5; i + 1 < count && input.ok; i += 2) {
