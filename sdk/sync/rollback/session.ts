@@ -469,7 +469,7 @@ export class RollbackSession {
     if (taken.kind === EVIDENCE) return this.#handleEvidence(now, from, taken.tick, decoded);
     // The one we play from, asked for once too often.
     const { timeline } = this;
-    const isOurs = taken.tick >= timeline.oldest && taken.tick <= timeline.final && timeline.chain(taken.tick) === taken.chain;
+    const isOurs = taken.tick >= timeline.oldest && taken.tick <= timeline.confirmed && timeline.chain(taken.tick) === taken.chain;
     if (decoded === undefined || this.#conducts || (this.status !== 'waiting' && isOurs && !this.#replaces)) return undefined;
     const isFirst = this.status === 'waiting';
     try {
