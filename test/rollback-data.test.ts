@@ -86,6 +86,77 @@ describe('data', () => {
     expect(syncTest(keeping, { ticks: 60 })).toEqual({ ok: true, ticks: 60 });
   });
 
+  it('[RB11] a copy is made in the parts of an old one that have the same shape, and never in those of another', () => {
+    const numbers = Float32Array.of(1, 2);
+    for (const [source, into] of [
+      [[1, 2], [7]],
+      [[], [7, 8]],
+      [
+        { a: 1, b: 2 },
+        { a: 3, b: { c: 1 } },
+      ],
+      [numbers, new Float32Array(2)],
+    ] as const) {
+      expect(copyData(source, into)).toBe(into);
+      assertSame(into, source);
+    }
+    for (const [source, into] of [
+      [[1, 2], { 0: 1, 1: 2 }],
+      [[1, 2], null],
+      [
+        { a: 1, b: 2 },
+        { b: 1, a: 2 },
+      ],
+      [{ a: 1, b: 2 }, { a: 1 }],
+      [{ a: 1 }, { a: 1, b: 2 }],
+      [{ a: 1 }, null],
+      [{ a: 1 }, 'a'],
+      [{ length: 0 }, []],
+      [{}, new Map()],
+      [numbers, new Float32Array(3)],
+      [numbers, new Float64Array(2)],
+      [numbers, null],
+      [numbers, 5],
+      [numbers, undefined],
+    ] as const) {
+      const copy = copyData(source, into);
+      expect(copy).not.toBe(into);
+      assertSame(copy, source);
+      expect(copy.constructor).toBe(source.constructor);
+    }
+    // Of itself it would be none.
+    for (const source of [[1], { a: 1 }, numbers]) expect(copyData(source, source)).not.toBe(source);
+    const inner = { x: 1 };
+    expect(copyData({ inner, y: 2 }, { inner, y: 1 }).inner).not.toBe(inner);
+    const kept = [{ x: 5 }, 3];
+    const part = kept[0];
+    expect(copyData([{ x: 1 }], kept)[0]).toBe(part);
+    expect(kept).toEqual([{ x: 1 }]);
+    // Keys in the order of the source: a step may walk them.
+    expect(Object.keys(copyData({ a: 1, b: 2 }, { b: 1, a: 2 }))).toEqual(['a', 'b']);
+  });
+
+  it('[RB11] 64 levels are copied, sent and compared, and one more is refused', () => {
+    const deep = nested(63, { x: 1 });
+    assertSame(copyData(deep), deep);
+    assertSame(decodeState(encodeState(deep))?.state, deep);
+    for (const refuse of [copyData, assertData, encodeState])
+      expect(() => refuse(nested(64, {}))).toThrow(expect.objectContaining({ code: 'bad-value' }));
+    assertSame(copyData(nested(64, 'x')), nested(64, 'x'));
+    assertSame(decodeState(encodeState(nested(64, undefined)))?.state, nested(64, undefined));
+    assertSame(decodeState(encodeState(nested(64, '\ud83c')))?.state, nested(64, '\ud83c'));
+    const round = (): object => {
+      const state: { self?: unknown; map?: unknown; list?: unknown } = {};
+      state.self = state;
+      state.map = new Map([['x', state]]);
+      state.list = [state];
+      return state;
+    };
+    // At the end of what is looked at they are not the same.
+    expect(diffData(round(), round(), 1)).toHaveLength(1);
+    expect(diffData(nested(64, 1), nested(64, 2))[0]).toMatchObject({ mine: 1, theirs: 2 });
+  });
+
   it('[RB11] what is no data is refused with its place', () => {
     class Ball {
       x = 0;
@@ -132,6 +203,15 @@ describe('data', () => {
       'state.more',
     ]);
     expect(diffData(mine, theirs, 2)).toHaveLength(2);
+    expect(diffData(mine, theirs, 0)).toEqual([]);
+    // Keys of a record have no order that counts; those of a map and a set do, unless other keys say it already.
+    expect(diffData({ a: 1, b: 2 }, { b: 2, a: 1 })).toEqual([]);
+    expect(diffData(new Map([[1, 1]]), new Map([[2, 1]])).map(({ path }) => path)).toEqual(['state.get(1)', 'state.get(2)', 'state (order)']);
+    expect(diffData(new Set([1, 2, 3]), new Set([3, 2]))).toHaveLength(1);
+    expect(diffData(new Set([1, 2]), new Set([2, 1]), 0)).toEqual([]);
+    expect(diffData([1], { 0: 1 })).toEqual([{ path: 'state', mine: [1], theirs: { 0: 1 } }]);
+    expect(diffData({ a: undefined }, {})).toEqual([]);
+    expect(diffData([1, 2], [1])).toEqual([{ path: 'state.length', mine: 2, theirs: 1 }]);
     expect(diffData([0], [-0])).toHaveLength(1);
     expect(diffData([Number.NaN], [Number.NaN])).toEqual([]);
   });
@@ -282,9 +362,99 @@ describe('syncTest', () => {
       if (!result.ok && path !== undefined) expect(result.diff[0]!.path).toBe(path);
     });
 
+  it('[RB14] plays what is drawn of every field that is a number, or what it is given, and goes back as far as it is told', () => {
+    const seen = { by: new Set<number>(), half: new Set<number>(), side: new Set<string>(), name: new Set<string>() };
+    const steps: number[] = [];
+    const fields = {
+      by: s.i8().default(0),
+      half: s.num({ min: 1, max: 3, step: 0.5 }).default(1),
+      side: s.oneOf('left', 'right').default('left'),
+      name: s.text(4).default('x'),
+    };
+    const many = simulation({
+      id: 'many',
+      input: fields,
+      start: () => ({ sum: 0 }),
+      step(state, players, tick) {
+        steps.push(tick);
+        for (const { input: held } of players) {
+          for (const [name, all] of Object.entries(seen)) (all as Set<unknown>).add(held[name as keyof typeof held]);
+          state.sum += held.by;
+        }
+        return { sum: state.sum };
+      },
+    });
+    expect(syncTest(many, { ticks: 300, distanceTicks: 3 })).toEqual({ ok: true, ticks: 300 });
+    expect(seen.by.size).toBeGreaterThan(20);
+    expect(Math.min(...seen.by)).toBeLessThan(-90);
+    expect(Math.max(...seen.by)).toBeGreaterThan(90);
+    expect([...seen.half].sort()).toEqual([1, 1.5, 2, 2.5, 3]);
+    expect([...seen.side].sort()).toEqual(['left', 'right']);
+    expect([...seen.name]).toEqual(['x']);
+    // Once without going back, once with, and three more.
+    expect(steps.filter((tick) => tick === 200)).toHaveLength(2 + 3);
+    expect(steps.filter((tick) => tick === 300)).toHaveLength(2 + 1);
+    steps.length = 0;
+    const asked: string[] = [];
+    const own = syncTest(many, {
+      ticks: 2,
+      players: 2,
+      distanceTicks: 30,
+      input: (_rng, slot, tick) => {
+        asked.push(`${slot} at ${tick}`);
+        return { by: slot + tick };
+      },
+    });
+    expect(own).toEqual({ ok: true, ticks: 2 });
+    expect(asked).toEqual(['0 at 1', '1 at 1', '0 at 2', '1 at 2']);
+    for (const options of [
+      { players: 32, ticks: 1 },
+      { players: 1, ticks: 40, distanceTicks: 30 },
+      { seed: 0xffff_ffff, ticks: 1 },
+    ])
+      expect(syncTest(many, options)).toMatchObject({ ok: true });
+  });
+
+  it('[RB14] finds a state that another one is made of, and one that only came wrong after going back', () => {
+    let returned = 0;
+    const last: number[] = [];
+    const fresh = simulation({
+      id: 'fresh',
+      input,
+      start: () => ({ x: 0 }),
+      step: (state) => {
+        last.push(state.x);
+        return { x: state.x + 1 };
+      },
+    });
+    expect(syncTest(fresh, { ticks: 20, distanceTicks: 1 })).toEqual({ ok: true, ticks: 20 });
+    expect(Math.max(...last)).toBe(19);
+    // Right for as long as nobody goes back: each save is counted.
+    const counting = simulation({
+      id: 'counting',
+      input,
+      start: () => ({ x: 0 }),
+      step: (state) => void state.x++,
+      save: (state) => ({ x: state.x }),
+      load: (saved) => ({ x: saved.x + Number(++returned > 5) }),
+    });
+    expect(syncTest(counting, { ticks: 20 })).toMatchObject({ ok: false, what: 'step', tick: 1, diff: [{ path: 'state.x' }] });
+  });
+
   it('[RB18] refuses what cannot be', () => {
     const dice = simulation({ id: 'dice', input, start: () => ({}), step: () => undefined });
-    for (const options of [{ ticks: 0 }, { distanceTicks: 31 }, { players: 0 }, { seed: -1 }, { rounds: 1 }])
+    for (const options of [
+      { ticks: 0 },
+      { ticks: 1_000_001 },
+      { ticks: 1.5 },
+      { distanceTicks: 0 },
+      { distanceTicks: 31 },
+      { players: 0 },
+      { players: 33 },
+      { seed: -1 },
+      { seed: 2 ** 32 },
+      { rounds: 1 },
+    ])
       expect(() => syncTest(dice, options as never)).toThrow(expect.objectContaining({ code: 'bad-argument' }));
     const ball = simulation({ id: 'dice', input, start: () => ({ when: new Date() }), step: () => undefined });
     expect(() => syncTest(ball)).toThrow(expect.objectContaining({ code: 'bad-value' }));

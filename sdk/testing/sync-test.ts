@@ -9,7 +9,7 @@ import type { Fields, Infer } from '../sync/field.ts';
 import { specOf } from '../sync/field.ts';
 import { hashState } from '../sync/hash.ts';
 import type { Difference } from '../sync/rollback/data.ts';
-import { assertData, copyData, diffData } from '../sync/rollback/data.ts';
+import { copyData, diffData } from '../sync/rollback/data.ts';
 import type { Input } from '../sync/rollback/input.ts';
 import { InputCodec, Row } from '../sync/rollback/input.ts';
 import type { Simulation } from '../sync/rollback/simulation.ts';
@@ -108,9 +108,7 @@ class Copy {
 
   save(): unknown {
     const { save } = this.#simulation;
-    const saved: unknown = save === undefined ? this.#state : save(this.#state);
-    assertData(saved);
-    return copyData(saved);
+    return copyData(save === undefined ? this.#state : save(this.#state));
   }
 
   load(saved: unknown): void {

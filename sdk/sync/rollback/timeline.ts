@@ -85,11 +85,6 @@ export class Timeline {
     return this.#saves[tick % this.#saves.length];
   }
 
-  /** Whether some tick has to be simulated again. */
-  get isDirty(): boolean {
-    return this.#dirty < this.next;
-  }
-
   /** Begins at `tick` with what somebody saved there. `row` is that of the tick, `chain` the hash of all rows until it. */
   reset(tick: number, saved: unknown, row: Row, chain: number): void {
     const { load } = this.#simulation;
