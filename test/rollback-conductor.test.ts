@@ -243,4 +243,102 @@ describe('the host of a simulation', () => {
     expect(table.at(20, BOTH, 4)).toBe(5);
     expect(table.row()).toEqual(['0']);
   });
+
+  it('[RB6] who only looks on from now on is gone at once, be it the host itself', () => {
+    for (const [who, left] of [
+      [ann, ['1 fire']],
+      [bob, ['0']],
+    ] as const) {
+      const table = new Table();
+      table.timeline.hear(0, 1, table.codec.neutral);
+      table.hear(0, bob, 1, 1, 9);
+      table.at(0, BOTH, 1);
+      expect(table.row()).toEqual(['0', '1 fire']);
+      const seats = roster([
+        { id: ann, slot: 0, spectator: who === ann },
+        { id: bob, slot: 1, spectator: who === bob },
+      ]);
+      expect(table.at(10, seats, 2)).toBe(3);
+      expect(table.row()).toEqual(left);
+      // And heard no more, though it said more before.
+      expect(table.timeline.heard(who === ann ? 0 : 1, 5)).toBeUndefined();
+    }
+  });
+
+  it('[RB6] goes on at once from who is heard again after it quit, half a second later', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 4);
+    table.at(0, BOTH, 1);
+    table.conductor.quit(10, bob);
+    expect(table.at(20, BOTH, 3)).toBe(4);
+    expect(table.row()).toEqual(['0']);
+    table.hear(509, bob, 1, 5, 9);
+    expect(table.at(509, BOTH, 4)).toBe(5);
+    expect(table.row()).toEqual(['0']);
+    table.hear(510, bob, 1, 6, 9);
+    expect(table.at(510, BOTH, 5)).toBe(6);
+    expect(table.row()).toEqual(['0', '1 fire']);
+  });
+
+  it('[RB8] plays only with who was heard in the last quarter of a second, and is present', () => {
+    for (const [heardAt, status, plays] of [
+      [751, 'present', true],
+      [750, 'present', false],
+      [900, 'away', false],
+    ] as const) {
+      const table = new Table();
+      table.timeline.hear(0, 1, table.codec.neutral);
+      table.conductor.heard(heardAt, bob, 0, true);
+      const seats = roster([
+        { id: ann, slot: 0 },
+        { id: bob, slot: 1, status },
+      ]);
+      table.conductor.confirm(1_000, seats, 1, 2, 6);
+      expect(table.row()).toEqual(plays ? ['0', '1'] : ['0']);
+    }
+  });
+
+  it('[RB7] goes on with whom the last row names, and knows nobody from before', () => {
+    const table = new Table();
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 2);
+    table.at(0, BOTH, 1);
+    const next = new Conductor(table.timeline, table.codec, ann);
+    next.heard(0, bob, 1, true);
+    next.begin(BOTH);
+    // Nothing of bob yet: it is waited for, as one who plays.
+    expect(next.confirm(0, BOTH, 2, 9, 6)).toBe(false);
+    expect(next.lateInputs).toBe(0);
+    next.heard(5, bob, 1, true);
+    expect(next.confirm(5, BOTH, 9, 9, 6)).toBe(true);
+    expect(next.lateInputs).toBe(1);
+    expect(table.row()).toEqual(['0', '1 fire']);
+    next.begin(roster([{ id: ann, slot: 0 }]));
+    table.timeline.hear(0, table.timeline.confirmed + 1, table.codec.neutral);
+    expect(next.confirm(5, roster([{ id: ann, slot: 0 }]), 9, 9, 6)).toBe(true);
+    expect(table.row()).toEqual(['0']);
+    expect(next.confirm(5, BOTH, 99, table.timeline.confirmed, 6)).toBe(false);
+    next.keepOnly(roster([{ id: ann, slot: 0 }]));
+    expect(next.listeners.size).toBe(0);
+  });
+
+  it('[RB6] what one listener has is what it said last, and of two who are late both count', () => {
+    const table = new Table();
+    table.conductor.heard(0, bob, 7, false);
+    table.conductor.heard(5, bob, 3, true);
+    expect(table.conductor.listeners.get(bob)).toEqual({ heardAt: 5, confirmed: 3, plays: true });
+    const three = roster([
+      { id: ann, slot: 0 },
+      { id: bob, slot: 1 },
+      { id: cid, slot: 2 },
+    ]);
+    table.conductor.heard(5, cid, 3, true);
+    table.timeline.hear(0, 1, table.codec.neutral);
+    expect(table.at(5, three, 1)).toBe(1);
+    expect(table.row()).toEqual(['0', '1', '2']);
+    expect(table.at(5, three, 7)).toBe(1);
+    expect(table.at(5, three, 8)).toBe(2);
+    expect(table.conductor.lateInputs).toBe(2);
+  });
 });

@@ -180,8 +180,50 @@ describe('when something is not as it should be', () => {
         'bad-argument',
         JSON.stringify(options),
       );
+    for (const options of [
+      { maxRollback: 0, inputDelay: 0, patienceTicks: 1 },
+      { maxRollback: 30, inputDelay: 8, patienceTicks: 60 },
+      { inputDelay: 'auto', play: false, onDesync: 'report' },
+    ] as const)
+      room.rollback(duel, options)[Symbol.dispose]();
+    for (const none of [undefined, null, 5, { step: duel.step }, { ...duel, step: 1 }, { ...duel, hash: '1' }])
+      assert.equal(
+        code(() => room.rollback(none as never)),
+        'bad-argument',
+      );
+    for (const change of [{ hz: 10 }, { hz: 120 }, { id: 'a' }, { id: '0-9' }, { id: 'a'.repeat(32) }, { predict: () => ({}) }])
+      assert.equal(
+        code(() => simulation({ id: 'duel', input, start: duel.start, step: duel.step, ...change } as never)),
+        undefined,
+        JSON.stringify(change),
+      );
+    const hashes = [
+      duel,
+      simulation({ id: 'duel-2', input, start: duel.start, step: duel.step }),
+      simulation({ id: 'duel', hz: 30, input, start: duel.start, step: duel.step }),
+      simulation({ id: 'duel', input: { ...input, more: s.bool().default(false) }, start: duel.start, step: duel.step as never }),
+      simulation({ id: 'duel', input: { a: input.left, right: input.right, fire: input.fire }, start: duel.start, step: duel.step as never }),
+    ].map(({ hash }) => hash);
+    assert.equal(new Set(hashes).size, hashes.length);
+    assert.equal(simulation({ id: 'duel', input, start: () => 1, step: () => undefined }).hash, duel.hash);
     for (const change of [
       { id: 'No' },
+      { id: '' },
+      { id: '-a' },
+      { id: 'a'.repeat(33) },
+      { id: 5 },
+      { hz: '60' },
+      { hz: Number.NaN },
+      { input: null },
+      { input: 5 },
+      { input: { a: 1 } },
+      { start: undefined },
+      { step: undefined },
+      { predict: 1 },
+      { load: () => 1 },
+      { save: 1, load: 1 },
+      { input: { a: s.text(63).default('') } },
+      { speed: 1 },
       { hz: 5 },
       { hz: 121 },
       { input: {} },
@@ -208,9 +250,14 @@ describe('when something is not as it should be', () => {
       code(() => run.setInput({ up: true } as never)),
       'bad-value',
     );
+    for (const event of ['end', 5, 'toString', undefined])
+      assert.equal(
+        code(() => run.on(event as never, () => undefined)),
+        'unknown-name',
+      );
     assert.equal(
-      code(() => run.on('end' as never, () => undefined)),
-      'unknown-name',
+      code(() => run.on('start', 5 as never)),
+      'bad-argument',
     );
     run[Symbol.dispose]();
     assert.equal(run.status, 'closed');
