@@ -176,6 +176,46 @@ test('[BR25] a restart of the dev server keeps the token, and has one network op
   }
 });
 
+test('[BR25] a restart that cannot open the network leaves the one before in place, as Vite leaves its server', async () => {
+  const folder = mkdtempSync(joinPath(tmpdir(), 'lanista-vite-'));
+  const log: string[] = [];
+  await using bench = new Bench();
+  const given = { works: true };
+  const plugin = () => {
+    const { works } = given;
+    return lanista({
+      start: () => {
+        log.push(works ? 'open' : 'fail');
+        if (!works) throw new Error('no interface wlan9');
+        return Object.assign(Object.create(bench.lan) as typeof bench.lan, { close: () => Promise.resolve(void log.push('close')) });
+      },
+      game: GAME,
+      onUrl: (url) => log.push(url),
+    });
+  };
+  Object.assign(globalThis, { failingPlugin: plugin });
+  writeFileSync(joinPath(folder, 'vite.config.mjs'), 'export default { plugins: [globalThis.failingPlugin()] };');
+  try {
+    const server = await createServer({ ...quiet, root: folder });
+    await server.listen(0);
+    await expect.poll(() => log.length).toBe(2);
+    const url = new URL(log[1]!);
+    given.works = false;
+    await server.restart().catch(() => undefined);
+    await expect.poll(() => log.filter((line) => line === 'open').length).toBe(2);
+    const page = await bench.page({ port: Number(url.port), token: url.hash.slice(1) });
+    await page.close();
+    given.works = true;
+    await server.restart();
+    await expect.poll(() => log.length).toBe(8);
+    await server.close();
+    expect(log).toEqual(['open', url.href, 'close', 'fail', 'open', 'close', 'open', url.href, 'close']);
+  } finally {
+    Reflect.deleteProperty(globalThis, 'failingPlugin');
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test('[BR25] what Vite prints and opens by itself carries the token', async () => {
   const folder = mkdtempSync(joinPath(tmpdir(), 'lanista-vite-'));
   const browser = joinPath(folder, 'browser.js');

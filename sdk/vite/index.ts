@@ -23,6 +23,8 @@ interface Running {
   readonly token: string;
   /** Ends the bridge and the network half; later calls wait for the first. */
   readonly end: () => Promise<void>;
+  /** Runs them once more after that, in the same server. */
+  readonly again: () => Promise<void>;
 }
 
 /**
@@ -70,27 +72,49 @@ async function startInside(server: ViteServer, settings: { open?: boolean | stri
   const before = running.get(inlineConfig);
   // Two at once would be two players, of whom the second has another identity.
   await before?.end();
-  const lan = await options.start();
   // The same token through restarts of the dev server, so that open pages reconnect by themselves.
   const token = before?.token ?? randomBytes(16).toString('base64url');
-  const bridge = attachBridge(http, { lan, token, ...(options.game && { game: options.game }) });
+  let opened: Opened;
+  try {
+    opened = await openProcess(http, options, token);
+  } catch (error) {
+    // Vite goes on with the server before this one, and so do its pages.
+    await before?.again().catch(() => undefined);
+    throw error;
+  }
   carryKey(server, settings, token);
   const tell = (): void => {
-    const url = server.resolvedUrls?.local[0] ?? bridge.url();
+    const url = server.resolvedUrls?.local[0] ?? opened.url();
     if (options.onUrl !== undefined) options.onUrl(url);
     else server.config.logger.info(`\n  Play at ${url}\n`);
   };
   if (http.listening) tell();
   else http.once('listening', () => setImmediate(tell));
+  const end = (): Promise<void> => opened.end();
+  const again = async (): Promise<void> => {
+    if (http.listening) opened = await openProcess(http, options, token);
+  };
+  running.set(inlineConfig, { token, end, again });
+  closeWith(server, http, end);
+}
+
+interface Opened {
+  readonly url: () => string;
+  readonly end: () => Promise<void>;
+}
+
+/** The network half, and the bridge to it in `http`. */
+async function openProcess(http: Server, options: LanistaPluginOptions, token: string): Promise<Opened> {
+  const lan = await options.start();
+  const bridge = attachBridge(http, { lan, token, ...(options.game && { game: options.game }) });
   let ended: Promise<void> | undefined;
   const end = (): Promise<void> =>
     (ended ??= bridge
       .close()
       .then(() => lan.close())
       .finally(() => forget(end)));
-  running.set(inlineConfig, { token, end });
   remember(end);
-  closeWith(server, http, end);
+  return { url: () => bridge.url(), end };
 }
 
 /** What Vite prints and opens by itself has the key too: without it a page cannot get in. */
