@@ -3,15 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nameBytes, nameLetters, shorten, shownName } from '../demo-game/rules/names.ts';
 import { readUrl } from '../demo-game/page/settings.ts';
+import { anyText } from './any-text.ts';
 import { Table } from './demo-table.ts';
 
 const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 const family = '👨‍👩‍👧‍👦';
-/** Any there is but the halves of pairs, blanks and joiners more often. As a unit of `fc.string` they would be looked up in a table of them all, which takes a second to make. */
-const codePoint = fc.oneof(
-  { weight: 4, arbitrary: fc.integer({ min: 0, max: 0x10_f7ff }).map((index) => (index < 0xd800 ? index : index + 0x800)) },
-  { weight: 1, arbitrary: fc.constantFrom(0x20, 0x200d, 0x301, 0x1f468, 0xe0101) },
-);
 
 describe('a name', () => {
   it.each([
@@ -35,8 +31,7 @@ describe('a name', () => {
 
   it('fits, whatever is typed, and is shown of itself unchanged', () => {
     fc.assert(
-      fc.property(fc.array(codePoint, { maxLength: 60, size: 'max' }), (points) => {
-        const typed = String.fromCodePoint(...points);
+      fc.property(anyText(60), (typed) => {
         const name = shownName(typed);
         expect(bytesOf(name)).toBeLessThanOrEqual(nameBytes);
         expect(shorten(name, nameLetters)).toBe(name);
