@@ -3,12 +3,22 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, message, s } from 'lanista';
-import type { Room } from 'lanista';
+import type { PeerId, Room } from 'lanista';
+import { createRng } from '../sdk/base/rng.ts';
 import type { MemoryHub } from '../sdk/port/memory.ts';
 import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import { MemoryRoomPort } from '../sdk/port/memory.ts';
+import type { RoomPort } from '../sdk/port/port.ts';
 import { createLan } from '../sdk/room/lan.ts';
+import { Anchor, Anchors } from '../sdk/sync/anchor.ts';
+import { BodyEncoder } from '../sdk/sync/body-encoder.ts';
+import { EntityCore, initialise } from '../sdk/sync/entity.ts';
+import { Inbound } from '../sdk/sync/inbound.ts';
+import { Replication } from '../sdk/sync/replication.ts';
+import { EntityStore } from '../sdk/sync/store.ts';
 import { MAX_SEND_HELD_BYTES } from '../sdk/wire/limits.ts';
+import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
+import { soleOwnerRules } from './bench/parts/rules.ts';
 import { openRooms } from './open-rooms.ts';
 
 const TEXTS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'] as const;
@@ -168,5 +178,116 @@ describe('a whole state that is more than a link holds', () => {
     expect(took).toBeGreaterThan(0);
     // The tick, and a few turns.
     expect(took).toBeLessThan(800);
+  });
+});
+
+describe('a whole state that takes longer than the past reaches back', () => {
+  it('[SY113] is followed by what changed meanwhile, though all of it did, at every tick, with a budget and without', async () => {
+    for (const bytesPerTick of [undefined, 4_000]) {
+      const { hub, rooms } = await openRooms(game, 1, { seed: 3 });
+      const [ann] = rooms as [Room<G>];
+      const pages = Array.from({ length: 100 }, (_, n) => spawn(ann, n));
+      if (bytesPerTick !== undefined) ann.setStateBudget({ bytesPerTick });
+      await hub.play(500);
+      const link = new SlowLink(hub, ann);
+      const joined = await join(hub, ann);
+      hub.lossRatio = 0.1;
+      // 700 kB in seven seconds: 210 ticks.
+      let lag = 0;
+      for (let i = 0; i < 600; i++) {
+        link.bring(2_000);
+        for (const page of pages) page.x = i;
+        if (i === 100) pages[0]!.a = 'changed';
+        // There and back, before anybody heard of it.
+        if (i === 20) pages[1]!.b = 'changed';
+        if (i === 40) pages[1]!.b = 'b'.repeat(875);
+        if (i === 60) pages.pop()!.despawn();
+        if (i === 80) pages.push(ann.entities.spawn('page', { x: 0, n: 200 }));
+        await hub.play(20);
+        if (i > 450) for (const { x } of joined.room!.entities.all('page')) lag = Math.max(lag, i - x);
+      }
+      // Of 20 ms each; within the budget their turns come round in a few ticks.
+      expect(lag, String(bytesPerTick)).toBeLessThan(bytesPerTick === undefined ? 12 : 30);
+      expect(ann.stats().stateBytesOut, String(bytesPerTick)).toBeLessThan(900_000);
+      hub.lossRatio = 0;
+      await hub.play(1_000);
+      const known = new Map([...joined.room!.entities.all('page')].map((page) => [page.id, JSON.stringify(page)]));
+      expect(known).toEqual(new Map(pages.map((page) => [page.id, JSON.stringify(page)])));
+      expect(joined.room!.stats().drops['state-diverged'] ?? 0).toBe(0);
+      vi.restoreAllMocks();
+    }
+  });
+
+  it('[SY113] [SY17] what was told of it and not acked, and changed back, is told again', () => {
+    const kinds = defineGame({
+      id: 'back',
+      version: 1,
+      entities: {
+        card: entity({ authority: 'spawner', rate: 60, fields: { x: s.i16(), turn: s.angle(10), text: s.text(4), a: s.u8(), b: s.u8() } }),
+        slow: entity({ authority: 'spawner', rate: 20, fields: { x: s.i16(), turn: s.angle(10), text: s.text(4), a: s.u8(), b: s.u8() } }),
+      },
+    });
+    const home = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
+    for (let seed = 1; seed <= 60; seed++) {
+      const rng = createRng(seed);
+      const store = new EntityStore(kinds);
+      const replication = new Replication({} as RoomPort, store, 60, 7);
+      const cores = Array.from({ length: 4 }, (_, i) => {
+        const core = new EntityCore(home, store.kind(i % 2 === 0 ? 'card' : 'slow'), 7, i, 'owner' as PeerId);
+        initialise(core, { x: 0, turn: 0, text: '', a: 0, b: 0 });
+        replication.own(core);
+        return core;
+      });
+      const replica = new EntityStore(kinds);
+      const rules = soleOwnerRules({ self: 'viewer', home, hash: () => 0, diverged: () => undefined });
+      const stream = new Inbound('owner' as PeerId, 7, 60, replica, rules);
+      const out = new PackWriter(4_096);
+      const encoder = new BodyEncoder(out);
+      const tell = (tick: number, baseline: number, anchor?: Anchor): void => {
+        out.reset();
+        encoder.encode({ tick, phase: 0, quiet: 1, hash: 0, session: 7 }, baseline, replication.owned, [], anchor);
+        const body = new PackReader(out.bytes, encoder.starts[0], encoder.ends[0]);
+        expect(stream.handleBody((tick * 1_000) / 60, tick, baseline < 0, body)).toBeUndefined();
+        for (const core of cores) {
+          const seen = replica.find(7, core.counter)!;
+          expect([[...seen.ints], seen.boxed[2]], `${seed}, ${tick}`).toEqual([[...core.ints], core.boxed[2]]);
+        }
+      };
+      replication.collect(3, 0);
+      tell(3, -1);
+      const anchor = new Anchor(3, replication.owned);
+      for (let tick = 4; tick < 320; tick++) {
+        for (const core of cores) {
+          const card = core.handle as { x: number; turn: number; text: string; a: number; b: number; teleport(): void };
+          card.x = (tick * 37) % 1_000;
+          if (rng.chance(0.3)) card.turn = rng.float() * 6;
+          // Few values, which come again.
+          if (tick % 3 === 0 && rng.chance(0.05)) card.text = rng.chance(0.5) ? 'here' : '';
+          if (rng.chance(0.02)) card.a ^= 1;
+          if (rng.chance(0.01)) card.teleport();
+        }
+        replication.collect(tick, 0);
+        // Acked after 240 ticks; sixty later it would be told anew.
+        if (tick > 243 && tick < 305 && tick % 3 === 0 && rng.chance(0.7)) tell(tick, 3, anchor);
+      }
+      expect(stream.completeTick).toBeGreaterThan(280);
+    }
+  });
+
+  it('[SY113] is kept in mind until each peer has acked something newer, or forgets it', () => {
+    const anchors = new Anchors();
+    const peer = (acked: number, ...fulls: readonly number[]) => ({ acked, fulls });
+    const weigh = (...peers: readonly { readonly acked: number; readonly fulls: readonly number[] }[]): number[] => {
+      anchors.weigh(new Map(peers.entries()));
+      return [10, 20, 30].filter((tick) => anchors.of(tick) !== undefined);
+    };
+    for (const tick of [10, 20, 20, 30]) anchors.drop(tick, []);
+    const first = anchors.of(20);
+    anchors.drop(20, []);
+    expect(anchors.of(20)).toBe(first);
+    expect(weigh(peer(-1, 10, 20), peer(30, 30))).toEqual([10, 20, 30]);
+    expect(weigh(peer(10, 10, 20), peer(31, 30))).toEqual([10, 20]);
+    expect(weigh(peer(20, 10, 20), peer(31, 30))).toEqual([20]);
+    expect(weigh(peer(21, 10, 20))).toEqual([]);
   });
 });

@@ -6,6 +6,8 @@
  */
 import type { PackWriter } from '../wire/pack.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_PARTS } from '../wire/limits.ts';
+import type { Anchor } from './anchor.ts';
+import { changedSince } from './anchor.ts';
 import type { Tombstone } from './delta.ts';
 import { BIAS, FRAME_HEAD_BYTES, TAKEN, encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
@@ -49,6 +51,7 @@ export class BodyEncoder {
   /** There was more than `MAX_STATE_PARTS` datagrams hold, or an entity that none holds: what was written is not all of it, or cannot be sent. */
   short = false;
   #head!: BodyHead;
+  #anchor: Anchor | undefined;
   #limit = 0;
   /** Values in the open part. */
   #count = 0;
@@ -76,9 +79,11 @@ export class BodyEncoder {
    * Appends all parts of a body to the writer, one after the other.
    * @param baseline the tick to code against; -1 for none: everything whole.
    * @param owned sorted by (origin, counter), the sender's own session first.
+   * @param anchor of the baseline, where that is of a whole state that took long.
    */
-  encode(head: BodyHead, baseline: number, owned: readonly EntityCore[], tombs: readonly Tombstone[]): void {
+  encode(head: BodyHead, baseline: number, owned: readonly EntityCore[], tombs: readonly Tombstone[], anchor?: Anchor): void {
     this.baseline = baseline;
+    this.#anchor = anchor;
     this.parts = 0;
     this.short = false;
     this.#head = head;
@@ -237,8 +242,11 @@ export class BodyEncoder {
     const out = this.#out;
     const { tick } = this.#head;
     const due = kind.dueAt(tick);
+    const moment = age === size ? this.#anchor?.of(core) : undefined;
+    if (moment !== undefined) mask = changedSince(core, moment);
     // New to the receiver, or the history does not reach back, or its turn to be told anew: all of it, whole.
-    if (baseline < 0 || core.bornTick > baseline || age === size || core.refreshTick === tick) {
+    const isForgotten = age === size && moment === undefined;
+    if (baseline < 0 || core.bornTick > baseline || isForgotten || mask === 0 || core.refreshTick === tick) {
       // What rests was the same when it was due.
       if (core.lastChange > due) this.#taken(core.lastChange);
       this.#count += encodeWhole(out, core);
@@ -254,7 +262,7 @@ export class BodyEncoder {
       if (i === count) out.int(ints[i]!);
       else if (way[i] === BOXED) (kind.fields[i]!.codec as BoxedCodec).write(out, core.boxed[i]);
       else {
-        const delta = (ints[i]! - track.value(age, i)) | 0;
+        const delta = (ints[i]! - (moment === undefined ? track.value(age, i) : moment.ints[i]!)) | 0;
         const wrap = bounds[4 * i + WRAP]!;
         // An angle turns the short way.
         out.int(((wrap > 0 ? (delta << (32 - wrap)) >> (32 - wrap) : delta) + BIAS) | 0);

@@ -11,6 +11,7 @@ import type { PeerId } from '../base/brand.ts';
 import type { RoomPort } from '../port/port.ts';
 import { HISTORY_ROWS, MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_QUEUED_BYTES, REFRESH_BYTES_PER_S } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
+import { Anchors } from './anchor.ts';
 import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
 import type { BudgetRule } from './budget.ts';
@@ -124,6 +125,7 @@ export class Replication {
   /** The bodies of this tick, one per baseline: peers with the same ack share one. */
   readonly #encoders: BodyEncoder[] = [];
   #encoded = 0;
+  readonly #anchors = new Anchors();
   /** For bodies that are one peer's alone. */
   #within: BodyEncoder | undefined;
   /** Of the slow refresh: whose turn it is, bytes it may spend, and how many entities it may still tell until it saves up again. */
@@ -248,6 +250,7 @@ export class Replication {
       this.#confirmWhole(now, out, input);
     }
     this.#forgetTombs(now);
+    this.#anchors.weigh(this.outbound);
   }
 
   /** Only says what arrived: for a replica that does not know the room yet. */
@@ -308,6 +311,7 @@ export class Replication {
     if (out.fulls.length > MAX_FULLS) out.fulls.shift();
     out.fullAt = now;
     const body = this.#encode(-1, 0);
+    this.#anchors.drop(this.tick, this.#owned);
     for (let i = 0; i < body.parts; i++) {
       const part = this.#framed(FULL_FRAME, ack, body.starts[i]!, body.ends[i]!);
       // Behind one that waits for room the others wait, too: they are read in order.
@@ -392,7 +396,7 @@ export class Replication {
     for (let i = 0; i < this.#encoded; i++) if (this.#encoders[i]!.baseline === baseline) return this.#encoders[i]!;
     const body = (this.#encoders[this.#encoded++] ??= new BodyEncoder(this.#body));
     this.#setHead(hash);
-    body.encode(this.#head, baseline, this.#owned, this.#tombs);
+    body.encode(this.#head, baseline, this.#owned, this.#tombs, this.#anchors.of(baseline));
     return body;
   }
 
