@@ -7,6 +7,7 @@ import type { PeerId, Room } from 'lanista';
 import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import { MemoryRoomPort } from '../sdk/port/memory.ts';
 import { createLan } from '../sdk/room/lan.ts';
+import { Replication } from '../sdk/sync/replication.ts';
 import { GRANT } from '../sdk/sync/wire.ts';
 import { openRooms, settled } from './open-rooms.ts';
 import { only } from './room-party.ts';
@@ -397,5 +398,36 @@ describe('a kind', () => {
       () => entity({ authority: 'anarchy' as never, fields }),
     ];
     for (const define of refused) expect(define).toThrow(expect.objectContaining({ code: 'bad-definition' }));
+  });
+});
+
+describe('what is handed over while its owner is compared by its hash', () => {
+  it('[SY114] [SY20] is the same thing for a third player all along, and gone when it is nobody’s', async () => {
+    const { hub, rooms, ann, bob, eve } = await open(3, 5);
+    ann.entities.spawn('ball', {});
+    await hub.play(100);
+    const seen = one(eve, 'ball') as Thing & { readonly alive: boolean };
+    const told: string[] = [];
+    eve.entities.on('ball', { spawn: () => told.push('spawn'), despawn: () => told.push('despawn') });
+    // Every two seconds, at a tick of 30 Hz: asked for within the way there and back before that, and a tick.
+    for (let before = 0; before < 60; before += 3) {
+      await hub.play(2_000 - ((ann.clock.now() + before) % 2_000), 1);
+      const [from, to] = one(ann, 'ball').mine ? [ann, bob] : [bob, ann];
+      void one(to, 'ball').requestAuthority();
+      await hub.play(200, 1);
+      expect([one(from, 'ball').mine, one(to, 'ball').mine, seen.alive, seen.owner], String(before)).toEqual([false, true, true, to.self.id]);
+    }
+    expect(told).toEqual(['spawn']);
+    const diverged = rooms.map((room) => room.stats().drops['state-diverged'] ?? 0);
+    expect(Math.max(...diverged)).toBeGreaterThan(0);
+    // Its owner does not have it, and has forgotten that it had: a hash or two later it is gone everywhere.
+    const owner = rooms.find((room) => one(room, 'ball').mine)!;
+    vi.spyOn(Replication.prototype, 'bury').mockImplementation(function (this: Replication, core) {
+      this.disown(core);
+    });
+    (one(owner, 'ball') as unknown as { despawn(): void }).despawn();
+    await hub.play(6_000);
+    expect([...rooms].map((room) => all(room, 'ball').length)).toEqual([0, 0, 0]);
+    expect(told).toEqual(['spawn', 'despawn']);
   });
 });

@@ -126,6 +126,12 @@ export class AuthorityRules {
       core.given = 'doubted';
       return false;
     }
+    const { authority, transfer } = core.kind.def;
+    if (core.given === false && !core.missed && authority === 'distributed' && transfer === 'request') {
+      // So may that of somebody else. If it is nobody's, the next whole state is without it, too.
+      core.missed = true;
+      return false;
+    }
     // It was handed over, and the message was lost with the link.
     if (core.given === 'doubted') this.#acquire(core);
     // As good as despawned by it: what somebody says who has heard less than this replica cannot bring it back, what somebody took can.
@@ -227,8 +233,7 @@ export class AuthorityRules {
     if (core.mine || !core.alive) return;
     const previous = core.owner;
     core.owner = this.#world.self;
-    core.given = false;
-    core.yielded = false;
+    core.given = core.missed = core.yielded = false;
     core.epoch = epochAfter(core.epoch);
     this.#replication.own(core);
     if (previous !== core.owner) this.#store.authorityChanged(core, previous);

@@ -94,6 +94,8 @@ export class EntityCore {
    * came without it, which may have been on its way already.
    */
   given: boolean | 'doubted' = false;
+  /** A whole state of its owner came without it, who may have given it to somebody whose word is on its way. */
+  missed = false;
   /** When a better claim ended our reign, monotonic ms: others may not have heard of that claim yet. */
   takenAt = Number.NEGATIVE_INFINITY;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */

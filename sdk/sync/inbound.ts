@@ -278,8 +278,7 @@ export class Inbound implements SnapshotSource {
       core.source = this;
       core.lastChange = -1;
     } else if (values.epoch > core.epoch || core.kind.def.authority === 'host') core.epoch = values.epoch;
-    core.yielded = false;
-    core.given = false;
+    core.yielded = core.given = core.missed = false;
     core.source = this;
     // A full state can be overtaken by a newer body of the same stream.
     if (core.lastChange > head.tick) return undefined;
