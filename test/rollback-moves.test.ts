@@ -89,14 +89,13 @@ describe('when the host moves', () => {
   it('[RB7] nobody waits for who does not play here', () => {
     const rig = new Rig(3);
     rig.seats[0]!.open<Sum>(count);
-    const others = rig.seats.slice(1).map((seat) => seat.desk);
     rig.play(60);
     // Both have said that they play nothing.
     expect(rig.seats[0]!.desk.deadline()).toBeGreaterThan(rig.now);
     const run = rig.seats[1]!.open<Sum>(count);
     rig.play(200);
     expect(run.status).toBe('playing');
-    expect(others.map((desk) => desk.sitsOut(rig.now))).toEqual([false, false]);
+    expect(rig.seats.map((seat) => seat.isEligible)).toEqual([true, true, true]);
   });
 
   it('[RB16] a host that does not play sits out after two seconds in which others do, and for as long as they do', () => {
@@ -104,23 +103,23 @@ describe('when the host moves', () => {
     const [host, guest] = rig.seats;
     const run = guest!.open<Sum>(count);
     rig.play(100);
-    expect(host!.desk.sitsOut(rig.now)).toBe(false);
+    expect(host!.isEligible).toBe(true);
     rig.play(1_800);
-    expect(host!.desk.sitsOut(rig.now)).toBe(false);
+    expect(host!.isEligible).toBe(true);
     rig.play(400);
-    expect(host!.desk.sitsOut(rig.now)).toBe(true);
-    expect(guest!.desk.sitsOut(rig.now)).toBe(false);
+    expect(host!.isEligible).toBe(false);
+    expect(guest!.isEligible).toBe(true);
     run[Symbol.dispose]();
     rig.play(1_100);
-    expect(host!.desk.sitsOut(rig.now)).toBe(false);
+    expect(host!.isEligible).toBe(true);
     // Seldom words are no play.
     for (let i = 0; i < 4; i++) {
       rig.play(1_100);
       host!.hear(1, wordsOf(1).stateAsk(undefined).slice());
-      expect(host!.desk.sitsOut(rig.now)).toBe(false);
+      expect(host!.isEligible).toBe(true);
     }
     host!.open<Sum>(count);
-    expect(host!.desk.sitsOut(rig.now)).toBe(false);
+    expect(host!.isEligible).toBe(true);
   });
 
   it('[RB6] who ends it tells everybody present, once, and ends nothing that began since', () => {

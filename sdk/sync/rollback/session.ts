@@ -333,8 +333,7 @@ export class RollbackSession {
         return this.#handleConfirms(now, roster, from, count, input);
       case STATE_ASK: {
         const tick = readOptional(input);
-        if (!input.done || count !== 4) return 'rollback-malformed';
-        return this.#handleAsk(now, from, tick);
+        return input.done && count === 4 ? this.#handleAsk(now, from, tick) : 'rollback-malformed';
       }
       case STATE: {
         const piece = this.#words.readState(count, input);
@@ -353,14 +352,10 @@ export class RollbackSession {
       }
       case HELD: {
         const words = this.#words.readHeld(count, input, (first) => this.#rowBefore(first));
-        if (words === undefined) return 'rollback-malformed';
-        this.#takeover?.handle(from, words);
-        return undefined;
+        return words === undefined ? 'rollback-malformed' : void this.#takeover?.handle(from, words);
       }
       case QUIT:
-        if (!input.done || count !== 3) return 'rollback-malformed';
-        this.#conductor.quit(now, from);
-        return undefined;
+        return input.done && count === 3 ? void this.#conductor.quit(now, from) : 'rollback-malformed';
       default:
         return 'rollback-malformed';
     }
