@@ -5,7 +5,7 @@ import { encodeState } from '../sdk/sync/rollback/state-codec.ts';
 import { NEWEST } from '../sdk/sync/rollback/words.ts';
 import { IDS, Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
-import { count, kindOf, row, two, wordsOf } from './rollback-two.ts';
+import { confirms, count, kindOf, row, two, wordsOf } from './rollback-two.ts';
 
 describe('when the host moves', () => {
   it('[RB7] a new host goes on from what was confirmed to anybody, and the old one yields to it', () => {
@@ -170,12 +170,7 @@ describe('words of a host that are not true', () => {
     const before = runs[1]!.tick;
     // A week from now.
     const { confirmedTick } = runs[1]!;
-    rig.seats[1]!.hear(
-      0,
-      wordsOf(0)
-        .confirms(rig.now + 604_800_000, { tick: 0, sum: 0 }, confirmedTick + 1, 0, confirmedTick, () => row)
-        .slice(),
-    );
+    rig.seats[1]!.hear(0, confirms(rig.now + 604_800_000, confirmedTick + 1, confirmedTick));
     rig.moveHost(1);
     rig.play(2_000);
     expect(runs[1]!.tick).toBeGreaterThan(before + 50);

@@ -5,7 +5,7 @@ import { encodeState } from '../sdk/sync/rollback/state-codec.ts';
 import { NEWEST, Words } from '../sdk/sync/rollback/words.ts';
 import { IDS, Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
-import { codec, count, input, kindOf, row, two, wordsOf } from './rollback-two.ts';
+import { codec, confirms, count, input, kindOf, row, two, wordsOf } from './rollback-two.ts';
 
 describe('time', () => {
   it('[RB19] every tick is due at its time, and a run at that time makes it', () => {
@@ -237,21 +237,13 @@ describe('whose word counts', () => {
     const { rig, runs } = two();
     const [, seat] = rig.seats;
     const { confirmedTick } = runs[1];
-    const old = (base: number): Uint8Array =>
-      wordsOf(0)
-        .confirms(base, { tick: 0, sum: 0 }, 1, 0, 0, () => row)
-        .slice();
+    const old = (base: number): Uint8Array => confirms(base, 1, 0);
     seat!.hear(0, old(500));
     seat!.hear(1, old(500));
     expect(seat!.drops).toEqual(['rollback-stale']);
     expect([runs[1].confirmedTick, runs[1].fraction < 1]).toEqual([confirmedTick, true]);
     // What comes after more than is known here says nothing.
-    seat!.hear(
-      0,
-      wordsOf(0)
-        .confirms(500, { tick: 0, sum: 0 }, confirmedTick + 2, 0, confirmedTick + 2, () => row)
-        .slice(),
-    );
+    seat!.hear(0, confirms(500, confirmedTick + 2, confirmedTick + 2));
     expect(seat!.drops).toEqual(['rollback-stale', 'rollback-stale']);
     expect(runs[1].confirmedTick).toBe(confirmedTick);
   });

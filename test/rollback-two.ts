@@ -29,6 +29,18 @@ export const codec = new InputCodec(count);
 export const wordsOf = (seat: number): Words => new Words(codec, 100 + seat, count.hash);
 export const row = new Row([{ slot: 0, away: false, input: codec.neutral }]);
 
+/** As many rows as follow `first`, of a past with this `chain`. */
+export function confirms(base: number, first: number, last: number, chain = 0): Uint8Array {
+  return wordsOf(0).confirms(
+    base,
+    { tick: 0, sum: 0 },
+    first,
+    last,
+    () => row,
+    () => chain,
+  )[0]!;
+}
+
 export const kindOf = (bytes: Uint8Array): number => bytes[3]!;
 
 /** Two who play since a second, and all that was said since. */
