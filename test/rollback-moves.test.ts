@@ -30,6 +30,16 @@ describe('when the host moves', () => {
     expect(runs[1]!.state).toEqual(runs[2]!.state);
   });
 
+  it('[RB7] a host that goes says so as its last word, and settles nothing more by itself', () => {
+    const { rig, runs, said } = two();
+    said.length = 0;
+    const { confirmedTick } = runs[0];
+    rig.seats[0]!.desk.close();
+    rig.play(500);
+    expect(said.filter(({ from }) => from === 0).map(({ bytes }) => kindOf(bytes))).toEqual([21]);
+    expect([runs[0].confirmedTick, runs[0].status]).toEqual([confirmedTick, 'closed']);
+  });
+
   it('[RB7] its question goes to all at once, with its term and how far it has come', () => {
     const { rig, runs, said } = two();
     const { confirmedTick } = runs[1];
