@@ -47,7 +47,7 @@ export class Talk {
   readonly #living = new Map<PeerId, Replica>();
   readonly #lives = new Map<number, PeerId>();
   /** By `sender's life receiver's id`: what was sent to a seat whose room is not open, or not any more. */
-  readonly #waiting = new Map<string, number[]>();
+  readonly #waiting = new Map<string, Stream>();
   readonly outcomes: Record<string, number> = {};
   #number = 0;
   delivered = 0;
@@ -61,11 +61,12 @@ export class Talk {
     const { room } = replica;
     this.#living.set(room.self.id, replica);
     this.#lives.set(replica.life, room.self.id);
-    for (const [key, sent] of this.#waiting) {
+    for (const [key, stream] of this.#waiting) {
       const [life, id] = key.split(' ');
       if (id !== room.self.id) continue;
       this.#waiting.delete(key);
-      this.#streams.set(`${life} ${replica.life}`, { from: this.#lives.get(Number(life))!, sent, next: 0, breaks: [sent.length] });
+      breakHere(stream);
+      this.#streams.set(`${life} ${replica.life}`, stream);
     }
     room.onMessage('say', ({ n }, { from }) => this.#heard(replica, from, n));
     room.onMessage('shot', ({ n }) => {
@@ -103,7 +104,10 @@ export class Talk {
   /** Something happened to the way from `from` to `to` that may cost messages. Both ways. */
   allowGap(one: Replica, other: PeerId): void {
     const peer = this.#living.get(other);
-    if (peer === undefined) return;
+    if (peer === undefined) {
+      const stream = this.#waiting.get(`${one.life} ${other}`);
+      return stream && breakHere(stream);
+    }
     for (const stream of [this.#stream(one, peer), this.#stream(peer, one)]) breakHere(stream);
   }
 
@@ -136,9 +140,9 @@ export class Talk {
     const peer = this.#living.get(id);
     if (peer !== undefined) return this.#stream(from, peer).sent;
     const key = `${from.life} ${id}`;
-    let sent = this.#waiting.get(key);
-    if (sent === undefined) this.#waiting.set(key, (sent = []));
-    return sent;
+    let stream = this.#waiting.get(key);
+    if (stream === undefined) this.#waiting.set(key, (stream = { from: this.#lives.get(from.life)!, sent: [], next: 0, breaks: [] }));
+    return stream.sent;
   }
 
   shoot(from: Replica): void {
