@@ -33,11 +33,11 @@ export interface PartResult {
   readonly stuck: readonly StuckProcess[] | undefined;
 }
 
-let running: ChildProcess | undefined;
+const running = new Set<ChildProcess>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // A part is a process group of its own: what interrupts this process is handed on by hand.
   process.once(signal, () => {
-    if (running !== undefined) endGroup(running);
+    for (const child of running) endGroup(child);
     process.exit(signal === 'SIGINT' ? 130 : 143);
   });
 }
@@ -46,7 +46,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 export async function runPart(argv: readonly string[], limitMs: number): Promise<PartResult> {
   const [file = '', ...args] = argv;
   const child = spawn(file, args, { cwd: repositoryRoot, stdio: 'inherit', detached: true });
-  running = child;
+  running.add(child);
   const ended = new Promise<number>((resolve) => {
     child.once('error', () => resolve(127));
     child.once('exit', (code) => resolve(code ?? 1));
@@ -56,13 +56,13 @@ export async function runPart(argv: readonly string[], limitMs: number): Promise
   const code = await Promise.race([ended, late]);
   limit.abort();
   if (code !== undefined) {
-    running = undefined;
+    running.delete(child);
     return { code, stuck: undefined };
   }
   const stuck = await look(child);
   endGroup(child);
   await ended;
-  running = undefined;
+  running.delete(child);
   return { code: 1, stuck };
 }
 

@@ -1,5 +1,5 @@
 /**
- * `npm test`: everything that can run on this machine, one after another, with one honest total.
+ * `npm test`: everything that can run on this machine, with one honest total.
  *
  * Unit tests, the simulator's smoke run and loopback tests always run. Browser and lab tests run
  * where Chromium and root are there; where not, each is named on a line `skipped: <name> (reason)`
@@ -46,8 +46,11 @@ mkdirSync(reports, { recursive: true });
 const noChromium = findChromium() === undefined ? 'no Chromium on this machine' : undefined;
 const noLab = labUnavailable();
 
-await vitest('unit', []);
-await command('sim smoke', [process.execPath, ...sourceFlags, 'test/sim/run.ts', '--seeds', '10', '--json'], undefined);
+// The first of the unit tests wait for sockets and other processes: what the processor has left then is enough for the simulator.
+await Promise.all([
+  vitest('unit', []),
+  command('sim smoke', [process.execPath, ...sourceFlags, 'test/sim/run.ts', '--seeds', '10', '--workers', '1', '--json'], undefined),
+]);
 if (noChromium === undefined) await vitest('e2e', ['--config', 'test/e2e/vitest.config.ts']);
 else skip('e2e two-players', noChromium);
 for (const [lab, reason] of [
