@@ -3,7 +3,7 @@ import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
 import { InputCodec } from '../sdk/sync/rollback/input.ts';
 import { Words } from '../sdk/sync/rollback/words.ts';
-import { HELD, STATE } from '../sdk/sync/wire.ts';
+import { HELD, INPUTS, STATE } from '../sdk/sync/wire.ts';
 import type { Seated, Word } from './rollback-table.ts';
 import { counting, input, Table } from './rollback-table.ts';
 
@@ -148,6 +148,31 @@ describe('who hears nothing', () => {
     table.play(1_000);
     expect(bob.told()).toEqual(['start', 'stall', 'resync', 'resume']);
     expect(bob.session.status).toBe('playing');
+  });
+});
+
+describe('inputs', () => {
+  it('[RB25] go to the host at each tick, to the others when they change, which is guessed right all the same', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const count: Record<string, number> = {};
+    table.takes = ({ type, from, to }) => {
+      if (type === INPUTS && from === 'bob') count[to] = (count[to] ?? 0) + 1;
+      return true;
+    };
+    table.play(3_000);
+    expect(count['ann']).toBe(180);
+    expect(count['cid']).toBeLessThanOrEqual(34);
+    expect(count['cid']).toBeGreaterThanOrEqual(30);
+    const cid = table.get('cid');
+    const { rollbacks } = cid.session.timeline.stats;
+    for (let i = 0; i < 20; i++) {
+      table.get('bob').session.setInput({ by: i });
+      table.play(100);
+    }
+    expect(cid.session.timeline.stats.rollbacks).toBe(rollbacks);
+    expect(count['cid']).toBeGreaterThan(50);
+    expect(count['cid']).toBeLessThan(130);
   });
 });
 

@@ -1,17 +1,25 @@
 /** When ticks are due: at `base`, the room time of tick 0, and then `hz` times a second. It moves on where the time that passed does not count. */
-import { ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
+import { MAX_INPUT_DELAY_TICKS, ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
+import type { SessionOptions } from './types.ts';
+
+/** Whoever guesses little says its own inputs so far ahead of what is confirmed all the same, ms: the host has to have them before it gives up waiting. */
+const AHEAD_MS = 250;
 
 export class Pace {
   readonly #hz: number;
+  readonly #patienceTicks: number;
+  /** Ticks after the confirmed ones for which a player says its inputs, besides its input delay. */
+  readonly aheadTicks: number;
   /** Ticks that are caught up after a host stood still; what is more did not pass. */
   readonly slackTicks: number;
-  readonly #patienceTicks: number;
   base = 0;
 
-  constructor(hz: number, slackTicks: number, patienceTicks: number) {
+  constructor(hz: number, { maxRollback, patienceTicks }: SessionOptions) {
     this.#hz = hz;
-    this.slackTicks = slackTicks;
     this.#patienceTicks = patienceTicks;
+    this.slackTicks = maxRollback + patienceTicks + 2;
+    const ahead = Math.max(maxRollback, patienceTicks, Math.ceil((AHEAD_MS * hz) / 1_000));
+    this.aheadTicks = Math.min(ahead, ROLLBACK_AHEAD_TICKS - MAX_INPUT_DELAY_TICKS);
   }
 
   /** The newest tick that should be over at room time `time`. */

@@ -14,7 +14,7 @@
  */
 import type { PeerId } from '../../base/brand.ts';
 import type { PortRoster } from '../../port/port.ts';
-import { MAX_INPUT_DELAY_TICKS, ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
+import { ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
 import type { PackReader } from '../../wire/pack.ts';
 import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
 import { Comparison } from './comparison.ts';
@@ -40,8 +40,8 @@ const ASK_MS = 500;
 const PIECE_MS = 1_500;
 /** The input delay follows the network at this pace, ms. */
 const DELAY_MS = 1_000;
-/** Whoever guesses little says its own inputs so far ahead of what is confirmed all the same, ms: the host has to have them before it gives up waiting. */
-const AHEAD_MS = 250;
+/** Everybody is told at least this often that this peer is here, ms. */
+const HERE_MS = 90;
 /** Who has not had a turn for so long has stood still, ms. */
 const SLEPT_MS = 500;
 /** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
@@ -74,6 +74,7 @@ export class RollbackSession {
   #ranAt = Number.NEGATIVE_INFINITY;
   /** The tick that was due when the others were last spoken to. */
   #said = -1;
+  #saidAllAt = Number.NEGATIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
   /** Who asked for a state before there was one. */
   readonly #askers = new Set<PeerId>();
@@ -84,8 +85,6 @@ export class RollbackSession {
   #broken = false;
   stalls = 0;
   inputDelay: number;
-  /** Ticks after the confirmed ones for which this player says its inputs, besides its input delay. */
-  readonly #aheadTicks: number;
   #delayAt = Number.NEGATIVE_INFINITY;
 
   constructor(simulation: Simulation, options: SessionOptions, world: RollbackWorld) {
@@ -102,9 +101,7 @@ export class RollbackSession {
     });
     this.#held = this.#codec.neutral;
     this.inputDelay = options.inputDelay === 'auto' ? 2 : options.inputDelay;
-    const ahead = Math.max(options.maxRollback, options.patienceTicks, Math.ceil((AHEAD_MS * simulation.hz) / 1_000));
-    this.#aheadTicks = Math.min(ahead, ROLLBACK_AHEAD_TICKS - MAX_INPUT_DELAY_TICKS);
-    this.#pace = new Pace(simulation.hz, options.maxRollback + options.patienceTicks + 2, options.patienceTicks);
+    this.#pace = new Pace(simulation.hz, options);
     this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
       settled: (tick, saved) => this.#settled(tick, saved),
       failed: (what, cause) => world.failed(what, cause),
@@ -251,7 +248,7 @@ export class RollbackSession {
     this.#watchStall(now, roster, due);
     if (due === this.#said) return;
     this.#said = due;
-    this.#say(now, slot);
+    this.#say(now, slot, roster.host);
   }
 
   /** This peer's seat, when it plays. */
@@ -263,7 +260,7 @@ export class RollbackSession {
   #sample(slot: number | undefined, due: number): void {
     if (slot === undefined) return;
     const { timeline } = this;
-    const reach = Math.min(due, timeline.confirmed + this.#aheadTicks) + this.inputDelay;
+    const reach = Math.min(due, timeline.confirmed + this.#pace.aheadTicks) + this.inputDelay;
     for (let tick = Math.max(this.#sampled, timeline.confirmed) + 1; tick <= reach; tick++) timeline.hear(slot, tick, this.#held);
     this.#sampled = Math.max(this.#sampled, reach);
   }
@@ -278,7 +275,7 @@ export class RollbackSession {
     this.#world.emit('stall', { waitingFor: roster.host });
   }
 
-  #say(now: number, slot: number | undefined): void {
+  #say(now: number, slot: number | undefined, host: PeerId): void {
     const { timeline } = this;
     const world = this.#world;
     if (this.#options.inputDelay === 'auto' && now - this.#delayAt >= DELAY_MS) {
@@ -287,7 +284,10 @@ export class RollbackSession {
     }
     const last = slot === undefined ? 0 : this.#sampled;
     const bytes = this.#words.inputs(timeline.confirmed, timeline.confirmed + 1, last, (tick) => timeline.heard(slot!, tick));
-    for (const peer of world.present()) world.send(peer, 'unreliable', bytes);
+    // The host waits for it; to the others it says something when they would guess otherwise.
+    const toAll = now - this.#saidAllAt >= HERE_MS || !(slot === undefined || timeline.isAsGuessed(slot, last));
+    if (toAll) this.#saidAllAt = now;
+    for (const peer of world.present()) if (toAll || peer === host) world.send(peer, 'unreliable', bytes);
     if (this.#conducts) this.#sayConfirmed(now);
   }
 

@@ -169,6 +169,19 @@ export class Timeline {
     if (entry !== undefined && !entry.away && !sameInput(entry.input, input)) this.#dirty = Math.min(this.#dirty, tick);
   }
 
+  /** Whether what `slot` holds down until `last` is what everybody guesses who knows the confirmed ticks alone. */
+  isAsGuessed(slot: number, last: number): boolean {
+    const entry = this.row(this.confirmed).of(slot);
+    // Of who is away, or no player yet, nothing is guessed.
+    if (entry === undefined || entry.away) return true;
+    if (this.#simulation.predict !== undefined) return false;
+    for (let tick = this.confirmed + 1; tick <= last; tick++) {
+      const held = this.heard(slot, tick);
+      if (held === undefined || !sameInput(held, entry.input)) return false;
+    }
+    return true;
+  }
+
   /** Nothing that `slot` said counts any more: somebody else has its seat. */
   forget(slot: number): void {
     this.#heard.delete(slot);
