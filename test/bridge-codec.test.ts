@@ -37,6 +37,7 @@ const commands: { readonly [K in PageCommand['type']]: fc.Arbitrary<Extract<Page
     version: fc.nat(255),
     token: short,
     game: fc.record({ id: short, version: u16, schemaHash: u32 }),
+    page: short.map((text) => text.slice(0, 32)),
   }),
   'watch-rooms': fc.record({ type: is('watch-rooms'), on: fc.boolean() }),
   open: fc.record({

@@ -29,7 +29,7 @@ test('[BR33] a page that says hello while the bridge closes is sent away, and ge
   const closing = session.close();
   const codes: number[] = [];
   const page = { send: () => expect.fail('nothing is said to it'), close: (code: number) => void codes.push(code), bufferedAmount: 0 };
-  expect(session.attach(page, { type: 'hello', version: BRIDGE_VERSION, token: '', game: GAME })).toBe(false);
+  expect(session.attach(page, { type: 'hello', version: BRIDGE_VERSION, token: '', game: GAME, page: '' })).toBe(false);
   expect(codes).toEqual([BRIDGE_CLOSE.ending]);
   await closing;
 });

@@ -16,7 +16,7 @@ afterEach(() => vi.restoreAllMocks());
 
 function hello(token: string): Uint8Array {
   const out = createCommandOutbox();
-  out.add({ type: 'hello', version: BRIDGE_VERSION, token, game: GAME });
+  out.add({ type: 'hello', version: BRIDGE_VERSION, token, game: GAME, page: '' });
   return out.take()!;
 }
 

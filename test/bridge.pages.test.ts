@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 const NEVER: OpenRequest = { type: 'join', target: 'never', code: undefined, spectate: false };
-const HELLO: Extract<PageCommand, { type: 'hello' }> = { type: 'hello', version: BRIDGE_VERSION, token: '', game: GAME };
+const HELLO: Extract<PageCommand, { type: 'hello' }> = { type: 'hello', version: BRIDGE_VERSION, token: '', game: GAME, page: '' };
 
 function start(options: Partial<BridgeSessionOptions> = {}) {
   const clock = { now: 5_000 };

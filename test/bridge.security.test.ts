@@ -105,7 +105,7 @@ function batch(...commands: PageCommand[]): Uint8Array {
   return out.take()!;
 }
 
-const hello = (token: string): PageCommand => ({ type: 'hello', version: BRIDGE_VERSION, token, game: GAME });
+const hello = (token: string): PageCommand => ({ type: 'hello', version: BRIDGE_VERSION, token, game: GAME, page: '' });
 
 describe('bridge: who gets in', () => {
   test('[BR20] a WebSocket opens only with exactly our Host and the same Origin', async () => {

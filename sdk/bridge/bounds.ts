@@ -56,3 +56,43 @@ export const BRIDGE_KEEP_MS = 15_000;
 
 /** Shortest time between two batches to the page (ms): at most 250 a second, a quarter of a tick late. */
 export const BRIDGE_BATCH_MS = 4;
+
+/** A page's own random id: 128 bits as hex. */
+export const MAX_BRIDGE_PAGE_ID = 32;
+export const BRIDGE_PAGE_ID = /^[0-9a-f]{32}$/;
+
+/** Guests at once unless the game says otherwise: each is a player with sockets and links of its own in this process. */
+export const MAX_GUESTS = 8;
+
+/** Batches a guest's page may send in a second, and at once: a page sends one a tick, and a Wi-Fi that stood still for 5 s hands 5 s of them over together. */
+export const GUEST_BATCHES_PER_S = 120;
+export const GUEST_BATCHES_AT_ONCE = 600;
+
+/** Bytes a guest's page may send in a second, and at once: the largest batch of the bridge fits several times. */
+export const GUEST_BYTES_PER_S = 256 * 1_024;
+export const GUEST_BYTES_AT_ONCE = 2 * 1_024 * 1_024;
+
+/** Commands in those batches, in a second and at once: one for each of 31 others at 60 Hz. The shortest has one byte, and thousands fit into a batch. */
+export const GUEST_COMMANDS_PER_S = 2_000;
+export const GUEST_COMMANDS_AT_ONCE = 10_000;
+
+/** Of them, those that are no play but ask for something (a room, the list, the doctor) and may be answered with a sentence. */
+export const GUEST_REQUESTS_PER_S = 10;
+export const GUEST_REQUESTS_AT_ONCE = 60;
+
+/** Connections to the door of the guests, of all machines and of one: a browser opens six and its socket, and a router may hide several phones behind itself. */
+export const MAX_GUEST_SOCKETS = 128;
+export const MAX_GUEST_SOCKETS_PER_ADDRESS = 24;
+
+/** Sockets of one machine that have not said hello yet: some are left for the others. */
+export const MAX_GUEST_STRANGERS_PER_ADDRESS = 3;
+
+/** How long a request of a stranger's browser may take to arrive (ms). */
+export const GUEST_REQUEST_MS = 5_000;
+
+/** How often a guest's page is asked for a sign of life, and after how long without one its connection counts as lost (ms): a phone that left the Wi-Fi says nothing. */
+export const GUEST_PING_MS = 5_000;
+export const GUEST_SILENT_MS = 15_000;
+
+/** How often a guest's room is compared with the owner's (ms). */
+export const GUEST_LOOK_MS = 250;

@@ -23,10 +23,10 @@ import type { Field, FieldValue } from './fields.ts';
 import type { NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import { MAX_LANES, MAX_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
 import { blob, bool, list, ms, named, oneOf, optional, ratio, record, tagged, text, u16, u32, u48, u8, upTo } from './fields.ts';
-import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
+import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PAGE_ID, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
 
 /** Both ends ship together, so a difference means a stale page: it is told to reload. */
-export const BRIDGE_VERSION = 4;
+export const BRIDGE_VERSION = 5;
 
 const name = text(128);
 const peerId = named<PeerId>(64);
@@ -99,8 +99,8 @@ const peerStats = record({
 
 /** What a page says. */
 export const pageCommand = tagged({
-  /** First entry of the first batch, alone in it. */
-  hello: record({ version: u8, token: text(MAX_BRIDGE_TOKEN), game: gameFacts }),
+  /** First entry of the first batch, alone in it. `page`: the tab's own random id, by which a process that serves several tells them apart. */
+  hello: record({ version: u8, token: text(MAX_BRIDGE_TOKEN), game: gameFacts, page: text(MAX_BRIDGE_PAGE_ID) }),
   'watch-rooms': record({ on: bool }),
   open: record({ room, request: openRequest }),
   /** Takes over the seat a page before this one left behind; answered like `open`. */
@@ -162,4 +162,8 @@ export const BRIDGE_CLOSE = {
   ending: 4_005,
   /** The hello did not come in time; a page that was busy may come again. */
   late: 4_006,
+  /** There are as many guests as there may be. */
+  full: 4_007,
+  /** A guest's page sent too much for too long. */
+  flood: 4_008,
 } as const;

@@ -41,6 +41,8 @@ export interface BridgeClientOptions {
   readonly url: string;
   readonly token: string;
   readonly game: GameFacts;
+  /** The tab's own random id: 32 hexadecimal digits. Only a guest needs one. */
+  readonly pageId?: string;
   readonly page?: PageClock;
   readonly openSocket?: (url: string) => PageWebSocket;
   /** How long the first connection may take, ms in which the page could run. Default 5,000. */
@@ -75,8 +77,8 @@ const SLOW_PING_MS = 1_000;
 const FAST_PINGS = 8;
 
 const CONNECTING = 'Connecting to the game on this computer';
-const NO_ANSWER = 'The game on this computer does not answer.';
-const NO_ANSWER_HINT = 'Start it again, and open the link it prints.';
+/** Hosts of a page whose process runs on the same computer; any other page is a guest's. */
+const HERE = /^wss?:\/\/(?:127\.[\d.]+|localhost|\[::1\])[:/]/;
 
 export class BridgeClient implements LanPort {
   readonly time: TickSource;
@@ -98,7 +100,7 @@ export class BridgeClient implements LanPort {
   #socket: PageWebSocket | undefined;
   #self = '' as PeerId;
   #kept: KeptSeat | undefined;
-  #discovery: DiscoveryState = { level: 'unavailable', reasons: [NO_ANSWER] };
+  #discovery: DiscoveryState;
   #joinCode: string | undefined;
   #rooms: readonly RoomListing[] = [];
   #nextRoom = 1;
@@ -114,6 +116,7 @@ export class BridgeClient implements LanPort {
   private constructor(options: BridgeClientOptions) {
     this.#options = options;
     this.#page = options.page ?? openPageClock();
+    this.#discovery = { level: 'unavailable', reasons: [this.#noAnswer().message] };
     this.time = new TickSource(this.#page);
     this.#visibility = this.#page.onVisibility(() => this.#tellVisibility());
   }
@@ -144,7 +147,7 @@ export class BridgeClient implements LanPort {
    * seconds, and an answer that came meanwhile is read between two steps.
    */
   #wait(leftMs: number): void {
-    if (leftMs <= 0) return this.#end(new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT }));
+    if (leftMs <= 0) return this.#end(this.#noAnswer());
     const stepMs = Math.min(PATIENCE_STEP_MS, leftMs);
     this.#patienceTimer = this.#page.setTimeout(() => this.#wait(leftMs - stepMs), stepMs);
   }
@@ -232,7 +235,15 @@ export class BridgeClient implements LanPort {
   }
 
   #unreachable(): LanError {
-    return this.#state.type === 'closed' ? this.#state.error : new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT });
+    return this.#state.type === 'closed' ? this.#state.error : this.#noAnswer();
+  }
+
+  #noAnswer(): LanError {
+    return HERE.test(this.#options.url)
+      ? new LanError('bridge', 'The game on this computer does not answer.', { hint: 'Start it again, and open the link it prints.' })
+      : new LanError('bridge', 'The computer this page came from does not answer.', {
+          hint: 'The game must still run there, and this device be in the same network.',
+        });
   }
 
   /** Also where the compiler believes to know the state: whoever is told of one may change it. */
@@ -262,7 +273,13 @@ export class BridgeClient implements LanPort {
     socket.onopen = () => {
       const { id, version, schemaHash } = this.#options.game;
       this.#out.clear();
-      this.#out.add({ type: 'hello', version: BRIDGE_VERSION, token: this.#options.token, game: { id, version, schemaHash } });
+      this.#out.add({
+        type: 'hello',
+        version: BRIDGE_VERSION,
+        token: this.#options.token,
+        game: { id, version, schemaHash },
+        page: this.#options.pageId ?? '',
+      });
       this.#post();
     };
     socket.onmessage = (event: { data: unknown }) => this.#receive(socket, event.data);
@@ -407,9 +424,9 @@ export class BridgeClient implements LanPort {
 
   #lost(socket: PageWebSocket, code: number, reason: string): void {
     if (socket !== this.#socket) return;
-    this.#forget(new LanError('bridge', NO_ANSWER, { hint: NO_ANSWER_HINT }));
+    this.#forget(this.#noAnswer());
     if (this.#state.type === 'closed') return;
-    const final: readonly number[] = [BRIDGE_CLOSE.token, BRIDGE_CLOSE.replaced, BRIDGE_CLOSE.version];
+    const final: readonly number[] = [BRIDGE_CLOSE.token, BRIDGE_CLOSE.replaced, BRIDGE_CLOSE.version, BRIDGE_CLOSE.full];
     if (final.includes(code)) return this.#end(new LanError('bridge', reason === '' ? 'The game on this computer refused the page.' : reason));
     this.#setState({ type: 'waiting', retryAt: this.#page.now() + this.#retryMs });
     if (this.#isClosed) return;

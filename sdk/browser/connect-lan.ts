@@ -37,6 +37,7 @@ export interface PageLan<G extends AnyGame> extends Lan<G> {
 }
 
 const TOKEN_KEY = 'lanista-token';
+const PAGE_KEY = 'lanista-page';
 
 /**
  * Connects the page to its local process.
@@ -56,6 +57,7 @@ export async function connectLan<const G extends AnyGame>(game: G, options: Conn
     url: options.url ?? defaultUrl(),
     token,
     game: { id: game.id, version: game.version, schemaHash: game.schemaHash },
+    pageId: pageId(),
     ...(options.signal && { signal: options.signal }),
   });
   if (options.token === undefined) current = { port, token };
@@ -145,10 +147,10 @@ function takeToken(): string {
   const given = location.hash.slice(1);
   if (BRIDGE_TOKEN.test(given)) {
     hideToken();
-    keep(given);
+    keep(TOKEN_KEY, given);
     return given;
   }
-  const kept = keptToken();
+  const kept = keptAs(TOKEN_KEY);
   if (kept !== undefined) return kept;
   throw new LanError('bridge', 'This page was opened without its key.', { hint: 'Open the link the game printed when it started.' });
 }
@@ -157,18 +159,27 @@ function hideToken(): void {
   history.replaceState(history.state, '', location.pathname + location.search);
 }
 
+/** Tells this tab from other phones with the same link, and is the same after a reload. A guest's page is no secure context and has no `randomUUID`. */
+function pageId(): string {
+  ownId ??= keptAs(PAGE_KEY) ?? Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  keep(PAGE_KEY, ownId);
+  return ownId;
+}
+
+let ownId: string | undefined;
+
 /** Storage can be forbidden; then a reload needs the link again. */
-function keep(token: string): void {
+function keep(key: string, value: string): void {
   try {
-    sessionStorage.setItem(TOKEN_KEY, token);
+    sessionStorage.setItem(key, value);
   } catch {
     return;
   }
 }
 
-function keptToken(): string | undefined {
+function keptAs(key: string): string | undefined {
   try {
-    return sessionStorage.getItem(TOKEN_KEY) ?? undefined;
+    return sessionStorage.getItem(key) ?? undefined;
   } catch {
     return undefined;
   }

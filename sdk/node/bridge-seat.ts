@@ -44,24 +44,24 @@ const TIME_EVERY_MS = 100;
 
 export class BridgeSeat {
   readonly port: RoomPort;
+  /** What it was opened with. */
+  readonly code: string | undefined;
   /** True once the port said `closed`. */
   over = false;
   /** True once the page asked to leave: such a seat is not kept. */
   leaving = false;
   onOver: (() => void) | undefined;
   readonly #now: () => number;
-  readonly #code: string | undefined;
   readonly #queues = new Map<PeerId, PeerQueue>();
   #holder: SeatHolder | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #heldBytes = 0;
   #timeTold = -Infinity;
 
-  /** @param code what it was opened with. */
   constructor(port: RoomPort, now: () => number, code: string | undefined) {
     this.port = port;
     this.#now = now;
-    this.#code = code;
+    this.code = code;
     port.onWake = () => this.drain();
   }
 
@@ -102,7 +102,7 @@ export class BridgeSeat {
     if (request.type === 'create' || request.spectate !== isWatching) return false;
     if (request.type === 'join') return request.target === roomId;
     // Rooms of one name with a code and without, or with another code, are not the same.
-    return request.name === name && (locked ? fold(request.code) === fold(this.#code) : request.code === undefined);
+    return request.name === name && (locked ? fold(request.code) === fold(this.code) : request.code === undefined);
   }
 
   /** Leaves the room; resolves once the others were told, or after `timeoutMs`. */

@@ -12,39 +12,31 @@
  *
  * No cookie: cookies ignore ports. No CORS headers: nobody else may read anything here.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { WebSocketServer } from 'ws';
-import type { RawData, WebSocket } from 'ws';
 import { LanError } from '../base/errors.ts';
-import {
-  BRIDGE_CLOSE,
-  BRIDGE_HELLO_MS,
-  BRIDGE_TOKEN,
-  decodeCommands,
-  MAX_BRIDGE_BATCH_BYTES,
-  MAX_BRIDGE_HELLO_BYTES,
-  MAX_BRIDGE_STRANGERS,
-} from '../bridge/index.ts';
+import { BRIDGE_TOKEN, MAX_BRIDGE_STRANGERS } from '../bridge/index.ts';
 import type { GameFacts, LanPort } from '../port/lan-port.ts';
 import { checkBridgeOptions, checkPort } from './option-checks.ts';
 import { show } from '../sync/definition.ts';
+import { BRIDGE_PATH, closeServer, listen, openDoor, pathOf, portOf, soleHeader } from './bridge-door.ts';
+import type { Refusal } from './bridge-door.ts';
 import { BridgeSession } from './bridge-session.ts';
 import type { BridgeStats } from './bridge-session.ts';
+import { checkGuests, openGuests } from './guests.ts';
+import type { GuestOptions, Guests, OpenGuests } from './guests.ts';
 import { refuse, securityHeaders, serveFile } from './static-files.ts';
 
 export type { GameFacts, LanPort } from '../port/lan-port.ts';
+export { BRIDGE_PATH } from './bridge-door.ts';
 export type { BridgeStats } from './bridge-session.ts';
-
-/** Where the page's WebSocket asks to be upgraded. */
-export const BRIDGE_PATH = '/__lanista';
+export type { GuestOptions, Guests, GuestStats } from './guests.ts';
 
 export interface AttachBridgeOptions {
   /** From `openNodeLanPort`. */
@@ -79,6 +71,11 @@ export interface StartBridgeOptions extends Omit<AttachBridgeOptions, 'lan'> {
   readonly port?: number;
   /** A loopback address. Default 127.0.0.1. */
   readonly host?: '127.0.0.1' | '::1';
+  /**
+   * Lets phones of this network play along, in the room this player is in: off unless given, and then on a server of its own, in plain HTTP
+   * that anybody on the network can read and alter. `{}` where this machine is in one network. Needs `game` and `root`.
+   */
+  readonly guests?: GuestOptions;
 }
 
 export interface Bridge {
@@ -86,6 +83,8 @@ export interface Bridge {
   readonly url: string;
   readonly token: string;
   readonly port: number;
+  /** Where phones play along, if they may. */
+  readonly guests: Guests | undefined;
   stats(): BridgeStats;
   close(): Promise<void>;
 }
@@ -103,39 +102,21 @@ export interface Bridge {
 export function attachBridge(server: Server, options: AttachBridgeOptions): AttachedBridge {
   checkToken('attachBridge', options.token);
   checkKeep('attachBridge', options.keepMs);
+  return attach(server, options, new BridgeSession(options));
+}
+
+function attach(server: Server, options: AttachBridgeOptions, session: BridgeSession): AttachedBridge {
   const token = options.token ?? randomBytes(16).toString('base64url');
-  const session = new BridgeSession({ lan: options.lan, game: options.game, keepMs: options.keepMs });
-  // Before the hello we look at MAX_BRIDGE_HELLO_BYTES only; the receiver cannot be told later.
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_BRIDGE_BATCH_BYTES });
-  /** Connections that have not said hello yet. */
-  const strangers = new Set<Duplex>();
-
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (pathOf(request) !== BRIDGE_PATH) return;
-    const status = upgradeRefusal(request, portOf(server), strangers.size);
-    if (status !== undefined) {
-      session.drop(`bridge-upgrade-${status.reason}`);
-      socket.on('error', () => socket.destroy());
-      // Destroyed, not only ended: a client that keeps its half open would keep the server from closing.
-      socket.end(`HTTP/1.1 ${status.code} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
-      return;
-    }
-    strangers.add(socket);
-    socket.once('close', () => strangers.delete(socket));
-    sockets.handleUpgrade(request, socket, head, (page) => {
-      receivePage(page, token, session, () => strangers.delete(socket));
-    });
-  };
-  server.on('upgrade', onUpgrade);
-
+  const door = openDoor(server, {
+    token,
+    refuse: (request, strangers) => upgradeRefusal(request, portOf(server), strangers.size),
+    welcome: (page, hello) => (session.attach(page, hello) ? session : undefined),
+    drop: (reason) => session.drop(reason),
+  });
   const end = async (): Promise<void> => {
-    server.off('upgrade', onUpgrade);
+    door.shut();
     await session.close();
-    for (const page of sockets.clients) page.close(BRIDGE_CLOSE.ending);
-    sockets.close();
-    setTimeout(() => {
-      for (const page of sockets.clients) page.terminate();
-    }, 200).unref();
+    door.close();
   };
   let ended: Promise<void> | undefined;
   return {
@@ -149,7 +130,8 @@ export function attachBridge(server: Server, options: AttachBridgeOptions): Atta
 /**
  * Serves the page and the bridge on loopback: the local process of a game that runs in a browser.
  * Rejects with `LanError` `bind-failed` when the port is taken, and with `bad-argument` for a port that cannot be, a `root`
- * that is no folder, a `host` that is not loopback, a `token` that no page would take, or a `keepMs` that cannot be.
+ * that is no folder, a `host` that is not loopback, a `token` that no page would take, a `keepMs` that cannot be, or `guests` that
+ * nobody can be.
  *
  * @example
  * import { closeOnSignal, openNodeLanPort, startBridge } from 'lanista/node';
@@ -171,80 +153,45 @@ export async function startBridge(options: StartBridgeOptions): Promise<Bridge> 
       hint: 'Every computer serves its own page; players meet in a room.',
     });
   await checkRoot(options.root);
+  const nic = options.guests && checkGuests(options.guests, options);
   const server = createServer((request, response) => handleRequest(server, options.root, request, response));
   server.on('clientError', (_error, socket) => socket.destroy());
   await listen(server, host, options.port ?? 0);
+  const { game, token, keepMs } = options;
   const owned = typeof options.lan === 'function';
+  let guests: OpenGuests | undefined;
+  let session: BridgeSession | undefined;
   let lan: LanPort;
   try {
+    // Before the network: of a port that is taken the caller hears first.
+    if (nic !== undefined && game !== undefined && options.root !== undefined)
+      guests = await openGuests({ ...options.guests, nic, game, root: options.root, keepMs, ownRoom: () => session?.room() });
     lan = typeof options.lan === 'function' ? await options.lan() : options.lan;
   } catch (error) {
     server.close();
+    await guests?.close();
     throw error;
   }
-  const { game, token, keepMs } = options;
-  const attached = attachBridge(server, {
-    lan,
-    ...(game && { game }),
-    ...(token !== undefined && { token }),
-    ...(keepMs !== undefined && { keepMs }),
-  });
+  session = new BridgeSession({ lan, game, keepMs });
+  const attached = attach(server, { lan, ...(token !== undefined && { token }) }, session);
   let ended: Promise<void> | undefined;
   server.on('upgrade', (request, socket) => {
     // A page that was sent away comes again in a moment: a socket that nobody answers would keep the server from closing.
     if (ended !== undefined || pathOf(request) !== BRIDGE_PATH) socket.destroy();
   });
   const end = async (): Promise<void> => {
-    await attached.close();
+    await Promise.all([attached.close(), guests?.close()]);
     if (owned) await lan.close();
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), 300).unref();
-    await closed;
+    await closeServer(server);
   };
   return {
     url: attached.url(),
     token: attached.token,
     port: portOf(server),
+    guests: guests?.shown,
     stats: () => attached.stats(),
     close: () => (ended ??= end()),
   };
-}
-
-function receivePage(page: WebSocket, token: string, session: BridgeSession, greeted: () => void): void {
-  let known = false;
-  const late = setTimeout(() => {
-    session.drop('bridge-no-hello');
-    page.close(BRIDGE_CLOSE.late, 'The page did not introduce itself in time.');
-  }, BRIDGE_HELLO_MS);
-  page.on('error', () => page.terminate());
-  page.on('close', () => {
-    clearTimeout(late);
-    session.detach(page);
-  });
-  page.on('message', (data: RawData, isBinary: boolean) => {
-    const buffer = data as Buffer;
-    // Not a Buffer from here on: its `slice` shares memory where everybody expects a copy.
-    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-    if (known) return isBinary ? session.receive(page, bytes) : session.drop('bridge-text');
-    if (page.readyState !== page.OPEN) return;
-    clearTimeout(late);
-    const hello = isBinary && bytes.length <= MAX_BRIDGE_HELLO_BYTES ? decodeCommands(bytes).entries[0] : undefined;
-    if (hello?.type !== 'hello' || !isToken(hello.token, token)) {
-      session.drop('bridge-token');
-      page.close(BRIDGE_CLOSE.token, TOKEN_WORDS);
-      return;
-    }
-    greeted();
-    known = session.attach(page, hello);
-  });
-}
-
-const TOKEN_WORDS = 'This address is from an earlier start of the game. Open the link the game printed.';
-
-function isToken(given: string, token: string): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(given), hash(token));
 }
 
 function handleRequest(server: Server, root: string | undefined, request: IncomingMessage, response: ServerResponse): void {
@@ -258,7 +205,7 @@ function handleRequest(server: Server, root: string | undefined, request: Incomi
   serveFile(root, request, response, headers).catch(() => response.destroy());
 }
 
-function upgradeRefusal(request: IncomingMessage, port: number, strangers: number): { code: number; reason: string } | undefined {
+function upgradeRefusal(request: IncomingMessage, port: number, strangers: number): Refusal | undefined {
   if (!isLoopback(request.socket.remoteAddress)) return { code: 403, reason: 'remote' };
   if (request.method !== 'GET') return { code: 405, reason: 'method' };
   if (!isOurHost(request, port)) return { code: 403, reason: 'host' };
@@ -278,15 +225,14 @@ function schemeOf(request: IncomingMessage): 'http' | 'https' {
 }
 
 function isOurHost(request: IncomingMessage, port: number): boolean {
-  const { headersDistinct } = request;
-  return headersDistinct['host']?.length === 1 && allowedHosts(port, schemeOf(request)).includes(request.headers.host ?? '');
+  return allowedHosts(port, schemeOf(request)).includes(soleHeader(request, 'host') ?? '');
 }
 
 /** The Origin must name the very host the request was made to: `localhost` may not speak for `127.0.0.1`. */
 function isOurOrigin(request: IncomingMessage, port: number): boolean {
-  const given = request.headersDistinct['origin'];
+  const given = soleHeader(request, 'origin');
   const scheme = schemeOf(request);
-  return given?.length === 1 && allowedHosts(port, scheme).some((host) => given[0] === `${scheme}://${host}` && request.headers.host === host);
+  return allowedHosts(port, scheme).some((host) => given === `${scheme}://${host}` && request.headers.host === host);
 }
 
 function isBridgeHost(host: unknown): boolean {
@@ -324,30 +270,7 @@ function isLoopback(address: string | undefined): boolean {
   return address === '::1' || (address !== undefined && /^(::ffff:)?127\./.test(address));
 }
 
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '').split('?', 1)[0]!;
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo | null)?.port ?? 0;
-}
-
 function hostOf(server: Server): string {
   const address = (server.address() as AddressInfo | null)?.address ?? '127.0.0.1';
   return address === '::1' ? '[::1]' : '127.0.0.1';
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: NodeJS.ErrnoException): void => {
-      const hint = 'Choose another `port`, or 0 for any free one.';
-      const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code ?? error.message})`;
-      reject(new LanError('bind-failed', `Port ${port} on ${host} ${why}.`, { hint, cause: error }));
-    };
-    server.once('error', failed);
-    server.listen(port, host, () => {
-      server.off('error', failed);
-      resolve();
-    });
-  });
 }

@@ -28,6 +28,7 @@ import {
 } from '../bridge/index.ts';
 import type { Outbox, PageCommand, ProcessEvent } from '../bridge/index.ts';
 import { BridgeSeat } from './bridge-seat.ts';
+import type { PortRoster } from '../port/port.ts';
 
 /** The part of a WebSocket this file needs; already authenticated. */
 export interface PageSocket {
@@ -43,7 +44,25 @@ export interface BridgeSessionOptions {
   readonly game?: GameFacts | undefined;
   /** How long a seat outlives its page, ms. */
   readonly keepMs?: number | undefined;
+  /** When given, the page is a guest's. */
+  readonly guest?: GuestRules;
 }
+
+/** What a guest's page may do, and where it gets. */
+export interface GuestRules {
+  /** Whether this command is heard, now. */
+  may(type: PageCommand['type']): boolean;
+  /** The only room there is for a guest, whatever its page asks for. Throws `unreachable` when there is none. */
+  lead(asked: OpenRequest): OpenRequest;
+}
+
+/** Where the player of a session sits. */
+export interface HeldRoom {
+  readonly roster: PortRoster;
+  readonly code: string | undefined;
+}
+
+export type Hello = Extract<PageCommand, { type: 'hello' }>;
 
 export interface BridgeStats {
   /** Pages welcomed since the start. */
@@ -59,10 +78,20 @@ const DISCOVERY_EVERY_MS = 1_000;
 const CLEARING_MS = 500;
 const ENDING_WORDS = 'The game on this computer was closed. Start it again to play on.';
 
+/** Why a page with this hello cannot play here, in words. */
+export function helloRefusal(hello: Hello, ours: GameFacts | undefined): string | undefined {
+  if (hello.version !== BRIDGE_VERSION) return 'The page is of another version than the game on this computer. Reload it.';
+  if (ours === undefined) return undefined;
+  const { id, version, schemaHash } = hello.game;
+  if (id === ours.id && version === ours.version && schemaHash === ours.schemaHash) return undefined;
+  return 'The page was built from another version of the game than the one running. Reload it.';
+}
+
 export class BridgeSession {
   readonly #lan: LanPort;
   readonly #game: GameFacts | undefined;
   readonly #keepMs: number;
+  readonly #guest: GuestRules | undefined;
   readonly #seats = new Map<number, BridgeSeat>();
   readonly #opening = new Map<number, AbortController>();
   readonly #drops: Record<string, number> = {};
@@ -90,6 +119,13 @@ export class BridgeSession {
     this.#lan = options.lan;
     this.#game = options.game;
     this.#keepMs = options.keepMs ?? BRIDGE_KEEP_MS;
+    this.#guest = options.guest;
+  }
+
+  /** The room this player is in, also while nobody is at its seat for a moment. */
+  room(): HeldRoom | undefined {
+    const seat = [...this.#seats.values()].find((one) => !one.leaving) ?? this.#kept;
+    return seat && { roster: seat.port.roster(), code: seat.code };
   }
 
   stats(): BridgeStats {
@@ -101,13 +137,13 @@ export class BridgeSession {
   }
 
   /** A page with the right token. Returns false when it was sent away. */
-  attach(page: PageSocket, hello: Extract<PageCommand, { type: 'hello' }>): boolean {
+  attach(page: PageSocket, hello: Hello): boolean {
     // It was on its way in already: what it opens now nobody would leave.
     if (this.#closed) {
       page.close(BRIDGE_CLOSE.ending, ENDING_WORDS);
       return false;
     }
-    const refusal = this.#refusal(hello);
+    const refusal = helloRefusal(hello, this.#game);
     if (refusal !== undefined) {
       this.drop('bridge-version');
       page.close(BRIDGE_CLOSE.version, refusal);
@@ -130,15 +166,6 @@ export class BridgeSession {
     return true;
   }
 
-  #refusal(hello: Extract<PageCommand, { type: 'hello' }>): string | undefined {
-    if (hello.version !== BRIDGE_VERSION) return 'The page is of another version than the game on this computer. Reload it.';
-    const ours = this.#game;
-    if (ours === undefined) return undefined;
-    const { id, version, schemaHash } = hello.game;
-    if (id === ours.id && version === ours.version && schemaHash === ours.schemaHash) return undefined;
-    return 'The page was built from another version of the game than the one running. Reload it.';
-  }
-
   /** The page's socket is gone. Does nothing when another page took over already. */
   detach(page: PageSocket): void {
     if (this.#page !== page) return;
@@ -154,13 +181,27 @@ export class BridgeSession {
     this.#seats.clear();
   }
 
-  /** One batch from the page. */
-  receive(page: PageSocket, bytes: Uint8Array): void {
-    if (this.#page !== page) return;
+  /** One batch from the page. `isOver`: it says too much, and what may be lost of it is. Gives how many commands there were. */
+  receive(page: PageSocket, bytes: Uint8Array, isOver = false): number {
+    if (this.#page !== page) return 0;
     this.#batchesIn++;
     const batch = decodeCommands(bytes);
     if (batch.drop !== undefined) this.drop(batch.drop);
-    for (const command of batch.entries) this.#handle(command);
+    for (const command of batch.entries) {
+      if (isOver && command.type === 'send' && command.channel !== 'reliable') this.drop('bridge-guest-rate');
+      else this.#handle(command);
+    }
+    return batch.entries.length;
+  }
+
+  /** Leaves every room, and enters none that is on the way; the page stays, and is told why. */
+  leaveRooms(why: LanError): void {
+    for (const [room, attempt] of this.#opening) {
+      attempt.abort();
+      this.#fail(room, why);
+    }
+    for (const seat of [...this.#seats.values()]) if (!seat.leaving) seat.leave();
+    void this.#letGo();
   }
 
   /** Leaves every room; resolves when the others were told, or after half a second. */
@@ -179,6 +220,7 @@ export class BridgeSession {
   }
 
   #handle(command: PageCommand): void {
+    if (this.#guest?.may(command.type) === false) return this.drop(`bridge-guest-${command.type}`);
     switch (command.type) {
       case 'hello':
         return this.drop('bridge-hello-again');
@@ -246,10 +288,16 @@ export class BridgeSession {
     }
   }
 
-  async #open(room: number, request: OpenRequest): Promise<void> {
+  async #open(room: number, asked: OpenRequest): Promise<void> {
     if (this.#seats.has(room) || this.#opening.has(room)) return this.drop('bridge-room-twice');
     if (this.#seats.size + this.#opening.size >= MAX_BRIDGE_ROOMS) {
       return this.#fail(room, new LanError('bad-argument', 'Expected one room at a time, got another.', { hint: 'Leave the room first.' }));
+    }
+    let request: OpenRequest;
+    try {
+      request = this.#guest?.lead(asked) ?? asked;
+    } catch (error) {
+      return this.#fail(room, error);
     }
     if (this.#kept?.answers(request) === true) return this.#claim(room);
     const attempt = new AbortController();
@@ -262,6 +310,7 @@ export class BridgeSession {
         port.leave(this.#lan.time.now());
         return;
       }
+      if (this.#guest !== undefined) port.setEligible(this.#lan.time.now(), false);
       this.#hold(room, new BridgeSeat(port, () => this.#lan.time.now(), request.code));
     } catch (error) {
       if (!attempt.signal.aborted) this.#fail(room, error);
@@ -284,8 +333,8 @@ export class BridgeSession {
     }
     this.#kept = undefined;
     clearTimeout(this.#keepTimer);
-    // A hidden page says of each seat that it is no host; until that comes it must not become one.
-    if (!this.#isHidden) seat.port.setEligible(this.#lan.time.now(), true);
+    // A hidden page says of each seat that it is no host; until that comes it must not become one. A guest never is.
+    if (!this.#isHidden) seat.port.setEligible(this.#lan.time.now(), this.#guest === undefined);
     // What was said to the page before this one is no business of the new one, which starts from nothing.
     seat.drain();
     this.#hold(room, seat);

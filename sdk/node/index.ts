@@ -14,7 +14,16 @@ export { LanError } from '../base/errors.ts';
 export type { LanErrorCode } from '../base/errors.ts';
 export type { DiscoveryState, GameFacts, LanPort, NetworkCheck, RoomListing } from '../port/lan-port.ts';
 export { BRIDGE_PATH, attachBridge, startBridge } from './bridge-server.ts';
-export type { AttachBridgeOptions, AttachedBridge, Bridge, BridgeStats, StartBridgeOptions } from './bridge-server.ts';
+export type {
+  AttachBridgeOptions,
+  AttachedBridge,
+  Bridge,
+  BridgeStats,
+  GuestOptions,
+  Guests,
+  GuestStats,
+  StartBridgeOptions,
+} from './bridge-server.ts';
 export { diagnose, exitCode } from './cli/doctor-checks.ts';
 export type { DoctorFacts } from './cli/doctor-facts.ts';
 export { examine } from './cli/doctor-probe.ts';

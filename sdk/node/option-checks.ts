@@ -19,7 +19,7 @@ export function checkGame(what: string, game: unknown): void {
   throw new LanError('bad-argument', `${what}: expected a game made by defineGame, got ${show(game)}.`, { hint: `Write ${what}(game, { … }).` });
 }
 
-const BRIDGE_OPTIONS = ['lan', 'game', 'token', 'keepMs', 'root', 'port', 'host'];
+const BRIDGE_OPTIONS = ['lan', 'game', 'token', 'keepMs', 'root', 'port', 'host', 'guests'];
 
 /** Throws `bad-argument` unless there are no other options, and there is a lan. */
 export function checkBridgeOptions(options: unknown): void {

@@ -116,7 +116,7 @@ const stats = {
 };
 
 const COMMANDS: readonly PageCommand[] = [
-  { type: 'hello', version: BRIDGE_VERSION, token: 'token', game: { id: 'game', version: 1, schemaHash: 7 } },
+  { type: 'hello', version: BRIDGE_VERSION, token: 'token', game: { id: 'game', version: 1, schemaHash: 7 }, page: 'a'.repeat(32) },
   { type: 'watch-rooms', on: true },
   { type: 'open', room: 1, request: roomRequest },
   { type: 'claim', room: 1 },
