@@ -39,7 +39,7 @@ const mayName: Readonly<Record<string, readonly string[]>> = {
 /** The only packages each layer may import; layers that are not listed import none. */
 const mayUse: Readonly<Record<string, readonly string[]>> = {
   wire: ['msgpackr', 'msgpackr/index-no-eval'],
-  node: ['bonjour-service', 'multicast-dns', 'ws', 'commander', 'open', 'qrcode', 'libsodium-wrappers', 'sodium-native'],
+  node: ['bonjour-service', 'multicast-dns', 'ws', 'commander', 'open', 'libsodium-wrappers', 'sodium-native'],
   phaser: ['phaser'],
   vite: ['vite'],
 };

@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { watchNetwork } from '../demo-game/process/network-lines.ts';
+import { phoneLines, severalNetworks } from '../demo-game/process/phones.ts';
+import { LanError } from '../sdk/base/errors.ts';
 import { putInPlace } from '../demo-game/process/page-files.ts';
 import { builtFile, builtModule, scriptFlags } from './built.ts';
 
@@ -69,7 +71,31 @@ describe('npm start', () => {
   it('explains its flags', async () => {
     const { code, output } = await run(game(['--help']));
     expect(code).toBe(0);
-    for (const flag of ['--name', '--port', '--interface', '--no-open', '--help']) expect(output).toContain(flag);
+    for (const flag of ['--name', '--port', '--interface', '--phones', '--no-open', '--help']) expect(output).toContain(flag);
+  });
+
+  it('[BR34] says in words which phones it cannot serve', async () => {
+    for (const [flags, words] of [
+      [['--phones', '--dev'], /not with --dev/u],
+      [['--phones', '--interface', '127.0.0.1', '--interface', '127.0.0.2'], /give --interface once/u],
+    ] as const) {
+      const { code, output } = await run(flags);
+      expect([code, output]).toEqual([1, expect.stringMatching(words)]);
+    }
+    const several = severalNetworks(
+      new LanError('bad-argument', 'This machine has several addresses: 10.0.0.2, 10.1.0.2.', { hint: 'With `interface`.' }),
+    );
+    expect(several.message).toBe('This machine has several addresses: 10.0.0.2, 10.1.0.2. Say which of them phones can reach, with --interface.');
+  });
+
+  it('[BR34] shows phones a code to scan, in black on white, where somebody can see it', async () => {
+    const url = 'http://192.168.100.200:5297/#AAAAAAAAAAAAAAAAAAAAAA';
+    const [first, warning, ...code] = await phoneLines(url, true);
+    expect([first, warning]).toEqual([expect.stringContaining(url), expect.stringContaining('can read')]);
+    expect(code.length).toBeLessThan(22);
+    // A corner of the code: the frame of light, then a dark line around a light one.
+    expect(code[2]).toContain('\u001B[97;40m██ ▄▄▄▄▄ █');
+    expect((await phoneLines(url, false)).join('')).not.toContain('█');
   });
 
   it('refuses flags it does not know, in words', async () => {

@@ -59,6 +59,7 @@ for (const [lab, reason] of [
   ['doctor', noLab],
   ['eight', noLab],
   ['party', noLab ?? noChromium],
+  ['phone', noLab ?? noChromium],
 ] as const) {
   await command(`lab ${lab}`, [process.execPath, ...sourceFlags, 'test/lab/run.ts', lab], reason, 2);
 }

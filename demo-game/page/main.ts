@@ -35,6 +35,9 @@ const mostTables = 4;
 /** Between two attempts to reach the game's own process. */
 const retryMs = 2000;
 
+/** A phone, say: it plays through another machine's process. */
+const isGuest = !/^(?:127\.[\d.]+|localhost|\[::1\])$/u.test(location.hostname);
+
 const options = readUrl(location.search);
 const settings = readSettings(options);
 const surface = part('game');
@@ -179,8 +182,9 @@ function startMatch(room: ChromaRoom): void {
 /** Why the game's own process is not there: it was ended, or gives its attention to another tab. */
 function lostProcess(): string {
   const state = lan?.connection;
-  return state?.type === 'closed'
-    ? state.error.message
+  if (state?.type === 'closed') return state.error.message;
+  return isGuest
+    ? 'The computer this game came from is out of reach, or the game was closed there.'
     : 'The game on this computer was closed or is stuck. Start it again, and open the address it prints.';
 }
 

@@ -6,6 +6,8 @@ export interface Flags {
   /** Undefined: the usual port, or the next free one. */
   readonly port: number | undefined;
   readonly interfaces: readonly string[];
+  /** Phones of the network may play along. */
+  readonly phones: boolean;
   readonly open: boolean;
   readonly dev: boolean;
   readonly buildOnly: boolean;
@@ -19,6 +21,7 @@ export const usage = `Chroma Rush: paint the floor with everybody on this networ
   --name <name>       how the others see you
   --port <port>       port of the page on this machine; 0 picks any free one (default 5297, or the next free one)
   --interface <ip>    use only the network with this address; may be given several times
+  --phones            phones on this Wi-Fi can play along: prints the address, and a code to scan
   --no-open           do not open the browser
   --help              this text
 
@@ -35,6 +38,7 @@ export function readFlags(args: readonly string[]): Flags {
       name: { type: 'string' },
       port: { type: 'string' },
       interface: { type: 'string', multiple: true },
+      phones: { type: 'boolean', default: false },
       open: { type: 'boolean', default: true },
       dev: { type: 'boolean', default: false },
       'build-only': { type: 'boolean', default: false },
@@ -44,10 +48,13 @@ export function readFlags(args: readonly string[]): Flags {
   const port = values.port === undefined ? undefined : Number(values.port);
   if (port !== undefined && (!/^\d+$/u.test(values.port ?? '') || port > 65_535))
     throw new Error(`--port wants a number from 0 to 65535, and got "${values.port}".`);
+  if (values.phones && values.dev) throw new Error('--phones goes with npm start, and not with --dev: Vite serves this machine only.');
+  if (values.phones && (values.interface ?? []).length > 1) throw new Error('--phones wants one network: give --interface once.');
   return {
     name: values.name,
     port,
     interfaces: values.interface ?? [],
+    phones: values.phones,
     open: values.open,
     dev: values.dev,
     buildOnly: values['build-only'],

@@ -8,6 +8,7 @@ import { game } from '../rules/game.ts';
 import { readFlags, usage } from './flags.ts';
 import type { Flags } from './flags.ts';
 import { watchNetwork } from './network-lines.ts';
+import { guestOptions, phoneLines, severalNetworks } from './phones.ts';
 import { buildPage, pageIsStale, pageRoot, viteConfig } from './page-files.ts';
 
 /** Easy to remember, and nobody's: where the page is unless `--port` says otherwise. */
@@ -17,6 +18,8 @@ const portsTried = 20;
 
 interface Running {
   readonly url: string;
+  /** Where phones play along. */
+  readonly guests?: { readonly url: string } | undefined;
   close(): Promise<void>;
 }
 
@@ -47,7 +50,9 @@ async function main(args: readonly string[]): Promise<number> {
       return running.close();
     });
     const url = withName(running.url, flags.name);
-    console.log(`\n  Chroma Rush is at ${url}\n\nCtrl-C leaves.\n`);
+    console.log(`\n  Chroma Rush is at ${url}\n`);
+    if (running.guests !== undefined) for (const line of await phoneLines(running.guests.url, process.stdout.isTTY)) console.log(line);
+    console.log('Ctrl-C leaves.\n');
     if (flags.open) await openBrowser(url);
     // Ends with the process.
     return await new Promise<number>(() => undefined);
@@ -62,8 +67,9 @@ async function startBuilt(flags: Flags): Promise<Running> {
   let refusal: unknown;
   for (const port of ports) {
     try {
-      return await startBridge({ lan: () => openNetwork(flags), root: pageRoot, port, game });
+      return await startBridge({ lan: () => openNetwork(flags), root: pageRoot, port, game, ...guestOptions(flags, port) });
     } catch (error) {
+      if (error instanceof LanError && error.code === 'bad-argument' && flags.phones) throw severalNetworks(error);
       if (!(error instanceof LanError) || error.code !== 'bind-failed') throw error;
       // Windows answers EACCES for ports that Hyper-V has reserved, a hundred in a row.
       if (!/EADDRINUSE|EACCES/u.test(causes(error))) throw error;

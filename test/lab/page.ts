@@ -28,11 +28,11 @@ export class LabBrowser implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Opens `url` in a context of its own (own sessionStorage, own cookies). */
-  async open(url: string, size = { width: 960, height: 540 }): Promise<Page> {
+  /** Opens `url` in a context of its own (own sessionStorage, own cookies); `phone` for a screen that is touched. */
+  async open(url: string, size = { width: 960, height: 540 }, phone = false): Promise<Page> {
     // Who asks for no effects gets none from the style sheet either.
     const reducedMotion = new URL(url).searchParams.get('fx') === '0' ? 'reduce' : 'no-preference';
-    const context = await this.browser.newContext({ viewport: size, reducedMotion });
+    const context = await this.browser.newContext({ viewport: size, reducedMotion, hasTouch: phone, isMobile: phone });
     const page = await context.newPage();
     await page.goto(url, { waitUntil: 'domcontentloaded', timeout: 60_000 });
     return page;
