@@ -344,6 +344,22 @@ describe('the table of guests', () => {
     expect([await table.welcome(after as unknown as WebSocket, hello), after.closed, lans.length]).toEqual([undefined, BRIDGE_CLOSE.ending, 2]);
   });
 
+  test('[BR33] leaves no timer behind, and ends also where a lan cannot be closed', async () => {
+    class Stuck extends GuestScript {
+      override close(): Promise<void> {
+        return Promise.reject(new Error('stuck'));
+      }
+    }
+    const table = new GuestTable({ game: GAME, most: 2, keepMs: 60_000, lan: () => new Stuck(), ownRoom: () => undefined });
+    const page = new FakePage();
+    const holder = await table.welcome(page as unknown as WebSocket, hello);
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    await table.close();
+    holder!.detach(page);
+    expect([page.closed, timers() <= before, table.drops()['bridge-guest-unclosed']]).toEqual([BRIDGE_CLOSE.ending, true, 1]);
+  });
+
   test('[BR33] ends with the bridge: rooms left, sockets closed, nobody answers', async () => {
     await using house = new House();
     const bridge = await house.open();

@@ -162,6 +162,7 @@ export class GuestTable {
 
   /** Its page is gone; it is not, yet. */
   #gone(entry: Entry): void {
+    if (this.#entries.get(entry.id) !== entry) return;
     clearTimeout(entry.goneTimer);
     entry.goneTimer = setTimeout(() => this.#end(entry), this.#options.keepMs ?? BRIDGE_KEEP_MS);
   }
@@ -172,9 +173,9 @@ export class GuestTable {
     clearTimeout(entry.goneTimer);
     const ending = entry.opened.then(async (guest) => {
       if (guest === undefined) return;
-      clearTimeout(entry.goneTimer);
       await guest.session.close();
-      await guest.lan.close();
+      // It may be anybody's.
+      await guest.lan.close().catch(() => guest.drop('bridge-guest-unclosed'));
       addTo(this.#drops, guest.session.stats().drops);
     });
     this.#ending.add(ending);
