@@ -117,6 +117,7 @@ const peerStats = fc.record({
 const events: { readonly [K in ProcessEvent['type']]: fc.Arbitrary<Extract<ProcessEvent, { type: K }>> } = {
   welcome: fc.record({
     type: is('welcome'),
+    guests: maybe(word),
     version: fc.nat(255),
     self: short.map((text) => text as PeerId),
     kept,

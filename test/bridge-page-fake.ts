@@ -120,7 +120,16 @@ function start(welcome: Partial<Extract<ProcessEvent, { type: 'welcome' }>> = {}
   const greet = (): FakeSocket => {
     const socket = sockets.at(-1)!;
     socket.onopen?.(undefined as never);
-    socket.tell({ type: 'welcome', version: BRIDGE_VERSION, self: ME, kept: undefined, discovery, joinCode: 'p4aaa-amgt4', ...welcome });
+    socket.tell({
+      type: 'welcome',
+      version: BRIDGE_VERSION,
+      self: ME,
+      kept: undefined,
+      discovery,
+      joinCode: 'p4aaa-amgt4',
+      guests: undefined,
+      ...welcome,
+    });
     return socket;
   };
   return { sockets, page, watched, connecting, greet };

@@ -49,7 +49,7 @@ test('[BR30] connecting can be called off: at once, while nobody answers, and in
     socket.onopen!();
     const out = createEventOutbox();
     const discovery = { level: 'ok', reasons: [] } as const;
-    out.add({ type: 'welcome', version: BRIDGE_VERSION, self: ME, kept: undefined, discovery, joinCode: undefined });
+    out.add({ type: 'welcome', version: BRIDGE_VERSION, self: ME, kept: undefined, discovery, joinCode: undefined, guests: undefined });
     if (isLetIn) socket.onmessage!({ data: out.take()!.buffer as ArrayBuffer });
     stop.abort();
     await expect(connecting).rejects.toMatchObject({ code: 'aborted' });

@@ -54,8 +54,11 @@ describe('the server of the guests', () => {
 
   test('[BR34] is there only when asked for, on the one address that was asked for', async () => {
     await using house = new House();
-    expect((await house.start({ root: house.root, game: GAME })).guests).toBe(undefined);
-    const { guests, token, port } = await house.open();
+    const without = await house.start({ root: house.root, game: GAME });
+    expect([without.guests, (await house.page(without)).guests]).toEqual([undefined, undefined]);
+    const bridge = await house.open();
+    const { guests, token, port } = bridge;
+    expect((await house.page(bridge)).guests).toBe(guests.url);
     expect(guests.url).toBe(`http://127.0.0.1:${guests.port}/#${guests.token}`);
     expect([guests.token === token, guests.port === port, guests.token.length]).toEqual([false, false, 22]);
     const elsewhere = connect({ host: '127.0.0.2', port: guests.port });

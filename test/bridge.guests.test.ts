@@ -73,6 +73,7 @@ describe('a guest', () => {
     const bridge = await house.open();
     await house.owner(bridge);
     const guest = await house.page(bridge.guests, { pageId: pageId('a') });
+    expect(guest.guests).toBe(undefined);
     const seat = await guest.open(join());
     const [room] = house.lans[0]!.rooms;
     seat.setEligible(0, true);

@@ -88,6 +88,16 @@ describe('npm start', () => {
     expect(several.message).toBe('This machine has several addresses: 10.0.0.2, 10.1.0.2. Say which of them phones can reach, with --interface.');
   });
 
+  it('[BR34] prints the link for phones only with --phones, after its own', async () => {
+    const link = /play along at (http:\/\/127\.0\.0\.1:\d+\/#[\w-]{22})\n/u;
+    const [phones, without] = await Promise.all([
+      run([...loopback, '--port', '0', '--phones'], /Ctrl-C leaves/u),
+      run([...loopback, '--port', '0'], /Ctrl-C leaves/u),
+    ]);
+    expect([phones.code, without.code, link.test(without.output)]).toEqual([0, 0, false]);
+    expect(phones.output.indexOf('Chroma Rush is at')).toBeLessThan(phones.output.search(link));
+  });
+
   it('[BR34] shows phones a code to scan, in black on white, where somebody can see it', async () => {
     const url = 'http://192.168.100.200:5297/#AAAAAAAAAAAAAAAAAAAAAA';
     const [first, warning, ...code] = await phoneLines(url, true);

@@ -83,6 +83,7 @@ async function start(): Promise<void> {
     return;
   }
   chroma.lan = lan;
+  home.invite(lan.guests);
   void followRooms(lan);
   const kept = lan;
   kept.onConnection(({ type }) => {

@@ -122,7 +122,8 @@ export type PageCommand = FieldValue<typeof pageCommand>;
 
 /** What a process says. */
 export const processEvent = tagged({
-  welcome: record({ version: u8, self: peerId, kept, discovery, joinCode }),
+  /** `guests`: the link for phones, if they may play along. */
+  welcome: record({ version: u8, self: peerId, kept, discovery, joinCode, guests: optional(words) }),
   /** What `welcome` said and is otherwise by now. */
   discovery: record({ state: discovery, joinCode, kept }),
   rooms: record({ rooms: list(MAX_BRIDGE_ROOMS_LISTED, listing) }),

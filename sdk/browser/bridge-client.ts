@@ -102,6 +102,7 @@ export class BridgeClient implements LanPort {
   #kept: KeptSeat | undefined;
   #discovery: DiscoveryState;
   #joinCode: string | undefined;
+  #guests: string | undefined;
   #rooms: readonly RoomListing[] = [];
   #nextRoom = 1;
   #pings = 0;
@@ -163,6 +164,11 @@ export class BridgeClient implements LanPort {
   /** The seat of the page before this one, while it can still be taken up. */
   get kept(): KeptSeat | undefined {
     return this.#kept;
+  }
+
+  /** The link for phones that play along through this process; undefined when they may not. */
+  get guests(): string | undefined {
+    return this.#guests;
   }
 
   /** Batches from the process that could not be read. */
@@ -374,6 +380,7 @@ export class BridgeClient implements LanPort {
     this.#kept = event.kept;
     this.#discovery = event.discovery;
     this.#joinCode = event.joinCode;
+    this.#guests = event.guests;
     this.#retryMs = FIRST_RETRY_MS;
     this.#setState({ type: 'open' });
     if (this.#watchers.size > 0) this.#tell({ type: 'watch-rooms', on: true });

@@ -31,6 +31,8 @@ export interface PageLan<G extends AnyGame> extends Lan<G> {
   readonly resumed: KeptSeat | undefined;
   /** Takes the kept seat up again. Rejects with `closed` when there is none any more, with `aborted`, and with `bridge`; a seat that was got meanwhile is left. */
   resume(options?: { readonly signal?: AbortSignal }): Promise<Room<G>>;
+  /** The link for phones that play along through this process, to be shown as a QR code; undefined when they may not, and for a guest itself. */
+  readonly guests: string | undefined;
   /** The connection to the local process. */
   readonly connection: BridgeState;
   onConnection(listener: (state: BridgeState) => void): Disposable;
@@ -124,6 +126,9 @@ export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient
       } finally {
         isResuming = false;
       }
+    },
+    get guests() {
+      return port.guests;
     },
     get connection() {
       return port.state;

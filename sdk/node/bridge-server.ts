@@ -172,7 +172,7 @@ export async function startBridge(options: StartBridgeOptions): Promise<Bridge> 
     await guests?.close();
     throw error;
   }
-  session = new BridgeSession({ lan, game, keepMs });
+  session = new BridgeSession({ lan, game, keepMs, guestsUrl: guests?.shown.url });
   const attached = attach(server, { lan, ...(token !== undefined && { token }) }, session);
   let ended: Promise<void> | undefined;
   server.on('upgrade', (request, socket) => {

@@ -46,6 +46,8 @@ export interface BridgeSessionOptions {
   readonly keepMs?: number | undefined;
   /** When given, the page is a guest's. */
   readonly guest?: GuestRules;
+  /** The link for this player's own guests. */
+  readonly guestsUrl?: string | undefined;
 }
 
 /** What a guest's page may do, and where it gets. */
@@ -92,6 +94,7 @@ export class BridgeSession {
   readonly #game: GameFacts | undefined;
   readonly #keepMs: number;
   readonly #guest: GuestRules | undefined;
+  readonly #guestsUrl: string | undefined;
   readonly #seats = new Map<number, BridgeSeat>();
   readonly #opening = new Map<number, AbortController>();
   readonly #drops: Record<string, number> = {};
@@ -120,6 +123,7 @@ export class BridgeSession {
     this.#game = options.game;
     this.#keepMs = options.keepMs ?? BRIDGE_KEEP_MS;
     this.#guest = options.guest;
+    this.#guestsUrl = options.guestsUrl;
   }
 
   /** The room this player is in, also while nobody is at its seat for a moment. */
@@ -160,7 +164,7 @@ export class BridgeSession {
     this.#peerIds.length = 0;
     const { state: discovery, joinCode, kept } = this.#facts();
     this.#factsTold = JSON.stringify([discovery, joinCode, kept]);
-    this.#tell({ type: 'welcome', version: BRIDGE_VERSION, self: this.#lan.self, discovery, joinCode, kept });
+    this.#tell({ type: 'welcome', version: BRIDGE_VERSION, self: this.#lan.self, discovery, joinCode, kept, guests: this.#guestsUrl });
     if (this.#kept !== undefined) this.#armKeep();
     this.#slowTimer = setInterval(() => this.#everySecond(), DISCOVERY_EVERY_MS);
     return true;

@@ -37,6 +37,11 @@ export async function lab(): Promise<LabResult> {
   const insecure = await bob.evaluate(() => !isSecureContext && crypto.subtle === undefined);
   await bob.screenshot({ path: join(shots, 'phone-home.png') });
 
+  const invited = (await ann.locator('#phones .link').textContent()) === link && (await bob.locator('#phones').isHidden());
+  await ann.locator('#phones summary').click();
+  await ann.locator('#phones .code').waitFor();
+  await ann.locator('#phones').screenshot({ path: join(shots, 'phone-code.png') });
+
   // Nobody is in a room yet, and a guest founds none.
   await bob.locator('#play').tap();
   await bob.getByRole('alert').filter({ hasText: 'sits in no room' }).waitFor({ timeout: 10_000 });
@@ -78,11 +83,12 @@ export async function lab(): Promise<LabResult> {
   await bob.screenshot({ path: join(shots, 'phone-closed.png') });
 
   const bound = hostname === laptop.address && port !== '';
-  const pass = insecure && bound && moved && painted && floorEqual && sameSeat && reboundRefused && !seat.host && complaints.length === 0;
+  const pass = insecure && bound && invited && moved && painted && floorEqual && sameSeat && reboundRefused && !seat.host && complaints.length === 0;
   return {
     lab: 'phone',
     insecure,
     bound,
+    invited,
     moved,
     painted,
     floor_equal: floorEqual,

@@ -6,6 +6,7 @@ import { keepSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { element } from './element.ts';
 import { NetworkCheckView } from './network-check.ts';
+import { PhoneCode } from './phones.ts';
 import { RoomList } from './room-list.ts';
 
 /** What the screen asks for. */
@@ -32,6 +33,7 @@ export class HomeView {
   readonly #rooms = new RoomList((room) => void this.run(() => this.#actions.join(room)));
   readonly #quiet = element('p', { class: 'quiet' }, 'Looking around…');
   readonly #problem = element('p', { class: 'problem', role: 'alert', hidden: true });
+  readonly #phones = new PhoneCode();
   readonly #play: HTMLButtonElement;
   readonly #swatches: HTMLButtonElement[];
   #busy = false;
@@ -180,6 +182,7 @@ export class HomeView {
       element('h2', {}, element('span', { class: 'pulse', 'aria-hidden': 'true' }), 'Found on this network'),
       this.#rooms.root,
       this.#quiet,
+      this.#phones.root,
       element(
         'details',
         {},
@@ -225,6 +228,11 @@ export class HomeView {
       swatch.tabIndex = hue === this.#settings.hue ? 0 : -1;
     });
     document.documentElement.style.setProperty('--accent', css(paintColor(this.#settings.hue + 1)));
+  }
+
+  /** The link for phones, when they may play along. */
+  invite(link: string | undefined): void {
+    void this.#phones.show(link);
   }
 
   /** The rooms shown now. */

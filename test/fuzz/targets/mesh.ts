@@ -132,6 +132,7 @@ const COMMANDS: readonly PageCommand[] = [
 const EVENTS: readonly ProcessEvent[] = [
   {
     type: 'welcome',
+    guests: 'http://192.168.1.20:5297/#token',
     version: BRIDGE_VERSION,
     self: A,
     kept: { roomId: 'room' as RoomId, name: 'Friday' },
