@@ -210,9 +210,8 @@ describe('a body', () => {
     for (const entry of [
       // Before the first tick.
       [2, -2 - 12, 1, 1 + BIAS],
-      // Twice, and of a despawn.
+      // Twice.
       [2, -2, -2, 1, 1 + BIAS],
-      [2, -2, -1, 1],
       // Of nothing.
       [2, -2],
     ]) {
@@ -237,6 +236,48 @@ describe('a body', () => {
       take(14, [1, 1, -1, 1, 2 + BIAS, -1, 1]);
       expect(store.find(7, 0)!.ints[0]).toBe(6);
     }
+  });
+
+  it('[SY115] says what was given away: that is there, known to rest until then only, and not in the hash', () => {
+    const { store, stream, next, take } = open();
+    take(10, [-1], { from: next });
+    take(10, [-1, ...both(5)]);
+    const [quick, slow] = [0, 1].map((counter) => store.find(7, counter)!) as [EntityCore, EntityCore];
+    const replication = new Replication({} as RoomPort, store, 30, 9);
+    const hashes = [replication.hash(OWNER)];
+    // Of another reign, of nobody, and before the first tick.
+    for (const entry of [
+      [1, -2, -1, 0],
+      [9, -2, -1, 1],
+    ])
+      expect(take(11, [1, ...entry])).not.toBe('state-malformed');
+    expect(take(12, [2, 1, -2 - 13, -1, 1])).toBe('state-malformed');
+    expect([quick.parted, slow.parted]).toEqual([-1, -1]);
+    expect(take(13, [3, 1, -2 - 1, -1, 1])).toBeUndefined();
+    take(19, [6]);
+    hashes.push(replication.hash(OWNER));
+    expect([quick.alive, quick.parted, quick.restTick, slow.restTick]).toEqual([true, 11, 11, 18]);
+    // Whoever got it may be gone: for as long as the past reaches back it is not counted.
+    for (const [tick, away] of [
+      [74, true],
+      [75, false],
+    ] as const) {
+      stream.soundTick = tick;
+      expect([quick.isAway, replication.hash(OWNER) === hashes[1]], String(tick)).toEqual([away, away]);
+    }
+    stream.soundTick = 19;
+    quick.given = true;
+    expect(replication.hash(OWNER)).toBe(hashes[0]);
+    quick.given = false;
+    // The word of whoever has it.
+    take(20, [10, 0, 7, 1, 0, 0, 2, 0, 6], { from: next });
+    expect([quick.owner, quick.parted, quick.restTick]).toEqual(['next', -1, 20]);
+    // And the former one's comes too late.
+    take(21, [2, 1, -2, -1, 9]);
+    expect(quick.parted).toBe(-1);
+    take(22, [1, 2, -1, 1]);
+    hashes.push(replication.hash(OWNER));
+    expect(new Set(hashes).size).toBe(2);
   });
 
   it('[SY44] [SY111] takes back what a former owner said of later ticks than those it tells of', () => {

@@ -315,6 +315,49 @@ describe('where', () => {
       }
   });
 
+  it('[SY115] what is granted on its way goes on for everybody until its new owner’s word is there, and what rests goes on resting', async () => {
+    const lane = defineGame({
+      id: 'granted',
+      version: 1,
+      entities: {
+        ball: entity({ authority: 'distributed', rate: 60, fields: { x: s.num({ min: 0, max: 100_000, step: 1 / 16 }).lerp('linear') } }),
+        // By which its former owner goes on to say something.
+        beat: entity({ authority: 'spawner', rate: 60, fields: { n: s.u16() } }),
+      },
+    });
+    for (const latencyMs of [5, 20, 40])
+      for (const speed of [5, 0]) {
+        const { hub, rooms } = await openRooms(lane, 3, { latencyMs });
+        const ball = rooms[0]!.entities.spawn('ball', { x: 100 });
+        for (const room of rooms) {
+          const own = room.entities.spawn('beat', { n: 0 });
+          room.clock.every(60, (tick) => (own.n = tick % 1_000));
+          room.clock.every(60, () => [...room.entities.mine('ball')].forEach((mine) => (mine.x += speed)));
+        }
+        await hub.play(1_000);
+        const seen = rooms.map((room) => room.entities.get('ball', ball.id)!);
+        for (const next of [1, 0, 1]) {
+          void seen[next]!.requestAuthority();
+          const others = [2, 1 - next];
+          const steps: number[][] = [[], []];
+          let before = seen.map(({ view }) => view.x);
+          for (let i = 0; i < 75; i++) {
+            await hub.play(4, 4);
+            const now = seen.map(({ view }) => view.x);
+            for (const [j, k] of others.entries()) if (!seen[k]!.mine) steps[j]!.push(now[k]! - before[k]!);
+            before = now;
+          }
+          // At 1.2 units a picture, less what the thing lost on its way to its new owner; who gave it away sees it fall back behind the present, too.
+          const even = (speed * 60 * 4) / 1_000;
+          const words = `${latencyMs} ms, ${speed}, ${next}`;
+          expect(Math.min(...steps[0]!), words).toBeGreaterThanOrEqual(0.15 * even - 0.01);
+          expect(Math.max(...steps[0]!), words).toBeLessThanOrEqual(1.15 * even + 0.01);
+          expect(Math.min(...steps[1]!.slice(1)), words).toBeGreaterThanOrEqual(-0.01);
+          expect(Math.max(...steps[1]!.slice(1)), words).toBeLessThanOrEqual(1.2 * even + 0.01);
+        }
+      }
+  });
+
   it('[SY35] a teleport is no path either while the thing changes hands, and is drawn at another delay from then on', async () => {
     const rink = defineGame({
       id: 'rink',

@@ -234,6 +234,7 @@ export class AuthorityRules {
     const previous = core.owner;
     core.owner = this.#world.self;
     core.given = core.missed = core.yielded = false;
+    core.parted = -1;
     core.epoch = epochAfter(core.epoch);
     this.#replication.own(core);
     if (previous !== core.owner) this.#store.authorityChanged(core, previous);
@@ -252,6 +253,7 @@ export class AuthorityRules {
     core.owner = to;
     core.source = this.#replication.inbound.get(to);
     core.lastChange = -1;
+    core.parted = Math.max(0, this.#replication.tick);
     if (drawn) core.glide(roomTime);
     this.#store.authorityChanged(core, previous);
   }
@@ -438,6 +440,7 @@ export class AuthorityRules {
     }
     core.given = true;
     this.#give(core, to);
+    this.#replication.give(core, core.epoch - 1);
   }
 
   /** Tells `peer`, who started anew, of `core`, which it owned before. */

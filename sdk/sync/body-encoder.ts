@@ -102,6 +102,7 @@ export class BodyEncoder {
         if (tomb.tick > baseline)
           do {
             this.#begin(tomb.origin, tomb.counter);
+            if (tomb.given !== undefined) this.#taken(tomb.given);
             this.#out.int(-1);
             this.#out.int(tomb.epoch);
             this.#count += 2;

@@ -30,8 +30,8 @@ export interface BudgetRule {
 
 /** A despawn matters more than any movement: it is small, and what is gone must not stand about. */
 const TOMB_PRIORITY = 1_000;
-/** Bytes a despawn takes at most: the name of its origin, the gap, the mark and the epoch. */
-const TOMB_BYTES = 17;
+/** Bytes a despawn takes at most: the name of its origin, the gap, the mark and the epoch, and when it was given away. */
+const TOMB_BYTES = 22;
 /** Ticks after which what was told and neither acked nor overtaken by an ack is told again. */
 const PATIENCE_TICKS = 15;
 

@@ -11,6 +11,7 @@
  *          gap, 0, kind, epoch, hop, value… all of it: new to the receiver, no baseline, or its turn to be told anew
  *          gap, -2 - age, one of these two  of values that were taken `age` ticks before this one
  *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
+ *          gap, -2 - age, -1, epoch         given away by the sender, who had it in this epoch; another one's word is to come
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
  *
  * Values without an age were taken when their kind was due, at the newest multiple of its `every` up to this tick: so what was lost and is told again between
@@ -52,6 +53,8 @@ export interface Tombstone {
   /** Of the reign that ended with it. */
   readonly epoch: number;
   readonly tick: number;
+  /** When it was given away, and not despawned. */
+  readonly given?: number | undefined;
 }
 
 /** Mark, kind, epoch, teleport count and every value; returns how many values were written. */

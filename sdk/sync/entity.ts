@@ -14,7 +14,7 @@ import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, LIVE, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
 import { decay, sampleField, sampleShown, turned } from './interpolation.ts';
-import { MAX_ENTITY_FIELDS } from '../wire/limits.ts';
+import { HISTORY_ROWS, MAX_ENTITY_FIELDS } from '../wire/limits.ts';
 import type { KindSpec } from './kind.ts';
 import { Shelf } from './shelf.ts';
 import { Track } from './track.ts';
@@ -96,6 +96,8 @@ export class EntityCore {
   given: boolean | 'doubted' = false;
   /** A whole state of its owner came without it, who may have given it to somebody whose word is on its way. */
   missed = false;
+  /** Newest tick at which a former owner had it, whose silence since then is no rest, and the new one has not said a word of it; -1 else. */
+  parted = -1;
   /** When a better claim ended our reign, monotonic ms: others may not have heard of that claim yet. */
   takenAt = Number.NEGATIVE_INFINITY;
   /** Sent by a host whose state has to give way: the next host's word replaces it whatever its epoch. */
@@ -258,8 +260,17 @@ export class EntityCore {
     return source.playout.viewTime(now) - (this.kind.every - 1) * this.kind.tickMs;
   }
 
+  /**
+   * Its owner has given it away and counts it no more, and the new one's word may be on its way. What went from here has to be in the count of who has it, or
+   * did not get there.
+   */
+  get isAway(): boolean {
+    return this.parted >= 0 && this.given === false && (this.source?.soundTick ?? 0) - this.parted < HISTORY_ROWS;
+  }
+
   get restTick(): number {
-    const sound = this.source?.soundTick ?? -1;
+    const told = this.source?.soundTick ?? -1;
+    const sound = this.parted < 0 ? told : Math.min(told, this.parted);
     return sound - (sound % this.kind.every);
   }
 

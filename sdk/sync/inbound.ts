@@ -213,7 +213,7 @@ export class Inbound implements SnapshotSource {
       if (mask <= TAKEN) {
         this.#taken = head.tick + mask - TAKEN;
         mask = input.int();
-        if (this.#taken < 0 || mask < 0) return 'state-malformed';
+        if (this.#taken < 0 || mask < -1) return 'state-malformed';
       }
       if (!input.ok) return 'state-malformed';
       const drop =
@@ -265,7 +265,7 @@ export class Inbound implements SnapshotSource {
     }
     const previous = core.owner;
     // Each owner's words are shown late by a time of their own, and what was ours was not late at all: it glides from where it was drawn.
-    const handed = previous !== this.peer && core.drawnAt(head.now);
+    const handed = (previous !== this.peer || core.lastChange < 0) && core.drawnAt(head.now);
     if (handed) core.hold(head.now);
     // Given by us, who know whether it rested by then; else its former owner's words are the last that is known.
     const moving =
@@ -279,6 +279,7 @@ export class Inbound implements SnapshotSource {
       core.lastChange = -1;
     } else if (values.epoch > core.epoch || core.kind.def.authority === 'host') core.epoch = values.epoch;
     core.yielded = core.given = core.missed = false;
+    core.parted = -1;
     core.source = this;
     // A full state can be overtaken by a newer body of the same stream.
     if (core.lastChange > head.tick) return undefined;
@@ -303,6 +304,11 @@ export class Inbound implements SnapshotSource {
 
   #gone(head: FrameHead, origin: number, counter: number, epoch: number): undefined {
     const core = this.#store.find(origin, counter);
+    if (this.#taken >= 0) {
+      // Given away, and not despawned. Whoever has it may have spoken already.
+      if (core?.owner === this.peer && !core.mine && epoch >= core.epoch) core.parted = Math.max(0, this.#taken - 1);
+      return;
+    }
     const grave: Grave = { epoch, owner: this.peer, session: this.session, tick: head.tick };
     const claim = core === undefined ? 'refuse' : this.#rules.judgeEnd(this.peer, core, epoch);
     if (claim === 'later') this.#held = true;

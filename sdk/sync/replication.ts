@@ -107,8 +107,8 @@ export class Replication {
   #owned: EntityCore[] = [];
   #unsorted = false;
   #tombs: Tombstone[] = [];
-  /** Despawned since the last tick. */
-  #dying: EntityCore[] = [];
+  /** Despawned or given away since the last tick. */
+  #dying: (Pick<Tombstone, 'origin' | 'counter' | 'epoch'> & { readonly isGiven: boolean })[] = [];
   /** Newest tick that was collected, and the newest with a change. */
   tick = -1;
   #changeTick = -1;
@@ -157,7 +157,7 @@ export class Replication {
     this.#owned.push(core);
     this.#unsorted = true;
     // It was despawned here before, and is back by the word of another part.
-    const again = (one: Tombstone | EntityCore): boolean => one.origin === core.origin && one.counter === core.counter;
+    const again = (one: Pick<Tombstone, 'origin' | 'counter'>): boolean => one.origin === core.origin && one.counter === core.counter;
     if (this.#tombs.some(again)) this.#tombs = this.#tombs.filter((tomb) => !again(tomb));
     if (this.#dying.some(again)) this.#dying = this.#dying.filter((one) => !again(one));
   }
@@ -180,7 +180,13 @@ export class Replication {
   /** An own entity is gone; the others are told until each has acked it. */
   bury(core: EntityCore): void {
     this.disown(core);
-    this.#dying.push(core);
+    const { origin, counter, epoch } = core;
+    this.#dying.push({ origin, counter, epoch, isGiven: false });
+  }
+
+  /** An own entity, of `epoch`, is somebody else's, whose word is to come; the others are told, who would take our silence for its rest. */
+  give({ origin, counter }: EntityCore, epoch: number): void {
+    this.#dying.push({ origin, counter, epoch, isGiven: true });
   }
 
   /** The tick that room time `time` lies in. */
@@ -212,7 +218,7 @@ export class Replication {
     const period = this.hz * HASH_EVERY_S;
     if (this.#previous >= 0 && Math.floor(tick / period) !== Math.floor(this.#previous / period)) this.#hashDue = true;
     const changed = collectChanges(this.#owned, tick, this.#previous, phase);
-    for (const core of this.#dying) this.#tombs.push({ origin: core.origin, counter: core.counter, epoch: core.epoch, tick });
+    for (const { isGiven, ...one } of this.#dying) this.#tombs.push({ ...one, tick, given: isGiven ? tick : undefined });
     if (changed || this.#dying.length > 0) {
       if (this.#dying.length > 0) this.#dying = [];
       // Of two ticks with a change and none collected between them nobody knows when the second one's came about: just before it, at the latest.
@@ -462,7 +468,7 @@ export class Replication {
   hash(peer: PeerId | undefined): number {
     let sum = 0;
     if (peer === undefined) for (const core of this.#owned) sum = (sum + hashEntity(core)) >>> 0;
-    else for (const core of this.store.all()) if (core.owner === peer && !core.mine) sum = (sum + hashEntity(core)) >>> 0;
+    else for (const core of this.store.all()) if (core.owner === peer && !core.mine && !core.isAway) sum = (sum + hashEntity(core)) >>> 0;
     return sum === 0 ? 1 : sum;
   }
 
