@@ -80,6 +80,7 @@ export function lanista(): Rival {
       box.ends[box.count++] = box.used;
       return true;
     },
+    queued: () => 0,
   } as unknown as RoomPort;
   const replication = new Replication(port, store, 30, SESSION);
   for (const peer of peers) {
