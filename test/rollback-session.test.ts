@@ -1,7 +1,7 @@
 /** Sessions of a simulation on a table: what is slow, late, from elsewhere, or from a member that means no good. */
 import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
-import { InputCodec } from '../sdk/sync/rollback/input.ts';
+import { InputCodec, Row } from '../sdk/sync/rollback/input.ts';
 import { Words } from '../sdk/sync/rollback/words.ts';
 import { HELD, INPUTS, STATE } from '../sdk/sync/wire.ts';
 import type { Seated, Word } from './rollback-table.ts';
@@ -255,6 +255,24 @@ describe('a member that means no good', () => {
     table.elect('bob');
     table.play(3_000);
     for (const peer of [bob, cid]) expect(peer.session.timeline.next).toBeGreaterThan(200);
+  });
+
+  it('[RB7] makes up nothing that is to be pressed in the next seconds, though a new host asks what it knows', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    const [ann, bob, cid] = table.peers as [Seated, Seated, Seated];
+    ann.awake = false;
+    cid.awake = false;
+    table.elect('bob');
+    table.play(1);
+    const { timeline } = bob.session;
+    const { confirmed } = timeline;
+    const made = new Row([1, 2].map((slot) => ({ slot, away: false, input: new InputCodec(counting).encode({ by: 9 }, undefined) })));
+    const row = (tick: number): Row => (tick <= confirmed ? timeline.row(tick) : made);
+    table.forge('cid', bob, words.held(2, confirmed + 900, 1_000_000, confirmed + 1, timeline.chain(confirmed), confirmed + 900, row));
+    table.play(1_000);
+    expect(timeline.confirmed).toBeLessThan(confirmed + 110);
+    expect(timeline.next).toBeGreaterThan(confirmed + 20);
   });
 
   it('[RB22] and says without end that it is host stops nobody for longer than two seconds, and gets few answers', () => {

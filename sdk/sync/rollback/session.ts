@@ -202,7 +202,7 @@ export class RollbackSession {
   #catchUp(answer: HeldAnswer): boolean {
     if (this.status === 'waiting') return false;
     const { confirmed = 0 } = answer;
-    // Another past is not ours to follow, and so far nobody has come.
+    // Another past is not ours to follow.
     return !this.#follow(answer) || confirmed <= this.timeline.confirmed || confirmed > this.#due() + ROLLBACK_AHEAD_TICKS;
   }
 
@@ -408,10 +408,11 @@ export class RollbackSession {
     const { timeline } = this;
     if (this.#rowBefore(first) === undefined) return true;
     if (timeline.chain(first - 1) !== chain) return false;
+    const latest = this.#due() + ROLLBACK_AHEAD_TICKS;
     for (const [i, row] of rows.entries()) {
       const tick = first + i;
       if (tick > timeline.confirmed) {
-        if (timeline.isFull) return true;
+        if (timeline.isFull || tick > latest) return true;
         timeline.confirm(row);
       } else if (!sameRow(timeline.row(tick), row)) return false;
     }
