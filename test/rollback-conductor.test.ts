@@ -144,6 +144,8 @@ describe('the host of a simulation', () => {
     table.hear(0, bob, 1, 1, 3);
     expect(table.at(0, BOTH, 3)).toBe(3);
     expect(table.row()).toEqual(['0', '1 fire']);
+    // From its first tick on.
+    expect(table.timeline.row(1).of(1)!.input).toBe(table.timeline.row(3).of(1)!.input);
     for (const due of [4, 5, 9]) expect(table.at(100, BOTH, due)).toBe(3);
     expect(table.at(110, BOTH, 10)).toBe(4);
     expect(table.row()).toEqual(['0', '1 fire']);

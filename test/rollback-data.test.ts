@@ -142,6 +142,17 @@ describe('data', () => {
     assertSame(decodeState(encodeState(deep))?.state, deep);
     for (const refuse of [copyData, assertData, encodeState])
       expect(() => refuse(nested(64, {}))).toThrow(expect.objectContaining({ code: 'bad-value' }));
+    for (const wrap of [(part: unknown) => ({ part }), (part: unknown) => new Map([['part', part]])]) {
+      const levels = (count: number): unknown => {
+        let state: unknown = 1;
+        for (let i = 0; i < count; i++) state = wrap(state);
+        return state;
+      };
+      assertSame(copyData(levels(64)), levels(64));
+      assertSame(decodeState(encodeState(levels(64)))?.state, levels(64));
+      for (const refuse of [copyData, assertData, encodeState])
+        expect(() => refuse(levels(65))).toThrow(expect.objectContaining({ code: 'bad-value' }));
+    }
     assertSame(copyData(nested(64, 'x')), nested(64, 'x'));
     assertSame(decodeState(encodeState(nested(64, undefined)))?.state, nested(64, undefined));
     assertSame(decodeState(encodeState(nested(64, '\ud83c')))?.state, nested(64, '\ud83c'));

@@ -1,8 +1,10 @@
 /** One peer's part in a simulation, word by word: what it says, what it makes of what others say, and when. */
 import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
+import { EMPTY_ROW } from '../sdk/sync/rollback/input.ts';
 import { encodeState } from '../sdk/sync/rollback/state-codec.ts';
 import { NEWEST, Words } from '../sdk/sync/rollback/words.ts';
+import { PackReader } from '../sdk/wire/pack.ts';
 import { IDS, Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
 import { codec, confirms, count, input, kindOf, row, two, wordsOf } from './rollback-two.ts';
@@ -246,6 +248,49 @@ describe('whose word counts', () => {
     seat!.hear(0, confirms(500, confirmedTick + 2, confirmedTick + 2));
     expect(seat!.drops).toEqual(['rollback-stale', 'rollback-stale']);
     expect(runs[1].confirmedTick).toBe(confirmedTick);
+  });
+
+  it('[RB9] another row of a tick that was confirmed is another past; to who has no state yet it says nothing', () => {
+    const { rig, runs, said } = two();
+    rig.play(100);
+    const last = said.findLast(({ to, bytes }) => to === 1 && kindOf(bytes) === 16)!.bytes;
+    const input = new PackReader(last);
+    const items = input.array(0xffff);
+    for (let i = 0; i < 3; i++) input.int();
+    const { first, chain } = new Words(codec, 1, count.hash).readConfirms(items, input, () => row)!;
+    rig.play(100);
+    expect(runs[1].confirmedTick).toBeGreaterThan(first);
+    said.length = 0;
+    const again = (): readonly number[] => said.filter(({ from }) => from === 1).map(({ bytes }) => kindOf(bytes));
+    // The same said again: nothing is asked.
+    rig.seats[1]!.hear(0, last);
+    expect(again()).toEqual([]);
+    const [other] = wordsOf(0).confirms(
+      1_000,
+      { tick: 0, sum: 0 },
+      first,
+      first,
+      (tick) => (tick === first ? row : EMPTY_ROW),
+      () => chain,
+    );
+    rig.seats[1]!.hear(0, other!);
+    expect(again()).toEqual([17]);
+    const waiting = new Rig(2);
+    waiting.seats[1]!.open(count);
+    waiting.seats[1]!.hear(0, confirms(1_000, 1, 1));
+    expect(waiting.seats[1]!.drops).toEqual(['rollback-stale']);
+  });
+
+  it('[RB6] the host waits two ticks less than may be guessed, one at least, and 15 in lockstep', () => {
+    const waits = (maxRollback: number): number => {
+      const { rig, runs } = two({ maxRollback, inputDelay: 1 });
+      rig.onSend = ({ from }) => from !== 1;
+      const { tick } = runs[0];
+      for (let i = 0; i < 60 && runs[0].stats().lateInputs === 0; i++) rig.play(20, 20);
+      return Math.round((rig.now - 2_000) / 20) - (tick - 49);
+    };
+    const [least, ...others] = [1, 2, 3, 4, 8, 20, 0].map(waits);
+    expect(others.map((ticks) => ticks - least!)).toEqual([0, 0, 1, 5, 17, 14]);
   });
 
   it('[RB6] what who only looks on says counts for nothing', () => {

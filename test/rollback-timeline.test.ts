@@ -208,6 +208,74 @@ describe('a timeline', () => {
   });
 });
 
+describe('a timeline of a game that brings save and load', () => {
+  class World {
+    x: number;
+    constructor(x: number) {
+      this.x = x;
+    }
+  }
+
+  function table(fails: { save?: boolean; load?: boolean }) {
+    const loads: unknown[] = [];
+    const failures: string[] = [];
+    const world = simulation({
+      id: 'world',
+      input,
+      start: () => new World(0),
+      step: (state, players) => void (state.x += players[0]?.input.by ?? 0),
+      save: ({ x }) => {
+        if (fails.save === true) throw new Error('no room');
+        return { x };
+      },
+      load: (saved, state) => {
+        if (fails.load === true) throw new Error('no map');
+        loads.push([{ ...saved }, state?.x]);
+        return new World(saved.x);
+      },
+    });
+    const codec = new InputCodec(world);
+    const timeline = new Timeline(world, codec, 8, {
+      settled: () => undefined,
+      failed: (what, cause) => void failures.push(`${what}: ${String(cause)}`),
+    });
+    const rowOf = (by: number): Row => new Row([{ slot: 0, away: false, input: codec.encode({ by }, undefined) }]);
+    return { timeline, loads, failures, rowOf };
+  }
+
+  it('[RB2] goes back by them', () => {
+    const { timeline, loads, failures, rowOf } = table({});
+    timeline.begin(new World(5));
+    timeline.confirm(rowOf(1));
+    timeline.advance(4, 64);
+    expect(timeline.state).toEqual(new World(9));
+    timeline.confirm(rowOf(3));
+    loads.length = 0;
+    timeline.advance(4, 64);
+    expect(loads).toEqual([[{ x: 6 }, 9]]);
+    expect(timeline.state).toEqual(new World(15));
+    expect(timeline.state).toBeInstanceOf(World);
+    expect(timeline.saved(3)).toEqual({ x: 12 });
+    expect(failures).toEqual([]);
+  });
+
+  it('[RB15] says which of them failed', () => {
+    const fails: { save?: boolean; load?: boolean } = {};
+    const { timeline, failures, rowOf } = table(fails);
+    timeline.begin(new World(5));
+    timeline.confirm(rowOf(1));
+    timeline.advance(4, 64);
+    fails.load = true;
+    timeline.confirm(rowOf(3));
+    timeline.advance(4, 64);
+    expect(failures).toEqual(['load: Error: no map']);
+    fails.load = false;
+    fails.save = true;
+    timeline.advance(5, 64);
+    expect(failures.slice(1)).toEqual(['save: Error: no room']);
+  });
+});
+
 describe('rows and inputs', () => {
   it('[RB1] two are the same when they say the same, whatever their hashes', () => {
     const table = new Table();

@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { s, simulation } from 'lanista';
 import { openMemoryRooms } from 'lanista/testing';
 import { describe, expect, it } from 'vitest';
+import { transitMs } from '../sdk/room/stats.ts';
 import type { Duel } from './rollback-arena.ts';
 import { Arena, duel, fight, game, input, WIFI } from './rollback-arena.ts';
 
@@ -269,5 +270,11 @@ describe('when something is not as it should be', () => {
       code(() => room.rollback(duel)),
       'closed',
     );
+  });
+
+  it('[RB4] words take half of the slowest round trip, and twice its jitter', () => {
+    const stats = (...peers: readonly (readonly [number, number])[]) =>
+      transitMs({ peers: new Map(peers.map(([rttMs, jitterMs], i) => [`${i}`, { rttMs, jitterMs }])), drops: {} } as never);
+    expect([stats(), stats([20, 0]), stats([20, 5]), stats([8, 1], [20, 5], [30, 0])]).toEqual([0, 10, 20, 20]);
   });
 });
