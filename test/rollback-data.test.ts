@@ -165,6 +165,10 @@ describe('data', () => {
     };
     // At the end of what is looked at they are not the same.
     expect(diffData(round(), round(), 1)).toHaveLength(1);
+    const [first, second]: [unknown[], unknown[]] = [[], []];
+    first.push(first);
+    second.push(second);
+    expect(diffData(first, second)).toHaveLength(1);
     expect(diffData(nested(64, 1), nested(64, 2))[0]).toMatchObject({ mine: 1, theirs: 2 });
   });
 

@@ -333,6 +333,21 @@ describe('whose word counts', () => {
     ])
       seat!.hear(1, bytes);
     expect(seat!.drops).toEqual(Array.from({ length: 4 }, () => 'rollback-malformed'));
+    const state = { kind: NEWEST, base: 900, tick: 9, chain: 0, row, index: 0 };
+    rig.seats[1]!.hear(
+      0,
+      wordsOf(0)
+        .state({ ...state, pieces: 1, bytes: Uint8Array.of(0xc1) })
+        .slice(),
+    );
+    rig.seats[1]!.hear(
+      0,
+      wordsOf(0)
+        .state({ ...state, pieces: 0, bytes: new Uint8Array(0) })
+        .slice(),
+    );
+    expect(rig.seats[1]!.drops).toEqual(['rollback-malformed']);
+    expect(runs[1].tick).toBeGreaterThan(20);
     rig.seats[1]!.session = 200;
     seat!.hear(1, wordsOf(1).quit().slice());
     expect(seat!.drops.at(-1)).toBe('rollback-stale');

@@ -73,6 +73,7 @@ describe('INPUTS', () => {
     expect(inputsOf(bytes)).toEqual([10, 11, [1, 1, 2, 2, 2, 1]]);
     expect(open(bytes).count).toBe(5 + 3 * 2);
     expect(inputsOf(words.inputs(10, 11, 15, of))).toEqual([10, 11, [1, 1, 2, 2, 2]]);
+    expect(open(words.inputs(10, 11, 15, of)).count).toBe(5 + 2 * 2);
     expect(inputsOf(words.inputs(10, 11, 11, of))).toEqual([10, 11, [1]]);
     expect(inputsOf(words.inputs(10, 11, 40, of))).toEqual([10, 11, [1, 1, 2, 2, 2, 1]]);
     expect(inputsOf(words.inputs(10, 11, 10, of))).toEqual([10, 11, []]);

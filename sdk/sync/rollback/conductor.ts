@@ -102,7 +102,7 @@ export class Conductor {
       const known = this.#cast.get(slot);
       const isHere = id === this.#self || (seat.status === 'present' && this.#isLively(now, id));
       if (known === undefined) {
-        if (seat.spectator || !isHere || this.#quit.has(id) || !this.#plays(id)) continue;
+        if (seat.spectator || !isHere || !this.#plays(id)) continue;
         entries.push({ slot, away: false, input: timeline.heard(slot, tick) ?? this.#codec.neutral });
         continue;
       }
