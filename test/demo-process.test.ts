@@ -79,7 +79,7 @@ describe('npm start', () => {
       [['--phones', '--dev'], /not with --dev/u],
       [['--phones', '--interface', '127.0.0.1', '--interface', '127.0.0.2'], /give --interface once/u],
     ] as const) {
-      const { code, output } = await run(flags);
+      const { code, output } = await run(game(flags));
       expect([code, output]).toEqual([1, expect.stringMatching(words)]);
     }
     const several = severalNetworks(
@@ -91,8 +91,8 @@ describe('npm start', () => {
   it('[BR34] prints the link for phones only with --phones, after its own', async () => {
     const link = /play along at (http:\/\/127\.0\.0\.1:\d+\/#[\w-]{22})\n/u;
     const [phones, without] = await Promise.all([
-      run([...loopback, '--port', '0', '--phones'], /Ctrl-C leaves/u),
-      run([...loopback, '--port', '0'], /Ctrl-C leaves/u),
+      run(game([...loopback, '--port', '0', '--phones']), /Ctrl-C leaves/u),
+      run(game([...loopback, '--port', '0']), /Ctrl-C leaves/u),
     ]);
     expect([phones.code, without.code, link.test(without.output)]).toEqual([0, 0, false]);
     expect(phones.output.indexOf('Chroma Rush is at')).toBeLessThan(phones.output.search(link));
