@@ -1,6 +1,7 @@
 /** Sessions of a simulation on a table: what is slow, late, from elsewhere, or from a member that means no good. */
 import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
+import type { PeerId } from '../sdk/base/brand.ts';
 import { InputCodec, Row } from '../sdk/sync/rollback/input.ts';
 import { Words } from '../sdk/sync/rollback/words.ts';
 import { HELD, INPUTS, STATE } from '../sdk/sync/wire.ts';
@@ -69,6 +70,28 @@ describe('a new host', () => {
     expect(bob.told()).toContain('resync');
     expect(cid.told()).not.toContain('resync');
     for (const peer of [bob, cid]) expect(peer.session.timeline.confirmed).toBeGreaterThan(furthest + 60);
+  });
+
+  it('[RB17] knows that somebody else has a seat since', () => {
+    const table = new Table(['ann', 'bob', 'cid']);
+    table.play(1_000);
+    for (const id of ['ann', 'cid']) table.get(id).awake = false;
+    const [, second, third] = table.seats;
+    table.seats.splice(0, 3, second!, { ...third!, id: 'dan' as PeerId });
+    table.elect('bob');
+    const dan = table.sit('dan');
+    const { timeline } = table.get('bob').session;
+    const rows: string[] = [];
+    for (let tick = timeline.confirmed; rows.length < 60; table.play(1))
+      while (tick < timeline.confirmed)
+        rows.push(
+          timeline
+            .row(++tick)
+            .entries.map(({ slot, away }) => (away ? `${slot} away` : `${slot}`))
+            .join(),
+        );
+    expect(rows.filter((row, i) => row !== rows[i - 1])).toEqual(['1', '1,2']);
+    expect(dan.session.status).toBe('playing');
   });
 
   it('[RB7] that was host before, and has not heard that another one was meanwhile, asks again', () => {

@@ -44,7 +44,13 @@ export class Conductor {
     this.#selfPlays = plays;
   }
 
-  /** The word is here from now on: whoever played goes on playing. */
+  /** A row that is another one than that before it was confirmed, by whomever: who goes on playing keeps its part, whoever has its seat by now. */
+  follow(row: Row, roster: PortRoster): void {
+    for (const slot of [...this.#cast.keys()]) if (row.of(slot) === undefined) this.#cast.delete(slot);
+    for (const { slot, id } of roster.peers) if (row.of(slot) !== undefined && !this.#cast.has(slot)) this.#cast.set(slot, id);
+  }
+
+  /** Another state has begun: whoever has a seat of those who play in it is taken for who played. */
   begin(roster: PortRoster): void {
     this.#cast.clear();
     const row = this.#timeline.row(this.#timeline.confirmed);

@@ -104,6 +104,7 @@ export class RollbackSession {
     this.#pace = new Pace(simulation.hz, options);
     this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
       settled: (tick, saved) => this.#settled(tick, saved),
+      changed: (row) => this.#conductor.follow(row, world.roster()),
       failed: (what, cause) => world.failed(what, cause),
     });
     this.#conductor = new Conductor(this.timeline, this.#codec, world.self, options.play);
@@ -195,7 +196,6 @@ export class RollbackSession {
     }
     this.#takeover = undefined;
     this.#conducts = true;
-    this.#conductor.begin(roster);
   }
 
   /** False when only the state of who answered can bring this peer as far as that one is. */
@@ -478,6 +478,7 @@ export class RollbackSession {
     this.#sampled = 0;
     this.#replaces = false;
     this.#comparison.clear();
+    this.#conductor.begin(this.#world.roster());
     // Who was stalled is told that it goes on when it does.
     if (isFirst) this.status = 'playing';
     this.#world.emit(isFirst ? 'start' : 'resync', { tick: taken.tick });

@@ -38,6 +38,8 @@ export interface TimelineStats {
 export interface TimelineWatcher {
   /** `tick` is simulated from nothing but confirmed inputs. The state is the timeline's own. */
   settled(tick: number, saved: unknown): void;
+  /** `row` was confirmed, and is another one than that of the tick before. */
+  changed?(row: Row): void;
   /** The game's own code threw in `what`. It did so everywhere, if it is deterministic, so the timeline goes on. */
   failed(what: string, cause: unknown): void;
 }
@@ -199,6 +201,7 @@ export class Timeline {
     this.confirmed = tick;
     this.oldest = Math.max(this.oldest, tick - ROLLBACK_KEPT_TICKS + 1);
     if (tick < this.next && !sameRow(this.#usedAt(tick), kept)) this.#dirty = Math.min(this.#dirty, tick);
+    if (kept !== before) this.#watcher.changed?.(kept);
   }
 
   #usedAt(tick: number): Row {
