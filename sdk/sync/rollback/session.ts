@@ -306,11 +306,8 @@ export class RollbackSession {
         continue;
       }
       let datagrams = words.get(first);
-      if (datagrams === undefined) {
-        const { newest } = this.#comparison;
-        datagrams = this.#words.confirms(this.#pace.base, newest, first, timeline.confirmed, row, chain);
-        words.set(first, datagrams);
-      }
+      if (datagrams === undefined)
+        words.set(first, (datagrams = this.#words.confirms(this.#pace.base, this.#comparison.newest, first, timeline.confirmed, row, chain)));
       for (const bytes of datagrams) this.#world.send(peer, 'unreliable', bytes);
     }
   }
