@@ -37,8 +37,6 @@ export default defineConfig({
           // They only compute, and each worker has to compile the project until it is fast: one more cost a tenth of the processor time.
           maxWorkers: cores,
           sequence: { groupOrder: 1 },
-          // Most of the project runs for a moment only, in one test or another. To optimise less of it, later, saves a twentieth.
-          execArgv: ['--interrupt-budget=250000'],
         },
       },
     ],
