@@ -248,6 +248,7 @@ describe('data', () => {
       grid,
       list: Array.from({ length: 60_000 }, () => 1),
     });
+    expect(decodeState(encodeState('x'.repeat(65_535)))?.state).toHaveLength(65_535);
     for (const state of [
       new Uint8Array(600_000),
       Array.from({ length: 70_000 }, () => 1),
@@ -285,6 +286,7 @@ describe('data', () => {
       [0x92, 6, 0xc4, 2, 0x61, 0],
       [0x92, 6, 0xc4, 3, 0, 0xd8, 0],
       [0x91, 6],
+      [0x93, 0, 0x92, 5, 7],
       [0x91, 9],
       [0x90],
       [],

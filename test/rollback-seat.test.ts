@@ -340,6 +340,7 @@ describe('whose word counts', () => {
         .state({ ...state, pieces: 1, bytes: Uint8Array.of(0xc1) })
         .slice(),
     );
+    expect(rig.seats[1]!.drops).toEqual(['rollback-malformed']);
     rig.seats[1]!.hear(
       0,
       wordsOf(0)

@@ -218,6 +218,7 @@ describe('when something is not as it should be', () => {
       { input: null },
       { input: 5 },
       { input: { a: 1 } },
+      { input: { a: null } },
       { start: undefined },
       { step: undefined },
       { predict: 1 },

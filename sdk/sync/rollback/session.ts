@@ -380,11 +380,9 @@ export class RollbackSession {
     if (from !== roster.host || this.status === 'waiting') return 'rollback-stale';
     const words = this.#words.readConfirms(count, input, (first) => this.#rowBefore(first));
     if (words === undefined) return 'rollback-malformed';
-    if (this.#rowBefore(words.first) === undefined) {
-      // Before all that is kept here: it has hardly begun, while we played for long.
-      if (words.first - 1 < this.timeline.oldest) this.#askState(now, from);
-      return 'rollback-stale';
-    }
+    // Before all that is kept here: it has hardly begun, while we played for long.
+    if (words.first <= this.timeline.oldest) this.#askState(now, from);
+    if (this.#rowBefore(words.first) === undefined) return 'rollback-stale';
     if (words.first + words.rows.length > this.timeline.confirmed) this.#pace.base = words.base;
     if (!this.#follow(words)) {
       this.#replaces = true;
