@@ -68,10 +68,10 @@ it('keeps a line of the list, and the focus in it, while the room changes', asyn
 });
 
 it('leaves the keys of the page to the page', async () => {
-  const help = page.locator('.home summary').first();
-  await help.focus();
+  const help = page.locator('.home details', { hasText: 'see your friends' });
+  await help.locator('summary').first().focus();
   await page.keyboard.press('Space');
-  await until('the help to open', 3000, async () => ((await page.locator('.home details').first().getAttribute('open')) === null ? undefined : true));
+  await until('the help to open', 3000, async () => ((await help.getAttribute('open')) === null ? undefined : true));
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowDown');
   await until('the screen to scroll', 3000, async () => ((await page.locator('.home').evaluate((node) => node.scrollTop)) > 0 ? true : undefined));
