@@ -123,7 +123,9 @@ export class Talk {
     const n = ++this.#number;
     const names = to === 'all' ? [...room.peers.keys()] : to === 'host' ? [room.host] : typeof to === 'string' ? [to] : to;
     for (const id of names) {
-      if (to === 'all' && (id === room.self.id || room.peers.get(id)?.status !== 'present')) continue;
+      if (to === 'all' && id === room.self.id) continue;
+      // Who is away is left out without a word, also where it is named.
+      if (room.peers.get(id)?.status !== 'present') continue;
       this.#sentTo(from, id).push(n);
     }
     this.sent++;
