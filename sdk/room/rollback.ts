@@ -5,12 +5,19 @@ import type { PeerId } from '../base/brand.ts';
 import { assertCallback } from '../base/callback.ts';
 import { disposable, Emitter } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
-import type { PortRoster } from '../port/port.ts';
 import { among, checkCall, show } from '../sync/definition.ts';
 import type { Fields, Infer } from '../sync/field.ts';
 import { RollbackSession } from '../sync/rollback/session.ts';
 import type { Simulation, SimulationPlayer } from '../sync/rollback/simulation.ts';
-import type { Rollback, RollbackEvents, RollbackOptions, RollbackStats, RollbackStatus, SessionOptions } from '../sync/rollback/types.ts';
+import type {
+  Rollback,
+  RollbackEvents,
+  RollbackOptions,
+  RollbackStats,
+  RollbackStatus,
+  RollbackWorld,
+  SessionOptions,
+} from '../sync/rollback/types.ts';
 import { heldNothing, readTerm } from '../sync/rollback/words.ts';
 import { INPUTS, STATE_ASK, TAKEOVER } from '../sync/wire.ts';
 import { MAX_INPUT_DELAY_TICKS, MAX_KNOWN_IDS } from '../wire/limits.ts';
@@ -32,18 +39,9 @@ const EVENTS: Readonly<Record<keyof RollbackEvents<unknown>, true>> = {
 };
 
 /** The parts of the room this one speaks to. */
-export interface DeskRoom {
-  readonly self: PeerId;
-  readonly session: number;
+export interface DeskRoom extends Omit<RollbackWorld, 'emit' | 'hears'> {
+  /** The room instance of another peer. */
   sessionOf(peer: PeerId): number | undefined;
-  roster(): PortRoster;
-  present(): readonly PeerId[];
-  now(): number;
-  roomTime(): number;
-  transitMs(): number;
-  send(to: PeerId, how: 'reliable' | 'unreliable', bytes: Uint8Array): boolean;
-  drop(reason: string): void;
-  failed(what: string, cause: unknown): void;
   /** `peer` plays another build of the simulation. */
   foreign(peer: PeerId): void;
   setEligible(eligible: boolean): void;
@@ -75,16 +73,9 @@ export class RollbackDesk {
     const room = this.#room;
     const events = new Emitter<RollbackEvents<unknown>>((name, cause) => room.failed(`rollback.on('${name}')`, cause));
     const session: RollbackSession = new RollbackSession(simulation, checked, {
-      self: room.self,
-      session: room.session,
-      roster: () => room.roster(),
-      present: () => room.present(),
-      now: () => room.now(),
-      roomTime: () => room.roomTime(),
-      transitMs: () => room.transitMs(),
+      ...room,
       // What ends within an event has the rest of its turn before it.
       send: (to, how, bytes) => this.#session === session && room.send(to, how, bytes),
-      drop: (reason) => room.drop(reason),
       failed: (what, cause) => room.failed(`rollback: ${what}`, cause),
       emit: (event, value) => this.#session === session && events.emit(event, value),
       hears: (event) => this.#session === session && events.has(event),
