@@ -227,9 +227,9 @@ export function join(name = 'Friday'): OpenRequest {
 }
 
 /** Waits until `check` holds; the test's own time limit ends it. */
-export async function until(check: () => boolean): Promise<void> {
+export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + 5_000;
-  while (!check()) {
+  while (!(await check())) {
     if (performance.now() > end) throw new Error('waited 5 s in vain');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -10,6 +10,8 @@ import {
   BRIDGE_CLOSE,
   BRIDGE_VERSION,
   createCommandOutbox,
+  MAX_BRIDGE_STRANGERS,
+  MAX_GUEST_SOCKETS,
   MAX_GUEST_SOCKETS_PER_ADDRESS,
   MAX_GUEST_STRANGERS_PER_ADDRESS,
 } from '../sdk/bridge/index.ts';
@@ -94,9 +96,11 @@ describe('the server of the guests', () => {
     const wrong: readonly [object, object, RegExp][] = [
       [{ interface: '127.0.0.1', host: '127.0.0.1' }, given, /no option 'host'/],
       [{ interface: 7 }, given, /interface/],
+      [{ interface: '' }, given, /interface/],
       [{ interface: '127.0.0.1', port: 70_000 }, given, /port/],
       [{ interface: '127.0.0.1', most: 0 }, given, /most/],
       [{ interface: '127.0.0.1', most: 32 }, given, /most/],
+      [{ interface: '127.0.0.1', most: 1.5 }, given, /most/],
       [{ interface: '127.0.0.1', lan: new ScriptedLan() }, given, /lan/],
       [{ interface: '127.0.0.1' }, { root }, /need game and root/],
       [{ interface: '127.0.0.1' }, { game: GAME }, /need game and root/],
@@ -116,6 +120,7 @@ describe('the server of the guests', () => {
     expect((await failure(house.start({ lan, ...given, guests: { interface: '127.0.0.1', port } }))).code).toBe('bind-failed');
     taken.close();
     expect(opened).toBe(0);
+    expect(checkGuests({ interface: '127.0.0.1', most: 1 }, given, () => loopback).address).toBe('127.0.0.1');
   });
 
   test('[BR35] answers to exactly its own Host and Origin, with the page and nothing else', async () => {
@@ -126,6 +131,7 @@ describe('the server of the guests', () => {
     const origin = `http://${host}`;
     const tries: readonly [Parameters<typeof status>[1], string, string, number][] = [
       [{ Host: host }, 'GET', '/', 200],
+      [{ Host: host }, 'HEAD', '/', 200],
       [{ Host: host }, 'GET', '/../secret', 400],
       [{ Host: host }, 'POST', '/', 405],
       [{ Host: `localhost:${port}` }, 'GET', '/', 403],
@@ -135,6 +141,7 @@ describe('the server of the guests', () => {
       [upgrade({ Host: host, Origin: origin }), 'POST', '/__lanista', 405],
       [upgrade({ Host: host, Origin: origin }), 'GET', '/other', 0],
       [upgrade({ Host: `localhost:${port}`, Origin: `http://localhost:${port}` }), 'GET', '/__lanista', 403],
+      [upgrade({ Host: `localhost:${port}`, Origin: origin }), 'GET', '/__lanista', 403],
       [upgrade({ Host: host }), 'GET', '/__lanista', 403],
       [upgrade({ Host: host, Origin: 'null' }), 'GET', '/__lanista', 403],
       [upgrade({ Host: host, Origin: `https://${host}` }), 'GET', '/__lanista', 403],
@@ -165,12 +172,41 @@ describe('the server of the guests', () => {
     expect(await status(port, headers)).toBe(0);
     expect(guests.stats().drops['bridge-guest-sockets']).toBe(1);
     const other = await connected(port, '127.0.0.2');
+    // For each that goes there is one place, and no more.
+    held.pop()!.destroy();
+    await until(async () => {
+      const socket = await connected(port);
+      // One too many is ended as soon as it is there.
+      await Promise.race([new Promise((resolve) => socket.on('close', resolve)), new Promise((resolve) => setTimeout(resolve, 50))]);
+      if (!socket.closed) held.push(socket);
+      return !socket.closed;
+    });
+    expect(await status(port, headers)).toBe(0);
     for (const socket of [...held, other]) socket.destroy();
-    await until(() => guests.stats().guests === 0);
-    let again = 0;
-    const end = performance.now() + 2_000;
-    while (again !== 200 && performance.now() < end) again = await status(port, headers);
-    expect(again).toBe(200);
+    await until(async () => (await status(port, headers)) === 200);
+  });
+
+  test('[BR34] takes no more connections than it has places for, from however many machines', async () => {
+    await using house = new House();
+    const { guests } = await house.open();
+    const held: Socket[] = [];
+    for (let i = 0; i < MAX_GUEST_SOCKETS; i++)
+      held.push(await connected(guests.port, `127.0.0.${2 + Math.floor(i / MAX_GUEST_SOCKETS_PER_ADDRESS)}`));
+    const one = connect({ host: '127.0.0.1', port: guests.port, localAddress: '127.0.0.100' });
+    await new Promise((resolve) => one.on('error', resolve).on('close', resolve));
+    await until(() => guests.stats().drops['bridge-guest-sockets'] === 1);
+    for (const socket of held) socket.destroy();
+  });
+
+  test('[BR35] says nothing to what is no request', async () => {
+    await using house = new House();
+    const { guests } = await house.open();
+    const socket = await connected(guests.port);
+    let heard = 0;
+    socket.on('data', (bytes) => (heard += bytes.length));
+    socket.write('\x16\x03\x01 this is no HTTP\r\n\r\n');
+    await new Promise((resolve) => socket.on('close', resolve));
+    expect(heard).toBe(0);
   });
 
   function connected(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
@@ -191,6 +227,13 @@ describe('the server of the guests', () => {
     );
     await Promise.all(silent.map((socket) => new Promise((resolve) => socket.on('open', resolve))));
     expect(await status(port, headers, 'GET', '/__lanista')).toBe(503);
+    const others = Array.from(
+      { length: MAX_BRIDGE_STRANGERS - MAX_GUEST_STRANGERS_PER_ADDRESS },
+      (_, i) =>
+        new WebSocket(`ws://127.0.0.1:${port}/__lanista`, { origin: `http://127.0.0.1:${port}`, localAddress: `127.0.0.${2 + Math.floor(i / 2)}` }),
+    );
+    await Promise.all(others.map((socket) => new Promise((resolve) => socket.on('open', resolve))));
+    expect(await status(port, headers, 'GET', '/__lanista', '127.0.0.9')).toBe(503);
     const ends = silent.map((socket) => new Promise((resolve) => socket.on('close', resolve)));
     expect(await Promise.all(ends)).toEqual(silent.map(() => BRIDGE_CLOSE.late));
     for (const wrong of [bridge.token, '', `${token}x`]) expect((await sayHello(port, { token: wrong })).code).toBe(BRIDGE_CLOSE.token);

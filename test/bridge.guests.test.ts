@@ -16,6 +16,7 @@ import {
   GUEST_PING_MS,
   GUEST_REQUESTS_AT_ONCE,
   GUEST_SILENT_MS,
+  MAX_GUESTS,
 } from '../sdk/bridge/index.ts';
 import type { PageCommand } from '../sdk/bridge/index.ts';
 import type { HeldRoom } from '../sdk/node/bridge-session.ts';
@@ -111,6 +112,14 @@ describe('a guest', () => {
     const tab = await house.page(bridge.guests, { pageId: pageId('b') });
     await until(() => bob.state.type === 'closed');
     expect([tab.state.type, house.lans.length]).toEqual(['open', 2]);
+  });
+
+  test('[BR36] is one of eight where the game says no other number', async () => {
+    await using house = new House();
+    const bridge = await house.open();
+    for (let i = 0; i < MAX_GUESTS; i++) await house.page(bridge.guests, { pageId: pageId(String(i)) });
+    const error = await failure(house.page(bridge.guests, { pageId: pageId('a') }));
+    expect([MAX_GUESTS, error.message, house.lans.length]).toEqual([8, expect.stringContaining('There are 8 guests here already'), 8]);
   });
 
   test('[BR36] is one of so many; the next is told in words, and gets in when one is gone', async () => {
@@ -381,7 +390,11 @@ describe('the table of guests', () => {
     const owner = await house.page(bridge);
     const own = await owner.open({ ...join(), code: 'SECRET' });
     const guests = bridge.guests!;
+    const sockets = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'UDPWrap').length;
+    const before = sockets();
     const pages = await Promise.all(['a', 'b'].map((digit) => house.page(guests, { pageId: pageId(digit) })));
+    // Two each, to join and to play: who finds them finds their owner.
+    expect(sockets() - before).toBe(4);
     const seats = await Promise.all(pages.map((page) => page.open(join('Whatever'))));
     await until(() => own.roster().peers.filter(({ eligible }) => !eligible).length === 2);
     expect([own.roster().peers.length, own.roster().host, new Set([owner, ...pages].map(({ self }) => self)).size]).toEqual([3, owner.self, 3]);

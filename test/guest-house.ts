@@ -56,9 +56,9 @@ export class House extends Bench {
 }
 
 /** The status of an answer; 0 when the connection was ended instead. */
-export function status(port: number, headers: Record<string, string>, method = 'GET', path = '/'): Promise<number> {
+export function status(port: number, headers: Record<string, string>, method = 'GET', path = '/', localAddress = '127.0.0.1'): Promise<number> {
   return new Promise((resolve) => {
-    const asked = request({ host: '127.0.0.1', port, path, method, headers }, (answer) => {
+    const asked = request({ host: '127.0.0.1', port, path, method, headers, localAddress }, (answer) => {
       answer.resume();
       resolve(answer.statusCode ?? 0);
     });
