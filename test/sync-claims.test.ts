@@ -42,6 +42,7 @@ class Bob {
   readonly rules: AuthorityRules;
   readonly said: string[] = [];
   isHeard = true;
+  isReady = true;
   now = 0;
   host = ANN;
   peers: [PeerId, PortPeer['status'], boolean?][] = [ANN, BOB, CAT].map((id) => [id, 'present']);
@@ -57,6 +58,7 @@ class Bob {
             peers: this.peers.map(([id, status, spectator]) => ({ id, status, spectator: spectator === true })),
           }) as unknown as PortRoster,
         now: () => this.now,
+        isReady: () => this.isReady,
         control: (to, bytes) => {
           const input = new PackReader(bytes);
           input.array(99);
@@ -191,19 +193,17 @@ describe('who is gone', () => {
     }
   });
 
-  it('[SY9] and started anew inherits nothing of itself, and is told by one other alone of what it has as host', () => {
+  it('[SY9] [SY88] and started anew inherits nothing of itself, and is told what it has as host, until when that was heard, and that this was all', () => {
     const bob = new Bob();
     const weeds = Array.from({ length: 6 }, () => bob.know('weed', CAT));
-    bob.rules.handleRestart(CAT);
+    bob.rules.handleRestart(CAT, 70);
     expect(weeds.filter(({ mine }) => mine)).toHaveLength(3);
+    expect(bob.said.splice(0)).toEqual([`${CAT} ${ADOPT} 71 0 0`]);
     bob.know('post', ANN);
-    bob.rules.handleRestart(ANN);
-    expect(bob.said).toEqual([`${ANN} ${ADOPT} 0 9 7`]);
-    const cat = new Bob();
-    cat.roster(CAT);
-    cat.know('post', CAT);
-    cat.rules.handleRestart(CAT);
-    expect(cat.said).toEqual([]);
+    bob.rules.handleRestart(ANN, 80);
+    expect(bob.said.splice(0)).toEqual([`${ANN} ${ADOPT} 81 9 7`, `${ANN} ${ADOPT} 81 0 0`]);
+    bob.rules.handleRestart(ANN, -1);
+    expect(bob.said).toEqual([`${ANN} ${ADOPT} 0 9 7`, `${ANN} ${ADOPT} 0 0 0`]);
   });
 });
 
@@ -369,6 +369,47 @@ describe('a grant', () => {
 });
 
 describe('a host that is told of its entities', () => {
+  it('[SY88] takes them up when its room opens, each as who followed it longest tells it, in a reign after all that are told of', () => {
+    const bob = new Bob();
+    bob.roster(BOB);
+    bob.isReady = false;
+    const tells = (from: PeerId, knew: number, counter: number, epoch: number, n: number): void => {
+      const told = bob.tells('post', counter, epoch, n);
+      bob.hear(from, ADOPT, knew + 1, told, told.whole);
+    };
+    // Who was away tells first, of the first as it was and of one that is gone.
+    tells(CAT, 10, 1, 3, 1);
+    tells(CAT, 10, 2, 3, 2);
+    // Of two who were there all along a budget kept from each what the other one was told.
+    tells(ANN, 100, 1, 1, 11);
+    tells(ANN, 100, 3, 2, 13);
+    tells(DAN, 98, 1, 1, 10);
+    tells(DAN, 98, 3, 1, 23);
+    tells(DAN, 98, 4, 0, 14);
+    for (const from of [CAT, ANN, DAN]) expect(bob.hear(from, ADOPT, from === CAT ? 11 : 99, { origin: 0, counter: 0 })).toBe(true);
+    expect(bob.store.size).toBe(0);
+    bob.isReady = true;
+    bob.rules.opened();
+    const all = (): unknown[] => [...bob.store.all()].map((core) => [core.counter, core.epoch, core.live[0], core.mine]);
+    expect(all()).toEqual([
+      [1, 4, 11, true],
+      [3, 3, 13, true],
+      [4, 1, 14, true],
+    ]);
+    // Who comes later counts where nobody had followed longer.
+    tells(CAT, 10, 5, 3, 15);
+    tells(DAN, 99, 6, 0, 16);
+    expect(all().slice(3)).toEqual([[6, 1, 16, true]]);
+    // Nobody had anything of it: what there is is told by who there is.
+    const cat = new Bob();
+    cat.roster(BOB);
+    cat.isReady = false;
+    const told = cat.tells('post', 1, 0, 1);
+    cat.hear(CAT, ADOPT, 0, told, told.whole);
+    cat.rules.opened();
+    expect(cat.store.find(9, 1)?.mine).toBe(true);
+  });
+
   it('[RO5] [SY88] takes up what it had, above what anybody knows, and only while it is host', () => {
     const bob = new Bob();
     const tells = (kind: Kind, counter: number, epoch: number): boolean => {

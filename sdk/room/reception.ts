@@ -35,6 +35,9 @@ const GREET_EVERY_MS = 250;
 /** A peer is asked for its whole state, or for its hello, at most this often, ms. */
 const RESYNC_EVERY_MS = 1_000;
 
+/** Values of a word about authority that names no entity: all that was to be told is. */
+const NO_ENTITY = 5;
+
 /** The parts of the room this one speaks to. */
 export interface ReceptionRoom<G extends AnyGame> {
   readonly game: G;
@@ -195,7 +198,8 @@ export class Reception<G extends AnyGame> {
       case ADOPT:
       case BURIED:
         if (input.count(0xffff) !== (seat.session & 0xffff)) return this.#room.drop('state-session');
-        if (!this.#room.authority.handle(from, type, input)) this.#room.drop('sync-malformed');
+        if (!this.#room.authority.handle(from, type, input)) return this.#room.drop('sync-malformed');
+        if (type === ADOPT && count === NO_ENTITY) seat.owes = false;
         return;
       default:
         if (type >= INPUTS && type <= QUIT) return this.#room.rollback.receive(from, type, count, input);
@@ -237,6 +241,8 @@ export class Reception<G extends AnyGame> {
     const again = lane !== CONTROL_LANE && seat.greeting === session;
     if (lane !== CONTROL_LANE) seat.greeting = session;
     if (again && heard !== this.#room.session) this.#forgotten(seat.id);
+    // It knew us before we started anew, and tells of that when it has our hello.
+    if (heard !== undefined && heard !== this.#room.session) seat.owes = true;
     if (seat.session === session) {
       // Greeted anew: what it changed meanwhile may have been lost with the link.
       if (!equal(before, seat.presence)) this.#room.events.emit('presence', seat);
@@ -246,6 +252,7 @@ export class Reception<G extends AnyGame> {
     if (known) remember(seat.former, seat.session!);
     seat.session = session;
     seat.ready = ready;
+    seat.followed = Math.max(seat.followed, this.#room.replication.inbound.get(seat.id)?.completeTick ?? -1);
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
     if (known) {
       this.#room.requests.peerRestarted(seat.id);
@@ -254,7 +261,7 @@ export class Reception<G extends AnyGame> {
       this.#greeted.delete(seat.id);
       // First of all: what it is told of its former self counts only from whom it knows.
       this.greet(this.#room.time.now());
-      this.#room.authority.handleRestart(seat.id);
+      this.#room.authority.handleRestart(seat.id, seat.followed);
       this.#room.events.emit('presence', seat);
     } else {
       // It may have been greeted as the page before, which went without a word and took our greeting with it.

@@ -117,7 +117,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     );
     const control = (to: PeerId, bytes: Uint8Array): boolean => this.#send(to, 'reliable', bytes, CONTROL_LANE);
     this.#authority = new AuthorityRules(
-      { self: port.self, roster: () => this.#roster, now: () => this.#time.now(), control },
+      { self: port.self, roster: () => this.#roster, now: () => this.#time.now(), isReady: () => this.#ready, control },
       this.#store,
       this.#replication,
       this.#entities,
@@ -464,7 +464,9 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #checkReady(now: number): void {
     const isMissing = (peer: PeerId): boolean => {
       const seat = this.#seats.byPeer.get(peer)!;
-      return seat.session === undefined || (seat.ready && this.#replication.inbound.get(peer)?.synced !== true);
+      if (seat.session === undefined) return true;
+      // A host that started anew owns what it is told that it did.
+      return seat.ready && (this.#replication.inbound.get(peer)?.synced !== true || (seat.owes && this.isHost));
     };
     // What came while this page or process stood still is here all the same.
     if (this.#seats.present.some(isMissing)) {
@@ -473,7 +475,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     }
     this.#ready = true;
     this.#listensAt = now + LISTEN_MS;
-    this.#authority.applyRoster();
+    this.#authority.opened();
     this.#updateDuty();
     for (const resolve of this.#opening.splice(0)) resolve();
   }

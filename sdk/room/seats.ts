@@ -13,7 +13,7 @@ export function isHere(port: RoomPort, peer: PeerId): boolean {
   return !port.over && isPresent(peer) && isPresent(port.self);
 }
 
-const INNER = ['session', 'former', 'greeting', 'ready'] as const satisfies readonly (keyof SeatView<AnyGame>)[];
+const INNER = ['session', 'former', 'greeting', 'ready', 'owes', 'followed'] as const satisfies readonly (keyof SeatView<AnyGame>)[];
 
 /** One seat; the same object for as long as it is kept. */
 export class SeatView<G extends AnyGame> implements Peer<G> {
@@ -33,6 +33,10 @@ export class SeatView<G extends AnyGame> implements Peer<G> {
   greeting: number | undefined;
   /** It had the whole room when it said hello: there is something to wait for. */
   ready = false;
+  /** It knew us before we started anew, and has not told all of that yet. */
+  owes = false;
+  /** Newest tick that we had of those sessions of it that are over; -1 for none. */
+  followed = -1;
 
   constructor(seat: PortPeer, isSelf: boolean, presence: Presence<G>) {
     this.id = seat.id;

@@ -12,11 +12,11 @@ import type { PeerId } from '../base/brand.ts';
 import { LanError } from '../base/errors.ts';
 import type { PortRoster } from '../port/port.ts';
 import type { PackReader } from '../wire/pack.ts';
-import { PackWriter } from '../wire/pack.ts';
 import { assertSignal, deadlineAfter } from './clock.ts';
 import { checkCall } from './definition.ts';
+import { AuthorityWords } from './authority-words.ts';
 import type { WholeValues } from './delta.ts';
-import { decodeWhole, encodeWhole } from './delta.ts';
+import { decodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import { Heirs, secondHeir } from './heirs.ts';
 import type { EntityHome } from './entity.ts';
@@ -24,6 +24,8 @@ import { fill, settleInts } from './hand-over.ts';
 import type { KindSpec } from './kind.ts';
 import type { Claim } from './inbound.ts';
 import type { Replication } from './replication.ts';
+import type { Telling } from './retold.ts';
+import { Retold } from './retold.ts';
 import type { EntityStore, Grave } from './store.ts';
 import { epochAfter, isBetterClaim, isForgotten } from './store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
@@ -52,6 +54,8 @@ export interface AuthorityWorld {
   readonly self: PeerId;
   roster(): PortRoster;
   now(): number;
+  /** The room has opened: until then there may be more to hear. */
+  isReady(): boolean;
   control(to: PeerId, bytes: Uint8Array): boolean;
 }
 
@@ -61,7 +65,8 @@ export class AuthorityRules {
   readonly #replication: Replication;
   readonly #home: EntityHome;
   readonly #asks = new Map<number, Ask>();
-  readonly #out = new PackWriter(512);
+  readonly #words: AuthorityWords;
+  readonly #retold: Retold;
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
   #lastAsk = 0;
   #awaitsHost = false;
@@ -74,6 +79,8 @@ export class AuthorityRules {
     this.#store = store;
     this.#replication = replication;
     this.#home = home;
+    this.#words = new AuthorityWords(replication.session, (to, bytes) => world.control(to, bytes));
+    this.#retold = new Retold(replication.hz);
   }
 
   /**
@@ -106,17 +113,7 @@ export class AuthorityRules {
   }
 
   tellBuried(to: PeerId, origin: number, counter: number, grave: Grave): void {
-    const out = this.#out;
-    out.reset();
-    out.array(7);
-    out.int(BURIED);
-    out.int(this.#replication.session & 0xffff);
-    out.int(grave.lost === true ? 1 : 0);
-    out.int(origin);
-    out.int(counter);
-    out.int(grave.epoch);
-    out.text(grave.owner);
-    this.#world.control(to, out.view());
+    this.#words.buried(to, origin, counter, grave);
   }
 
   /** Its owner's full state does not have `core`. False when that proves nothing, and the owner has to say all of it once more. */
@@ -187,13 +184,13 @@ export class AuthorityRules {
       .map((peer) => peer.id);
   }
 
-  /** `peer` started anew: what its former self owned is left behind. */
-  handleRestart(peer: PeerId): void {
-    const { self } = this.#world;
+  /**
+   * `peer` started anew: what its former self owned is left behind.
+   * @param knew newest tick of that one that is here, -1 for none.
+   */
+  handleRestart(peer: PeerId, knew: number): void {
     const roster = this.#world.roster();
     const others = this.#present().filter((id) => id !== peer);
-    // A spectator inherits nothing, and can tell what it knows as well as anybody.
-    const teller = roster.peers.find(({ id, status }) => status === 'present' && id !== peer)?.id;
     const left = [...this.#store.all()].filter((core) => core.owner === peer && !core.mine);
     this.#heirs.share(
       left.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
@@ -202,10 +199,11 @@ export class AuthorityRules {
     for (const core of left) {
       const hostOwned = core.kind.def.authority === 'host' || core.kind.def.onOwnerLeave === 'host';
       if (hostOwned && roster.host === peer) {
-        // It is still host but has forgotten everything: the lowest other seat tells it.
-        if (teller === self) this.tellNewer(peer, core);
+        // It is still host but has forgotten everything.
+        this.#words.retell(peer, knew, core);
       } else this.#inherit(core);
     }
+    this.#words.retell(peer, knew);
     for (const ask of [...this.#asks.values()]) if (ask.of === peer) ask.settle(undefined);
   }
 
@@ -294,8 +292,7 @@ export class AuthorityRules {
       return Promise.resolve(core.handle);
     }
     const id = ++this.#lastAsk;
-    const message = this.#message(ASK, id, core);
-    if (!this.#world.control(core.owner, message)) return Promise.resolve(undefined);
+    if (!this.#words.say(core.owner, ASK, id, core)) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const abort = (): void => settle(undefined);
       const settle = (handle: object | undefined): void => {
@@ -359,7 +356,7 @@ export class AuthorityRules {
         // Whom the game asked may have despawned it.
         !core.alive
       )
-        this.#world.control(from, this.#message(DENY, id, undefined, origin, counter));
+        this.#words.say(from, DENY, id, { origin, counter });
       else this.#grant(core, from, id);
       return true;
     }
@@ -386,10 +383,19 @@ export class AuthorityRules {
         this.bury(core, grave);
       return true;
     }
+    if (type === ADOPT) {
+      this.#retold.heard(id - 1);
+      if (input.done) return true;
+    }
     if (input.int() !== 0) return false;
     const values = decodeWhole(input, this.#store.kinds, this.#scratch);
     if (values === undefined) return false;
-    if (type === ADOPT) return this.#adopted(from, origin, counter, values);
+    if (type === ADOPT) {
+      const telling = { ...values, from, origin, counter, knew: id - 1 };
+      if (this.#world.isReady()) this.#adopt(telling);
+      else this.#retold.keep(telling);
+      return true;
+    }
     return this.#granted(from, id, origin, counter, core, values);
   }
 
@@ -431,8 +437,7 @@ export class AuthorityRules {
     // What was assigned since the last tick goes along: the new owner starts from the very last word.
     settleInts(core);
     core.epoch = epochAfter(core.epoch);
-    const message = this.#message(GRANT, id, core, undefined, undefined, true);
-    if (!this.#world.control(to, message)) {
+    if (!this.#words.say(to, GRANT, id, core, core)) {
       // It stays; what was settled here is told with everything else of it at the next tick.
       this.#replication.disown(core);
       this.#replication.own(core);
@@ -445,53 +450,35 @@ export class AuthorityRules {
 
   /** Tells `peer`, who started anew, of `core`, which it owned before. */
   tellNewer(peer: PeerId, core: EntityCore): void {
-    this.#world.control(peer, this.#message(ADOPT, 0, core, undefined, undefined, true));
+    this.#words.retell(peer, core.source?.soundTick ?? -1, core);
   }
 
-  /** As a host that started anew: `from` tells of what we owned before. */
-  #adopted(from: PeerId, origin: number, counter: number, values: WholeValues): boolean {
+  /** The room opens. */
+  opened(): void {
+    for (const telling of this.#retold.settle()) this.#adopt(telling);
+    this.applyRoster();
+  }
+
+  /** As a host that started anew: somebody tells of what we owned before. */
+  #adopt(telling: Telling): void {
+    const { from, origin, counter, kind, epoch } = telling;
     const { self } = this.#world;
-    const { kind, epoch } = values;
-    if (this.#world.roster().host !== self) return true;
+    if (this.#world.roster().host !== self) return;
     const known = this.#store.find(origin, counter);
     if (known !== undefined) {
       // Somebody else had told of an older reign.
-      if (known.mine && known.kind === kind && kind.def.authority !== 'host' && epoch >= known.epoch) this.#reign(known, epochAfter(epoch), values);
-      return true;
+      if (known.mine && known.kind === kind && kind.def.authority !== 'host' && epoch >= known.epoch) this.#reign(known, epochAfter(epoch), telling);
+      return;
     }
-    if (this.#store.full) return true;
+    if (this.#store.full || this.#retold.isOutdated(telling.knew)) return;
     // Despawned since, and who tells was away: for what is the host's, the host's own word is the last.
     const grave = this.#store.grave(origin, counter);
-    if (grave !== undefined && grave.lost !== true && (kind.def.authority === 'host' || !isBetterClaim(epoch, self, grave))) {
-      this.tellBuried(from, origin, counter, grave);
-      return true;
-    }
+    if (grave !== undefined && grave.lost !== true && (kind.def.authority === 'host' || !isBetterClaim(epoch, self, grave)))
+      return this.tellBuried(from, origin, counter, grave);
     const core = new EntityCore(this.#home, kind, origin, counter, self);
     core.epoch = epochAfter(Math.max(epoch, grave?.epoch ?? 0));
-    fill(core, values.ints, values.boxed);
+    fill(core, telling.ints, telling.boxed);
     this.#replication.own(core);
     this.#store.add(core);
-    return true;
-  }
-
-  #message(
-    type: number,
-    id: number,
-    core: EntityCore | undefined,
-    origin = core?.origin ?? 0,
-    counter = core?.counter ?? 0,
-    whole = false,
-  ): Uint8Array {
-    const out = this.#out;
-    out.reset();
-    const at = out.openArray();
-    out.int(type);
-    out.int(this.#replication.session & 0xffff);
-    out.int(id);
-    out.int(origin);
-    out.int(counter);
-    const more = whole && core !== undefined ? encodeWhole(out, core) : 0;
-    out.endArray(at, 5 + more);
-    return out.view();
   }
 }

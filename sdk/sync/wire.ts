@@ -8,7 +8,9 @@
  *   CALL      [5, id, index, time, body]      ANSWER [6, id, body]   FAILURE [7, id, code, words]
  *   PRESENCE  [8, presence]                   RESYNC [9, tag]
  *   ASK       [10, tag, id, origin, counter]  DENY the same with 12
- *   GRANT     [11, tag, id, origin, counter, whole entity]           ADOPT the same with 13
+ *   GRANT     [11, tag, id, origin, counter, whole entity]
+ *   ADOPT     [13, tag, known, origin, counter, whole entity]        of your former session, of which all before tick `known` is here
+ *             [13, tag, known, 0, 0]                                 that was all
  *   BURIED    [14, tag, lost, origin, counter, epoch, owner]         despawned by that claim; lost 1: had by that claim, go above it
  *
  * 15 to 21 are those of a simulation: `rollback/words.ts`.

@@ -1,0 +1,48 @@
+/** What is said about authority, as `wire.ts` lists it. */
+import type { PeerId } from '../base/brand.ts';
+import { PackWriter } from '../wire/pack.ts';
+import { encodeWhole } from './delta.ts';
+import type { EntityCore } from './entity.ts';
+import type { Grave } from './store.ts';
+import { ADOPT, BURIED } from './wire.ts';
+
+/** An entity by its name alone, or with all it is. */
+type Named = Pick<EntityCore, 'origin' | 'counter'>;
+
+const NOTHING: Named = { origin: 0, counter: 0 };
+
+export class AuthorityWords {
+  readonly #session: number;
+  readonly #control: (to: PeerId, bytes: Uint8Array) => boolean;
+  readonly #out = new PackWriter(512);
+
+  constructor(session: number, control: (to: PeerId, bytes: Uint8Array) => boolean) {
+    this.#session = session & 0xffff;
+    this.#control = control;
+  }
+
+  /** False when it could not be said. */
+  say(to: PeerId, type: number, id: number, { origin, counter }: Named, whole?: EntityCore): boolean {
+    const out = this.#out;
+    out.reset();
+    const at = out.openArray();
+    for (const value of [type, this.#session, id, origin, counter]) out.int(value);
+    const more = whole === undefined ? 0 : encodeWhole(out, whole);
+    out.endArray(at, 5 + more);
+    return this.#control(to, out.view());
+  }
+
+  /** Of `core`, which `to` owned before it started anew, of whose former self all until tick `knew` is here; without it, that this was all. */
+  retell(to: PeerId, knew: number, core?: EntityCore): void {
+    this.say(to, ADOPT, knew + 1, core ?? NOTHING, core);
+  }
+
+  buried(to: PeerId, origin: number, counter: number, grave: Grave): void {
+    const out = this.#out;
+    out.reset();
+    out.array(7);
+    for (const value of [BURIED, this.#session, grave.lost === true ? 1 : 0, origin, counter, grave.epoch]) out.int(value);
+    out.text(grave.owner);
+    this.#control(to, out.view());
+  }
+}
