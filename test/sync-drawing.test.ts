@@ -9,6 +9,7 @@ import { EntityCore, initialise } from '../sdk/sync/entity.ts';
 import { Playout } from '../sdk/sync/interpolation.ts';
 import { replaced } from '../sdk/sync/shelf.ts';
 import { EntityStore } from '../sdk/sync/store.ts';
+import { openRooms } from './open-rooms.ts';
 
 const wide = s.num({ min: -1_000, max: 1_000, step: 1 / 64 });
 const game = defineGame({
@@ -240,6 +241,50 @@ describe('a new owner', () => {
     thing.row(12, { x: 40 }, { hops: true });
     expect([thing.at(599).x, thing.at(600).x]).toEqual([5, 40]);
   });
+});
+
+describe('what changes hands on its way', () => {
+  for (const transfer of ['take', 'request'] as const)
+    it(`[SY36] by ${transfer} falls back to where its new owner has it without standing or going backwards, however long the way`, async () => {
+      for (const latencyMs of [5, 50, 100])
+        for (const perS of [300, -300]) {
+          const lane = defineGame({
+            id: 'lane',
+            version: 1,
+            entities: {
+              ball: entity({
+                authority: 'distributed',
+                transfer,
+                rate: 60,
+                fields: { x: s.num({ min: 0, max: 9_999, step: 1 / 16 }).lerp('linear') },
+              }),
+            },
+          });
+          const { hub, rooms } = await openRooms(lane, 3, { latencyMs });
+          const ball = rooms[0]!.entities.spawn('ball', { x: 5_000 });
+          for (const room of rooms) room.clock.every(60, () => [...room.entities.mine('ball')].forEach((mine) => (mine.x += perS / 60)));
+          await hub.play(1_000);
+          const seen = rooms.map((room) => room.entities.get('ball', ball.id)!);
+          void seen[1]!.requestAuthority();
+          const paces: number[][] = [[], [], []];
+          let before = seen.map(({ view }) => view.x);
+          for (let i = 0; i < 150; i++) {
+            await hub.play(8, 8);
+            const now = seen.map(({ view }) => view.x);
+            for (const k of [0, 2]) if (!seen[k]!.mine) paces[k]!.push((1_000 * (now[k]! - before[k]!)) / 8 / perS);
+            before = now;
+          }
+          expect([seen[0]!.mine, seen[1]!.mine]).toEqual([false, true]);
+          // In the first picture it may have been drawn between two ticks of its former owner.
+          const first = paces[0]!.shift()!;
+          const words = `${latencyMs} ms, ${perS}`;
+          expect(Math.min(...paces[0]!), words).toBeGreaterThan(0.28);
+          expect(Math.min(...paces[2]!), words).toBeGreaterThan(0.6);
+          expect(Math.max(...paces[0]!, ...paces[2]!), words).toBeLessThan(1.1);
+          expect(first, words).toBeGreaterThan(-0.1);
+          for (const k of [0, 2]) expect(Math.abs(before[k]! - seen[k]!.at(seen[k]!.viewTime)!.x), words).toBeLessThan(0.1);
+        }
+    });
 });
 
 describe('the delay', () => {

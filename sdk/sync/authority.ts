@@ -252,7 +252,7 @@ export class AuthorityRules {
     core.source = this.#replication.inbound.get(to);
     core.lastChange = -1;
     core.parted = Math.max(0, this.#replication.tick);
-    if (drawn) core.glide(roomTime);
+    if (drawn) core.glide(roomTime, true);
     this.#store.authorityChanged(core, previous);
   }
 

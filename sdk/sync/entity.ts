@@ -13,7 +13,7 @@ import { TAU } from './det.ts';
 import type { Handled, Listener } from './handle.ts';
 import { DIRECT, DIRTY, LIVE, STATE } from './handle.ts';
 import type { Playout } from './interpolation.ts';
-import { decay, sampleField, sampleShown, turned } from './interpolation.ts';
+import { decay, difference, fallBackMs, fallingBack, paceAt, sampleField, sampleShown, turned } from './interpolation.ts';
 import { HISTORY_ROWS, MAX_ENTITY_FIELDS } from '../wire/limits.ts';
 import type { KindSpec } from './kind.ts';
 import { Shelf } from './shelf.ts';
@@ -108,6 +108,10 @@ export class EntityCore {
   #offsets: Float64Array | undefined;
   #gliding = false;
   #offsetAt = 0;
+  /** By how much it was further on as it changed hands, when that was, and in how long it falls back; 0 for not at all. */
+  #lead: Float64Array | undefined;
+  #leadAt = 0;
+  #fallBackMs = 0;
   #viewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(home: EntityHome, kind: KindSpec, origin: number, counter: number, owner: PeerId) {
@@ -285,8 +289,9 @@ export class EntityCore {
   }
 
   #shown(field: number, now: number): number {
-    const at = sampleShown(this, field, this.viewTime(now), this.restTick);
-    const shown = this.#gliding ? at + this.#offsets![field]! * decay(now - this.#offsetAt) : at;
+    let shown = sampleShown(this, field, this.viewTime(now), this.restTick);
+    if (this.#fallBackMs > 0) shown += this.#lead![field]! * fallingBack(now - this.#leadAt, this.#fallBackMs);
+    if (this.#gliding) shown += this.#offsets![field]! * decay(now - this.#offsetAt);
     return this.#within(field, shown);
   }
 
@@ -303,6 +308,7 @@ export class EntityCore {
   drawnAt(now: number): boolean {
     if (this.kind.moves && now - this.#viewedAt <= 250) return true;
     this.#gliding = false;
+    this.#fallBackMs = 0;
     this.unseen = this.#listeners === undefined;
     return false;
   }
@@ -316,20 +322,32 @@ export class EntityCore {
     shownHop = this.#hopShown(now);
   }
 
-  /** After snapshots were added: as far as that moves what is on screen, it glides there; not over a teleport. */
-  glide(now: number): void {
+  /**
+   * After snapshots were added: as far as that moves what is on screen, it glides there; not over a teleport.
+   * @param handed it is another's from now on.
+   */
+  glide(now: number, handed = false): void {
     const { count, fields } = this.kind;
     this.#gliding = false;
-    if (this.ints[count] !== heldHop || this.#hopShown(now) !== shownHop) return;
+    const jumped = this.ints[count] !== heldHop || this.#hopShown(now) !== shownHop;
+    if (handed || jumped) this.#fallBackMs = 0;
+    if (jumped) return;
     const offsets = (this.#offsets ??= new Float64Array(count));
+    let inMs = 0;
     for (let i = 0; i < count; i++) {
       const mode = fields[i]!.lerpMode;
       if (mode === 'step') continue;
-      const error = held[i]! - this.#shown(i, now);
-      offsets[i] = mode === 'angle' ? Math.atan2(Math.sin(error), Math.cos(error)) : error;
+      offsets[i] = difference(this.#shown(i, now), held[i]!, mode === 'angle');
+      if (handed) inMs = Math.max(inMs, fallBackMs(offsets[i]!, paceAt(this, i, this.viewTime(now), this.restTick)));
     }
-    this.#gliding = true;
-    this.#offsetAt = now;
+    if (inMs > 0) {
+      (this.#lead ??= new Float64Array(count)).set(offsets);
+      this.#leadAt = now;
+      this.#fallBackMs = inMs;
+    } else {
+      this.#gliding = true;
+      this.#offsetAt = now;
+    }
   }
 
   at(time: number): object | undefined {

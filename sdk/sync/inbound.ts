@@ -408,13 +408,13 @@ export class Inbound implements SnapshotSource {
     if (mask === 0 && track.size > 0 && head.baseline >= 0 && !anew) {
       if (drawn && !held) core.hold(head.now);
       this.#stands(core, head);
-      if (drawn) core.glide(head.now);
+      if (drawn) core.glide(head.now, held);
       return;
     }
     const old: unknown[] | undefined = core.watched ? kind.fields.map((_, i) => core.value(i)) : undefined;
     if (drawn && !held) core.hold(head.now);
     this.#write(core, head, mask, ints, boxed, anew, moving);
-    if (drawn) core.glide(head.now);
+    if (drawn) core.glide(head.now, held);
     if (old !== undefined) for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) core.changedValue(i, old[i]);
   }
 

@@ -18,8 +18,20 @@ const REESTIMATE_MS = 250;
 /** Further off than this, playback jumps: after a sleep the present matters, not the film of what was missed. */
 const JUMP_MS = 250;
 const HALF_LIFE_MS = 50;
+/**
+ * What changes hands on its way has a new owner who begins from an older place, and is no longer drawn in the present by whoever had it. For either it falls
+ * back, and loses at most this share of its pace meanwhile: what fades as other corrections do would stand, or go backwards.
+ */
+const FALL_BACK_RATIO = 0.35;
+/** It takes so long, ms: at least what other corrections take, and at most what the past of what moves at 60 Hz reaches back for. */
+const MIN_FALL_BACK_MS = 150;
+const MAX_FALL_BACK_MS = 600;
+/** What is further on than it moves in so long, ms, is not late, but somewhere else: no network is that slow. */
+const MAX_LATE_MS = 500;
 /** Around the moment at which something changed hands, ms: what is drawn is another's word, or on the way to it. */
 const PARTED_MS = 1_000;
+/** A pace is measured over one picture, ms. */
+const PACE_MS = 16;
 
 export class Playout {
   readonly #intervalMs: number;
@@ -90,6 +102,23 @@ export function decay(ms: number): number {
   return ms > 16 * HALF_LIFE_MS ? 0 : 2 ** (-ms / HALF_LIFE_MS);
 }
 
+/** How long what changed hands takes to fall back by `error`, at `pace` a ms; 0 where that is another kind of error. */
+export function fallBackMs(error: number, pace: number): number {
+  const lateMs = error / pace;
+  return lateMs > 0 && lateMs <= MAX_LATE_MS ? Math.min(MAX_FALL_BACK_MS, Math.max(MIN_FALL_BACK_MS, lateMs / FALL_BACK_RATIO)) : 0;
+}
+
+/** The share of such an error left after `ms` of `inMs`. */
+export function fallingBack(ms: number, inMs: number): number {
+  return Math.max(0, 1 - ms / inMs);
+}
+
+/** Units per ms by which what is drawn moved until `time`. */
+export function paceAt(core: EntityCore, field: number, time: number, restTick: number): number {
+  const before = sampleShown(core, field, time - PACE_MS, restTick);
+  return difference(before, sampleShown(core, field, time, restTick), core.kind.fields[field]!.lerpMode === 'angle') / PACE_MS;
+}
+
 /** An angle in [0, 2 pi), where every angle that came from elsewhere lies, also between two that do. */
 export function turned(angle: number): number {
   const rest = angle % TAU;
@@ -141,12 +170,15 @@ export function sampleShown(core: EntityCore, field: number, time: number, restT
   const turning = mode === 'angle';
   const start = track.time(first);
   const past = Math.min(EXTRAPOLATE_MS, Math.min(time, start) - track.time(last));
-  const led = kind.dequantise(field, track.value(last, field)) + slopeAt(core, field, last, turning) * past;
+  const pace = slopeAt(core, field, last, turning);
+  const led = kind.dequantise(field, track.value(last, field)) + pace * past;
   if (time < start) return led;
-  return value + difference(kind.dequantise(field, track.value(first, field)), led, turning) * decay(time - start);
+  const error = difference(kind.dequantise(field, track.value(first, field)), led, turning);
+  const inMs = fallBackMs(error, pace);
+  return value + error * (inMs > 0 ? fallingBack(time - start, inMs) : decay(time - start));
 }
 
-function difference(from: number, to: number, turning: boolean): number {
+export function difference(from: number, to: number, turning: boolean): number {
   if (!turning) return to - from;
   const turn = (to - from) % TAU;
   return turn > PI ? turn - TAU : turn < -PI ? turn + TAU : turn;
