@@ -7,7 +7,7 @@ import { defineGame, entity, s } from 'lanista';
 import type { PeerId } from 'lanista';
 import { PARTIAL } from '../sdk/sync/delta.ts';
 import type { EntityCore, EntityHome } from '../sdk/sync/entity.ts';
-import type { Claim } from '../sdk/sync/inbound.ts';
+import type { Claim } from '../sdk/sync/inbound-rules.ts';
 import { Inbound } from '../sdk/sync/inbound.ts';
 import type { Grave } from '../sdk/sync/store.ts';
 import { EntityStore } from '../sdk/sync/store.ts';
@@ -53,11 +53,18 @@ class Replica {
     });
   }
 
-  take(stream: Inbound, tick: number, values: readonly (number | string)[], full = Number(values[0]) < 0, count = values.length): string | undefined {
+  take(
+    stream: Inbound,
+    tick: number,
+    values: readonly (number | string | null)[],
+    full = Number(values[0]) < 0,
+    count = values.length,
+  ): string | undefined {
     const out = new PackWriter(64);
     out.array(count);
     for (const value of values)
       if (typeof value === 'string') out.text(value);
+      else if (value === null) out.nil();
       else out.int(value);
     return stream.handleBody(this.now || (tick * 1_000) / HZ, tick, full, new PackReader(out.view()));
   }
@@ -112,6 +119,36 @@ describe('a body', () => {
     // The largest counter there is.
     expect(take(13, body(3, ...whole(0xf_ffff, 9)))).toBeUndefined();
     expect(replica.store.find(7, 0xf_fffe)!.ints[0]).toBe(9);
+  });
+
+  it('[SY21] [SY55] that tells some values as they are needs no baseline for them, but the entity, and a first word of it', () => {
+    const { replica, stream, take } = open();
+    take(10, state(...whole(1, 5), ...whole(1, 6)));
+    const [first, second] = [0, 1].map((counter) => replica.store.find(7, counter)!);
+    const piece = (...entries: readonly (number | null)[]): string | undefined =>
+      replica.take(stream, stream.completeTick + 1, [...body(1), ...entries]);
+    expect([piece(1, null, 3, 200, 9), [...first!.ints]]).toEqual([undefined, [200, 9, 0]]);
+    // Taken at a tick before, with a count of teleports, and what is not known here passed over.
+    expect([piece(1, -3, null, 5, 100, 4, 4, null, 2, 9, 1, 1, 1 + BIAS), [...first!.ints], second!.ints[0]]).toEqual([undefined, [100, 9, 4], 6]);
+    for (const wrong of [
+      [1, null, 0],
+      [1, null, -1, 1],
+      [1, null, -2, 1, 5],
+      [1, null, 8, 1],
+      [1, null, 1, 256],
+      [1, null, 1, -1],
+      [1, null, 4, -1],
+      [1, null, 3, 5],
+      [1, null],
+      [1, -2 - 99, null, 1, 5],
+    ])
+      expect(piece(...wrong), wrong.join()).toMatch(/^state-(malformed|value)$/);
+    expect([[...first!.ints], replica.heard()]).toEqual([[100, 9, 4], ['settled']]);
+    // Of a new page nothing was heard that the rest of it could be.
+    const anew = replica.stream(PEER, 8);
+    replica.take(anew, 20, state(), true);
+    replica.heard();
+    expect([replica.take(anew, 21, [...body(1, 0, 7, 1), null, 1, 50]), replica.heard(), anew.completeTick]).toEqual([undefined, ['diverged'], 20]);
   });
 
   it('[SY84] is acked when each of its parts is there, once each, and read against no state that was not', () => {

@@ -246,6 +246,55 @@ describe('a state budget', () => {
     expect(bob.stats().drops['state-diverged'] ?? 0).toBe(0);
   });
 
+  it('[SY53] [SY55] what no datagram takes is told by its values, and not with the whole state again and again, whatever is lost', async () => {
+    const texts = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`t${i}`, s.text(900).default('')])) as unknown as Record<
+      't0' | 't1' | 't7',
+      ReturnType<typeof s.text>
+    >;
+    const atlas = defineGame({
+      id: 'atlas',
+      version: 1,
+      entities: {
+        page: entity({ authority: 'spawner', fields: { n: s.u32().default(0), x: place.lerp('linear').default(0), ...texts } }),
+        ship: entity({ authority: 'spawner', fields }),
+      },
+    });
+    for (const lossRatio of [0, 0.25]) {
+      const { hub, rooms } = await openRooms(atlas, 2, { latencyMs: 15 });
+      const [ann, bob] = [rooms[0]!, rooms[1]!];
+      ann.setStateBudget({ bytesPerTick: 150 });
+      const long = (i: number): string => String.fromCharCode(97 + (i % 26)).repeat(880);
+      const pages = Array.from({ length: 40 }, (_, i) =>
+        ann.entities.spawn('page', { ...Object.fromEntries(Object.keys(texts).map((name) => [name, long(i)])) } as never),
+      );
+      const ship = ann.entities.spawn('ship', {});
+      await hub.play(1_000);
+      hub.lossRatio = lossRatio;
+      const bytes = watchBytes();
+      const before = ann.stats().stateBytesOut;
+      for (let tick = 0; tick < 150; tick++) {
+        for (const page of pages) {
+          page.n++;
+          if (tick < 100) page.x = (page.x + 1) % 4_096;
+        }
+        // More of one than a datagram takes, now and then.
+        if (tick % 25 === 0) for (const name of ['t0', 't1', 't7'] as const) pages[tick / 25]![name] = long(tick + name.length);
+        ship.n++;
+        await hub.play(33, 11);
+        for (const { view } of bob.entities.all('page')) void view.x;
+      }
+      const words = `loss ${lossRatio}`;
+      expect(Math.max(...bytes.byTick.values()), words).toBeLessThanOrEqual(150 + 1_100);
+      expect(ann.stats().stateBytesOut - before, words).toBeLessThan(150 * 150 + 60_000);
+      expect(ship.n - bob.entities.get('ship', ship.id)!.n, words).toBeLessThan(60);
+      await hub.play(3_000);
+      for (const page of pages) expect(JSON.stringify(bob.entities.get('page', page.id)), words).toBe(JSON.stringify(page));
+      expect(bob.stats().drops['state-diverged'] ?? 0, words).toBe(0);
+      expect(bob.stats().drops['state-value'] ?? 0, words).toBe(0);
+      vi.restoreAllMocks();
+    }
+  });
+
   it('[SY57] none is set at the start, and one that fits all changes nothing of what is sent', async () => {
     const log = async (budget: number | undefined): Promise<string[]> => {
       const { hub, rooms } = await openRooms(game, 3, { latencyMs: 10, seed: 4 });

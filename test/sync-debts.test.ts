@@ -25,6 +25,17 @@ const game = defineGame({
     ship: entity({ authority: 'spawner', rate: 30, fields: { x: s.u16().default(0).lerp('linear') } }),
     rock: entity({ authority: 'spawner', rate: 30, fields: { n: s.u16().default(0) } }),
     page: entity({ authority: 'spawner', rate: 30, fields: { text: s.text(200).default('') } }),
+    atlas: entity({
+      authority: 'spawner',
+      rate: 30,
+      fields: {
+        n: s.u16().default(0),
+        a: s.text(900).default(''),
+        b: s.text(900).default(''),
+        c: s.text(900).default(''),
+        x: s.u16().default(0).lerp('linear'),
+      },
+    }),
     slow: entity({ authority: 'spawner', rate: 3, fields: { n: s.u16().default(0) } }),
   },
 });
@@ -76,8 +87,9 @@ class Books {
   /** Bytes of what was chosen. */
   get bytes(): number {
     const body = new BodyEncoder(new PackWriter(64));
-    const { cores, whole, tombs } = this.choice;
-    tellWhole(whole, this.tick, () => body.encode({ tick: this.tick, phase: 0, quiet: 1, hash: 0, session: SESSION }, this.acked, cores, tombs));
+    const { cores, whole, pieces, tombs } = this.choice;
+    const head = { tick: this.tick, phase: 0, quiet: 1, hash: 0, session: SESSION };
+    tellWhole(whole, this.tick, () => body.encode(head, this.acked, cores, tombs, undefined, pieces));
     return body.bytes;
   }
 
@@ -210,6 +222,74 @@ describe('a debt', () => {
       expect(books.bytes, String(budget)).toBeLessThan(budget + 100);
       expect(books.bytes, String(budget)).toBeGreaterThanOrEqual(budget - 25);
     }
+  });
+
+  it('[SY53] [SY55] of what no datagram takes is told in pieces: what the peer may not have, as much as fits, the rest next, until each is acked', () => {
+    const books = new Books(['atlas', 'rock', 'rock']);
+    for (const i of [1, 2]) books.priorities.set(books.cores[i]!, 50);
+    const [atlas] = books.cores;
+    const long = (letter: string): string => letter.repeat(880);
+    const [n, a, b, c, x] = [1, 2, 4, 8, 16];
+    /** What the next body tells of the atlas: bits of a piece, `all`, or nothing. */
+    const told = (changed: readonly number[], bytesPerTick = ALL): unknown => {
+      books.choose(changed, bytesPerTick);
+      return books.choice.pieces.get(atlas!) ?? (books.choice.cores.includes(atlas!) ? 'all' : undefined);
+    };
+    // More than a datagram takes: in pieces, though it was never left out.
+    [1, 2, 3].forEach((i) => atlas!.assign(i, long('pqr'[i - 1]!)));
+    expect([told([]), books.choice.partial, books.debts.size]).toEqual([a, true, 1]);
+    books.ack();
+    // With it, that what may move rests.
+    expect([told([]), books.choice.partial]).toEqual([b! | x!, true]);
+    // Not acked, and changed since: the next of them all the same, with what is small.
+    expect([told([0]), books.choice.partial]).toEqual([c! | n! | x!, true]);
+    books.ack();
+    expect([told([]), books.choice.partial]).toEqual([b! | x!, false]);
+    books.ack();
+    expect([told([]), books.debts.size]).toEqual([undefined, 0]);
+    // Also where all of them change at every tick: each in its turn.
+    const turns = Array.from({ length: 6 }, (_, k) => {
+      [1, 2, 3].forEach((i) => atlas!.assign(i, long('stuv'[(i + k) % 4]!)));
+      return (told([0]) as number) & (a! | b! | c!);
+    });
+    expect(turns).toEqual([a, b, c, a, b, c]);
+    while (books.debts.size > 0) {
+      books.ack();
+      told([]);
+    }
+    // A small difference that was left out is a small piece, be it acked late.
+    expect(told([0, 1, 2], ONE)).toBeUndefined();
+    books.ack();
+    const first = books.tick + 1;
+    expect([told([]), books.choice.partial]).toEqual([n! | x!, false]);
+    expect(books.bytes).toBeLessThan(40);
+    atlas!.assign(4, 9);
+    expect(told([])).toBe(n! | x!);
+    // Of that one all is known by now, and what changed since is a difference again.
+    books.ack(first);
+    expect(told([])).toBe('all');
+    books.ack();
+    // That it rests is told, too.
+    while (books.debts.size > 0) {
+      expect([undefined, x, 'all']).toContain(told([]));
+      books.ack();
+    }
+    expect(told([])).toBeUndefined();
+    // What the peer does not know yet goes whole, and one value that is too large for any datagram.
+    const unknown = new Books(['atlas']);
+    unknown.acked = 99;
+    [1, 2].forEach((i) => unknown.cores[0]!.assign(i, long('z')));
+    unknown.choose([], ALL);
+    expect([unknown.choice.cores, unknown.choice.pieces.size]).toEqual([unknown.cores, 0]);
+    // … also where it was left out when it came, and what was said without it is acked.
+    const later = new Books(['atlas', 'rock']);
+    later.acked = 99;
+    [1, 2].forEach((i) => later.cores[0]!.assign(i, long('z')));
+    later.priorities.set(later.cores[1]!, 50);
+    expect(later.step([1], ONE)).toEqual(['1']);
+    later.ack();
+    later.choose([], ALL);
+    expect([later.choice.whole, later.choice.pieces.size]).toEqual([[later.cores[0]], 0]);
   });
 
   it('[SY7] of what is somebody else’s by now is none', () => {

@@ -22,7 +22,7 @@ import { Heirs, secondHeir } from './heirs.ts';
 import type { EntityHome } from './entity.ts';
 import { fill, settleInts } from './hand-over.ts';
 import type { KindSpec } from './kind.ts';
-import type { Claim } from './inbound.ts';
+import type { Claim } from './inbound-rules.ts';
 import type { Replication } from './replication.ts';
 import type { Telling } from './retold.ts';
 import { Retold } from './retold.ts';

@@ -9,7 +9,7 @@ import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_STATE_PARTS } from '../wire/limits.ts';
 import type { Anchor } from './anchor.ts';
 import { changedSince } from './anchor.ts';
 import type { Tombstone } from './delta.ts';
-import { BIAS, FRAME_HEAD_BYTES, TAKEN, encodeWhole } from './delta.ts';
+import { BIAS, FRAME_HEAD_BYTES, TAKEN, encodePiece, encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import type { KindSpec } from './kind.ts';
@@ -33,6 +33,7 @@ export interface BodyHead {
 }
 
 const NO_INTEGERS: Int32Array = new Int32Array(0);
+const NO_PIECES: ReadonlyMap<EntityCore, number> = new Map();
 
 /** Most ticks that the mark of `TAKEN` tells in one byte. */
 const SHORT_AGE = 30;
@@ -52,6 +53,7 @@ export class BodyEncoder {
   short = false;
   #head!: BodyHead;
   #anchor: Anchor | undefined;
+  #pieces: ReadonlyMap<EntityCore, number> = NO_PIECES;
   #limit = 0;
   /** Values in the open part. */
   #count = 0;
@@ -80,10 +82,19 @@ export class BodyEncoder {
    * @param baseline the tick to code against; -1 for none: everything whole.
    * @param owned sorted by (origin, counter), the sender's own session first.
    * @param anchor of the baseline, where that is of a whole state that took long.
+   * @param pieces of what is to be told anew, but not all of: a bit per value that is.
    */
-  encode(head: BodyHead, baseline: number, owned: readonly EntityCore[], tombs: readonly Tombstone[], anchor?: Anchor): void {
+  encode(
+    head: BodyHead,
+    baseline: number,
+    owned: readonly EntityCore[],
+    tombs: readonly Tombstone[],
+    anchor?: Anchor,
+    pieces: ReadonlyMap<EntityCore, number> = NO_PIECES,
+  ): void {
     this.baseline = baseline;
     this.#anchor = anchor;
+    this.#pieces = pieces;
     this.parts = 0;
     this.short = false;
     this.#head = head;
@@ -250,7 +261,13 @@ export class BodyEncoder {
     if (baseline < 0 || core.bornTick > baseline || isForgotten || mask === 0 || core.refreshTick === tick) {
       // What rests was the same when it was due.
       if (core.lastChange > due) this.#taken(core.lastChange);
-      this.#count += encodeWhole(out, core);
+      const piece = this.#pieces.get(core);
+      if (piece === undefined) this.#count += encodeWhole(out, core);
+      else {
+        out.nil();
+        out.int(piece);
+        this.#count += 2 + encodePiece(out, core, piece);
+      }
       return;
     }
     if (core.lastChange !== due && kind.every > 1) this.#taken(core.lastChange);

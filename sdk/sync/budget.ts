@@ -8,6 +8,7 @@
  *
  *   no debt ──left out──► owed ──ack of a body without it──► owed, stale: the baseline does not hold for it, it is told whole
  *      ▲                    └──ack of a body with it, nothing left out or changed since──► no debt
+ * What no datagram takes as a whole is told in pieces instead (`pieces.ts`).
  *
  * The slow refresh and the hash say nothing to a peer that is owed something: most of what it gets is whole then, and a hash would not fit it.
  *
@@ -18,6 +19,7 @@ import type { BodyHead } from './body-encoder.ts';
 import { BodyEncoder } from './body-encoder.ts';
 import type { Tombstone } from './delta.ts';
 import type { EntityCore } from './entity.ts';
+import { PIECE_BYTES, Pieces } from './pieces.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES } from '../wire/limits.ts';
 import { PackWriter } from '../wire/pack.ts';
 
@@ -45,6 +47,8 @@ interface Debt {
   missed: number;
   /** The acked tick's body did not hold it: what the peer has of it is not what it was at that tick. */
   stale: boolean;
+  /** Of what may be too large for a datagram. */
+  readonly pieces: Pieces | undefined;
 }
 
 interface Candidate {
@@ -55,6 +59,8 @@ interface Candidate {
   readonly index: number;
   readonly score: number;
   readonly whole: boolean;
+  /** A bit per value that is told, where not all are; else 0. */
+  piece: number;
 }
 
 /** What `choose` decided. */
@@ -63,6 +69,8 @@ export interface Choice {
   readonly cores: EntityCore[];
   /** Those of `cores` that are to be told whole. */
   readonly whole: EntityCore[];
+  /** Those of `whole` of which only some values are told. */
+  readonly pieces: Map<EntityCore, number>;
   readonly tombs: Tombstone[];
   /** Something that the peer may not have was left out. */
   partial: boolean;
@@ -90,7 +98,8 @@ export class Debts {
     for (const [item, debt] of this.#debts) {
       if (tick < debt.since) continue;
       // Where it came to rest with that very tick, that it rests has to be told yet: a body that is not everything does not say so by silence.
-      debt.stale = (tick !== debt.told && tick <= debt.missed) || ('kind' in item && item.kind.moves && item.lastChange === tick);
+      const isOther = debt.pieces === undefined ? tick !== debt.told && tick <= debt.missed : debt.pieces.acked(item as EntityCore, tick);
+      debt.stale = isOther || ('kind' in item && item.kind.moves && item.lastChange === tick);
       if (!debt.stale && (debt.missed < tick || changedAt(item) <= tick)) this.#debts.delete(item);
     }
   }
@@ -108,7 +117,7 @@ export class Debts {
     tombs: readonly Tombstone[],
     budget: BudgetRule,
   ): Choice {
-    const choice: Choice = { cores: [], whole: [], tombs: [], partial: false };
+    const choice: Choice = { cores: [], whole: [], pieces: new Map(), tombs: [], partial: false };
     this.#gather(head.tick, previous, baseline, to, owned, tombs, budget);
     const empty = this.#bytes(head, baseline, []);
     let left = budget.bytesPerTick - empty;
@@ -120,7 +129,13 @@ export class Debts {
         this.#waiting.push(core ?? tomb!);
         continue;
       }
-      const bytes = core === undefined ? TOMB_BYTES : tellWhole(whole ? [core] : [], head.tick, () => this.#bytes(head, baseline, [core])) - empty;
+      let bytes = core === undefined ? TOMB_BYTES : tellWhole(whole ? [core] : [], head.tick, () => this.#bytes(head, baseline, [core])) - empty;
+      // No datagram takes what is to be told of it.
+      if (core !== undefined && this.#measure.short) {
+        candidate.piece = (this.#debts.get(core)?.pieces ?? new Pieces()).next(core, baseline, this.#scratch);
+        const pieces = new Map([[core, candidate.piece]]);
+        if (candidate.piece !== 0) bytes = tellWhole([core], head.tick, () => this.#bytes(head, baseline, [core], pieces)) - empty;
+      }
       chosen.push(candidate);
       part += bytes;
       left -= bytes;
@@ -132,14 +147,16 @@ export class Debts {
     if (chosen.length === 0) return choice;
     for (const item of this.#waiting) this.#leaveOut(item, head.tick, baseline);
     choice.partial = this.#waiting.length > 0;
-    for (const { core, tomb, whole } of chosen.sort((a, b) => a.index - b.index)) {
+    for (const { core, tomb, whole, piece } of chosen.sort((a, b) => a.index - b.index)) {
       if (core === undefined) choice.tombs.push({ ...tomb!, tick: head.tick });
       else choice.cores.push(core);
-      if (whole) choice.whole.push(core!);
-      const debt = this.#debts.get(core ?? tomb!);
+      if (whole || piece !== 0) choice.whole.push(core!);
+      if (piece !== 0) choice.pieces.set(core!, piece);
+      const debt = this.#debts.get(core ?? tomb!) ?? (piece === 0 ? undefined : this.#leaveOut(core!, head.tick, baseline));
       if (debt === undefined) continue;
       debt.told = head.tick;
       debt.score = 0;
+      if (debt.pieces?.tell(head.tick, piece === 0 ? undefined : piece) === true) choice.partial = true;
     }
     return choice;
   }
@@ -163,7 +180,14 @@ export class Debts {
       if (!owed && !(core.kind.moves && core.lastChange === baseline)) return;
       const sampled = core.kind.sampledAt(tick, previous) || core.bornTick === tick;
       if (!sampled || (debt !== undefined && isUnderWay(core, debt, tick, baseline))) return void this.#waiting.push(core);
-      this.#candidates.push({ core, tomb: undefined, index, score: gain(debt, budget.priority(core, to)), whole: debt?.stale === true || !owed });
+      this.#candidates.push({
+        core,
+        tomb: undefined,
+        index,
+        score: gain(debt, budget.priority(core, to)),
+        whole: debt?.stale === true || !owed,
+        piece: 0,
+      });
     });
     for (const tomb of tombs) if (tomb.tick > baseline && !this.#debts.has(tomb)) this.#candidates.push(tombCandidate(tomb, TOMB_PRIORITY));
     for (const [item, debt] of this.#debts) {
@@ -173,16 +197,22 @@ export class Debts {
     }
   }
 
-  #leaveOut(item: EntityCore | Tombstone, tick: number, baseline: number): void {
-    const debt = this.#debts.get(item);
-    if (debt !== undefined) debt.missed = tick;
-    else this.#debts.set(item, { score: 0, told: -1, since: tick, missed: tick, stale: 'kind' in item && !isChanged(item, baseline) });
+  #leaveOut(item: EntityCore | Tombstone, tick: number, baseline: number): Debt {
+    let debt = this.#debts.get(item);
+    if (debt === undefined) {
+      const stale = 'kind' in item && !isChanged(item, baseline);
+      const pieces = 'kind' in item && item.kind.maxBytes > PIECE_BYTES ? new Pieces() : undefined;
+      this.#debts.set(item, (debt = { score: 0, told: -1, since: tick, missed: tick, stale, pieces }));
+    }
+    debt.missed = tick;
+    debt.pieces?.leaveOut(item as EntityCore, baseline);
+    return debt;
   }
 
   /** Bytes of a body of `cores`, with the head of its frame. */
-  #bytes(head: BodyHead, baseline: number, cores: readonly EntityCore[]): number {
+  #bytes(head: BodyHead, baseline: number, cores: readonly EntityCore[], pieces?: ReadonlyMap<EntityCore, number>): number {
     this.#scratch.reset();
-    this.#measure.encode(head, baseline, cores, []);
+    this.#measure.encode(head, baseline, cores, [], undefined, pieces);
     return this.#scratch.offset;
   }
 }
@@ -209,7 +239,7 @@ function gain(debt: Debt | undefined, priority: number): number {
 
 /** Despawns come after all entities in a body. */
 function tombCandidate(tomb: Tombstone, score: number): Candidate {
-  return { core: undefined, tomb, index: Number.MAX_SAFE_INTEGER, score, whole: false };
+  return { core: undefined, tomb, index: Number.MAX_SAFE_INTEGER, score, whole: false, piece: 0 };
 }
 
 /** Runs `encode` with `cores` told whole, as at their turn of the slow refresh. */

@@ -9,7 +9,8 @@
  *   body   [baseAge | -1, part, parts, phase, quiet, hash, entry…]
  *   entry  gap, mask > 0, value per bit     changed: integers as difference + 48 (so -80..79 is one byte), the rest whole
  *          gap, 0, kind, epoch, hop, value… all of it: new to the receiver, no baseline, or its turn to be told anew
- *          gap, -2 - age, one of these two  of values that were taken `age` ticks before this one
+ *          gap, nil, mask, value per bit    a piece of it, whole: where a budget left out what no datagram takes at once
+ *          gap, -2 - age, one of these      of values that were taken `age` ticks before this one
  *          gap, -1, epoch                   despawned by the sender, who had it in this epoch
  *          gap, -2 - age, -1, epoch         given away by the sender, who had it in this epoch; another one's word is to come
  *          0, origin                        the ids that follow are of this origin, counted from 0 again
@@ -124,6 +125,35 @@ export function decodeChanged(input: PackReader, core: EntityCore, mask: number,
     }
   }
   return input.ok && mask >>> (count + 1) === 0;
+}
+
+/** Those values of `mask` as they are; returns how many that are. */
+export function encodePiece(out: PackWriter, core: EntityCore, mask: number): number {
+  const { kind } = core;
+  for (let left = mask; left !== 0; left &= left - 1) {
+    const i = 31 - Math.clz32(left & -left);
+    const codec = kind.fields[i]?.codec;
+    if (codec?.storage === 'boxed') codec.write(out, core.boxed[i]);
+    else out.int(core.ints[i]!);
+  }
+  return bitCount(mask);
+}
+
+/** As `decodeChanged`, of values as they are. */
+export function decodePiece(input: PackReader, core: EntityCore, mask: number, ints: Int32Array, boxed: unknown[]): boolean {
+  const { kind } = core;
+  if (mask <= 0 || mask >>> (kind.count + 1) !== 0) return false;
+  for (let left = mask; left !== 0; left &= left - 1) {
+    const i = 31 - Math.clz32(left & -left);
+    const codec = kind.fields[i]?.codec;
+    if (codec?.storage === 'boxed') boxed[i] = codec.read(input);
+    else {
+      const int = codec === undefined ? input.count(0x7fff_ffff) : input.int();
+      if (codec !== undefined && (int < codec.low || int > codec.high)) return false;
+      ints[i] = int;
+    }
+  }
+  return input.ok;
 }
 
 /** How many values a mask announces. */

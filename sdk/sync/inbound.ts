@@ -9,56 +9,27 @@ import type { PackReader } from '../wire/pack.ts';
 import { MAX_STATE_PARTS } from '../wire/limits.ts';
 import type { RunHead } from './changed-run.ts';
 import { applyChangedRun } from './changed-run.ts';
-import { PARTIAL, TAKEN, bitCount, decodeChanged, decodeWhole } from './delta.ts';
+import { PARTIAL, TAKEN, bitCount, decodeChanged, decodePiece, decodeWhole } from './delta.ts';
 import type { WholeValues } from './delta.ts';
 import { EntityCore } from './entity.ts';
 import type { BoxedCodec } from './field.ts';
 import type { KindSpec } from './kind.ts';
 import { BOXED } from './kind.ts';
-import type { EntityHome, SnapshotSource } from './entity.ts';
+import type { SnapshotSource } from './entity.ts';
 import { Playout } from './interpolation.ts';
 import { replaced } from './shelf.ts';
 import { Siblings } from './siblings.ts';
+import type { InboundRules } from './inbound-rules.ts';
 import type { EntityStore, Grave } from './store.ts';
 import type { Track } from './track.ts';
 
 /** Why a state frame was refused. */
 export type StateDrop = 'state-malformed' | 'state-old' | 'state-baseline' | 'state-session' | 'state-value' | 'state-full';
 
-/**
- * What the rules of authority say to a claim. `later`: not decidable yet, so the tick must not be acked. `buried`: the entity was despawned by
- * a claim at least as good, and the sender has to be told so. `outbid`: this replica had it by a better claim, which the sender has to go above.
- */
-export type Claim = 'accept' | 'refuse' | 'later' | 'buried' | 'outbid';
-
 /** A peer that streams what is despawned is told so at most so often, ms; meanwhile its ticks wait for their ack. */
 const TELL_EVERY_MS = 100;
 /** And of at most so many entities at once. */
 const MAX_TOLD = 64;
-
-export interface InboundRules {
-  readonly home: EntityHome;
-  readonly self: PeerId;
-  /** `core` is undefined for an entity that is new here. */
-  judge(from: PeerId, kind: KindSpec, core: EntityCore | undefined, grave: Grave | undefined, epoch: number, session: number): Claim;
-  /** What the end of the reign (`epoch`, `from`) means for `core`: `accept` when it ends here too. */
-  judgeEnd(from: PeerId, core: EntityCore, epoch: number): Claim;
-  /** Tells `to` that the entity was despawned. */
-  tellBuried(to: PeerId, origin: number, counter: number, grave: Grave): void;
-  /** Tells `to`, who started anew, of a reign of its own that is newer than what it says. */
-  tellNewer(to: PeerId, core: EntityCore): void;
-  /** `core` is despawned by the word of another peer. */
-  bury(core: EntityCore, grave: Grave): void;
-  /** The peer turned out not to have `core`. False when that is not sure, and it has to say everything once more. */
-  abandoned(core: EntityCore): boolean;
-  /** Authority over `core` moved to `from`. */
-  yielded(core: EntityCore, previous: PeerId): void;
-  /** All of the peer's full state has been applied. */
-  settled(from: PeerId): void;
-  /** This replica is not what the peer says it should be. */
-  diverged(from: PeerId): void;
-  hash(from: PeerId): number;
-}
 
 interface FrameHead extends RunHead {
   readonly time: number;
@@ -208,16 +179,19 @@ export class Inbound implements SnapshotSource {
       }
       counter += gap;
       if (counter > 0xf_ffff) return 'state-malformed';
-      let mask = input.int();
       this.#taken = -1;
-      if (mask <= TAKEN) {
+      let isPiece = input.nil();
+      let mask = input.int();
+      if (!isPiece && mask <= TAKEN) {
         this.#taken = head.tick + mask - TAKEN;
+        isPiece = input.nil();
         mask = input.int();
         if (this.#taken < 0 || mask < -1) return 'state-malformed';
       }
-      if (!input.ok) return 'state-malformed';
-      const drop =
-        mask === 0
+      if (!input.ok || (isPiece && mask <= 0)) return 'state-malformed';
+      const drop = isPiece
+        ? this.#piece(head, counter, mask, input)
+        : mask === 0
           ? this.#whole(head, origin, counter, input, listed)
           : mask === -1
             ? this.#gone(head, origin, counter, input.count(0x7fff_ffff))
@@ -349,6 +323,24 @@ export class Inbound implements SnapshotSource {
     if ((mask & core.kind.boxedMask) === 0 && core.lastChange >= 0 && !core.watched && !core.drawnAt(head.now))
       this.#applyInts(core, head, mask, ints);
     else this.#apply(core, head, mask, ints, boxed);
+    return undefined;
+  }
+
+  /** Some of its values, which need no baseline; but a first word is of all. */
+  #piece(head: FrameHead, counter: number, mask: number, input: PackReader): StateDrop | undefined {
+    const core = this.#known.get(counter);
+    const isOurs = core !== undefined && core.owner === this.peer && !core.mine;
+    if (!isOurs || core.source !== this || core.lastChange < 0) {
+      if (isOurs) {
+        this.#held = true;
+        this.#rules.diverged(this.peer);
+      }
+      input.skip(bitCount(mask));
+      return input.ok ? undefined : 'state-malformed';
+    }
+    const { ints, boxed } = this.#scratch;
+    if (!decodePiece(input, core, mask, ints, boxed)) return 'state-value';
+    this.#apply(core, head, mask, ints, boxed);
     return undefined;
   }
 

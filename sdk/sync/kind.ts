@@ -5,7 +5,7 @@ import type { AnyEntityDef } from './definition.ts';
 import { TAU } from './det.ts';
 import type { EntityCore } from './entity.ts';
 import type { FieldSpec, NumberCodec } from './field.ts';
-import { specOf } from './field.ts';
+import { maxBytesOf, specOf } from './field.ts';
 import { buildHandle, buildView } from './handle.ts';
 import { Shelves } from './shelf.ts';
 
@@ -41,6 +41,8 @@ export class KindSpec {
   /** A bit per field that is interpolated. */
   readonly movingMask: number;
   readonly moves: boolean;
+  /** Bytes that all values together take at most. */
+  readonly maxBytes: number;
   /** Of own entities: the newest tick at which one changed. */
   changeTick = -1;
   /** ms of one tick of the room. */
@@ -72,6 +74,7 @@ export class KindSpec {
     this.tickMs = 1_000 / stateHz;
     this.movingMask = this.fields.reduce((mask, field, i) => (field.lerpMode === 'step' ? mask : mask | (1 << i)), 0);
     this.moves = this.movingMask !== 0;
+    this.maxBytes = this.fields.reduce((sum, { codec }) => sum + maxBytesOf(codec), 0);
     this.way = new Uint8Array(this.count).fill(BOXED);
     this.scale = new Float64Array(4 * this.count);
     this.bounds = new Int32Array(4 * this.count);

@@ -375,7 +375,7 @@ export class Replication {
       if (!body.short && body.bytes <= budget.bytesPerTick) return this.#sendBody(now, out, ack, hash);
     }
     this.#setHead(0);
-    const { cores, whole, tombs, partial } = debts.choose(this.#head, this.#previous, out.acked, out.peer, this.#owned, this.#tombs, budget);
+    const { cores, whole, pieces, tombs, partial } = debts.choose(this.#head, this.#previous, out.acked, out.peer, this.#owned, this.#tombs, budget);
     if (cores.length === 0 && tombs.length === 0) {
       if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       return;
@@ -384,7 +384,7 @@ export class Replication {
     else this.#head.hash = hash;
     const from = this.#body.offset;
     const body = (this.#within ??= new BodyEncoder(this.#body));
-    tellWhole(whole, this.tick, () => body.encode(this.#head, out.acked, cores, tombs));
+    tellWhole(whole, this.tick, () => body.encode(this.#head, out.acked, cores, tombs, undefined, pieces));
     this.#sendParts(now, out, ack, body);
     this.#body.offset = from;
     // It cannot be told in parts of which one is left out: see `#sendBody`.

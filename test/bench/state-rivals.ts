@@ -10,7 +10,7 @@ import type { PeerId } from 'lanista';
 import type { RoomPort } from '../../sdk/port/port.ts';
 import type { EntityHome } from '../../sdk/sync/entity.ts';
 import { EntityCore, initialise } from '../../sdk/sync/entity.ts';
-import type { InboundRules } from '../../sdk/sync/inbound.ts';
+import type { InboundRules } from '../../sdk/sync/inbound-rules.ts';
 import { Inbound } from '../../sdk/sync/inbound.ts';
 import { Outbound, Replication } from '../../sdk/sync/replication.ts';
 import { EntityStore } from '../../sdk/sync/store.ts';

@@ -1,7 +1,7 @@
 /** What a replica is told in a room with one owner and nothing to decide. */
 import type { PeerId } from '../../../sdk/base/brand.ts';
 import type { EntityHome } from '../../../sdk/sync/entity.ts';
-import type { InboundRules } from '../../../sdk/sync/inbound.ts';
+import type { InboundRules } from '../../../sdk/sync/inbound-rules.ts';
 
 /** @param room what differs between one such room and another. */
 export function soleOwnerRules(room: {
