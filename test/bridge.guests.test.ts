@@ -200,6 +200,8 @@ describe('a guest', () => {
     let lost = 0;
     guest.onState = ({ type }) => void (lost += type === 'waiting' ? 1 : 0);
     const socket = guest.sockets[0]!;
+    let ended = 0;
+    socket.addEventListener('close', ({ code }) => (ended = code));
     const batch = (channel: 'reliable' | 'unreliable'): Uint8Array => {
       const out = createCommandOutbox();
       out.add({ type: 'send', room: 1, peer: 1, channel, lane: 0, bytes: Uint8Array.of(1) });
@@ -219,7 +221,7 @@ describe('a guest', () => {
       { type: 'closed', reason: 'bridge' },
     ]);
     await until(() => guest.state.type === 'open');
-    expect(guest.kept?.name).toBe('joined');
+    expect([guest.kept?.name, ended]).toEqual(['joined', BRIDGE_CLOSE.flood]);
   });
 
   test('[BR39] that asks again and again, in a few bytes each time, is answered a few times, and sent away', async () => {
@@ -352,6 +354,40 @@ describe('the table of guests', () => {
     expect([await coming, late.closed, lans.map(({ closed }) => closed)]).toEqual([undefined, BRIDGE_CLOSE.full, [true, true]]);
     const after = new FakePage();
     expect([await table.welcome(after as unknown as WebSocket, hello), after.closed, lans.length]).toEqual([undefined, BRIDGE_CLOSE.ending, 2]);
+  });
+
+  test('[BR36] keeps a guest while any page of it is here, whichever of its pages goes', async () => {
+    const lans: GuestScript[] = [];
+    const table = openTable(() => {
+      lans.push(new GuestScript());
+      return lans.at(-1)!;
+    });
+    const keepMs = 50;
+    const welcome = (page: FakePage, id = 'a'): ReturnType<GuestTable['welcome']> =>
+      table.welcome(page as unknown as WebSocket, { ...hello, page: pageId(id) });
+    const [old, newer, never] = [new FakePage(), new FakePage(), new FakePage()];
+    const holder = await welcome(old);
+    await welcome(newer);
+    // Its end is told late, and the one that never came up is gone already.
+    holder!.detach(old as unknown as WebSocket);
+    never.readyState = 3;
+    await welcome(never);
+    await new Promise((resolve) => setTimeout(resolve, 2 * keepMs));
+    expect([table.size, lans.map(({ closed }) => closed)]).toEqual([1, [false]]);
+    // One that reloads is no other guest: it has a place, and the time it had is over.
+    await welcome(new FakePage(), 'b');
+    holder!.detach(newer as unknown as WebSocket);
+    const [again, other] = [new FakePage(), new FakePage()];
+    expect([await welcome(again), await welcome(other, 'c')]).toEqual([holder, undefined]);
+    await new Promise((resolve) => setTimeout(resolve, 2 * keepMs));
+    expect([again.closed, other.closed, table.size, lans.map(({ closed }) => closed)]).toEqual([undefined, BRIDGE_CLOSE.full, 2, [false, false]]);
+    await table.close();
+  });
+
+  test('[BR36] says by a name of its own what failed where a lan was to be opened', async () => {
+    const table = openTable(() => Promise.reject(new TypeError('not a lan')));
+    await table.welcome(new FakePage() as unknown as WebSocket, hello);
+    expect([table.drops(), table.size]).toEqual([{ 'bridge-guest-unopened': 1, 'bridge-guest-ended': 1 }, 0]);
   });
 
   test('[BR33] leaves no timer behind, and ends also where a lan cannot be closed', async () => {
