@@ -76,6 +76,12 @@ function capture(): {
   play(300);
   runs[1] = rig.seats[1]!.open(game(() => spoilt === 1));
   play(1_000);
+  // The host does not play for a while, and stays host.
+  runs[0]![Symbol.dispose]();
+  play(4_000);
+  expect(runs.filter((run) => run.isHost)).toHaveLength(1);
+  runs[0] = rig.seats[0]!.open(game(() => spoilt === 0));
+  play(2_000);
   // Nobody hears the last of it any more: the next one asks.
   rig.status[0] = 'away';
   rig.moveHost(1);
@@ -89,7 +95,9 @@ const { rig, said, heard, players } = capture();
 
 describe('the page and a simulation', () => {
   it('[PR11] every word is read with the page alone, and the chain of the rows comes out as it is said', () => {
-    expect(new Set(heard.map(({ word }) => word.type))).toEqual(new Set(['inputs', 'confirms', 'state-ask', 'state', 'takeover', 'held', 'quit']));
+    expect(new Set(heard.map(({ word }) => word.type))).toEqual(
+      new Set(['inputs', 'confirms', 'state-ask', 'state', 'takeover', 'held', 'quit', 'deputy']),
+    );
     const [{ word: any }] = heard as [Heard];
     for (const { from, word } of heard) expectSame([word.tag, word.game], [100 + from, any.game]);
     const rows = new Map<number, readonly Entry[]>([[0, []]]);
@@ -158,9 +166,9 @@ describe('the page and a simulation', () => {
     const rng = createRng(3);
     const [seat] = rig.seats.slice(2);
     const verdicts = { taken: 0, refused: 0 };
-    const kinds = Array.from({ length: 7 }, (_, i) => said.filter((bytes) => bytes[3] === 15 + i));
+    const kinds = Array.from({ length: 8 }, (_, i) => said.filter((bytes) => bytes[3] === 15 + i));
     for (let i = 0; i < 8_000; i++) {
-      const all = kinds[i % 7]!;
+      const all = kinds[i % 8]!;
       const one = all[rng.int(all.length)]!;
       const cut = one.subarray(0, rng.chance(0.1) ? HEAD_BYTES + rng.int(one.length - HEAD_BYTES + 1) : one.length);
       const copy = Uint8Array.from(rng.chance(0.1) ? [...cut, rng.int(256)] : cut);

@@ -88,8 +88,6 @@ export class RigSeat {
   readonly failures: string[] = [];
   readonly strangers: PeerId[] = [];
   transitMs = 10;
-  /** What the simulation makes of what the game said: nothing, so true. */
-  isEligible = true;
   session: number;
 
   constructor(rig: Rig, index: number) {
@@ -109,7 +107,6 @@ export class RigSeat {
       drop: (reason) => void this.drops.push(reason),
       failed: (what, cause) => void this.failures.push(`${what}: ${String(cause)}`),
       foreign: (peer) => void this.strangers.push(peer),
-      setEligible: (eligible) => void (this.isEligible = eligible),
       wake: () => undefined,
     });
   }

@@ -64,6 +64,7 @@ export class Seated {
       self: id,
       session: 1,
       roster: () => this.roster,
+      reign: () => 0,
       present: () => this.roster.peers.flatMap((peer) => (peer.status === 'present' && peer.id !== id ? [peer.id] : [])),
       now: () => table.now + this.busyMs,
       roomTime: () => 1_000_000 + table.now + this.busyMs,

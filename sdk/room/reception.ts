@@ -22,7 +22,7 @@ import type { Replication } from '../sync/replication.ts';
 import { CONTROL_LANE, Outbound } from '../sync/replication.ts';
 import type { Requests } from '../sync/requests.ts';
 import type { EntityStore } from '../sync/store.ts';
-import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, FAILURE, GRANT, HELLO, INPUTS, MESSAGE, PRESENCE, QUIT, RESYNC } from '../sync/wire.ts';
+import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, DEPUTY, FAILURE, GRANT, HELLO, INPUTS, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
 import { EarlyWords } from './early.ts';
 import type { RoomEntities } from './entities.ts';
@@ -202,7 +202,7 @@ export class Reception<G extends AnyGame> {
         if (type === ADOPT && count === NO_ENTITY) seat.owes = false;
         return;
       default:
-        if (type >= INPUTS && type <= QUIT) return this.#room.rollback.receive(from, type, count, input);
+        if (type >= INPUTS && type <= DEPUTY) return this.#room.rollback.receive(from, type, count, input);
         this.#room.drop('sync-malformed');
     }
   }

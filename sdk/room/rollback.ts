@@ -6,7 +6,9 @@ import { assertCallback } from '../base/callback.ts';
 import { disposable, Emitter } from '../base/emitter.ts';
 import { LanError } from '../base/errors.ts';
 import { among, checkCall, show } from '../sync/definition.ts';
+import type { PortRoster } from '../port/port.ts';
 import type { Fields, Infer } from '../sync/field.ts';
+import { Deputies } from '../sync/rollback/deputy.ts';
 import { RollbackSession } from '../sync/rollback/session.ts';
 import type { Simulation, SimulationPlayer } from '../sync/rollback/simulation.ts';
 import type {
@@ -18,15 +20,17 @@ import type {
   RollbackWorld,
   SessionOptions,
 } from '../sync/rollback/types.ts';
-import { heldNothing, readTerm } from '../sync/rollback/words.ts';
-import { INPUTS, STATE_ASK, TAKEOVER } from '../sync/wire.ts';
+import { deputy, heldNothing, here, readDeputy, readOptional, readTerm } from '../sync/rollback/words.ts';
+import { CONFIRMS, DEPUTY, INPUTS, QUIT, STATE_ASK, TAKEOVER } from '../sync/wire.ts';
 import { MAX_INPUT_DELAY_TICKS, MAX_KNOWN_IDS } from '../wire/limits.ts';
 import type { PackReader } from '../wire/pack.ts';
 
-/** Others play, and this peer, which is host, does not: after so long somebody of them should be host, ms. */
-const SITS_OUT_MS = 2_000;
-/** Who was not heard playing for so long does not, ms. */
-const HEARD_MS = 1_000;
+/** Who waits for a state of the deputy tells the host this often that it is here, ms. */
+const HERE_MS = 250;
+/** A host that plays after all follows its deputy for so long, so that it knows what anybody may lack, ms; … */
+const FOLLOWS_MS = 1_000;
+/** … and waits for its state no longer than this, ms. */
+const WAITS_MS = 1_000;
 
 const OPTIONS = ['inputDelay', 'maxRollback', 'patienceTicks', 'play', 'onDesync'];
 const EVENTS: Readonly<Record<keyof RollbackEvents<unknown>, true>> = {
@@ -38,27 +42,38 @@ const EVENTS: Readonly<Record<keyof RollbackEvents<unknown>, true>> = {
   resync: true,
 };
 
+/** Whom a host that does not play has named to do its part. */
+interface Named {
+  readonly host: PeerId;
+  readonly term: number;
+  readonly game: number;
+  readonly peer: PeerId;
+}
+
 /** The parts of the room this one speaks to. */
-export interface DeskRoom extends Omit<RollbackWorld, 'emit' | 'hears'> {
+export interface DeskRoom extends Omit<RollbackWorld, 'emit' | 'hears' | 'reign'> {
   /** The room instance of another peer. */
   sessionOf(peer: PeerId): number | undefined;
   /** `peer` plays another build of the simulation. */
   foreign(peer: PeerId): void;
-  setEligible(eligible: boolean): void;
   wake(): void;
 }
 
 export class RollbackDesk {
   readonly #room: DeskRoom;
   #session: RollbackSession | undefined;
-  /** While nothing is played here: since when others are heard playing, and when last. */
-  #heardSince = Number.POSITIVE_INFINITY;
-  #heardAt = Number.NEGATIVE_INFINITY;
+  /** While nothing is played here: who plays, and who of them does the host's part. */
+  readonly #deputies = new Deputies();
+  /** While something is: whom the host has named. */
+  #deputy: Named | undefined;
+  /** Grows with each change of that. */
+  #reign = 0;
+  /** The list as the simulation sees it, with the deputy as host, and that of which it was made. */
+  #seen: { readonly roster: PortRoster; readonly deputy: PeerId; readonly made: PortRoster } | undefined;
+  #hereAt = Number.NEGATIVE_INFINITY;
+  #openedAt = 0;
+  #playsSince = Number.POSITIVE_INFINITY;
   readonly #foreign = new Set<PeerId>();
-  /** What the game said of this peer. */
-  #eligible = true;
-  /** A simulation is played, and not here. */
-  #sitsOut = false;
   /** The page of each peer that was heard last. */
   readonly #tags = new Map<PeerId, number>();
 
@@ -74,6 +89,8 @@ export class RollbackDesk {
     const events = new Emitter<RollbackEvents<unknown>>((name, cause) => room.failed(`rollback.on('${name}')`, cause));
     const session: RollbackSession = new RollbackSession(simulation, checked, {
       ...room,
+      roster: () => this.#roster(simulation.hash),
+      reign: () => this.#reign,
       // What ends within an event has the rest of its turn before it.
       send: (to, how, bytes) => this.#session === session && room.send(to, how, bytes),
       failed: (what, cause) => room.failed(`rollback: ${what}`, cause),
@@ -81,7 +98,13 @@ export class RollbackDesk {
       hears: (event) => this.#session === session && events.has(event),
     });
     this.#session = session;
-    this.#heardSince = Number.POSITIVE_INFINITY;
+    const named = this.#deputies.of(simulation.hash);
+    this.#deputies.clear();
+    const { host, term } = room.roster();
+    // It comes late as anybody, and takes its part back when it has what the others may need of it.
+    if (named !== undefined && host === room.self) this.#appoint({ host, term, game: simulation.hash, peer: named });
+    this.#openedAt = room.now();
+    this.#playsSince = Number.POSITIVE_INFINITY;
     room.wake();
     const end = disposable(() => {
       if (this.#session !== session) return;
@@ -105,6 +128,9 @@ export class RollbackDesk {
       this.#tags.set(from, tag);
       this.#session?.startedAnew(from);
     }
+    if (type === DEPUTY) return this.#handleDeputy(from, game, count, input);
+    // The host plays after all.
+    if ((type === TAKEOVER || type === CONFIRMS) && this.#deputy?.game === game && from === room.roster().host) this.#appoint(undefined);
     if (this.#session?.simulation.hash === game) return this.#session.handle(from, type, count, input);
     if (this.#session !== undefined && !this.#foreign.has(from)) {
       if (this.#foreign.size >= MAX_KNOWN_IDS) this.#foreign.clear();
@@ -113,10 +139,40 @@ export class RollbackDesk {
     }
     // A new host need not wait for who does not play.
     if (type === TAKEOVER) room.send(from, 'reliable', heldNothing(room.session, game, readTerm(input)));
-    if (this.#session !== undefined || (type !== INPUTS && type !== STATE_ASK && type !== TAKEOVER)) return;
-    const now = room.now();
-    if (now - this.#heardAt >= HEARD_MS) this.#heardSince = now;
-    this.#heardAt = now;
+    if (this.#session !== undefined) return;
+    if (type === QUIT) this.#deputies.quit(from);
+    const confirmed = type === INPUTS ? readOptional(input) : undefined;
+    if (input.ok && (type === INPUTS || type === STATE_ASK || type === TAKEOVER)) this.#deputies.heard(room.now(), from, game, confirmed);
+  }
+
+  #handleDeputy(from: PeerId, game: number, count: number, input: PackReader): void {
+    const word = readDeputy(count, input);
+    if (word === undefined) return this.#room.drop('rollback-malformed');
+    const { host, term } = this.#room.roster();
+    if (from !== host || word.term !== term) return this.#room.drop('rollback-stale');
+    if (this.#session?.simulation.hash !== game || (this.#deputy?.peer === word.peer && this.#deputy.host === host && this.#deputy.term === term))
+      return;
+    this.#appoint({ host, term, game, peer: word.peer });
+  }
+
+  #appoint(deputy: Named | undefined): void {
+    this.#deputy = deputy;
+    this.#reign++;
+  }
+
+  /** Whom the host of this list has named, and who is there. */
+  #named(roster: PortRoster, game: number): PeerId | undefined {
+    const named = this.#deputy;
+    if (named === undefined || named.host !== roster.host || named.term !== roster.term || named.game !== game) return undefined;
+    return roster.peers.some(({ id, status }) => id === named.peer && status === 'present') ? named.peer : undefined;
+  }
+
+  #roster(game: number): PortRoster {
+    const roster = this.#room.roster();
+    const deputy = this.#named(roster, game);
+    if (deputy === undefined) return roster;
+    if (this.#seen?.roster !== roster || this.#seen.deputy !== deputy) this.#seen = { roster, deputy, made: { ...roster, host: deputy } };
+    return this.#seen.made;
   }
 
   /** What was on its way to `peer` may be lost. */
@@ -124,18 +180,33 @@ export class RollbackDesk {
     this.#session?.startedAnew(peer);
   }
 
-  /** Whether this peer may be host, as the game sees it; while others play and it does not, somebody of them should be. */
-  setEligible(eligible: boolean): void {
-    this.#eligible = eligible;
-    this.#room.setEligible(eligible && !this.#sitsOut);
+  run(now: number): void {
+    if (this.#deputy?.host === this.#room.self && this.#session !== undefined) this.#takeBack(now, this.#session.status);
+    this.#session?.run(now);
+    if (this.#session === undefined) this.#runDeputies(now);
+    else if (this.#session.status === 'waiting') this.#sayHere(now, this.#session.simulation.hash);
   }
 
-  run(now: number): void {
-    this.#session?.run(now);
-    const sitsOut = this.#session === undefined && now - this.#heardAt < HEARD_MS && now - this.#heardSince >= SITS_OUT_MS;
-    if (sitsOut === this.#sitsOut) return;
-    this.#sitsOut = sitsOut;
-    this.setEligible(this.#eligible);
+  #takeBack(now: number, status: RollbackStatus): void {
+    if (status === 'playing') this.#playsSince = Math.min(this.#playsSince, now);
+    const isTime = status === 'waiting' ? now - this.#openedAt >= WAITS_MS : status !== 'playing' || now - this.#playsSince >= FOLLOWS_MS;
+    if (isTime) this.#appoint(undefined);
+  }
+
+  #runDeputies(now: number): void {
+    const room = this.#room;
+    const { host, term } = room.roster();
+    if (host !== room.self) this.#deputies.clear();
+    else this.#deputies.run(now, room.present(), (to, game, peer) => room.send(to, 'reliable', deputy(room.session, game, term, peer)));
+  }
+
+  /** Who plays tells everybody; who waits asks the deputy alone, and the host would not know of it. */
+  #sayHere(now: number, game: number): void {
+    const room = this.#room;
+    const roster = room.roster();
+    if (now - this.#hereAt < HERE_MS || roster.host === room.self || this.#named(roster, game) === undefined) return;
+    this.#hereAt = now;
+    room.send(roster.host, 'unreliable', here(room.session, game));
   }
 
   /** Room time at which `run` is to be called next, ms. */
@@ -189,6 +260,9 @@ class OpenRollback<F extends Fields, S, V> implements Rollback<F, S, V> {
 
   get status(): RollbackStatus {
     return this.#isOpen() ? this.#session.status : 'closed';
+  }
+  get isHost(): boolean {
+    return this.#isOpen() && this.#session.conducts;
   }
   get state(): Readonly<S> | undefined {
     return this.#session.status === 'waiting' ? undefined : (this.#session.timeline.state as S);

@@ -150,7 +150,6 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       send: (to, how, bytes) => this.#send(to, how, bytes, CONTROL_LANE),
       drop: (reason) => this.#drop(reason),
       foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another simulation, or another build of this one` }),
-      setEligible: (eligible) => void (this.#closed === undefined && port.setEligible(this.#time.now(), eligible)),
       wake: () => this.#wake(),
     });
     this.#beats = new Metronome(() => this.#schedule());
@@ -263,7 +262,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   setEligible(eligible: boolean): void {
     checkFlag('setEligible', eligible);
-    this.#rollback.setEligible(eligible);
+    if (this.#closed === undefined) this.#port.setEligible(this.#time.now(), eligible);
   }
 
   rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions = {}): Rollback<F, S, V> {

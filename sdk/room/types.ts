@@ -295,8 +295,8 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   setStateBudget(budget: StateBudget<G> | undefined): void;
   /**
    * Plays a deterministic simulation with everybody else in the room who does: only inputs travel, what is not known yet is guessed, and what was guessed
-   * wrong is simulated again. Who is host begins; who comes later takes the state of those who play. One at a time. While others play and this
-   * peer does not, it is not host. Throws `bad-argument`, `closed`.
+   * wrong is simulated again. Who is host begins; who comes later takes the state of those who play. One at a time. While others play and the
+   * host does not, one of them says in its place what counts. Throws `bad-argument`, `closed`.
    */
   rollback<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options?: RollbackOptions): Rollback<F, S, V>;
   /** Tells the others not to make this peer host. A hidden page is none by itself, whatever was said here. Throws `bad-argument`. */

@@ -13,7 +13,7 @@
  *             [13, tag, known, 0, 0]                                 that was all
  *   BURIED    [14, tag, lost, origin, counter, epoch, owner]         despawned by that claim; lost 1: had by that claim, go above it
  *
- * 15 to 21 are those of a simulation: `rollback/words.ts`.
+ * 15 to 22 are those of a simulation: `rollback/words.ts`.
  */
 export const HELLO = 1;
 export const MESSAGE = 2;
@@ -34,3 +34,4 @@ export const STATE = 18;
 export const TAKEOVER = 19;
 export const HELD = 20;
 export const QUIT = 21;
+export const DEPUTY = 22;

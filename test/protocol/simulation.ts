@@ -44,6 +44,7 @@ export type Word = Head &
     | { readonly type: 'takeover'; readonly term: number; readonly confirmed: number | null }
     | ({ readonly type: 'held'; readonly term: number; readonly confirmed: number | null; readonly base: number } & Rows)
     | { readonly type: 'quit' }
+    | { readonly type: 'deputy'; readonly term: number; readonly peer: string }
   );
 
 /** Whether an array is the fields of the simulation's input, each in its bounds. */
@@ -122,6 +123,12 @@ export function decodeWord(bytes: Uint8Array, isInput: IsInput): Word {
     case 21:
       items(rest, 0);
       return { ...head, type: 'quit' };
+    case 22: {
+      const [term, peer] = items(rest, 2);
+      // Bytes that are no UTF-8 are no text.
+      if (typeof peer !== 'string' || Buffer.byteLength(peer) > 64 || peer.includes('\ufffd')) throw new Malformed('a peer');
+      return { ...head, type: 'deputy', term: number(term, 2 ** 53 - 1), peer };
+    }
     default:
       throw new Malformed('a kind of a simulation');
   }

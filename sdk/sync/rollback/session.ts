@@ -19,10 +19,10 @@ import type { PackReader } from '../../wire/pack.ts';
 import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
 import { Comparison } from './comparison.ts';
 import { Conductor } from './conductor.ts';
-import type { Input } from './input.ts';
 import { InputCodec, Row, sameRow } from './input.ts';
 import { Pace } from './pace.ts';
 import type { Simulation } from './simulation.ts';
+import { Speech } from './speech.ts';
 import { StallWatch } from './stall-watch.ts';
 import { decodeState } from './state-codec.ts';
 import type { HeldAnswer } from './takeover.ts';
@@ -38,10 +38,6 @@ import { EVIDENCE, NEWEST, readOptional, readTerm, Words } from './words.ts';
 const ASK_MS = 500;
 /** The next piece of a state that is on its way may take so much longer, ms. */
 const PIECE_MS = 1_500;
-/** The input delay follows the network at this pace, ms. */
-const DELAY_MS = 1_000;
-/** Everybody is told at least this often that this peer is here, ms. */
-const HERE_MS = 90;
 /** Who has not had a turn for so long has stood still, ms. */
 const SLEPT_MS = 500;
 /** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
@@ -62,19 +58,15 @@ export class RollbackSession {
   readonly timeline: Timeline;
   status: RollbackStatus = 'waiting';
   #conducts = false;
-  /** The host's, when this peer last was host. */
+  /** The host's, when this peer last was host, and which of those within it. */
   #term = -1;
+  #reign = -1;
   #takeover: Takeover | undefined;
   readonly #rivals = new Rivals();
   readonly #pace: Pace;
-  #held: Input;
-  /** Newest tick for which this player has said what it holds down. */
-  #sampled = 0;
+  readonly #speech: Speech;
   #roster: PortRoster | undefined;
   #ranAt = Number.NEGATIVE_INFINITY;
-  /** The tick that was due when the others were last spoken to. */
-  #said = -1;
-  #saidAllAt = Number.NEGATIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
   /** Who asked for a state before there was one. */
   readonly #askers = new Set<PeerId>();
@@ -84,8 +76,6 @@ export class RollbackSession {
   /** The game cannot even begin. */
   #broken = false;
   stalls = 0;
-  inputDelay: number;
-  #delayAt = Number.NEGATIVE_INFINITY;
 
   constructor(simulation: Simulation, options: SessionOptions, world: RollbackWorld) {
     this.simulation = simulation;
@@ -99,8 +89,6 @@ export class RollbackSession {
       report: (report) => world.emit('desync', report),
       failed: (cause) => world.failed('the state', cause),
     });
-    this.#held = this.#codec.neutral;
-    this.inputDelay = options.inputDelay === 'auto' ? 2 : options.inputDelay;
     this.#pace = new Pace(simulation.hz, options);
     this.timeline = new Timeline(simulation, this.#codec, options.maxRollback, {
       settled: (tick, saved) => this.#settled(tick, saved),
@@ -108,6 +96,17 @@ export class RollbackSession {
       failed: (what, cause) => world.failed(what, cause),
     });
     this.#conductor = new Conductor(this.timeline, this.#codec, world.self, options.play);
+    const { timeline } = this;
+    this.#speech = new Speech({ timeline, world, codec: this.#codec, words: this.#words, pace: this.#pace, hz: simulation.hz }, options.inputDelay);
+  }
+
+  get inputDelay(): number {
+    return this.#speech.inputDelay;
+  }
+
+  /** This peer says what counts. */
+  get conducts(): boolean {
+    return this.#conducts;
   }
 
   get lateInputs(): number {
@@ -120,7 +119,7 @@ export class RollbackSession {
   }
 
   setInput(values: unknown): void {
-    this.#held = this.#codec.change(this.#held, values);
+    this.#speech.setInput(values);
   }
 
   /** The room time at which the next tick is due, ms: `run` is to be called then, and whenever something arrived. */
@@ -171,19 +170,16 @@ export class RollbackSession {
       this.#takeover = undefined;
       return;
     }
-    if (roster.term !== this.#term) {
+    const reign = this.#world.reign();
+    if (roster.term !== this.#term || reign !== this.#reign) {
       // Another one may have been host since.
       this.#term = roster.term;
+      this.#reign = reign;
       this.#conducts = false;
       this.#takeover = undefined;
     }
     if (this.#conducts || this.#broken) return;
-    if (this.#takeover === undefined) {
-      this.#takeover = new Takeover(now, roster.term, this.#world.present());
-      const confirmed = this.status === 'waiting' ? undefined : this.timeline.confirmed;
-      for (const peer of this.#world.present()) this.#world.send(peer, 'reliable', this.#words.takeover(roster.term, confirmed));
-    }
-    const takeover = this.#takeover;
+    const takeover = (this.#takeover ??= this.#ask(now, roster.term, false));
     if (!takeover.isDone(now, this.#world.present())) return;
     for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) {
       if (!this.#catchUp(answer)) return this.#askSource(now, takeover, answer.peer);
@@ -193,9 +189,21 @@ export class RollbackSession {
       const player = this.#conductor.furthest(now, (peer) => takeover.mayAsk(peer));
       if (player !== undefined) return this.#askSource(now, takeover, player);
       if (!this.#begin()) return;
+    } else if (takeover.hasState && !takeover.isLast && takeover.furthest > this.timeline.confirmed) {
+      // A state is of the newest settled tick, and its owner knew what counts in some after it.
+      this.#takeover = this.#ask(now, roster.term, true);
+      return;
     }
     this.#takeover = undefined;
     this.#conducts = true;
+  }
+
+  /** How far everybody has come. */
+  #ask(now: number, term: number, isLast: boolean): Takeover {
+    const present = this.#world.present();
+    const confirmed = this.status === 'waiting' ? undefined : this.timeline.confirmed;
+    for (const peer of present) this.#world.send(peer, 'reliable', this.#words.takeover(term, confirmed));
+    return new Takeover(now, term, present, isLast);
   }
 
   /** False when only the state of who answered can bring this peer as far as that one is. */
@@ -234,35 +242,25 @@ export class RollbackSession {
     if (this.#conducts) this.#pace.hold(this.#world.roomTime(), timeline.confirmed);
     const due = this.#due();
     const slot = this.#slot(roster);
-    this.#sample(slot, due);
+    this.#speech.sample(slot, due);
     if (this.#conducts) {
       // No further than its own machine follows: the others would play on without it.
       const limit = Math.min(due + this.inputDelay, timeline.next + this.#pace.slackTicks);
       for (let i = 0; i < TURN_TICKS; i++) {
         if (!this.#conductor.confirm(now, roster, due, limit, this.#options.patienceTicks)) break;
-        this.#sample(slot, due);
+        this.#speech.sample(slot, due);
       }
     }
     const end = this.#world.now() + TURN_MS;
     if (timeline.next <= due) timeline.advance(due, TURN_TICKS, () => this.#world.now() >= end);
     this.#watchStall(now, roster, due);
-    if (due === this.#said) return;
-    this.#said = due;
-    this.#say(now, slot, roster.host);
+    if (this.#speech.say(now, slot, roster.host, due) && this.#conducts) this.#sayConfirmed(now);
   }
 
   /** This peer's seat, when it plays. */
   #slot(roster: PortRoster): number | undefined {
     const seat = roster.peers.find((peer) => peer.id === this.#world.self);
     return seat === undefined || seat.spectator || !this.#options.play ? undefined : seat.slot;
-  }
-
-  #sample(slot: number | undefined, due: number): void {
-    if (slot === undefined) return;
-    const { timeline } = this;
-    const reach = Math.min(due, timeline.confirmed + this.#pace.aheadTicks) + this.inputDelay;
-    for (let tick = Math.max(this.#sampled, timeline.confirmed) + 1; tick <= reach; tick++) timeline.hear(slot, tick, this.#held);
-    this.#sampled = Math.max(this.#sampled, reach);
   }
 
   #watchStall(now: number, roster: PortRoster, due: number): void {
@@ -273,22 +271,6 @@ export class RollbackSession {
     if (!isStalled) return this.#world.emit('resume', { tick: next - 1 });
     this.stalls++;
     this.#world.emit('stall', { waitingFor: roster.host });
-  }
-
-  #say(now: number, slot: number | undefined, host: PeerId): void {
-    const { timeline } = this;
-    const world = this.#world;
-    if (this.#options.inputDelay === 'auto' && now - this.#delayAt >= DELAY_MS) {
-      this.#delayAt = now;
-      this.inputDelay = Math.min(3, Math.max(1, Math.ceil((world.transitMs() * this.simulation.hz) / 1_000)));
-    }
-    const last = slot === undefined ? 0 : this.#sampled;
-    const bytes = this.#words.inputs(timeline.confirmed, timeline.confirmed + 1, last, (tick) => timeline.heard(slot!, tick));
-    // The host waits for it; to the others it says something when they would guess otherwise.
-    const toAll = now - this.#saidAllAt >= HERE_MS || !(slot === undefined || timeline.isAsGuessed(slot, last));
-    if (toAll) this.#saidAllAt = now;
-    for (const peer of world.present()) if (toAll || peer === host) world.send(peer, 'unreliable', bytes);
-    if (this.#conducts) this.#sayConfirmed(now);
   }
 
   #sayConfirmed(now: number): void {
@@ -470,7 +452,7 @@ export class RollbackSession {
       return undefined;
     }
     this.#pace.base = taken.base;
-    this.#sampled = 0;
+    this.#speech.beginAnew();
     this.#replaces = false;
     this.#comparison.clear();
     this.#conductor.begin(this.#world.roster());

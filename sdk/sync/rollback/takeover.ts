@@ -26,15 +26,23 @@ export class Takeover {
   #latest = Number.POSITIVE_INFINITY;
   /** Whose state is on its way. */
   source: PeerId | undefined;
+  /** The newest tick that anybody has answered with. */
+  furthest = 0;
+  hasState = false;
+  readonly isLast: boolean;
 
-  constructor(now: number, term: number, present: readonly PeerId[]) {
+  /** @param isLast nobody is asked once more where a state came that is older than what its owner knew. */
+  constructor(now: number, term: number, present: readonly PeerId[], isLast: boolean) {
     this.term = term;
+    this.isLast = isLast;
     this.#waiting = new Set(present);
     this.#until = now + ANSWER_MS;
   }
 
   handle(peer: PeerId, words: HeldWords): void {
-    if (words.term === this.term && this.#waiting.delete(peer) && words.confirmed !== undefined) this.#answers.push({ peer, ...words });
+    if (words.term !== this.term || !this.#waiting.delete(peer) || words.confirmed === undefined) return;
+    this.#answers.push({ peer, ...words });
+    this.furthest = Math.max(this.furthest, words.confirmed);
   }
 
   /** Whether nothing is to be waited for any more: answers, or the state of `source`. */
@@ -76,6 +84,7 @@ export class Takeover {
 
   /** All of it has come, or its owner has none: nothing is left to wait for. */
   came(): void {
+    this.hasState = true;
     this.source = undefined;
     this.#until = Number.NEGATIVE_INFINITY;
   }

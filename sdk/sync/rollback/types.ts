@@ -75,6 +75,8 @@ export interface RollbackStats {
 /** Ends on disposal, for this peer; the others play on without it. */
 export interface Rollback<F extends Fields, S, V = S> extends Disposable {
   readonly status: RollbackStatus;
+  /** This peer says what counts: as host of the room, or for a host that does not play. */
+  readonly isHost: boolean;
   /** Newest state, guesses included: draw it, never change it. Undefined while `waiting`. */
   readonly state: Readonly<S> | undefined;
   /** The state one tick before, as it was saved, to draw between the two by `fraction`; valid until the next tick. Undefined while `waiting`. */
@@ -98,7 +100,10 @@ export interface RollbackWorld {
   readonly self: PeerId;
   /** Random u32 of this room instance. */
   readonly session: number;
+  /** `host` is whose word counts in this simulation: the room's, or who does it for one that does not play. */
   roster(): PortRoster;
+  /** Grows when that is another one while the term is the same. */
+  reign(): number;
   /** Present peers but this one. */
   present(): readonly PeerId[];
   now(): number;

@@ -8,10 +8,12 @@
  *   TAKEOVER  [19, tag, game, term, confirmed or nil]                                                              reliable, from a new host
  *   HELD      [20, tag, game, term, confirmed or nil, base, first, chain, row, …]                                  reliable, the answer
  *   QUIT      [21, tag, game]                                                                                      reliable
+ *   DEPUTY    [22, tag, game, term, peer]                                                                          reliable, from a host that does not play
  *
  * `term` is the host's, a whole number up to 2^53. A row is 0 when it is the one before, else an array of who plays: slot, state (1 plays, 2 away), input, …. `chain` is the hash of all rows before `first`
  * (in STATE of all until `tick`): who has another one has another past.
  */
+import type { PeerId } from '../../base/brand.ts';
 import {
   MAX_CONFIRMS_DATAGRAMS,
   MAX_DATAGRAM_MESSAGE_BYTES,
@@ -24,7 +26,7 @@ import {
 } from '../../wire/limits.ts';
 import type { PackReader } from '../../wire/pack.ts';
 import { PackWriter } from '../../wire/pack.ts';
-import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
+import { CONFIRMS, DEPUTY, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
 import type { Input, InputCodec, RowEntry } from './input.ts';
 import { EMPTY_ROW, Row } from './input.ts';
 
@@ -32,6 +34,8 @@ export const MAX_TICK = 0x7fff_ffff;
 /** Of a state: a room's time ends after 49 days, which are half as many ticks; and who begins at such a one can still say what follows. */
 const MAX_STATE_TICK = 0x3fff_ffff;
 const U32 = 0xffff_ffff;
+/** Of a peer's name, which is 16 characters. */
+const MAX_PEER_ID_BYTES = 64;
 export const MAX_PIECES = Math.ceil(MAX_ROLLBACK_STATE_BYTES / ROLLBACK_PIECE_BYTES);
 
 /** Why a state comes: to play on from it, or to compare it. */
@@ -315,11 +319,40 @@ function readCheck(input: PackReader): Check {
   return { tick: input.count(MAX_TICK), sum: input.count(U32) };
 }
 
+/** Words of a peer that has no session of `game`, or is not asked as one. */
+function aside(count: number, type: number, session: number, game: number): PackWriter {
+  const out = new PackWriter(64);
+  out.endArray(out.openArray(), count);
+  for (const value of [type, session & 0xffff, game]) out.int(value);
+  return out;
+}
+
+/** Who has no state yet is here all the same. */
+export function here(session: number, game: number): Uint8Array {
+  const out = aside(5, INPUTS, session, game);
+  out.nil();
+  out.int(1);
+  return out.copy();
+}
+
+/** `peer` says what counts, for a host that does not play. */
+export function deputy(session: number, game: number, term: number, peer: PeerId): Uint8Array {
+  const out = aside(5, DEPUTY, session, game);
+  out.number(term);
+  out.text(peer);
+  return out.copy();
+}
+
+/** Undefined for what is none; what names nobody in the room is for the reader to see. */
+export function readDeputy(count: number, input: PackReader): { readonly term: number; readonly peer: PeerId } | undefined {
+  const term = readTerm(input);
+  const peer = input.text(MAX_PEER_ID_BYTES) as PeerId;
+  return count === 5 && input.done ? { term, peer } : undefined;
+}
+
 /** The answer to a TAKEOVER where nothing is played. */
 export function heldNothing(session: number, game: number, term: number): Uint8Array {
-  const out = new PackWriter(32);
-  out.array(8);
-  for (const value of [HELD, session & 0xffff, game]) out.int(value);
+  const out = aside(8, HELD, session, game);
   out.number(term);
   out.nil();
   for (const value of [0, 1, 0]) out.int(value);

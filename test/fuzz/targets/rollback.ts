@@ -10,9 +10,9 @@ import { assertData, diffData } from '../../../sdk/sync/rollback/data.ts';
 import { decodeState, encodeState } from '../../../sdk/sync/rollback/state-codec.ts';
 import { InputCodec, Row } from '../../../sdk/sync/rollback/input.ts';
 import type { Simulation } from '../../../sdk/sync/rollback/simulation.ts';
-import { MAX_TICK, NEWEST, Words } from '../../../sdk/sync/rollback/words.ts';
+import { deputy, MAX_TICK, NEWEST, Words } from '../../../sdk/sync/rollback/words.ts';
 import type { RigSeat } from '../../rollback-rig.ts';
-import { Rig } from '../../rollback-rig.ts';
+import { IDS, Rig } from '../../rollback-rig.ts';
 import { broken, expectSame, type Target, type TargetFile } from '../target.ts';
 
 const HZ = 20;
@@ -170,7 +170,7 @@ function words(): Target {
     table.onSend = ({ to, bytes }) => void (to < 2 && said.push({ to, bytes }));
     const play = (ticks: number): void => {
       for (let i = 0; i < ticks; i++) {
-        for (const { run } of table.players) if (rng.float() < 0.3) press(run, rng);
+        for (const { run } of table.players) if (run.status !== 'closed' && rng.float() < 0.3) press(run, rng);
         table.tick();
       }
     };
@@ -183,6 +183,11 @@ function words(): Target {
     play(10);
     table.moveHost(1);
     play(30);
+    // The host does not play for a while.
+    table.players[1]!.run[Symbol.dispose]();
+    play(60);
+    table.players[1]!.open();
+    play(60);
     if (!table.agrees()) broken('the honest ones do not play');
   }
   const kinds = new Map<number, number>();
@@ -196,7 +201,10 @@ function words(): Target {
     if (kind === 20) seeds.push(wrap(to | HOST_MOVES, bytes));
     if (kind === 18) seeds.push(wrap(to | OPENS_ANEW, bytes), wrap(to | HOST_MOVES | OPENS_ANEW, bytes));
   }
-  for (let kind = 15; kind <= 21; kind++) if (!kinds.has(kind)) broken(`nobody said words of kind ${kind}`);
+  for (let kind = 15; kind <= 22; kind++) if (!kinds.has(kind)) broken(`nobody said words of kind ${kind}`);
+
+  // A host of the first, the second and a later term that names each, and nobody.
+  for (const term of [1, 2, 9]) for (const peer of [...IDS, 'nobody']) seeds.push(wrap(1, deputy(100, game(() => false).hash, term, peer as never)));
 
   // A past and a future that nobody here has come to: of a page that played for an hour, or of one that began a moment ago.
   const codec = new InputCodec(game(() => false) as Simulation);
@@ -319,7 +327,8 @@ function states(): Target {
 export const rollbacks: TargetFile = {
   targets: { simulation: words, states },
   decoders: {
-    'sdk/room/rollback.ts': ['receive('],
+    'sdk/room/rollback.ts': ['receive(', '#handleDeputy('],
+    'sdk/sync/rollback/deputy.ts': ['heard(', 'quit('],
     'sdk/sync/rollback/words.ts': [
       'readInputs(',
       'readConfirms(',
@@ -329,6 +338,7 @@ export const rollbacks: TargetFile = {
       'readState(',
       'function readOptional',
       'function readTerm',
+      'function readDeputy',
       'function readCheck',
     ],
     'sdk/sync/rollback/input.ts': ['read('],
