@@ -6,7 +6,7 @@ import { fromHex } from '../sdk/base/bytes.ts';
 import { createRng } from '../sdk/base/rng.ts';
 import { encodeState } from '../sdk/sync/rollback/state-codec.ts';
 import { Malformed, hex } from './protocol/reader.ts';
-import type { Entry, RowWord, Word } from './protocol/simulation.ts';
+import type { PageRow, RowWord, Word } from './protocol/simulation.ts';
 import { chainAfter, checksum, decodeStateBytes, decodeWord, pack } from './protocol/simulation.ts';
 import { Rig } from './rollback-rig.ts';
 import { expectSame } from './same.ts';
@@ -72,6 +72,10 @@ function capture(): {
   play(100);
   spoilt = -1;
   play(2_000);
+  for (const seed of [undefined, 0xffff_ffff]) {
+    runs[0]!.restart(seed);
+    play(200);
+  }
   runs[1]![Symbol.dispose]();
   play(300);
   runs[1] = rig.seats[1]!.open(game(() => spoilt === 1));
@@ -100,7 +104,7 @@ describe('the page and a simulation', () => {
     );
     const [{ word: any }] = heard as [Heard];
     for (const { from, word } of heard) expectSame([word.tag, word.game], [100 + from, any.game]);
-    const rows = new Map<number, readonly Entry[]>([[0, []]]);
+    const rows = new Map<number, PageRow>([[0, { seed: null, who: [] }]]);
     const chains = new Map<number, number>([[0, 0]]);
     let checked = 0;
     const follow = (first: number, chain: number, words: readonly RowWord[]): void => {
@@ -123,12 +127,13 @@ describe('the page and a simulation', () => {
     }
     expect(checked).toBeGreaterThan(1_000);
     const [tick, seen] = players;
-    expect(rows.get(tick)).toEqual(seen.map(({ slot, away, input: held }) => ({ slot, away, input: [held.by, Number(held.fire)] })));
+    expect([...rows.values()].filter(({ seed }) => seed !== null).map(({ seed }) => seed)).toContain(0xffff_ffff);
+    expect(rows.get(tick)!.who).toEqual(seen.map(({ slot, away, input: held }) => ({ slot, away, input: [held.by, Number(held.fire)] })));
   });
 
   it('[PR11] inputs are those that count, where they come in time', () => {
-    const rows = new Map<number, readonly Entry[]>();
-    let before: readonly Entry[] = [];
+    const rows = new Map<number, PageRow>();
+    let before: PageRow = { seed: null, who: [] };
     for (const { word } of heard)
       if (word.type === 'confirms')
         word.rows.forEach((row, i) => {
@@ -139,7 +144,7 @@ describe('the page and a simulation', () => {
     for (const { from, word } of heard)
       if (word.type === 'inputs')
         word.inputs.forEach((held, i) => {
-          const entry = rows.get(word.first + i)?.find(({ slot }) => slot === from);
+          const entry = rows.get(word.first + i)?.who.find(({ slot }) => slot === from);
           if (entry !== undefined) same.push(JSON.stringify(entry.input) === JSON.stringify(held));
         });
     expect(same.length).toBeGreaterThan(1_000);

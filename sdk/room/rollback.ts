@@ -40,6 +40,7 @@ const EVENTS: Readonly<Record<keyof RollbackEvents<unknown>, true>> = {
   resume: true,
   desync: true,
   resync: true,
+  restart: true,
 };
 
 /** Whom a host that does not play has named to do its part. */
@@ -288,6 +289,13 @@ class OpenRollback<F extends Fields, S, V> implements Rollback<F, S, V> {
   setInput(values: Partial<Infer<F>>): void {
     if (!this.#isOpen()) throw new LanError('closed', 'setInput: this simulation is not played any more.');
     this.#session.setInput(values);
+  }
+
+  restart(seed?: number): void {
+    if (!this.#isOpen()) throw new LanError('closed', 'restart: this simulation is not played any more.');
+    if (seed !== undefined && (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff))
+      throw new LanError('bad-argument', `restart: expected a seed from 0 to ${0xffff_ffff}, got ${show(seed)}.`);
+    this.#session.restart(seed);
   }
 
   on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V>[E]) => void): Disposable {

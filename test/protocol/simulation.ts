@@ -11,8 +11,13 @@ export interface Entry {
   readonly away: boolean;
   readonly input: readonly unknown[];
 }
+export interface PageRow {
+  /** The game begins anew with it. */
+  readonly seed: number | null;
+  readonly who: readonly Entry[];
+}
 /** 'same' as at the tick before. */
-export type RowWord = 'same' | readonly Entry[];
+export type RowWord = 'same' | PageRow;
 
 interface Rows {
   readonly first: number;
@@ -36,7 +41,7 @@ export type Word = Head &
         readonly base: number;
         readonly tick: number;
         readonly chain: number;
-        readonly row: readonly Entry[];
+        readonly row: PageRow;
         readonly pieces: number;
         readonly index: number;
         readonly bytes: string;
@@ -64,15 +69,17 @@ export function decodeWord(bytes: Uint8Array, isInput: IsInput): Word {
     must(isInput(fields), 'an input');
     return fields;
   };
-  const entries = (value: unknown): Entry[] => {
-    const parts = items(value, 0, 96);
-    must(parts.length % 3 === 0, 'three for each who plays');
+  const entries = (value: unknown): PageRow => {
+    const parts = items(value, 0, 97);
+    const begins = parts.length % 3;
+    must(begins !== 2, 'three for each who plays, and a seed');
+    const seed = begins === 1 ? number(parts[0], U32) : null;
     const out: Entry[] = [];
-    for (let i = 0; i < parts.length; i += 3) {
+    for (let i = begins; i < parts.length; i += 3) {
       const slot = number(parts[i], 31, out.length === 0 ? 0 : out.at(-1)!.slot + 1);
       out.push({ slot, away: number(parts[i + 1], 2, 1) === 2, input: input(parts[i + 2]) });
     }
-    return out;
+    return { seed, who: out };
   };
   const rows = ([first, chain, ...all]: readonly unknown[]): Rows => {
     must(all.length <= 1_024, 'too many rows');
@@ -106,7 +113,7 @@ export function decodeWord(bytes: Uint8Array, isInput: IsInput): Word {
         base: number(base, U32),
         tick: number(tick, 2 ** 30 - 1),
         chain: number(chain, U32),
-        row: row === 0 ? [] : entries(row),
+        row: row === 0 ? { seed: null, who: [] } : entries(row),
         pieces: number(pieces, 16),
         index: number(index, 16),
         bytes: hex(part),
@@ -143,17 +150,17 @@ function stir(h: number, k: number): number {
 
 const stirAll = (h: number, words: Iterable<number>): number => [...words].reduce(stir, h);
 
-export function rowHash(row: readonly Entry[], inputBytes: (input: readonly unknown[]) => Uint8Array): number {
-  let h = row.length;
-  for (const { slot, away, input } of row) {
+export function rowHash(row: PageRow, inputBytes: (input: readonly unknown[]) => Uint8Array): number {
+  let h = row.who.length;
+  for (const { slot, away, input } of row.who) {
     const bytes = inputBytes(input);
     h = stir(stir(h, slot * 2 + Number(away)), stirAll(bytes.length, bytes));
   }
-  return h;
+  return row.seed === null ? h : stir(h, row.seed);
 }
 
 /** The chain after a tick with this row, as it travels. */
-export function chainAfter(chain: number, row: readonly Entry[], inputBytes: (input: readonly unknown[]) => Uint8Array): number {
+export function chainAfter(chain: number, row: PageRow, inputBytes: (input: readonly unknown[]) => Uint8Array): number {
   return stir(chain, rowHash(row, inputBytes)) >>> 0;
 }
 

@@ -1,7 +1,8 @@
 /**
- * What must never happen to a simulation that the rooms play beside everything else (RB1 to RB3, RB9, RB10):
+ * What must never happen to a simulation that the rooms play beside everything else (RB1 to RB3, RB9, RB10, RB26):
  *
  *  - settled ticks are told in order, each once, but after a new start or a resync; and what was settled does not change before one;
+ *  - a round that begins anew does so at a tick that is told of, at all the same;
  *  - nobody ever hears `desync`: the simulation is deterministic, so whoever has the same inputs has the same state;
  *  - after the quiet all who play are at one tick, more or less, and what they settle is the same.
  */
@@ -14,6 +15,9 @@ const input = { by: s.i8().default(0), fire: s.bool().default(false) };
 
 interface Sum {
   tick: number;
+  /** Of this round, and its first tick. */
+  seed: number;
+  since: number;
   dice: readonly [number, number, number, number];
   sums: Map<number, number>;
   grid: Uint16Array;
@@ -23,9 +27,10 @@ export const sum = simulation({
   id: 'sum',
   hz: 30,
   input,
-  start: (seed): Sum => ({ tick: 0, dice: det.rng(seed).save(), sums: new Map(), grid: new Uint16Array(64) }),
+  start: (seed): Sum => ({ tick: 0, seed, since: -1, dice: det.rng(seed).save(), sums: new Map(), grid: new Uint16Array(64) }),
   step(state, players, tick) {
     state.tick = tick;
+    if (state.since < 0) state.since = tick;
     const rng = det.rng(0);
     rng.restore(state.dice);
     for (const slot of [...state.sums.keys()]) if (!players.some((player) => player.slot === slot)) state.sums.delete(slot);
@@ -46,6 +51,8 @@ interface Playing {
   /** Hash of the state of each settled tick. */
   readonly settled: Map<number, number>;
   newest: number;
+  /** The game has begun anew at this tick, which is settled next. */
+  anew: number;
 }
 
 export class Duel {
@@ -53,6 +60,7 @@ export class Duel {
   readonly #playing = new Map<number, Playing>();
   settled = 0;
   resyncs = 0;
+  restarts = 0;
   rollbacks = 0;
 
   constructor(ledger: Ledger) {
@@ -63,7 +71,7 @@ export class Duel {
   enter(replica: Replica, rng: Rng): void {
     if (this.#playing.has(replica.life)) return;
     const run = replica.room.rollback(sum, TUNINGS[rng.int(TUNINGS.length)]!);
-    const playing: Playing = { run, settled: new Map(), newest: 0 };
+    const playing: Playing = { run, settled: new Map(), newest: 0, anew: 0 };
     this.#playing.set(replica.life, playing);
     const anew = (what: string, tick: number): void => {
       this.#ledger.trace?.(`${Math.round(this.#ledger.now())} ${replica.index} ${what} at tick ${tick}`);
@@ -81,7 +89,16 @@ export class Duel {
     run.on('desync', ({ tick, peer, diff }) =>
       this.#ledger.violate('RB10', replica, `differs from ${peer.slice(0, 4)} at tick ${tick}: ${diff.map(({ path }) => path).join(' ')}`),
     );
+    run.on('restart', ({ tick }) => {
+      this.restarts++;
+      playing.anew = tick;
+    });
     run.on('confirm', ({ tick, state }) => {
+      if (playing.anew !== 0 && (tick !== playing.anew || state.tick !== 0 || state.since !== -1))
+        this.#ledger.violate('RB26', replica, `began anew at ${playing.anew}, and settled tick ${tick} of a round since ${state.since}`);
+      if (playing.anew === 0 && state.since === -1 && playing.newest !== 0)
+        this.#ledger.violate('RB26', replica, `tick ${tick} begins anew, of which nobody has told`);
+      playing.anew = 0;
       if (playing.newest !== 0 && tick !== playing.newest + 1) this.#ledger.violate('RB3', replica, `tick ${tick} settled after ${playing.newest}`);
       playing.newest = tick;
       const hash = det.hashState(state);
@@ -100,6 +117,7 @@ export class Duel {
       return;
     }
     if (rng.chance(0.3)) playing.run.setInput({ by: rng.int(200) - 100, fire: rng.chance(0.5) });
+    if (playing.run.isHost && rng.chance(0.01)) playing.run.restart(rng.chance(0.5) ? rng.u32() : undefined);
     if (!quiet && rng.chance(0.003)) this.leave(replica.life);
   }
 

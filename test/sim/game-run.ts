@@ -125,6 +125,7 @@ async function main(): Promise<void> {
     messages: sum((report) => report.delivered),
     settled_ticks: sum((report) => report.settledTicks),
     resyncs: sum((report) => report.resyncs),
+    restarts: sum((report) => report.restarts),
     rollbacks: sum((report) => report.rollbacks),
     outcomes,
     ms: Number((process.hrtime.bigint() - started) / 1_000_000n),

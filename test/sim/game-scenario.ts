@@ -45,6 +45,7 @@ export interface GameSimResult {
   /** Ticks of the simulation that were settled, states that were replaced, guesses that were wrong. */
   readonly settledTicks: number;
   readonly resyncs: number;
+  readonly restarts: number;
   readonly rollbacks: number;
 }
 
@@ -291,6 +292,7 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     outcomes: talk.outcomes,
     settledTicks: play.duel?.settled ?? 0,
     resyncs: play.duel?.resyncs ?? 0,
+    restarts: play.duel?.restarts ?? 0,
     rollbacks: play.duel?.rollbacks ?? 0,
   };
 }

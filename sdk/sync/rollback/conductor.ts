@@ -35,6 +35,8 @@ export class Conductor {
   readonly #quit = new Map<PeerId, number>();
   /** Ticks for which the host did not wait any longer. */
   lateInputs = 0;
+  /** The next tick that is confirmed begins the game anew, with this. */
+  seed: number | undefined;
 
   /** @param plays false: the host itself only looks on. */
   constructor(timeline: Timeline, codec: InputCodec, self: PeerId, plays = true) {
@@ -126,7 +128,8 @@ export class Conductor {
     }
     this.lateInputs += late;
     this.#recast(roster, entries);
-    timeline.confirm(new Row(entries));
+    timeline.confirm(new Row(entries, this.seed));
+    this.seed = undefined;
     return true;
   }
 

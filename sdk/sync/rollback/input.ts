@@ -105,19 +105,28 @@ export interface RowEntry {
   readonly input: Input;
 }
 
-/** Who plays at one tick, by slot, with what they hold down. */
+/** Who plays at one tick, by slot, with what they hold down; and whether the game begins anew there. */
 export class Row {
   readonly entries: readonly RowEntry[];
+  /** The state of this tick is a new one, started with this. */
+  readonly seed: number | undefined;
   /** The same for `step`. */
   readonly players: readonly SimulationPlayer<Record<string, unknown>>[];
   readonly hash: number;
+  #plain: Row | undefined;
 
-  constructor(entries: readonly RowEntry[]) {
+  constructor(entries: readonly RowEntry[], seed?: number) {
     this.entries = entries;
+    this.seed = seed;
     this.players = Object.freeze(entries.map(({ slot, away, input }) => Object.freeze({ slot, away, input: input.value })));
     let hash = entries.length;
     for (const { slot, away, input } of entries) hash = mix(mix(hash, (slot << 1) | Number(away)), input.hash);
-    this.hash = hash;
+    this.hash = seed === undefined ? hash : mix(hash, seed);
+  }
+
+  /** The same without a new beginning. */
+  get plain(): Row {
+    return this.seed === undefined ? this : (this.#plain ??= new Row(this.entries));
   }
 
   of(slot: number): RowEntry | undefined {
@@ -130,7 +139,9 @@ export class Row {
 export const EMPTY_ROW = new Row([]);
 
 export function sameRow(a: Row, b: Row): boolean {
-  return a === b || (a.hash === b.hash && a.entries.length === b.entries.length && a.entries.every((entry, i) => sameEntry(entry, b.entries[i]!)));
+  if (a === b) return true;
+  if (a.hash !== b.hash || a.seed !== b.seed || a.entries.length !== b.entries.length) return false;
+  return a.entries.every((entry, i) => sameEntry(entry, b.entries[i]!));
 }
 
 export function sameEntry(a: RowEntry, b: RowEntry): boolean {

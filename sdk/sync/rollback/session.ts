@@ -13,9 +13,11 @@
  * room that gives way when two become one, takes the host's state. So does who comes late, or was away for too long.
  */
 import type { PeerId } from '../../base/brand.ts';
+import { LanError } from '../../base/errors.ts';
 import type { PortRoster } from '../../port/port.ts';
 import { ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
 import type { PackReader } from '../../wire/pack.ts';
+import { mix } from '../hash.ts';
 import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
 import { Comparison } from './comparison.ts';
 import { Conductor } from './conductor.ts';
@@ -122,6 +124,16 @@ export class RollbackSession {
     this.#speech.setInput(values);
   }
 
+  /** Asked for again before it has come, it is the same one. Throws `not-owner`. */
+  restart(seed: number | undefined): void {
+    const { timeline } = this;
+    if (!this.#conducts) {
+      throw new LanError('not-owner', 'restart: only the peer whose word counts begins the game anew.', { hint: 'Check isHost of the simulation.' });
+    }
+    if (this.#conductor.seed !== undefined || timeline.restarted > timeline.final) return;
+    this.#conductor.seed = seed ?? mix(mix(this.#world.session, timeline.confirmed), timeline.chain(timeline.confirmed)) >>> 0;
+  }
+
   /** The room time at which the next tick is due, ms: `run` is to be called then, and whenever something arrived. */
   deadline(): number {
     if (this.status === 'waiting') return this.#broken ? Number.POSITIVE_INFINITY : this.#world.roomTime() + 50;
@@ -167,6 +179,7 @@ export class RollbackSession {
   #lead(now: number, roster: PortRoster): void {
     if (roster.host !== this.#world.self || this.#rivals.yields(now)) {
       this.#conducts = false;
+      this.#conductor.seed = undefined;
       this.#takeover = undefined;
       return;
     }
@@ -179,7 +192,7 @@ export class RollbackSession {
       this.#takeover = undefined;
     }
     if (this.#conducts || this.#broken) return;
-    const takeover = (this.#takeover ??= this.#ask(now, roster.term, false));
+    const takeover = (this.#takeover ??= this.#ask(now, roster.term));
     if (!takeover.isDone(now, this.#world.present())) return;
     for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) {
       if (!this.#catchUp(answer)) return this.#askSource(now, takeover, answer.peer);
@@ -199,7 +212,7 @@ export class RollbackSession {
   }
 
   /** How far everybody has come. */
-  #ask(now: number, term: number, isLast: boolean): Takeover {
+  #ask(now: number, term: number, isLast = false): Takeover {
     const present = this.#world.present();
     const confirmed = this.status === 'waiting' ? undefined : this.timeline.confirmed;
     for (const peer of present) this.#world.send(peer, 'reliable', this.#words.takeover(term, confirmed));
@@ -464,6 +477,7 @@ export class RollbackSession {
 
   #settled(tick: number, saved: unknown): void {
     this.#comparison.settled(this.#world.now(), tick, saved);
+    if (this.timeline.row(tick).seed !== undefined) this.#world.emit('restart', { tick });
     if (this.#world.hears('confirm')) this.#world.emit('confirm', { tick, state: saved as object });
   }
 

@@ -32,7 +32,7 @@ export class Takeover {
   readonly isLast: boolean;
 
   /** @param isLast nobody is asked once more where a state came that is older than what its owner knew. */
-  constructor(now: number, term: number, present: readonly PeerId[], isLast: boolean) {
+  constructor(now: number, term: number, present: readonly PeerId[], isLast = false) {
     this.term = term;
     this.isLast = isLast;
     this.#waiting = new Set(present);

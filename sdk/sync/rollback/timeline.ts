@@ -66,6 +66,8 @@ export class Timeline {
   next = 1;
   /** Newest tick that the watcher was told of. */
   final = 0;
+  /** The newest confirmed tick at which the game begins anew; 0 for none that is known. */
+  restarted = 0;
   #dirty = Number.POSITIVE_INFINITY;
 
   constructor(simulation: Simulation, codec: InputCodec, maxRollback: number, watcher: TimelineWatcher) {
@@ -95,6 +97,7 @@ export class Timeline {
     this.confirmed = tick;
     this.final = tick;
     this.next = tick + 1;
+    this.restarted = 0;
     this.#dirty = Number.POSITIVE_INFINITY;
     this.#rows[tick % ROLLBACK_KEPT_TICKS] = row;
     this.#chains[tick % ROLLBACK_KEPT_TICKS] = chain;
@@ -201,6 +204,7 @@ export class Timeline {
     this.confirmed = tick;
     this.oldest = Math.max(this.oldest, tick - ROLLBACK_KEPT_TICKS + 1);
     if (tick < this.next && !sameRow(this.#usedAt(tick), kept)) this.#dirty = Math.min(this.#dirty, tick);
+    if (kept.seed !== undefined) this.restarted = tick;
     if (kept !== before) this.#watcher.changed?.(kept);
   }
 
@@ -210,7 +214,7 @@ export class Timeline {
 
   /** The row a tick beyond the confirmed ones is simulated with: those who play now, with what they were heard or are guessed to hold down. */
   guess(tick: number): Row {
-    const base = this.row(this.confirmed);
+    const base = this.row(this.confirmed).plain;
     let changed: RowEntry[] | undefined;
     base.entries.forEach((entry, i) => {
       const input = entry.away ? entry.input : this.#guessOf(entry, tick);
@@ -269,15 +273,31 @@ export class Timeline {
     const tick = this.next;
     const row = tick <= this.confirmed ? this.row(tick) : this.guess(tick);
     this.#used[tick % this.#used.length] = row;
+    if (row.seed === undefined) this.#make(row, tick);
+    else this.#restart(row.seed);
+    this.next = tick + 1;
+    this.#save(tick);
+    this.#settle();
+  }
+
+  #make(row: Row, tick: number): void {
     try {
       const made = this.#simulation.step(this.#state, row.players, tick) as unknown;
       if (made !== undefined) this.#state = made;
     } catch (error) {
       this.#watcher.failed('step', error);
     }
-    this.next = tick + 1;
-    this.#save(tick);
-    this.#settle();
+  }
+
+  /** Where the game cannot, it goes on as it is, and does so everywhere. */
+  #restart(seed: number): void {
+    const { start, save } = this.#simulation;
+    try {
+      const made: unknown = start(seed);
+      this.#state = save === undefined ? copyData(made) : made;
+    } catch (error) {
+      this.#watcher.failed('start', error);
+    }
   }
 
   #settle(): void {

@@ -55,6 +55,8 @@ export interface RollbackEvents<V> {
   /** Nothing was confirmed for a quarter of a second and more. */
   stall: { readonly waitingFor: PeerId };
   resume: { readonly tick: number };
+  /** The game has begun anew at `tick`, for everybody, after `restart`: its state is a new one. Once, before the `confirm` of that tick. */
+  restart: { readonly tick: number };
   desync: DesyncReport;
   /** This peer's state was replaced by another peer's, confirmed ticks too: after a desync, or when two parts of a room became one and this one gave way. */
   resync: { readonly tick: number };
@@ -90,6 +92,11 @@ export interface Rollback<F extends Fields, S, V = S> extends Disposable {
   readonly players: readonly SimulationPlayer<Infer<F>>[];
   /** What this player holds down from now on; fields that are left out stay as they are. Throws `bad-value`, `closed`. */
   setInput(values: Partial<Infer<F>>): void;
+  /**
+   * Begins the game anew for everybody, at one tick: the state of that tick is what `start` makes of `seed`, a u32, drawn where none is given; ticks count
+   * on. Asked for again before it has come it does nothing more. Of `isHost` only: throws `not-owner` elsewhere, `bad-argument`, `closed`.
+   */
+  restart(seed?: number): void;
   /** Throws `unknown-name`, `bad-argument`. */
   on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V>[E]) => void): Disposable;
   stats(): RollbackStats;

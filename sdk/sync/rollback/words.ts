@@ -10,7 +10,8 @@
  *   QUIT      [21, tag, game]                                                                                      reliable
  *   DEPUTY    [22, tag, game, term, peer]                                                                          reliable, from a host that does not play
  *
- * `term` is the host's, a whole number up to 2^53. A row is 0 when it is the one before, else an array of who plays: slot, state (1 plays, 2 away), input, …. `chain` is the hash of all rows before `first`
+ * `term` is the host's, a whole number up to 2^53. A row is 0 when it is the one before, else an array of who plays: slot, state (1 plays, 2 away), input, …,
+ * with a seed before them where the game begins anew. `chain` is the hash of all rows before `first`
  * (in STATE of all until `tick`): who has another one has another past.
  */
 import type { PeerId } from '../../base/brand.ts';
@@ -183,7 +184,8 @@ export class Words {
   }
 
   #row(row: Row): void {
-    this.#out.array(3 * row.entries.length);
+    this.#out.array(3 * row.entries.length + Number(row.seed !== undefined));
+    if (row.seed !== undefined) this.#out.int(row.seed);
     for (const { slot, away, input } of row.entries) {
       this.#out.int(slot);
       this.#out.int(away ? 2 : 1);
@@ -276,9 +278,10 @@ export class Words {
   #readRow(input: PackReader, before: Row): Row | undefined {
     if (input.bytes[input.offset] === 0 && input.int() === 0) return before;
     const count = input.array(3 * MAX_PEERS * 2);
-    if (!input.ok || count % 3 !== 0) return undefined;
+    if (!input.ok || count % 3 === 2) return undefined;
+    const seed = count % 3 === 1 ? input.count(U32) : undefined;
     const entries: RowEntry[] = [];
-    for (let i = 0; i < count && input.ok; i += 3) {
+    for (let i = count % 3; i < count && input.ok; i += 3) {
       const slot = input.count(MAX_PEERS - 1);
       const state = input.count(2);
       const held = this.#codec.read(input, before.of(slot)?.input);
@@ -286,7 +289,7 @@ export class Words {
       if (held === undefined || state === 0 || slot <= (entries.at(-1)?.slot ?? -1)) return undefined;
       entries.push({ slot, away: state === 2, input: held });
     }
-    return input.ok ? new Row(entries) : undefined;
+    return input.ok ? new Row(entries, seed) : undefined;
   }
 
   readState(count: number, input: PackReader): StatePiece | undefined {

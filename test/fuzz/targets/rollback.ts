@@ -175,6 +175,8 @@ function words(): Target {
       }
     };
     play(30);
+    table.players[0]!.run.restart(0xffff_ffff);
+    play(4);
     table.players[1]!.isSpoilt = true;
     play(3);
     table.players[1]!.isSpoilt = false;
