@@ -16,7 +16,16 @@ export type { Field, Fields, Infer, Init } from './sync/field.ts';
 export type { Difference } from './sync/rollback/data.ts';
 export { simulation } from './sync/rollback/simulation.ts';
 export type { Simulation, SimulationInit, SimulationPlayer } from './sync/rollback/simulation.ts';
-export type { DesyncReport, Rollback, RollbackEvents, RollbackOptions, RollbackStats, RollbackStatus } from './sync/rollback/types.ts';
+export type {
+  DesyncReport,
+  PlayerStats,
+  Rollback,
+  RollbackCloseReason,
+  RollbackEvents,
+  RollbackOptions,
+  RollbackStats,
+  RollbackStatus,
+} from './sync/rollback/types.ts';
 export { s } from './sync/schema.ts';
 export type { StandardSchemaV1 } from './sync/standard-schema.ts';
 export type * from './room/types.ts';

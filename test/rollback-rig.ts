@@ -87,6 +87,7 @@ export class RigSeat {
   readonly drops: string[] = [];
   readonly failures: string[] = [];
   readonly strangers: PeerId[] = [];
+  readonly tooLarge: string[] = [];
   transitMs = 10;
   session: number;
 
@@ -107,6 +108,7 @@ export class RigSeat {
       drop: (reason) => void this.drops.push(reason),
       failed: (what, cause) => void this.failures.push(`${what}: ${String(cause)}`),
       foreign: (peer) => void this.strangers.push(peer),
+      tooLarge: (detail) => void this.tooLarge.push(detail),
       wake: () => undefined,
     });
   }

@@ -65,6 +65,7 @@ export class Seated {
       session: 1,
       roster: () => this.roster,
       reign: () => 0,
+      tooLarge: (detail) => void this.failures.push(detail),
       present: () => this.roster.peers.flatMap((peer) => (peer.status === 'present' && peer.id !== id ? [peer.id] : [])),
       now: () => table.now + this.busyMs,
       roomTime: () => 1_000_000 + table.now + this.busyMs,

@@ -13,6 +13,7 @@ import { RollbackSession } from '../sync/rollback/session.ts';
 import type { Simulation, SimulationPlayer } from '../sync/rollback/simulation.ts';
 import type {
   Rollback,
+  RollbackCloseReason,
   RollbackEvents,
   RollbackOptions,
   RollbackStats,
@@ -41,6 +42,7 @@ const EVENTS: Readonly<Record<keyof RollbackEvents<unknown>, true>> = {
   desync: true,
   resync: true,
   restart: true,
+  close: true,
 };
 
 /** Whom a host that does not play has named to do its part. */
@@ -52,17 +54,20 @@ interface Named {
 }
 
 /** The parts of the room this one speaks to. */
-export interface DeskRoom extends Omit<RollbackWorld, 'emit' | 'hears' | 'reign'> {
+export interface DeskRoom extends Omit<RollbackWorld, 'emit' | 'hears' | 'reign' | 'tooLarge'> {
   /** The room instance of another peer. */
   sessionOf(peer: PeerId): number | undefined;
   /** `peer` plays another build of the simulation. */
   foreign(peer: PeerId): void;
+  /** A state is too large to travel. */
+  tooLarge(detail: string): void;
   wake(): void;
 }
 
 export class RollbackDesk {
   readonly #room: DeskRoom;
   #session: RollbackSession | undefined;
+  #events: Emitter<RollbackEvents<unknown>> | undefined;
   /** While nothing is played here: who plays, and who of them does the host's part. */
   readonly #deputies = new Deputies();
   /** While something is: whom the host has named. */
@@ -95,10 +100,16 @@ export class RollbackDesk {
       // What ends within an event has the rest of its turn before it.
       send: (to, how, bytes) => this.#session === session && room.send(to, how, bytes),
       failed: (what, cause) => room.failed(`rollback: ${what}`, cause),
+      tooLarge: (detail, ends) => {
+        if (this.#session !== session) return;
+        room.tooLarge(`rollback: ${detail}`);
+        if (ends) this.close('too-large');
+      },
       emit: (event, value) => this.#session === session && events.emit(event, value),
       hears: (event) => this.#session === session && events.has(event),
     });
     this.#session = session;
+    this.#events = events;
     const named = this.#deputies.of(simulation.hash);
     this.#deputies.clear();
     const { host, term } = room.roster();
@@ -109,7 +120,7 @@ export class RollbackDesk {
     room.wake();
     const end = disposable(() => {
       if (this.#session !== session) return;
-      this.close();
+      this.close('disposed');
       room.wake();
     });
     return new OpenRollback<F, S, V>(session, events, () => this.#session === session, end);
@@ -216,9 +227,12 @@ export class RollbackDesk {
   }
 
   /** What is played here ends; the others are told, where they can be. */
-  close(): void {
+  close(reason: RollbackCloseReason = 'left'): void {
+    const events = this.#events;
     this.#session?.quit();
     this.#session = undefined;
+    this.#events = undefined;
+    events?.emit('close', { reason });
   }
 }
 
@@ -307,7 +321,7 @@ class OpenRollback<F extends Fields, S, V> implements Rollback<F, S, V> {
 
   stats(): RollbackStats {
     const { timeline, stalls, lateInputs, inputDelay } = this.#session;
-    return { ...timeline.stats, stalls, lateInputs, inputDelay };
+    return { ...timeline.stats, stalls, lateInputs, inputDelay, players: this.#session.playerStats() };
   }
 
   [Symbol.dispose](): void {

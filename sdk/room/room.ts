@@ -150,6 +150,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       send: (to, how, bytes) => this.#send(to, how, bytes, CONTROL_LANE),
       drop: (reason) => this.#drop(reason),
       foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another simulation, or another build of this one` }),
+      tooLarge: (detail) => this.#events.emit('warn', { code: 'too-large', detail }),
       wake: () => this.#wake(),
     });
     this.#beats = new Metronome(() => this.#schedule());

@@ -154,6 +154,8 @@ export interface RoomEvents<G extends AnyGame> {
    *
    * `stall`: the room opened, after 3 s, without the state of everybody in it; what is missing follows when it comes.
    *
+   * `too-large`: the state of a simulation (`rollback`) takes more than travels, so nobody can be given it; `detail` says how much.
+   *
    * `schema`: a peer runs another build of this game, and nothing it says is taken.
    *
    * `handler`: a callback of the game threw, or was async and rejected (`clock.every`, `onMessage`, `handle`, `on`, `entities.on`, `onChange`,
@@ -169,7 +171,7 @@ export interface RoomEvents<G extends AnyGame> {
 }
 
 /** What a room warns of: `RoomEvents.warn` says when. */
-export type WarnCode = 'stall' | 'schema' | 'handler';
+export type WarnCode = 'stall' | 'schema' | 'handler' | 'too-large';
 
 export interface MessageMeta {
   readonly from: PeerId;

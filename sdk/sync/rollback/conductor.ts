@@ -12,6 +12,8 @@ import type { Timeline } from './timeline.ts';
 const SILENT_MS = 1_000;
 /** Who was heard within this time is one to play with, ms. */
 const LIVELY_MS = 250;
+/** A player whose page is there and plays no more is one no longer after so long, as one whose seat is gone, ms. */
+const MUTE_MS = 20_000;
 /** Inputs that a player sent before it quit may still be on their way for so long, ms. */
 const QUIT_MS = 500;
 
@@ -33,8 +35,12 @@ export class Conductor {
   readonly #cast = new Map<number, PeerId>();
   readonly listeners = new Map<PeerId, Listener>();
   readonly #quit = new Map<PeerId, number>();
-  /** Ticks for which the host did not wait any longer. */
+  /** Since when who has this slot, and is present, says nothing. */
+  readonly #mute = new Map<number, number>();
+  /** Ticks for which the host did not wait any longer, … */
   lateInputs = 0;
+  /** … and for whom, by slot. */
+  readonly passedOver = new Map<number, number>();
   /** The next tick that is confirmed begins the game anew, with this. */
   seed: number | undefined;
 
@@ -75,6 +81,7 @@ export class Conductor {
   /** This peer stood still for `ms`: whether anybody was silent meanwhile it cannot know. */
   slept(now: number, ms: number): void {
     for (const listener of this.listeners.values()) listener.heardAt = Math.min(now, listener.heardAt + ms);
+    for (const [slot, since] of this.#mute) this.#mute.set(slot, Math.min(now, since + ms));
   }
 
   /** Of those who are heard playing, and of whom `asks` is true, who has come furthest. */
@@ -104,11 +111,11 @@ export class Conductor {
     const before = timeline.row(tick - 1);
     const isLate = due - tick >= patienceTicks;
     const entries: RowEntry[] = [];
-    let late = 0;
+    const late: number[] = [];
     for (const seat of roster.peers) {
       const { slot, id } = seat;
       const known = this.#cast.get(slot);
-      const isHere = id === this.#self || (seat.status === 'present' && this.#isLively(now, id));
+      const isHere = id === this.#self || (seat.status === 'present' && this.isLively(now, id));
       if (known === undefined) {
         if (seat.spectator || !isHere || !this.#plays(id)) continue;
         entries.push({ slot, away: false, input: timeline.heard(slot, tick) ?? this.#codec.neutral });
@@ -119,24 +126,40 @@ export class Conductor {
       const last = before.of(slot)?.input ?? this.#codec.neutral;
       const heard = timeline.heard(slot, tick);
       if (heard !== undefined) entries.push({ slot, away: false, input: heard });
-      else if (seat.status === 'away' || !this.isHeard(now, id)) entries.push({ slot, away: true, input: this.#codec.neutral });
-      else if (isLate) {
-        late++;
+      else if (seat.status === 'away' || !this.isHeard(now, id)) {
+        if (!this.#isMute(now, slot, seat.status === 'away')) entries.push({ slot, away: true, input: this.#codec.neutral });
+      } else if (isLate) {
+        late.push(slot);
         // What always comes too late counts late: else its player could press nothing at all.
         entries.push({ slot, away: false, input: timeline.takeLate(slot) ?? this.#codec.guess(last, slot) });
       } else return false;
     }
-    this.lateInputs += late;
+    this.lateInputs += late.length;
+    for (const slot of late) this.passedOver.set(slot, (this.passedOver.get(slot) ?? 0) + 1);
+    for (const { slot, away } of entries) if (!away) this.#mute.delete(slot);
     this.#recast(roster, entries);
     timeline.confirm(new Row(entries, this.seed));
     this.seed = undefined;
     return true;
   }
 
+  /** Its page is there, and has not played for as long as the seat of who is gone is kept. */
+  #isMute(now: number, slot: number, isAway: boolean): boolean {
+    if (isAway) {
+      this.#mute.delete(slot);
+      return false;
+    }
+    const since = this.#mute.get(slot) ?? now;
+    this.#mute.set(slot, since);
+    return now - since >= MUTE_MS;
+  }
+
   #recast(roster: PortRoster, entries: readonly RowEntry[]): void {
     for (const slot of [...this.#cast.keys()]) {
       if (entries.some((entry) => entry.slot === slot)) continue;
       this.#cast.delete(slot);
+      this.#mute.delete(slot);
+      this.passedOver.delete(slot);
       this.#timeline.forget(slot);
     }
     for (const { slot } of entries) {
@@ -150,7 +173,8 @@ export class Conductor {
     return peer === this.#self ? this.#selfPlays : this.listeners.get(peer)?.plays === true;
   }
 
-  #isLively(now: number, peer: PeerId): boolean {
+  /** Whether anything came of `peer` within the last quarter of a second. */
+  isLively(now: number, peer: PeerId): boolean {
     return now - (this.listeners.get(peer)?.heardAt ?? Number.NEGATIVE_INFINITY) < LIVELY_MS;
   }
 

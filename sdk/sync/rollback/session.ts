@@ -21,25 +21,23 @@ import { mix } from '../hash.ts';
 import { CONFIRMS, HELD, INPUTS, QUIT, STATE, STATE_ASK, TAKEOVER } from '../wire.ts';
 import { Comparison } from './comparison.ts';
 import { Conductor } from './conductor.ts';
-import { InputCodec, Row, sameRow } from './input.ts';
+import { StateExchange } from './exchange.ts';
+import type { Row } from './input.ts';
+import { InputCodec, sameRow } from './input.ts';
+import { Lateness } from './lateness.ts';
 import { Pace } from './pace.ts';
 import type { Simulation } from './simulation.ts';
 import { Speech } from './speech.ts';
 import { StallWatch } from './stall-watch.ts';
-import { decodeState } from './state-codec.ts';
+import { decodeState, encodeState } from './state-codec.ts';
 import type { HeldAnswer } from './takeover.ts';
 import { Rivals, Takeover } from './takeover.ts';
 import { Timeline } from './timeline.ts';
 import type { TakenState } from './transfer.ts';
-import { StateGiver, StateTaker } from './transfer.ts';
-import type { RollbackStatus, RollbackWorld, SessionOptions } from './types.ts';
+import type { PlayerStats, RollbackStatus, RollbackWorld, SessionOptions } from './types.ts';
 import type { RowsWords } from './words.ts';
 import { EVIDENCE, NEWEST, readOptional, readTerm, Words } from './words.ts';
 
-/** A state is asked for at most this often, ms. */
-const ASK_MS = 500;
-/** The next piece of a state that is on its way may take so much longer, ms. */
-const PIECE_MS = 1_500;
 /** Who has not had a turn for so long has stood still, ms. */
 const SLEPT_MS = 500;
 /** New ticks in one turn: after a stall the rest waits for the next one, and messages are taken in between. */
@@ -55,8 +53,8 @@ export class RollbackSession {
   readonly #words: Words;
   readonly #conductor: Conductor;
   readonly #comparison: Comparison;
-  readonly #giver: StateGiver;
-  readonly #taker = new StateTaker();
+  readonly #exchange: StateExchange;
+  readonly #lateness: Lateness;
   readonly timeline: Timeline;
   status: RollbackStatus = 'waiting';
   #conducts = false;
@@ -69,9 +67,6 @@ export class RollbackSession {
   readonly #speech: Speech;
   #roster: PortRoster | undefined;
   #ranAt = Number.NEGATIVE_INFINITY;
-  #askedAt = Number.NEGATIVE_INFINITY;
-  /** Who asked for a state before there was one. */
-  readonly #askers = new Set<PeerId>();
   /** The state that comes takes the place of ours, whatever ours is. */
   #replaces = false;
   readonly #watch = new StallWatch();
@@ -85,7 +80,6 @@ export class RollbackSession {
     this.#world = world;
     this.#codec = new InputCodec(simulation, (what, cause) => world.failed(what, cause));
     this.#words = new Words(this.#codec, world.session, simulation.hash);
-    this.#giver = new StateGiver(this.#words, (what, cause) => world.failed(what, cause));
     this.#comparison = new Comparison(Math.round(simulation.hz / 2), options.onDesync, {
       ask: (tick) => void world.send(world.roster().host, 'reliable', this.#words.stateAsk(tick)),
       report: (report) => world.emit('desync', report),
@@ -99,11 +93,18 @@ export class RollbackSession {
     });
     this.#conductor = new Conductor(this.timeline, this.#codec, world.self, options.play);
     const { timeline } = this;
+    this.#exchange = new StateExchange({ timeline, world, words: this.#words, pace: this.#pace, comparison: this.#comparison });
+    this.#lateness = new Lateness(timeline, this.#conductor, world.self);
     this.#speech = new Speech({ timeline, world, codec: this.#codec, words: this.#words, pace: this.#pace, hz: simulation.hz }, options.inputDelay);
   }
 
   get inputDelay(): number {
     return this.#speech.inputDelay;
+  }
+
+  /** Of everybody who plays, by slot. */
+  playerStats(): PlayerStats[] {
+    return this.#lateness.stats(this.#world.now(), this.#world.roster());
   }
 
   /** This peer says what counts. */
@@ -156,17 +157,14 @@ export class RollbackSession {
     if (roster !== this.#roster) this.#conductor.keepOnly((this.#roster = roster));
     this.#lead(now, roster);
     if (this.status !== 'waiting') this.#play(now, roster);
-    else if (this.#takeover === undefined && !this.#broken) this.#askState(now, roster.host);
-    if (this.status !== 'waiting' && this.#askers.size > 0) {
-      for (const peer of this.#askers) this.#give(now, peer);
-      this.#askers.clear();
-    }
-    this.#giver.pump(now, this.#world.present(), (to, bytes) => this.#world.send(to, 'reliable', bytes));
+    else if (this.#takeover === undefined && !this.#broken) this.#exchange.ask(now, roster.host);
+    this.#exchange.run(now, this.status === 'waiting');
   }
 
   /** `peer` has another page now, or another link: nothing is on its way to it. */
   startedAnew(peer: PeerId): void {
-    this.#giver.forget(peer);
+    this.#exchange.forget(peer);
+    this.#lateness.forget(peer);
   }
 
   /** The others play on without this peer. */
@@ -201,6 +199,7 @@ export class RollbackSession {
       // Somebody who has not answered may be heard playing all the same.
       const player = this.#conductor.furthest(now, (peer) => takeover.mayAsk(peer));
       if (player !== undefined) return this.#askSource(now, takeover, player);
+      if (takeover.isRefused) return this.#tooLarge('nobody who plays can send the state of the simulation, which is too large');
       if (!this.#begin()) return;
     } else if (takeover.hasState && !takeover.isLast && takeover.furthest > this.timeline.confirmed) {
       // A state is of the newest settled tick, and its owner knew what counts in some after it.
@@ -237,9 +236,12 @@ export class RollbackSession {
     const world = this.#world;
     try {
       this.timeline.begin(this.simulation.start(world.session));
+      // Now, and not when somebody comes late.
+      encodeState(this.timeline.saved(0));
     } catch (error) {
       this.#broken = true;
-      world.failed('start', error);
+      if (error instanceof LanError && error.code === 'too-large') this.#tooLarge(error.message);
+      else world.failed('start', error);
       return false;
     }
     this.#pace.base = Math.floor(world.roomTime());
@@ -283,7 +285,7 @@ export class RollbackSession {
     this.status = isStalled ? 'stalled' : 'playing';
     if (!isStalled) return this.#world.emit('resume', { tick: next - 1 });
     this.stalls++;
-    this.#world.emit('stall', { waitingFor: roster.host });
+    this.#world.emit('stall', { waitingFor: this.#lateness.waitsFor(now, roster) });
   }
 
   #sayConfirmed(now: number): void {
@@ -297,7 +299,7 @@ export class RollbackSession {
       if (confirmed === undefined) continue;
       const first = Math.min(confirmed, timeline.confirmed) + 1;
       if (first - 1 < timeline.oldest) {
-        if (this.#conductor.isHeard(now, peer)) this.#give(now, peer);
+        if (this.#conductor.isHeard(now, peer)) this.#exchange.give(now, peer);
         continue;
       }
       let datagrams = words.get(first);
@@ -325,16 +327,15 @@ export class RollbackSession {
         return this.#handleConfirms(now, roster, from, count, input);
       case STATE_ASK: {
         const tick = readOptional(input);
-        return input.done && count === 4 ? this.#handleAsk(now, from, tick) : 'rollback-malformed';
+        if (!input.done || count !== 4) return 'rollback-malformed';
+        return void this.#exchange.handleAsk(now, from, tick, this.status === 'waiting', this.#conducts);
       }
       case STATE: {
         const piece = this.#words.readState(count, input);
         if (piece === undefined) return 'rollback-malformed';
         if (from !== roster.host && from !== this.#takeover?.source) return 'rollback-stale';
         if (from === this.#takeover?.source) this.#takeover.progress(now);
-        const taken = this.#taker.take(piece);
-        // While it comes, it is not asked for.
-        this.#askedAt = taken === undefined ? now + PIECE_MS : now;
+        const taken = this.#exchange.take(now, piece);
         return taken === undefined ? undefined : this.#handleState(now, from, taken);
       }
       case TAKEOVER: {
@@ -361,6 +362,7 @@ export class RollbackSession {
     if (words === undefined) return 'rollback-malformed';
     this.#conductor.heard(now, from, words.confirmed, words.inputs.length > 0);
     if (this.status === 'waiting' || seat.spectator) return undefined;
+    if (words.inputs.length > 0) this.#lateness.heard(from, words.first + words.inputs.length - 1, this.#due());
     words.inputs.forEach((held, i) => timeline.hear(seat.slot, words.first + i, held));
     return undefined;
   }
@@ -376,15 +378,15 @@ export class RollbackSession {
     const words = this.#words.readConfirms(count, input, (first) => this.#rowBefore(first));
     if (words === undefined) return 'rollback-malformed';
     // Before all that is kept here: it has hardly begun, while we played for long.
-    if (words.first <= this.timeline.oldest) this.#askState(now, from);
+    if (words.first <= this.timeline.oldest) this.#exchange.ask(now, from);
     if (this.#rowBefore(words.first) === undefined) return 'rollback-stale';
     if (words.first + words.rows.length > this.timeline.confirmed) this.#pace.base = words.base;
     if (!this.#follow(words)) {
       this.#replaces = true;
-      this.#askState(now, from);
+      this.#exchange.ask(now, from);
     } else this.#comparison.compare(now, words.check);
     // Too slow, or asleep for too long, to come up with the others by itself.
-    if (this.timeline.isFull) this.#askState(now, from);
+    if (this.timeline.isFull) this.#exchange.ask(now, from);
     return undefined;
   }
 
@@ -425,38 +427,16 @@ export class RollbackSession {
 
   // ── states
 
-  #askState(now: number, from: PeerId): void {
-    if (from === this.#world.self || now - this.#askedAt < ASK_MS) return;
-    if (this.#world.send(from, 'reliable', this.#words.stateAsk(undefined))) this.#askedAt = now;
-  }
-
-  #handleAsk(now: number, from: PeerId, tick: number | undefined): undefined {
-    if (this.status === 'waiting') return void (tick === undefined && this.#askers.add(from));
-    if (tick === undefined) return void this.#give(now, from);
-    if (this.#giver.isGiving(now, from, EVIDENCE)) return undefined;
-    const kept = this.#conducts ? this.#comparison.accuse(from, tick) : undefined;
-    const head = { kind: EVIDENCE, base: this.#pace.base, tick, chain: 0, row: new Row([]) };
-    this.#giver.give(from, head, kept?.state);
-    return undefined;
-  }
-
-  #give(now: number, to: PeerId): void {
-    if (this.#giver.isGiving(now, to, NEWEST)) return;
-    const { timeline } = this;
-    const tick = timeline.final;
-    const head = { kind: NEWEST, base: this.#pace.base, tick, chain: timeline.chain(tick), row: timeline.row(tick) };
-    this.#giver.give(to, head, timeline.saved(tick));
-  }
-
   #handleState(now: number, from: PeerId, taken: TakenState): 'rollback-malformed' | undefined {
     if (taken.kind === NEWEST && from === this.#takeover?.source) this.#takeover.came();
     const decoded = taken.bytes === undefined ? undefined : decodeState(taken.bytes);
     if (taken.bytes !== undefined && decoded === undefined) return 'rollback-malformed';
     if (taken.kind === EVIDENCE) return this.#handleEvidence(now, from, taken.tick, decoded);
+    if (decoded === undefined) return this.#handleTooLarge(now, from);
     // The one we play from, asked for once too often.
     const { timeline } = this;
     const isOurs = taken.tick >= timeline.oldest && taken.tick <= timeline.confirmed && timeline.chain(taken.tick) === taken.chain;
-    if (decoded === undefined || this.#conducts || (this.status !== 'waiting' && isOurs && !this.#replaces)) return undefined;
+    if (this.#conducts || (this.status !== 'waiting' && isOurs && !this.#replaces)) return undefined;
     const isFirst = this.status === 'waiting';
     try {
       timeline.reset(taken.tick, decoded.state, taken.row, taken.chain);
@@ -466,12 +446,29 @@ export class RollbackSession {
     }
     this.#pace.base = taken.base;
     this.#speech.beginAnew();
+    this.#lateness.clear();
     this.#replaces = false;
     this.#comparison.clear();
     this.#conductor.begin(this.#world.roster());
     // Who was stalled is told that it goes on when it does.
     if (isFirst) this.status = 'playing';
     this.#world.emit(isFirst ? 'start' : 'resync', { tick: taken.tick });
+    return undefined;
+  }
+
+  /** There is a state, and it cannot be sent. */
+  #handleTooLarge(now: number, from: PeerId): undefined {
+    this.#exchange.refused(now);
+    // Another one may be asked.
+    if (this.#takeover !== undefined) this.#takeover.isRefused = true;
+    else this.#tooLarge(`${from} cannot send the state of the simulation, which is too large: who plays has to be there from the start`);
+    return undefined;
+  }
+
+  #tooLarge(detail: string): undefined {
+    const isWaiting = this.status === 'waiting';
+    if (isWaiting) this.#broken = true;
+    this.#world.tooLarge(detail, isWaiting);
     return undefined;
   }
 
@@ -485,8 +482,7 @@ export class RollbackSession {
   #handleEvidence(now: number, from: PeerId, tick: number, decoded: { readonly state: unknown } | undefined): undefined {
     if (!this.#comparison.judge(from, tick, decoded) || this.#options.onDesync === 'report') return undefined;
     this.#replaces = true;
-    this.#askedAt = Number.NEGATIVE_INFINITY;
-    this.#askState(now, from);
+    this.#exchange.askAtOnce(now, from);
     return undefined;
   }
 }

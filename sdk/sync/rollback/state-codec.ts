@@ -45,7 +45,7 @@ export function encodeState(state: unknown): Uint8Array {
     assertData(state);
     throw error;
   }
-  if (out.offset > MAX_ROLLBACK_STATE_BYTES) throw tooLarge('state', `${out.offset} bytes`, `${MAX_ROLLBACK_STATE_BYTES}`);
+  if (out.offset > MAX_ROLLBACK_STATE_BYTES) throw tooLarge('state', `${out.offset} bytes`, `${MAX_ROLLBACK_STATE_BYTES} bytes`);
   return out.copy();
 }
 

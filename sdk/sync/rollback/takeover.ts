@@ -29,6 +29,8 @@ export class Takeover {
   /** The newest tick that anybody has answered with. */
   furthest = 0;
   hasState = false;
+  /** Somebody has one, and cannot send it. */
+  isRefused = false;
   readonly isLast: boolean;
 
   /** @param isLast nobody is asked once more where a state came that is older than what its owner knew. */

@@ -52,7 +52,7 @@ export interface RollbackEvents<V> {
   /** `tick` is settled: its state, and all before, will not change. In order, each once; for whoever comes late from then on. `state` is as it was
    * saved, valid during the call. */
   confirm: { readonly tick: number; readonly state: Readonly<V> };
-  /** Nothing was confirmed for a quarter of a second and more. */
+  /** Nothing was confirmed for a quarter of a second and more. `waitingFor`: the host; or, where the host can be heard, the player it waits for. */
   stall: { readonly waitingFor: PeerId };
   resume: { readonly tick: number };
   /** The game has begun anew at `tick`, for everybody, after `restart`: its state is a new one. Once, before the `confirm` of that tick. */
@@ -60,7 +60,30 @@ export interface RollbackEvents<V> {
   desync: DesyncReport;
   /** This peer's state was replaced by another peer's, confirmed ticks too: after a desync, or when two parts of a room became one and this one gave way. */
   resync: { readonly tick: number };
+  /**
+   * It is over here, and nothing more is told: it was disposed of, the room was left or lost (`left`), or its state is `too-large` to be given to others; then a
+   * `warn` of the room says more, and who began it does not play, nor who came late.
+   */
+  close: { readonly reason: RollbackCloseReason };
 }
+
+/** One of those who play, as this peer sees it. */
+export interface PlayerStats {
+  /** The seat, as in `players`. */
+  readonly slot: number;
+  /**
+   * How long after its tick was due a player's newest input comes, in ticks, averaged over the last words: 0 and less is in time (-3 is three ticks early),
+   * above `maxRollback` it holds up whoever waits for it. 0 for this peer itself, and while nothing is known.
+   */
+  readonly lateTicks: number;
+  /** While this peer was `isHost`: ticks at which its input was not waited for any longer. */
+  readonly passedOver: number;
+  /** Since when nothing came of it, ms: 0 for this peer itself, `Infinity` for never. After 1,000 it is `away`. */
+  readonly silentMs: number;
+}
+
+/** Why a simulation ended here: `RollbackEvents.close` says when. */
+export type RollbackCloseReason = 'disposed' | 'left' | 'too-large';
 
 export interface RollbackStats {
   /** Times that a guess was wrong. */
@@ -72,6 +95,8 @@ export interface RollbackStats {
   readonly lateInputs: number;
   /** In use now, ticks. */
   readonly inputDelay: number;
+  /** Of everybody in `players`, by slot: who holds things up. */
+  readonly players: readonly PlayerStats[];
 }
 
 /** Ends on disposal, for this peer; the others play on without it. */
@@ -119,6 +144,8 @@ export interface RollbackWorld {
   transitMs(): number;
   send(to: PeerId, how: 'reliable' | 'unreliable', bytes: Uint8Array): boolean;
   drop(reason: 'rollback-malformed' | 'rollback-stale'): void;
+  /** A state is too large to travel. `ends`: nothing can be played here. */
+  tooLarge(detail: string, ends: boolean): void;
   /** The game's own code threw. */
   failed(what: string, cause: unknown): void;
   emit<E extends keyof RollbackEvents<unknown>>(event: E, value: RollbackEvents<unknown>[E]): void;
