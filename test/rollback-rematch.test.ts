@@ -103,6 +103,44 @@ describe('a rematch', () => {
     for (const seed of more) expect(Number.isInteger(seed) && seed >= 0 && seed <= 0xffff_ffff).toBe(true);
   });
 
+  it('[RB26] begins with the state before at hand, to keep a score of', async () => {
+    const { rooms, play } = await openMemoryRooms(game, 3, { ...WIFI, seed: 35 });
+    interface Match {
+      score: number[];
+      left: number;
+    }
+    const match = simulation({
+      id: 'match',
+      input,
+      start: (_seed, before?: Match): Match => ({ score: before?.score ?? [], left: 20 }),
+      step(state) {
+        if (--state.left === 0) state.score.push(state.score.length);
+      },
+    });
+    const runs = rooms.map((room) => room.rollback(match));
+    const desyncs: number[] = [];
+    for (const run of runs) run.on('desync', ({ tick }) => desyncs.push(tick));
+    for (let round = 0; round < 4; round++) {
+      await play(700);
+      runs[0]!.restart();
+    }
+    await play(100);
+    expect(runs.map((run) => run.state!.score)).toEqual(runs.map(() => [0, 1, 2, 3]));
+    expect(runs.map((run) => run.previous!.score === run.state!.score)).toEqual([false, false, false]);
+    expect(desyncs).toEqual([]);
+  });
+
+  it('[RB26] a game that begins is its host’s as that is told', () => {
+    const rig = new Rig(2);
+    const told: boolean[] = [];
+    for (const seat of rig.seats) {
+      const run = seat.open<Sum>(count);
+      run.on('start', () => told.push(run.isHost));
+    }
+    rig.play(1_000);
+    expect(told).toEqual([true, false]);
+  });
+
   it('[RB26] [RB18] is the host’s word alone, and a whole number', () => {
     const { rig, runs } = two();
     const [host, guest] = runs;

@@ -195,7 +195,8 @@ export class RollbackSession {
     for (let answer = takeover.next(); answer !== undefined; answer = takeover.next()) {
       if (!this.#catchUp(answer)) return this.#askSource(now, takeover, answer.peer);
     }
-    if (this.status === 'waiting') {
+    const isNew = this.status === 'waiting';
+    if (isNew) {
       // Somebody who has not answered may be heard playing all the same.
       const player = this.#conductor.furthest(now, (peer) => takeover.mayAsk(peer));
       if (player !== undefined) return this.#askSource(now, takeover, player);
@@ -208,6 +209,7 @@ export class RollbackSession {
     }
     this.#takeover = undefined;
     this.#conducts = true;
+    if (isNew) this.#world.emit('start', { tick: 0 });
   }
 
   /** How far everybody has come. */
@@ -246,7 +248,6 @@ export class RollbackSession {
     }
     this.#pace.base = Math.floor(world.roomTime());
     this.status = 'playing';
-    world.emit('start', { tick: 0 });
     return true;
   }
 

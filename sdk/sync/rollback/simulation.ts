@@ -27,8 +27,11 @@ export interface SimulationInit<F extends Fields, S, V> {
   readonly hz?: number;
   /** What a player holds down. Every field has a default, which stands for nothing held; all together take 30 bytes at most. */
   readonly input: F;
-  /** The state before the first tick. Whoever is host then draws `seed`, a u32; everybody gets the same. */
-  start(seed: number): S;
+  /**
+   * The state before the first tick. Whoever is host then draws `seed`, a u32; everybody gets the same. Where the game begins anew (`restart`), `before` is the state
+   * it had, to keep a score of: undefined at first.
+   */
+  start(seed: number, before?: S): S;
   /**
    * Makes the state of tick `tick` (1 for the first) of the one before: changes `state`, or returns another one. It must come to the same bits everywhere:
    * nothing but `state`, `players` (by slot: those who play at this tick) and `det` may matter. It is called again for a tick whose inputs

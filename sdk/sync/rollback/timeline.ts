@@ -293,7 +293,7 @@ export class Timeline {
   #restart(seed: number): void {
     const { start, save } = this.#simulation;
     try {
-      const made: unknown = start(seed);
+      const made: unknown = start(seed, this.#state);
       this.#state = save === undefined ? copyData(made) : made;
     } catch (error) {
       this.#watcher.failed('start', error);
