@@ -87,7 +87,7 @@ function capture(): {
   runs[0] = rig.seats[0]!.open(game(() => spoilt === 0));
   play(2_000);
   // Nobody hears the last of it any more: the next one asks.
-  rig.status[0] = 'away';
+  rig.list[0]!.status = 'away';
   rig.moveHost(1);
   play(2_000);
   expect(runs.map((run) => run.status)).toEqual(['stalled', 'playing', 'playing']);

@@ -157,7 +157,6 @@ describe('a liar', () => {
   it('[RB16] that is deputy and says nothing is so for a few seconds', () => {
     const rig = new Rig(4, 3);
     // In the lowest seat, and first.
-    rig.status[0] = 'present';
     rig.moveHost(2);
     const liar = 0;
     rig.seats[0]!.desk.close();

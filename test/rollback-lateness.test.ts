@@ -13,24 +13,24 @@ describe('who is late', () => {
       [60, 1, 4],
       [200, 9, 13],
     ] as const) {
-      const table = new Table(['ann', 'bob', 'cid']);
-      table.delay = ({ from }) => (from === 'cid' ? lateMs : 5);
+      const table = new Table(3);
+      table.delay = ({ from }) => (from === 2 ? lateMs : 5);
       table.play(4_000);
-      for (const who of ['ann', 'bob']) {
-        const stats = table.get(who).session.playerStats();
+      for (const who of [0, 1]) {
+        const stats = table.players[who]!.run.stats().players;
         expect(stats.map(({ slot }) => slot)).toEqual([0, 1, 2]);
         expect(stats[2]!.lateTicks).toBeGreaterThan(least);
         expect(stats[2]!.lateTicks).toBeLessThan(most);
-        expect(stats[who === 'ann' ? 0 : 1]).toMatchObject({ lateTicks: 0, silentMs: 0 });
-        expect(stats[who === 'ann' ? 1 : 0]!.lateTicks).toBeLessThanOrEqual(0);
+        expect(stats[who]).toMatchObject({ lateTicks: 0, silentMs: 0 });
+        expect(stats[1 - who]!.lateTicks).toBeLessThanOrEqual(0);
         expect(stats[2]!.silentMs).toBeLessThan(200);
       }
       // Whom the host has passed over, which it alone knows.
-      const [ann, bob] = table.peers;
-      expect(ann!.session.playerStats()[2]!.passedOver > 0).toBe(lateMs === 200);
-      expect(ann!.session.playerStats()[1]!.passedOver).toBe(0);
-      expect(ann!.session.lateInputs).toBe(ann!.session.playerStats()[2]!.passedOver);
-      expect(bob!.session.playerStats().map(({ passedOver }) => passedOver)).toEqual([0, 0, 0]);
+      const [ann, bob] = table.players.map(({ run }) => run.stats());
+      expect(ann!.players[2]!.passedOver > 0).toBe(lateMs === 200);
+      expect(ann!.players[1]!.passedOver).toBe(0);
+      expect(ann!.lateInputs).toBe(ann!.players[2]!.passedOver);
+      expect(bob!.players.map(({ passedOver }) => passedOver)).toEqual([0, 0, 0]);
     }
   });
 

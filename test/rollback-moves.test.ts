@@ -22,7 +22,7 @@ describe('when the host moves', () => {
     runs[2]!.on('resync', () => settled.push(-1));
     rig.onSend = undefined;
     rig.queue.length = 0;
-    rig.status[0] = 'away';
+    rig.list[0]!.status = 'away';
     rig.moveHost(1);
     rig.play(600);
     expect(settled).toEqual([]);

@@ -141,10 +141,10 @@ describe('who has no state', () => {
     expect(asks.length).toBeLessThanOrEqual(7);
     // Not taken: tried again at once.
     const other = new Rig(2);
-    other.takes = false;
+    other.takes = () => false;
     other.seats[1]!.open<Sum>(count);
     other.play(100);
-    other.takes = true;
+    other.takes = () => true;
     const tried: number[] = [];
     other.onSend = ({ bytes }) => void tried.push(kindOf(bytes));
     other.play(50);
@@ -295,7 +295,7 @@ describe('whose word counts', () => {
 
   it('[RB6] what who only looks on says counts for nothing', () => {
     const { rig, runs } = two();
-    rig.spectators.add(1);
+    rig.list[1]!.spectator = true;
     rig.play(200);
     expect(runs[0].players.map(({ slot }) => slot)).toEqual([0]);
     rig.seats[0]!.hear(

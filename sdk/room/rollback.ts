@@ -66,7 +66,8 @@ export interface DeskRoom extends Omit<RollbackWorld, 'emit' | 'hears' | 'reign'
 
 export class RollbackDesk {
   readonly #room: DeskRoom;
-  #session: RollbackSession | undefined;
+  /** What is played here. */
+  session: RollbackSession | undefined;
   #events: Emitter<RollbackEvents<unknown>> | undefined;
   /** While nothing is played here: who plays, and who of them does the host's part. */
   readonly #deputies = new Deputies();
@@ -89,7 +90,7 @@ export class RollbackDesk {
 
   open<F extends Fields, S, V>(simulation: Simulation<F, S, V>, options: RollbackOptions): Rollback<F, S, V> {
     const checked = checkOptions(simulation, options);
-    if (this.#session !== undefined)
+    if (this.session !== undefined)
       throw new LanError('bad-argument', 'rollback: expected one simulation at a time, got another.', { hint: 'Dispose of the one that is played.' });
     const room = this.#room;
     const events = new Emitter<RollbackEvents<unknown>>((name, cause) => room.failed(`rollback.on('${name}')`, cause));
@@ -98,17 +99,17 @@ export class RollbackDesk {
       roster: () => this.#roster(simulation.hash),
       reign: () => this.#reign,
       // What ends within an event has the rest of its turn before it.
-      send: (to, how, bytes) => this.#session === session && room.send(to, how, bytes),
+      send: (to, how, bytes) => this.session === session && room.send(to, how, bytes),
       failed: (what, cause) => room.failed(`rollback: ${what}`, cause),
       tooLarge: (detail, ends) => {
-        if (this.#session !== session) return;
+        if (this.session !== session) return;
         room.tooLarge(`rollback: ${detail}`);
         if (ends) this.close('too-large');
       },
-      emit: (event, value) => this.#session === session && events.emit(event, value),
-      hears: (event) => this.#session === session && events.has(event),
+      emit: (event, value) => this.session === session && events.emit(event, value),
+      hears: (event) => this.session === session && events.has(event),
     });
-    this.#session = session;
+    this.session = session;
     this.#events = events;
     const named = this.#deputies.of(simulation.hash);
     this.#deputies.clear();
@@ -119,11 +120,11 @@ export class RollbackDesk {
     this.#playsSince = Number.POSITIVE_INFINITY;
     room.wake();
     const end = disposable(() => {
-      if (this.#session !== session) return;
+      if (this.session !== session) return;
       this.close('disposed');
       room.wake();
     });
-    return new OpenRollback<F, S, V>(session, events, () => this.#session === session, end);
+    return new OpenRollback<F, S, V>(session, events, () => this.session === session, end);
   }
 
   /** A message of a simulation. `count` is that of the array, of which the kind is read. */
@@ -138,20 +139,20 @@ export class RollbackDesk {
       // Also of those who have left: a room knows few.
       if (this.#tags.size >= MAX_KNOWN_IDS) this.#tags.clear();
       this.#tags.set(from, tag);
-      this.#session?.startedAnew(from);
+      this.session?.startedAnew(from);
     }
     if (type === DEPUTY) return this.#handleDeputy(from, game, count, input);
     // The host plays after all.
     if ((type === TAKEOVER || type === CONFIRMS) && this.#deputy?.game === game && from === room.roster().host) this.#appoint(undefined);
-    if (this.#session?.simulation.hash === game) return this.#session.handle(from, type, count, input);
-    if (this.#session !== undefined && !this.#foreign.has(from)) {
+    if (this.session?.simulation.hash === game) return this.session.handle(from, type, count, input);
+    if (this.session !== undefined && !this.#foreign.has(from)) {
       if (this.#foreign.size >= MAX_KNOWN_IDS) this.#foreign.clear();
       this.#foreign.add(from);
       room.foreign(from);
     }
     // A new host need not wait for who does not play.
     if (type === TAKEOVER) room.send(from, 'reliable', heldNothing(room.session, game, readTerm(input)));
-    if (this.#session !== undefined) return;
+    if (this.session !== undefined) return;
     if (type === QUIT) this.#deputies.quit(from);
     const confirmed = type === INPUTS ? readOptional(input) : undefined;
     if (input.ok && (type === INPUTS || type === STATE_ASK || type === TAKEOVER)) this.#deputies.heard(room.now(), from, game, confirmed);
@@ -162,7 +163,7 @@ export class RollbackDesk {
     if (word === undefined) return this.#room.drop('rollback-malformed');
     const { host, term } = this.#room.roster();
     if (from !== host || word.term !== term) return this.#room.drop('rollback-stale');
-    if (this.#session?.simulation.hash !== game || (this.#deputy?.peer === word.peer && this.#deputy.host === host && this.#deputy.term === term))
+    if (this.session?.simulation.hash !== game || (this.#deputy?.peer === word.peer && this.#deputy.host === host && this.#deputy.term === term))
       return;
     this.#appoint({ host, term, game, peer: word.peer });
   }
@@ -189,14 +190,14 @@ export class RollbackDesk {
 
   /** What was on its way to `peer` may be lost. */
   linkAnew(peer: PeerId): void {
-    this.#session?.startedAnew(peer);
+    this.session?.startedAnew(peer);
   }
 
   run(now: number): void {
-    if (this.#deputy?.host === this.#room.self && this.#session !== undefined) this.#takeBack(now, this.#session.status);
-    this.#session?.run(now);
-    if (this.#session === undefined) this.#runDeputies(now);
-    else if (this.#session.status === 'waiting') this.#sayHere(now, this.#session.simulation.hash);
+    if (this.#deputy?.host === this.#room.self && this.session !== undefined) this.#takeBack(now, this.session.status);
+    this.session?.run(now);
+    if (this.session === undefined) this.#runDeputies(now);
+    else if (this.session.status === 'waiting') this.#sayHere(now, this.session.simulation.hash);
   }
 
   #takeBack(now: number, status: RollbackStatus): void {
@@ -223,14 +224,14 @@ export class RollbackDesk {
 
   /** Room time at which `run` is to be called next, ms. */
   deadline(): number {
-    return this.#session?.deadline() ?? Number.POSITIVE_INFINITY;
+    return this.session?.deadline() ?? Number.POSITIVE_INFINITY;
   }
 
   /** What is played here ends; the others are told, where they can be. */
   close(reason: RollbackCloseReason = 'left'): void {
     const events = this.#events;
-    this.#session?.quit();
-    this.#session = undefined;
+    this.session?.quit();
+    this.session = undefined;
     this.#events = undefined;
     events?.emit('close', { reason });
   }

@@ -73,9 +73,10 @@ class Table extends Rig {
 
   /** Honest words arrive, and have to be understood. */
   override deliver(): void {
-    for (let spins = 0; this.queue.length > 0; spins++) {
-      if (spins > 2_000) broken('words without an end');
-      const { to, from, bytes } = this.queue.shift()!;
+    let spins = 0;
+    for (let said = this.next(); said !== undefined; said = this.next()) {
+      if (++spins > 2_000) broken('words without an end');
+      const { to, from, bytes } = said;
       const seat = this.seats[to]!;
       seat.drops.length = 0;
       seat.hear(from, bytes);
