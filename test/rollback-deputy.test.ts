@@ -112,6 +112,37 @@ describe('a host that does not play', () => {
     expect(run.players.map(({ slot }) => slot)).toEqual([0, 2]);
   });
 
+  it('[RB16] that begins to play follows nobody who is gone meanwhile, nor again when that one is back', () => {
+    const rig = new Rig(4);
+    const runs = [1, 2, 3].map((i) => rig.seats[i]!.open<Sum>(count));
+    rig.play(4_000);
+    const at = runs.findIndex((run) => run.isHost);
+    expect(at).toBeGreaterThanOrEqual(0);
+    const host = rig.seats[0]!.open<Sum>(count);
+    rig.play(300);
+    expect([host.status, host.isHost]).toEqual(['playing', false]);
+    rig.list[1 + at]!.status = 'away';
+    rig.onSend = ({ from, to }) => from !== 1 + at && to !== 1 + at;
+    rig.play(200);
+    rig.list[1 + at]!.status = 'present';
+    rig.onSend = undefined;
+    rig.play(300);
+    expect([host.isHost, ...runs.map((run) => run.isHost)]).toEqual([true, false, false, false]);
+    rig.play(2_000);
+    for (const run of runs) expect([run.status, run.state]).toEqual(['playing', host.state]);
+    // Twice, so that nothing of the first time is left.
+    host[Symbol.dispose]();
+    rig.play(4_000);
+    expect(runs.filter((run) => run.isHost)).toHaveLength(1);
+    const again = rig.seats[0]!.open<Sum>(count);
+    rig.play(300);
+    again[Symbol.dispose]();
+    const third = rig.seats[0]!.open<Sum>(count);
+    rig.play(3_000);
+    expect([third.isHost, ...runs.map((run) => run.isHost)]).toEqual([true, false, false, false]);
+    for (const run of runs) expect(run.state).toEqual(third.state);
+  });
+
   it('[RB16] takes its part back also when nobody hears its question', () => {
     const rig = new Rig(3);
     const runs = [1, 2].map((i) => rig.seats[i]!.open<Sum>(count));

@@ -194,16 +194,22 @@ export class RollbackDesk {
   }
 
   run(now: number): void {
-    if (this.#deputy?.host === this.#room.self && this.session !== undefined) this.#takeBack(now, this.session.status);
+    if (this.#isHeld && this.session !== undefined) this.#takeBack(now, this.session);
     this.session?.run(now);
     if (this.session === undefined) this.#runDeputies(now);
     else if (this.session.status === 'waiting') this.#sayHere(now, this.session.simulation.hash);
   }
 
-  #takeBack(now: number, status: RollbackStatus): void {
+  /** This peer, which is host and plays, still follows whom it had named. */
+  get #isHeld(): boolean {
+    return this.#deputy?.host === this.#room.self;
+  }
+
+  #takeBack(now: number, { status, simulation }: RollbackSession): void {
     if (status === 'playing') this.#playsSince = Math.min(this.#playsSince, now);
     const isTime = status === 'waiting' ? now - this.#openedAt >= WAITS_MS : status !== 'playing' || now - this.#playsSince >= FOLLOWS_MS;
-    if (isTime) this.#appoint(undefined);
+    // Who is gone is not waited for, nor followed when it is back.
+    if (isTime || this.#named(this.#room.roster(), simulation.hash) === undefined) this.#appoint(undefined);
   }
 
   #runDeputies(now: number): void {
@@ -230,6 +236,7 @@ export class RollbackDesk {
   /** What is played here ends; the others are told, where they can be. */
   close(reason: RollbackCloseReason = 'left'): void {
     const events = this.#events;
+    if (this.#isHeld) this.#appoint(undefined);
     this.session?.quit();
     this.session = undefined;
     this.#events = undefined;
