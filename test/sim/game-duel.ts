@@ -57,14 +57,19 @@ interface Playing {
 
 export class Duel {
   readonly #ledger: Ledger;
+  /** Of the lives these look on for long; where it is 1 the founder does. */
+  readonly #shy: number;
   readonly #playing = new Map<number, Playing>();
   settled = 0;
   resyncs = 0;
   restarts = 0;
+  /** Turns of somebody who said what counts for a host that did not play. */
+  deputyTurns = 0;
   rollbacks = 0;
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, seed: number) {
     this.#ledger = ledger;
+    this.#shy = Math.floor(seed / 3) % 3;
   }
 
   /** `replica` plays from now on, if it does not yet. */
@@ -113,9 +118,11 @@ export class Duel {
   turn(replica: Replica, rng: Rng, quiet: boolean): void {
     const playing = this.#playing.get(replica.life);
     if (playing === undefined) {
-      if (quiet || rng.chance(0.2)) this.enter(replica, rng);
+      // Some look on for long, also where they are host of the room: somebody else says what counts then.
+      if (quiet || rng.chance(replica.life % 3 === this.#shy ? 0.004 : 0.2)) this.enter(replica, rng);
       return;
     }
+    if (playing.run.isHost && !replica.room.isHost) this.deputyTurns++;
     if (rng.chance(0.3)) playing.run.setInput({ by: rng.int(200) - 100, fire: rng.chance(0.5) });
     if (playing.run.isHost && rng.chance(0.01)) playing.run.restart(rng.chance(0.5) ? rng.u32() : undefined);
     if (!quiet && rng.chance(0.003)) this.leave(replica.life);

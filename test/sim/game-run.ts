@@ -126,6 +126,7 @@ async function main(): Promise<void> {
     settled_ticks: sum((report) => report.settledTicks),
     resyncs: sum((report) => report.resyncs),
     restarts: sum((report) => report.restarts),
+    deputy_turns: sum((report) => report.deputyTurns),
     rollbacks: sum((report) => report.rollbacks),
     outcomes,
     ms: Number((process.hrtime.bigint() - started) / 1_000_000n),

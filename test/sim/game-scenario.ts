@@ -46,6 +46,7 @@ export interface GameSimResult {
   readonly settledTicks: number;
   readonly resyncs: number;
   readonly restarts: number;
+  readonly deputyTurns: number;
   readonly rollbacks: number;
 }
 
@@ -78,7 +79,7 @@ class Play {
   constructor(options: GameSimOptions, kind: 'memory' | 'mesh') {
     this.#rng = createRng(options.seed);
     this.#thrifty = options.seed % 5 === 3;
-    this.duel = options.seed % 3 === 1 ? new Duel(this.ledger) : undefined;
+    this.duel = options.seed % 3 === 1 ? new Duel(this.ledger, options.seed) : undefined;
     const { trace } = options;
     if (trace !== undefined) this.ledger.trace = trace;
     this.ledger.now = () => this.stage?.now ?? 0;
@@ -293,6 +294,7 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     settledTicks: play.duel?.settled ?? 0,
     resyncs: play.duel?.resyncs ?? 0,
     restarts: play.duel?.restarts ?? 0,
+    deputyTurns: play.duel?.deputyTurns ?? 0,
     rollbacks: play.duel?.rollbacks ?? 0,
   };
 }
