@@ -7,6 +7,7 @@ import { Timeline } from '../sdk/sync/rollback/timeline.ts';
 import { Words } from '../sdk/sync/rollback/words.ts';
 import { MAX_DATAGRAM_MESSAGE_BYTES, MAX_INPUT_BYTES } from '../sdk/wire/limits.ts';
 import { PackReader } from '../sdk/wire/pack.ts';
+import type { Duel } from './rollback-arena.ts';
 import { Arena, arena, BAD, duel, game, input, WIFI } from './rollback-arena.ts';
 import { Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
@@ -101,6 +102,31 @@ describe('a rematch', () => {
     expect(more.slice(0, 2)).toEqual([0, 0xffff_ffff]);
     expect(new Set(more).size).toBe(4);
     for (const seed of more) expect(Number.isInteger(seed) && seed >= 0 && seed <= 0xffff_ffff).toBe(true);
+  });
+
+  it('[RB3] [RB26] what is told of settled ticks makes a replay, new beginnings and all', async () => {
+    const { all, play } = await arena(3, { ...WIFI, seed: 36 });
+    const guest = all.runs[2]!;
+    let replayed: Duel | undefined;
+    let seed: number | undefined;
+    const wrong: number[] = [];
+    let ticks = 0;
+    guest.on('restart', (word) => void (seed = word.seed));
+    guest.on('confirm', ({ tick, state, players }) => {
+      if (replayed === undefined) replayed = structuredClone(state);
+      else if (seed !== undefined) replayed = duel.start(seed);
+      else duel.step(replayed, players, tick);
+      seed = undefined;
+      ticks++;
+      if (JSON.stringify(replayed) !== JSON.stringify(state)) wrong.push(tick);
+    });
+    for (let i = 0; i < 3; i++) {
+      await all.fight(700);
+      all.runs[0]!.restart();
+    }
+    await play(300);
+    expect(ticks).toBeGreaterThan(120);
+    expect(wrong).toEqual([]);
   });
 
   it('[RB26] begins with the state before at hand, to keep a score of', async () => {

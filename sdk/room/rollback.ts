@@ -320,7 +320,7 @@ class OpenRollback<F extends Fields, S, V> implements Rollback<F, S, V> {
     this.#session.restart(seed);
   }
 
-  on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V>[E]) => void): Disposable {
+  on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V, Infer<F>>[E]) => void): Disposable {
     if (typeof event !== 'string' || !Object.hasOwn(EVENTS, event))
       throw new LanError('unknown-name', `on: there is no event ${show(event)}.`, { hint: among('Events', Object.keys(EVENTS)) });
     assertCallback(`rollback.on('${event}')`, fn);

@@ -475,8 +475,9 @@ export class RollbackSession {
 
   #settled(tick: number, saved: unknown): void {
     this.#comparison.settled(this.#world.now(), tick, saved);
-    if (this.timeline.row(tick).seed !== undefined) this.#world.emit('restart', { tick });
-    if (this.#world.hears('confirm')) this.#world.emit('confirm', { tick, state: saved as object });
+    const { seed, players } = this.timeline.row(tick);
+    if (seed !== undefined) this.#world.emit('restart', { tick, seed });
+    if (this.#world.hears('confirm')) this.#world.emit('confirm', { tick, state: saved as object, players });
   }
 
   /** The host's state at the tick where ours differs has come. */

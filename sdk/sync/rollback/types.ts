@@ -45,18 +45,18 @@ export interface DesyncReport {
   readonly diff: readonly Difference[];
 }
 
-/** `V` is what `save` makes of a state, or the state itself where there is none. */
-export interface RollbackEvents<V> {
+/** `V` is what `save` makes of a state, or the state itself where there is none; `I` is what a player holds down. */
+export interface RollbackEvents<V, I = any> {
   /** There is a state: a new one, or that of those who play already. */
   start: { readonly tick: number };
   /** `tick` is settled: its state, and all before, will not change. In order, each once; for whoever comes late from then on. `state` is as it was
-   * saved, valid during the call. */
-  confirm: { readonly tick: number; readonly state: Readonly<V> };
+   * saved, valid during the call; `players` are those with whom it was made, to keep a replay of. */
+  confirm: { readonly tick: number; readonly state: Readonly<V>; readonly players: readonly SimulationPlayer<I>[] };
   /** Nothing was confirmed for a quarter of a second and more. `waitingFor`: the host; or, where the host can be heard, the player it waits for. */
   stall: { readonly waitingFor: PeerId };
   resume: { readonly tick: number };
-  /** The game has begun anew at `tick`, for everybody, after `restart`: its state is a new one. Once, before the `confirm` of that tick. */
-  restart: { readonly tick: number };
+  /** The game has begun anew at `tick`, for everybody, after `restart`: its state is what `start` made of `seed`. Once, before the `confirm` of that tick. */
+  restart: { readonly tick: number; readonly seed: number };
   desync: DesyncReport;
   /** This peer's state was replaced by another peer's, confirmed ticks too: after a desync, or when two parts of a room became one and this one gave way. */
   resync: { readonly tick: number };
@@ -123,7 +123,7 @@ export interface Rollback<F extends Fields, S, V = S> extends Disposable {
    */
   restart(seed?: number): void;
   /** Throws `unknown-name`, `bad-argument`. */
-  on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V>[E]) => void): Disposable;
+  on<E extends keyof RollbackEvents<V>>(event: E, fn: (value: RollbackEvents<V, Infer<F>>[E]) => void): Disposable;
   stats(): RollbackStats;
 }
 
