@@ -301,6 +301,31 @@ describe('the host of a simulation', () => {
     }
   });
 
+  it('[RB6] who says nothing is no player any more after 20 s under one host, and counts none of the time under another', () => {
+    const table = new Table();
+    const quiet = (from: number, until: number): void => {
+      for (let now = from; now <= until; now += 100) {
+        table.timeline.hear(0, table.timeline.confirmed + 1, table.codec.neutral);
+        table.conductor.confirm(now, BOTH, table.timeline.confirmed + 1, table.timeline.confirmed + 1, 6);
+      }
+    };
+    table.timeline.hear(0, 1, table.codec.neutral);
+    table.hear(0, bob, 1, 1, 1);
+    table.at(0, BOTH, 1);
+    quiet(1_000, 15_000);
+    expect(table.row()).toEqual(['0', '1 away']);
+    // Somebody else is host for a minute, under whom bob plays.
+    table.conductor.takeOver();
+    quiet(75_000, 94_900);
+    expect(table.row()).toEqual(['0', '1 away']);
+    quiet(95_000, 95_200);
+    expect(table.row()).toEqual(['0']);
+    // Heard for a moment, all of it counts anew.
+    table.hear(96_000, bob, 1, table.timeline.confirmed + 1, table.timeline.confirmed + 2);
+    quiet(96_000, 115_000);
+    expect(table.row()).toEqual(['0', '1 away']);
+  });
+
   it('[RB7] goes on with whom the last row names, and knows nobody from before', () => {
     const table = new Table();
     table.timeline.hear(0, 1, table.codec.neutral);

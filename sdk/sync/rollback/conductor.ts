@@ -65,6 +65,12 @@ export class Conductor {
     for (const seat of roster.peers) if (row.of(seat.slot) !== undefined) this.#cast.set(seat.slot, seat.id);
   }
 
+  /** This peer says what counts from now on. What it saw of the players when it did so before says nothing. */
+  takeOver(): void {
+    this.#mute.clear();
+    this.passedOver.clear();
+  }
+
   heard(now: number, peer: PeerId, confirmed: number | undefined, plays: boolean): void {
     if (now - (this.#quit.get(peer) ?? Number.NEGATIVE_INFINITY) < QUIT_MS) return;
     this.#quit.delete(peer);

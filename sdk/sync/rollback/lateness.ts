@@ -40,6 +40,12 @@ export class Lateness {
     this.#lines.delete(peer);
   }
 
+  /** Drops what is known of peers that have no seat any more. */
+  keepOnly(roster: PortRoster): void {
+    const seats = new Set(roster.peers.map((seat) => seat.id));
+    for (const peer of this.#lines.keys()) if (!seats.has(peer)) this.#lines.delete(peer);
+  }
+
   /** Another state has begun, and ticks with it. */
   clear(): void {
     this.#lines.clear();

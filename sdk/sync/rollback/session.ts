@@ -95,7 +95,13 @@ export class RollbackSession {
     const { timeline } = this;
     this.#exchange = new StateExchange({ timeline, world, words: this.#words, pace: this.#pace, comparison: this.#comparison });
     this.#lateness = new Lateness(timeline, this.#conductor, world.self);
-    this.#speech = new Speech({ timeline, world, codec: this.#codec, words: this.#words, pace: this.#pace, hz: simulation.hz }, options.inputDelay);
+    this.#speech = new Speech(
+      {
+        ...{ timeline, world, codec: this.#codec, words: this.#words, pace: this.#pace, hz: simulation.hz },
+        ...{ conductor: this.#conductor, comparison: this.#comparison, exchange: this.#exchange },
+      },
+      options.inputDelay,
+    );
   }
 
   get inputDelay(): number {
@@ -154,11 +160,16 @@ export class RollbackSession {
       this.#conductor.slept(now, sleptMs);
       this.#takeover?.slept(sleptMs);
     }
-    if (roster !== this.#roster) this.#conductor.keepOnly((this.#roster = roster));
+    if (roster !== this.#roster) this.#keepOnly((this.#roster = roster));
     this.#lead(now, roster);
     if (this.status !== 'waiting') this.#play(now, roster);
     else if (this.#takeover === undefined && !this.#broken) this.#exchange.ask(now, roster.host);
     this.#exchange.run(now, this.status === 'waiting');
+  }
+
+  #keepOnly(roster: PortRoster): void {
+    this.#conductor.keepOnly(roster);
+    this.#lateness.keepOnly(roster);
   }
 
   /** `peer` has another page now, or another link: nothing is on its way to it. */
@@ -209,6 +220,7 @@ export class RollbackSession {
     }
     this.#takeover = undefined;
     this.#conducts = true;
+    this.#conductor.takeOver();
     if (isNew) this.#world.emit('start', { tick: 0 });
   }
 
@@ -270,7 +282,7 @@ export class RollbackSession {
     const end = this.#world.now() + TURN_MS;
     if (timeline.next <= due) timeline.advance(due, TURN_TICKS, () => this.#world.now() >= end);
     this.#watchStall(now, roster, due);
-    if (this.#speech.say(now, slot, roster.host, due) && this.#conducts) this.#sayConfirmed(now);
+    if (this.#speech.say(now, slot, roster.host, due) && this.#conducts) this.#speech.sayConfirmed(now);
   }
 
   /** This peer's seat, when it plays. */
@@ -287,27 +299,6 @@ export class RollbackSession {
     if (!isStalled) return this.#world.emit('resume', { tick: next - 1 });
     this.stalls++;
     this.#world.emit('stall', { waitingFor: this.#lateness.waitsFor(now, roster) });
-  }
-
-  #sayConfirmed(now: number): void {
-    const { timeline } = this;
-    const row = (tick: number): Row => timeline.row(tick);
-    const chain = (tick: number): number => timeline.chain(tick);
-    // Mostly all have come as far.
-    const words = new Map<number, readonly Uint8Array[]>();
-    for (const peer of this.#world.present()) {
-      const confirmed = this.#conductor.listeners.get(peer)?.confirmed;
-      if (confirmed === undefined) continue;
-      const first = Math.min(confirmed, timeline.confirmed) + 1;
-      if (first - 1 < timeline.oldest) {
-        if (this.#conductor.isHeard(now, peer)) this.#exchange.give(now, peer);
-        continue;
-      }
-      let datagrams = words.get(first);
-      if (datagrams === undefined)
-        words.set(first, (datagrams = this.#words.confirms(this.#pace.base, this.#comparison.newest, first, timeline.confirmed, row, chain)));
-      for (const bytes of datagrams) this.#world.send(peer, 'unreliable', bytes);
-    }
   }
 
   // ── what the others say

@@ -1,8 +1,12 @@
 /**
- * What a player says it holds down: a few ticks before they count, to the host at each tick, and to the others where they would guess otherwise.
+ * What a peer says at each tick. A player: what it holds down, a few ticks before they count, to the host, and to the others where they would guess
+ * otherwise. The host: what counted, to everybody, from where each has come.
  */
 import type { PeerId } from '../../base/brand.ts';
-import type { Input, InputCodec } from './input.ts';
+import type { Comparison } from './comparison.ts';
+import type { Conductor } from './conductor.ts';
+import type { StateExchange } from './exchange.ts';
+import type { Input, InputCodec, Row } from './input.ts';
 import type { Pace } from './pace.ts';
 import type { Timeline } from './timeline.ts';
 import type { RollbackWorld } from './types.ts';
@@ -20,6 +24,9 @@ export interface SpeechParts {
   readonly words: Words;
   readonly pace: Pace;
   readonly hz: number;
+  readonly conductor: Conductor;
+  readonly comparison: Comparison;
+  readonly exchange: StateExchange;
 }
 
 export class Speech {
@@ -75,5 +82,26 @@ export class Speech {
     if (toAll) this.#saidAllAt = now;
     for (const peer of world.present()) if (toAll || peer === host) world.send(peer, 'unreliable', bytes);
     return true;
+  }
+
+  /** Who is further behind than rows are kept is given the state. */
+  sayConfirmed(now: number): void {
+    const { timeline, world, words, pace, conductor, comparison, exchange } = this.#parts;
+    const row = (tick: number): Row => timeline.row(tick);
+    const chain = (tick: number): number => timeline.chain(tick);
+    // Mostly all have come as far.
+    const said = new Map<number, readonly Uint8Array[]>();
+    for (const peer of world.present()) {
+      const confirmed = conductor.listeners.get(peer)?.confirmed;
+      if (confirmed === undefined) continue;
+      const first = Math.min(confirmed, timeline.confirmed) + 1;
+      if (first - 1 < timeline.oldest) {
+        if (conductor.isHeard(now, peer)) exchange.give(now, peer);
+        continue;
+      }
+      let datagrams = said.get(first);
+      if (datagrams === undefined) said.set(first, (datagrams = words.confirms(pace.base, comparison.newest, first, timeline.confirmed, row, chain)));
+      for (const bytes of datagrams) world.send(peer, 'unreliable', bytes);
+    }
   }
 }

@@ -76,7 +76,7 @@ export interface PlayerStats {
    * above `maxRollback` it holds up whoever waits for it. 0 for this peer itself, and while nothing is known.
    */
   readonly lateTicks: number;
-  /** While this peer was `isHost`: ticks at which its input was not waited for any longer. */
+  /** Ticks at which its input was not waited for any longer, since this peer is `isHost`; 0 where it never was. */
   readonly passedOver: number;
   /** Since when nothing came of it, ms: 0 for this peer itself, `Infinity` for never. After 1,000 it is `away`. */
   readonly silentMs: number;
