@@ -11,6 +11,8 @@
  * A new host first asks everybody how far they have come (`TAKEOVER`), so that what was confirmed to anybody stays confirmed. Time stands still meanwhile:
  * `base`, the room time of tick 0, moves on by as much. Each tick carries a hash of all inputs until then (`chain`): who has another past, as the half of a
  * room that gives way when two become one, takes the host's state. So does who comes late, or was away for too long.
+ *
+ * `roster().host` is whose word counts here: the host of the room, or the deputy it names while it does not play (`deputy.ts`).
  */
 import type { PeerId } from '../../base/brand.ts';
 import { LanError } from '../../base/errors.ts';
