@@ -2,123 +2,11 @@
  * The rules of authority one by one (`docs/spec.md`, Sync): claims, grants, inheritance and merges as one peer decides them, whatever others say.
  */
 import { describe, expect, it } from 'vitest';
-import { defineGame, entity, s } from 'lanista';
 import type { PeerId } from 'lanista';
-import type { PortPeer, PortRoster, RoomPort } from '../sdk/port/port.ts';
-import { AuthorityRules } from '../sdk/sync/authority.ts';
-import { encodeWhole } from '../sdk/sync/delta.ts';
-import type { EntityHome } from '../sdk/sync/entity.ts';
-import { EntityCore, UNBORN } from '../sdk/sync/entity.ts';
-import { Replication } from '../sdk/sync/replication.ts';
+import { UNBORN } from '../sdk/sync/entity.ts';
 import type { Grave } from '../sdk/sync/store.ts';
-import { EntityStore } from '../sdk/sync/store.ts';
 import { ADOPT, ASK, BURIED, DENY, GRANT } from '../sdk/sync/wire.ts';
-import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
-
-const fields = { n: s.u16().default(0) };
-const game = defineGame({
-  id: 'claims',
-  version: 1,
-  entities: {
-    blob: entity({ authority: 'spawner', onOwnerLeave: 'despawn', fields }),
-    weed: entity({ authority: 'spawner', onOwnerLeave: 'redistribute', fields }),
-    post: entity({ authority: 'host', fields }),
-    ball: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'redistribute', fields }),
-    cup: entity({ authority: 'distributed', transfer: 'request', onOwnerLeave: 'despawn', fields }),
-    egg: entity({ authority: 'distributed', transfer: 'take', onOwnerLeave: 'host', fields }),
-    sign: entity({ authority: 'distributed', transfer: 'never', onOwnerLeave: 'host', fields }),
-  },
-});
-type Kind = keyof typeof game.entities;
-
-const [ANN, BOB, CAT, DAN] = ['ann', 'bob', 'cat', 'dan'] as PeerId[] as [PeerId, PeerId, PeerId, PeerId];
-const SESSION = 50;
-
-/** Bob, as he decides. */
-class Bob {
-  readonly store = new EntityStore(game);
-  readonly replication = new Replication({} as RoomPort, this.store, game.stateHz, SESSION);
-  readonly home: EntityHome = { roomTime: () => 0, failed: () => undefined, despawn: () => undefined, requestAuthority: async () => undefined };
-  readonly rules: AuthorityRules;
-  readonly said: string[] = [];
-  isHeard = true;
-  isReady = true;
-  now = 0;
-  host = ANN;
-  peers: [PeerId, PortPeer['status'], boolean?][] = [ANN, BOB, CAT].map((id) => [id, 'present']);
-  #spawned = 0;
-
-  constructor() {
-    this.rules = new AuthorityRules(
-      {
-        self: BOB,
-        roster: () =>
-          ({
-            host: this.host,
-            peers: this.peers.map(([id, status, spectator]) => ({ id, status, spectator: spectator === true })),
-          }) as unknown as PortRoster,
-        now: () => this.now,
-        isReady: () => this.isReady,
-        control: (to, bytes) => {
-          const input = new PackReader(bytes);
-          input.array(99);
-          const type = input.int();
-          input.int();
-          const id = input.int();
-          const origin = input.int();
-          if (this.isHeard) this.said.push(`${to} ${type} ${id} ${origin} ${input.int()}`);
-          return this.isHeard;
-        },
-      },
-      this.store,
-      this.replication,
-      this.home,
-    );
-  }
-
-  /** An entity of `owner` that is known here. */
-  know(kind: Kind, owner: PeerId, epoch = 1): EntityCore {
-    const core = new EntityCore(this.home, this.store.kind(kind), 9, ++this.#spawned, owner);
-    core.epoch = epoch;
-    core.lastChange = 3;
-    if (owner === BOB) this.replication.own(core);
-    this.store.add(core);
-    return core;
-  }
-
-  roster(host: PeerId, ...peers: [PeerId, PortPeer['status'], boolean?][]): void {
-    this.host = host;
-    if (peers.length > 0) this.peers = peers;
-    this.rules.applyRoster();
-  }
-
-  /** What `from` says of an entity; `more` is what follows its id. */
-  hear(from: PeerId, type: number, id: number, { origin, counter }: { origin: number; counter: number }, more?: (out: PackWriter) => void): boolean {
-    const out = new PackWriter(64);
-    for (const value of [id, origin, counter]) out.int(value);
-    more?.(out);
-    return this.rules.handle(from, type, new PackReader(out.copy()));
-  }
-
-  /** An entity as somebody else tells it. */
-  tells(
-    kind: Kind,
-    counter: number,
-    epoch: number,
-    n = 7,
-  ): { readonly origin: number; readonly counter: number; readonly whole: (out: PackWriter) => void } {
-    const core = new EntityCore(this.home, this.store.kind(kind), 9, counter, CAT);
-    core.epoch = epoch;
-    core.ints[0] = n;
-    return { origin: 9, counter, whole: (out) => void encodeWhole(out, core) };
-  }
-
-  ask(core: EntityCore): { value?: unknown; ended?: boolean } {
-    const seen: { value?: unknown; ended?: boolean } = {};
-    void this.rules.request(core, { timeoutMs: 10_000 }).then((value) => Object.assign(seen, { value, ended: true }));
-    return seen;
-  }
-}
+import { ANN, BOB, Bob, CAT, DAN, type Kind } from './sync-bob.ts';
 
 describe('a claim', () => {
   it('[SY81] [SY93] to what is gone counts when it is better than the one that ended it, or the one that was lost', () => {
@@ -207,6 +95,67 @@ describe('who is gone', () => {
   });
 });
 
+describe('a made-up word', () => {
+  it('[SY116] claims or ends nothing that is nobody’s but who spawned it, nor what is not its hearer’s to hear of', () => {
+    const bob = new Bob();
+    const [theirs, mine, ball] = [bob.know('blob', ANN), bob.know('blob', BOB), bob.know('ball', ANN)];
+    for (const blob of [theirs, mine])
+      expect([bob.rules.judge(CAT, blob.kind, blob, undefined, 99, 1), bob.rules.judgeEnd(CAT, blob, 99)]).toEqual(['refuse', 'refuse']);
+    expect([bob.rules.judgeEnd(ANN, theirs, 1), bob.rules.judgeEnd(ANN, theirs, 0)]).toEqual(['accept', 'refuse']);
+    for (const core of [theirs, mine, ball])
+      bob.hear(CAT, BURIED, 0, core, (out) => {
+        out.int(99);
+        out.text(CAT);
+      });
+    expect([theirs.alive, mine.alive, ball.alive]).toEqual([true, true, true]);
+    // Lost with who had it, who may come back with it.
+    bob.roster(ANN, [ANN, 'present'], [BOB, 'present']);
+    const gone = bob.know('blob', DAN);
+    bob.rules.applyRoster();
+    expect(gone.alive).toBe(false);
+    for (const owner of [CAT, DAN])
+      bob.hear(CAT, BURIED, 0, gone, (out) => {
+        out.int(99);
+        out.text(owner);
+      });
+    bob.store.deepen(9, gone.counter, { epoch: 99, owner: CAT, session: 1, tick: 5 });
+    expect(bob.rules.judge(DAN, gone.kind, undefined, bob.store.grave(9, gone.counter), 1, 9)).toBe('accept');
+    bob.store.deepen(9, gone.counter, { epoch: 1, owner: DAN, session: 9, tick: 5 });
+    expect(bob.rules.judge(DAN, gone.kind, undefined, bob.store.grave(9, gone.counter), 1, 9)).toBe('buried');
+    // Of what somebody says is his own he may say that it is gone.
+    bob.hear(ANN, BURIED, 0, ball, (out) => {
+      out.int(99);
+      out.text(CAT);
+    });
+    expect(ball.alive).toBe(false);
+  });
+
+  it('[SY116] about what one had as host before counts only where one may have been that', () => {
+    const bob = new Bob();
+    const tells = (kind: Kind, counter: number): unknown => {
+      const told = bob.tells(kind, counter, 4);
+      bob.hear(CAT, ADOPT, 0, told, told.whole);
+      return bob.store.find(9, counter);
+    };
+    // It became host later.
+    bob.rules.opened();
+    bob.roster(BOB);
+    expect([tells('post', 1), tells('egg', 2)]).toEqual([undefined, undefined]);
+    // It was nobody's before.
+    const alone = new Bob();
+    alone.roster(BOB, [BOB, 'present']);
+    alone.rules.opened();
+    alone.roster(BOB, [BOB, 'present'], [CAT, 'present']);
+    const post = alone.tells('post', 1, 4);
+    alone.hear(CAT, ADOPT, 0, post, post.whole);
+    expect(alone.store.size).toBe(0);
+    // It has been here, and the things would have fallen to the host.
+    bob.rules.opened();
+    expect([tells('blob', 3), tells('ball', 4), tells('weed', 5)]).toEqual([undefined, undefined, undefined]);
+    expect([tells('post', 6), tells('egg', 7)]).toEqual([expect.anything(), expect.anything()]);
+  });
+});
+
 describe('what gave way in a merge', () => {
   it('[SY85] waits for the host’s whole state, which nobody else’s settles, and for nothing where one is host oneself', () => {
     const bob = new Bob();
@@ -275,6 +224,7 @@ describe('asking', () => {
   it('[SY17] [SY7] nothing is taken up in a room that holds as many as it can', () => {
     const bob = new Bob();
     bob.roster(BOB);
+    bob.rules.opened();
     Object.defineProperty(bob.store, 'full', { value: true });
     for (const [type, counter] of [
       [GRANT, 71],
@@ -418,6 +368,7 @@ describe('a host that is told of its entities', () => {
     };
     expect([tells('post', 101, 4), bob.store.size]).toEqual([true, 0]);
     bob.roster(BOB);
+    bob.rules.opened();
     tells('post', 101, 4);
     expect([bob.store.find(9, 101)?.mine, bob.store.find(9, 101)?.epoch, bob.store.find(9, 101)?.live[0]]).toEqual([true, 5, 7]);
     // Of another kind than it has: that is somebody's mistake.

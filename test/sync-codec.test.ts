@@ -29,7 +29,7 @@ const game = defineGame({
   version: 1,
   entities: {
     one: entity({ authority: 'spawner', fields: { i: s.i32().default(0) } }),
-    many: entity({ authority: 'spawner', fields: bytes }),
+    many: entity({ authority: 'distributed', fields: bytes }),
     turn: entity({ authority: 'spawner', fields: { aim: s.angle(8).default(0), x: s.num({ min: 0, max: 1, step: 0.3 }).default(0) } }),
     big: entity({
       authority: 'spawner',

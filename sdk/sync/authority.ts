@@ -70,6 +70,8 @@ export class AuthorityRules {
   readonly #scratch = { ints: new Int32Array(32), boxed: [] as unknown[] };
   #lastAsk = 0;
   #awaitsHost = false;
+  /** When the room opened this peer was its host, and not alone: it has been here before. */
+  #startedAnew = false;
   readonly #heirs = new Heirs();
   #orphansSince = Number.POSITIVE_INFINITY;
   #secondHeirsAsked = false;
@@ -93,7 +95,7 @@ export class AuthorityRules {
       const byFormerSelf = core === undefined && grave?.session !== undefined && grave.session !== session;
       return byFormerSelf && isForgotten(epoch, from, grave) ? 'buried' : 'accept';
     }
-    if (core !== undefined) return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
+    if (core !== undefined) return !kind.isFixed && isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
     if (grave === undefined || isBetterClaim(epoch, from, grave)) return 'accept';
     if (grave.lost !== true) return 'buried';
     return grave.epoch === epoch && grave.owner === from ? 'accept' : 'outbid';
@@ -102,7 +104,7 @@ export class AuthorityRules {
   /** What it means that the reign of `from` in `epoch` ended with a despawn. */
   judgeEnd(from: PeerId, core: EntityCore, epoch: number): Claim {
     if (core.owner === from) return epoch >= core.epoch ? 'accept' : 'refuse';
-    if (core.kind.def.authority !== 'host') return isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
+    if (core.kind.def.authority !== 'host') return !core.kind.isFixed && isBetterClaim(epoch, from, core) ? 'accept' : 'refuse';
     return from === this.#world.roster().host ? 'accept' : epoch > core.epoch ? 'later' : 'refuse';
   }
 
@@ -197,8 +199,7 @@ export class AuthorityRules {
       others,
     );
     for (const core of left) {
-      const hostOwned = core.kind.def.authority === 'host' || core.kind.def.onOwnerLeave === 'host';
-      if (hostOwned && roster.host === peer) {
+      if (core.kind.fallsToHost && roster.host === peer) {
         // It is still host but has forgotten everything.
         this.#words.retell(peer, knew, core);
       } else this.#inherit(core);
@@ -224,7 +225,8 @@ export class AuthorityRules {
 
   /** It is gone with its owner, and may come back with it, or by a better claim. */
   #lose(core: EntityCore): void {
-    this.#store.remove(core, core.kind.def.authority === 'host' ? undefined : { epoch: core.epoch, owner: core.owner, lost: true });
+    const { kind, epoch, owner } = core;
+    this.#store.remove(core, kind.def.authority === 'host' ? undefined : { epoch, owner, lost: true, isFixed: kind.isFixed });
   }
 
   #acquire(core: EntityCore): void {
@@ -362,7 +364,7 @@ export class AuthorityRules {
     }
     if (type === DENY) {
       const ask = this.#asks.get(id);
-      if (ask !== undefined && ask.core.id === origin * 0x10_0000 + counter) ask.settle(undefined);
+      if (ask?.of === from && ask.core.id === origin * 0x10_0000 + counter) ask.settle(undefined);
       return true;
     }
     if (type === BURIED) {
@@ -377,10 +379,7 @@ export class AuthorityRules {
           this.#replication.own(core);
         }
       } else if (core === undefined) this.#store.deepen(origin, counter, grave);
-      else if (
-        core.kind.def.authority === 'host' ? core.mine && isForgotten(core.epoch, core.owner, grave) : !isBetterClaim(core.epoch, core.owner, grave)
-      )
-        this.bury(core, grave);
+      else if (this.#mayBury(from, core, grave)) this.bury(core, grave);
       return true;
     }
     if (type === ADOPT) {
@@ -397,6 +396,15 @@ export class AuthorityRules {
       return true;
     }
     return this.#granted(from, id, origin, counter, core, values);
+  }
+
+  /** Whether `from` tells in good faith that `core` was despawned: it is told to who says that it is his, or that it was given to `from`. */
+  #mayBury(from: PeerId, core: EntityCore, grave: Grave): boolean {
+    if (core.owner === from) return !isBetterClaim(core.epoch, core.owner, grave);
+    if (!core.mine || core.kind.isFixed) return false;
+    if (core.kind.def.authority !== 'host') return !isBetterClaim(core.epoch, core.owner, grave);
+    // What was spawned since we started anew nobody knows better.
+    return core.origin !== this.#replication.session && isForgotten(core.epoch, core.owner, grave);
   }
 
   /** `from` has given it to this peer, and everybody who hears of it will believe so: it is taken unless somebody has a better claim by now. */
@@ -455,6 +463,8 @@ export class AuthorityRules {
 
   /** The room opens. */
   opened(): void {
+    const { host, peers } = this.#world.roster();
+    this.#startedAnew = host === this.#world.self && peers.length > 1;
     for (const telling of this.#retold.settle()) this.#adopt(telling);
     this.applyRoster();
   }
@@ -463,7 +473,8 @@ export class AuthorityRules {
   #adopt(telling: Telling): void {
     const { from, origin, counter, kind, epoch } = telling;
     const { self } = this.#world;
-    if (this.#world.roster().host !== self) return;
+    // Who is host of a room in which nobody was before, or became it later, has forgotten nothing; nor has anybody what he spawned since.
+    if (this.#world.roster().host !== self || !this.#startedAnew || !kind.fallsToHost || origin === this.#replication.session) return;
     const known = this.#store.find(origin, counter);
     if (known !== undefined) {
       // Somebody else had told of an older reign.

@@ -219,6 +219,7 @@ export class Inbound implements SnapshotSource {
       const grave = core === undefined ? this.#store.grave(origin, counter) : undefined;
       // What was under way when its sender despawned it.
       if (grave?.owner === this.peer && grave.session === this.session && head.tick <= grave.tick!) return undefined;
+      if (core === undefined && values.kind.isFixed && origin !== this.session) return undefined;
       const claim = this.#rules.judge(this.peer, values.kind, core, grave, values.epoch, this.session);
       if (
         claim === 'later' ||

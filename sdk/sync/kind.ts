@@ -43,6 +43,10 @@ export class KindSpec {
   readonly moves: boolean;
   /** Bytes that all values together take at most. */
   readonly maxBytes: number;
+  /** Nobody but who spawned it ever has it. */
+  readonly isFixed: boolean;
+  /** It is the host's, or falls to the host. */
+  readonly fallsToHost: boolean;
   /** Of own entities: the newest tick at which one changed. */
   changeTick = -1;
   /** ms of one tick of the room. */
@@ -70,6 +74,8 @@ export class KindSpec {
     this.fields = this.names.map((field) => specOf(def.fields[field]));
     this.count = this.names.length;
     this.velocity = this.fields.map((field) => (field.velocity === undefined ? -1 : this.names.indexOf(field.velocity)));
+    this.isFixed = def.authority !== 'host' && def.transfer === 'never' && def.onOwnerLeave === 'despawn';
+    this.fallsToHost = def.authority === 'host' || def.onOwnerLeave === 'host';
     this.every = Math.max(1, Math.round(stateHz / def.rate));
     this.tickMs = 1_000 / stateHz;
     this.movingMask = this.fields.reduce((mask, field, i) => (field.lerpMode === 'step' ? mask : mask | (1 << i)), 0);

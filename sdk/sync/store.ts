@@ -38,6 +38,8 @@ export interface Grave {
   readonly tick?: number;
   /** It was not despawned: this replica lost it with its owner, and had it by this claim. */
   readonly lost?: true;
+  /** It is nobody's but its owner's, whose own word alone ends it. */
+  readonly isFixed?: boolean;
 }
 
 /** Graves that are remembered; the oldest are forgotten. */
@@ -149,7 +151,7 @@ export class EntityStore {
   deepen(origin: number, counter: number, grave: Grave): void {
     const id = origin * 0x10_0000 + counter;
     const known = this.#graves.get(id);
-    if (known === undefined) return;
+    if (known === undefined || (known.isFixed === true && (grave.owner !== known.owner || grave.session === undefined))) return;
     const ends = known.lost === true && grave.epoch === known.epoch && grave.owner === known.owner;
     if (ends || isBetterClaim(grave.epoch, grave.owner, known)) this.#graves.set(id, grave);
   }
