@@ -11,8 +11,8 @@ export class Den {
   readonly hub: MemoryHub;
   readonly rooms: SimRoom[] = [];
 
-  constructor(latencyMs = 20) {
-    this.hub = new MemoryHub({ latencyMs });
+  constructor(latencyMs = 20, jitterMs = 0, seed = 1) {
+    this.hub = new MemoryHub({ latencyMs, jitterMs, seed });
   }
 
   /** Opens `count` more rooms, and lets everybody hear of everybody. */

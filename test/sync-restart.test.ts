@@ -63,4 +63,21 @@ describe('a host that started anew', () => {
       expect(den.one(bob!, 'post').a).toBe(1);
     }
   });
+
+  it('[SY88] [SY52] opens as soon as all have told it, whichever lane is the slower one', async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const den = new Den(5, 80, seed);
+      const [ann] = await den.open(4);
+      den.spawn(ann!, 'post', 1);
+      await den.hub.play(1_000);
+      const began = den.hub.now();
+      let [took, has] = [0, 0];
+      await den.open(1, ann!.self.id, (room) => {
+        took = den.hub.now() - began;
+        has = [...room.entities.mine('post')].length;
+      });
+      expect(took, `seed ${seed}`).toBeLessThan(500);
+      expect(has, `seed ${seed}`).toBe(1);
+    }
+  });
 });

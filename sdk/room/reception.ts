@@ -241,8 +241,8 @@ export class Reception<G extends AnyGame> {
     const again = lane !== CONTROL_LANE && seat.greeting === session;
     if (lane !== CONTROL_LANE) seat.greeting = session;
     if (again && heard !== this.#room.session) this.#forgotten(seat.id);
-    // It knew us before we started anew, and tells of that when it has our hello.
-    if (heard !== undefined && heard !== this.#room.session) seat.owes = true;
+    // It knew us before we started anew, and tells of that, on this lane, when it has our hello.
+    if (lane === CONTROL_LANE && heard !== undefined && heard !== this.#room.session) seat.owes = true;
     if (seat.session === session) {
       // Greeted anew: what it changed meanwhile may have been lost with the link.
       if (!equal(before, seat.presence)) this.#room.events.emit('presence', seat);
