@@ -2,7 +2,8 @@
 import { simulation } from 'lanista';
 import { describe, expect, it } from 'vitest';
 import { InputCodec, Row } from '../sdk/sync/rollback/input.ts';
-import { Words } from '../sdk/sync/rollback/words.ts';
+import { encodeState } from '../sdk/sync/rollback/state-codec.ts';
+import { NEWEST, Words } from '../sdk/sync/rollback/words.ts';
 import { HELD, INPUTS, STATE } from '../sdk/sync/wire.ts';
 import type { Said } from './rollback-rig.ts';
 import { IDS } from './rollback-rig.ts';
@@ -300,6 +301,33 @@ describe('a member that means no good', () => {
     table.play(1_000);
     expect(timeline.confirmed).toBeLessThan(confirmed + 110);
     expect(timeline.next).toBeGreaterThan(confirmed + 20);
+  });
+
+  it('[RB22] and says at a takeover that it is further puts no state of its own in the place of everybody’s', () => {
+    for (const shown of ['nothing', 'elsewhere'] as const) {
+      const table = new Table(4);
+      table.play(1_000);
+      const [ann, bob, cid, dan] = table.players as [Player, Player, Player, Player];
+      for (const gone of [ann, cid]) gone.seat.awake = false;
+      table.moveHost(BOB);
+      table.play(1);
+      const { timeline } = bob.session;
+      const { confirmed } = timeline;
+      const row = (): Row => timeline.row(confirmed);
+      const from = shown === 'nothing' ? confirmed + 1 : confirmed + 4;
+      table.forge(CID, bob, wordsOf(CID).held(2, confirmed + 5, 1_000_000, from, timeline.chain(confirmed), from - 1, row));
+      for (let i = 0; i < 1_000; i++) {
+        const bytes = encodeState({ tick: confirmed + 5, sum: 666_666, players: 3, away: 0 });
+        const state = { kind: NEWEST, base: 1_000_000, tick: confirmed + 5, chain: 1, row: row(), pieces: 1, index: 0, bytes };
+        table.forge(CID, bob, wordsOf(CID).state(state));
+        table.play(1);
+      }
+      for (const peer of [bob, dan]) {
+        expect(peer.state.sum, shown).toBeLessThan(1_000);
+        expect(peer.told(), shown).not.toContain('resync');
+        expect(peer.session.timeline.next, shown).toBeGreaterThan(confirmed + 20);
+      }
+    }
   });
 
   it('[RB22] and says without end that it is host stops nobody for longer than two seconds, and gets few answers', () => {

@@ -33,7 +33,7 @@ import { Speech } from './speech.ts';
 import { StallWatch } from './stall-watch.ts';
 import { decodeState, encodeState } from './state-codec.ts';
 import type { HeldAnswer } from './takeover.ts';
-import { Rivals, Takeover } from './takeover.ts';
+import { Rivals, SHOWN_TICKS, Takeover } from './takeover.ts';
 import { Timeline } from './timeline.ts';
 import type { TakenState } from './transfer.ts';
 import type { PlayerStats, RollbackStatus, RollbackWorld, SessionOptions } from './types.ts';
@@ -239,7 +239,9 @@ export class RollbackSession {
     if (this.status === 'waiting') return false;
     const { confirmed = 0 } = answer;
     // Another past is not ours to follow.
-    return !this.#follow(answer) || confirmed <= this.timeline.confirmed || confirmed > this.#due() + ROLLBACK_AHEAD_TICKS;
+    if (!this.#follow(answer) || confirmed > this.#due() + ROLLBACK_AHEAD_TICKS) return true;
+    // So little further it can show us; what it only says is no reason to put its state in the place of everybody's.
+    return confirmed - this.timeline.confirmed < SHOWN_TICKS;
   }
 
   #askSource(now: number, takeover: Takeover, peer: PeerId): void {

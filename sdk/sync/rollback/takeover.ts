@@ -10,6 +10,8 @@ const ANSWER_MS = 500;
 const STATE_MS = 1_500;
 /** However slowly it comes, ms. */
 const LONGEST_MS = 30_000;
+/** Rows of as many players as there may be that one message holds, and some less: who is further by no more shows all of it in the answer. */
+export const SHOWN_TICKS = 200;
 /** Somebody who plays is asked so often before this host takes it that nobody does. */
 const MAX_ASKS = 3;
 
