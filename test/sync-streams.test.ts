@@ -11,7 +11,8 @@ import { FRAME, FULL_FRAME } from '../sdk/sync/delta.ts';
 import type { EntityHome } from '../sdk/sync/entity.ts';
 import { EntityCore, initialise } from '../sdk/sync/entity.ts';
 import type { Inbound } from '../sdk/sync/inbound.ts';
-import { Outbound, Replication } from '../sdk/sync/replication.ts';
+import { Outbound } from '../sdk/sync/outbound.ts';
+import { Replication } from '../sdk/sync/replication.ts';
 import { EntityStore } from '../sdk/sync/store.ts';
 
 const HZ = 30;

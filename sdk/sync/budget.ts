@@ -107,6 +107,7 @@ export class Debts {
   /**
    * Decides what goes into the body of `head.tick`, and takes note of what does not. Nothing chosen: no body is to be sent.
    * @param previous the tick before that one.
+   * @param mayGoWhole what fits no datagram may be chosen: it takes everything else along.
    */
   choose(
     head: BodyHead,
@@ -116,6 +117,7 @@ export class Debts {
     owned: readonly EntityCore[],
     tombs: readonly Tombstone[],
     budget: BudgetRule,
+    mayGoWhole = true,
   ): Choice {
     const choice: Choice = { cores: [], whole: [], pieces: new Map(), tombs: [], partial: false };
     this.#gather(head.tick, previous, baseline, to, owned, tombs, budget);
@@ -134,6 +136,10 @@ export class Debts {
       if (core !== undefined && this.#measure.short) {
         candidate.piece = (this.#debts.get(core)?.pieces ?? new Pieces()).next(core, baseline, this.#scratch);
         const pieces = new Map([[core, candidate.piece]]);
+        if (candidate.piece === 0 && !mayGoWhole) {
+          this.#waiting.push(core);
+          continue;
+        }
         if (candidate.piece !== 0) bytes = tellWhole([core], head.tick, () => this.#bytes(head, baseline, [core], pieces)) - empty;
       }
       chosen.push(candidate);

@@ -22,6 +22,7 @@ import { FRAME, FULL_FRAME, PARTIAL, encodeWhole, hashEntity } from './delta.ts'
 import type { EntityCore } from './entity.ts';
 import { UNBORN } from './entity.ts';
 import type { Inbound } from './inbound.ts';
+import type { Outbound } from './outbound.ts';
 import type { EntityStore } from './store.ts';
 
 /** Lane of the reliable channel for full states and authority; messages have their own, so neither waits for the other. */
@@ -31,6 +32,8 @@ export const CONTROL_LANE = 1;
 const FULL_EVERY_MS = 500;
 /** A full state that is not acked for so long is sent again. */
 const FULL_AGAIN_MS = 3_000;
+/** Within a budget what only a whole state can tell waits until that is saved up for, but no longer than this, ms. */
+const FULL_WITHIN_MS = 5_000;
 /** How often there is a look whether more of a full state has room, ms: at the ticks alone a room of few would take long over it. */
 const REST_MS = 8;
 /** Full states whose ack counts, the newest ones: in a slow link one may wait for longer than it is waited for. */
@@ -45,55 +48,6 @@ const NO_BUDGET: BudgetRule = { bytesPerTick: Number.POSITIVE_INFINITY, priority
 /** It has a text or the like that waits for its sample: nobody can have the same yet. Numbers wait in a place of their own. */
 function isAhead(core: EntityCore): boolean {
   return (core.dirty & core.kind.boxedMask) !== 0;
-}
-
-export class Outbound {
-  readonly peer: PeerId;
-  /** Newest tick it has all of; -1 before the full state was acked. */
-  acked = -1;
-  /** From here on it may lag: the newest tick it acked, or when the ack of its whole state came, which may have been on its way for long. */
-  lagsFrom = -1;
-  /** Ticks of the full states, none of which was acked when the next one was sent. */
-  readonly fulls: number[] = [];
-  fullAt = Number.NEGATIVE_INFINITY;
-  /** Parts of the full state, in order, that the port had no room for yet. */
-  rest: Uint8Array[] = [];
-  /** The tick we told it we have; to know when an ack has news. */
-  ackSent = -1;
-  /** The whole state of it we told it we have, where it cannot be lost. */
-  wholeSaid = -1;
-  /** By kind: the tick of which the peer has to have a body, so that it knows whatever of this kind moved and moves no more to be at rest. */
-  readonly rests: number[] = [];
-  /** What a budget left out; undefined until there was one. */
-  debts: Debts | undefined;
-
-  constructor(peer: PeerId) {
-    this.peer = peer;
-  }
-
-  /** Tick of the oldest full state that it may ack; -1 before there was one. */
-  get fullTick(): number {
-    return this.fulls[0] ?? -1;
-  }
-
-  /** Whether a body of `tick` tells by its silence what the peer does not know. */
-  awaitsRest(tick: number): boolean {
-    for (const rest of this.rests) if (rest > this.acked && rest <= tick) return true;
-    return false;
-  }
-
-  restart(): void {
-    this.restartSlowly();
-    this.fullAt = Number.NEGATIVE_INFINITY;
-  }
-
-  /** As `restart`, on the peer's word: it does not get past the limit on whole states. */
-  restartSlowly(): void {
-    this.acked = -1;
-    this.fulls.length = 0;
-    this.rest = [];
-    this.debts?.clear();
-  }
 }
 
 export class Replication {
@@ -317,6 +271,7 @@ export class Replication {
     if (out.fulls.length > MAX_FULLS) out.fulls.shift();
     out.fullAt = now;
     const body = this.#encode(-1, 0);
+    out.fullBytes = body.bytes;
     this.#anchors.drop(this.tick, this.#owned);
     for (let i = 0; i < body.parts; i++) {
       const part = this.#framed(FULL_FRAME, ack, body.starts[i]!, body.ends[i]!);
@@ -375,7 +330,18 @@ export class Replication {
       if (!body.short && body.bytes <= budget.bytesPerTick) return this.#sendBody(now, out, ack, hash);
     }
     this.#setHead(0);
-    const { cores, whole, pieces, tombs, partial } = debts.choose(this.#head, this.#previous, out.acked, out.peer, this.#owned, this.#tombs, budget);
+    const savedMs = ((out.fullBytes / budget.bytesPerTick) * 1_000) / this.hz;
+    const mayGoWhole = now - out.fullAt >= Math.min(FULL_WITHIN_MS, savedMs);
+    const { cores, whole, pieces, tombs, partial } = debts.choose(
+      this.#head,
+      this.#previous,
+      out.acked,
+      out.peer,
+      this.#owned,
+      this.#tombs,
+      budget,
+      mayGoWhole,
+    );
     if (cores.length === 0 && tombs.length === 0) {
       if (ack !== out.ackSent) this.#sendAck(now, out, ack);
       return;
