@@ -59,6 +59,7 @@ const commands: { readonly [K in PageCommand['type']]: fc.Arbitrary<Extract<Page
   ping: fc.record({ type: is('ping'), stamp: ms }),
   beat: fc.record({ type: is('beat'), hz: fc.nat(120) }),
   diagnose: fc.record({ type: is('diagnose') }),
+  digest: fc.record({ type: is('digest'), digest: u32, bytes, isLast: fc.boolean() }),
 };
 const command = fc.oneof(...Object.values<fc.Arbitrary<PageCommand>>(commands));
 
@@ -153,6 +154,7 @@ const events: { readonly [K in ProcessEvent['type']]: fc.Arbitrary<Extract<Proce
     checks: many(fc.record({ id: word, level: fc.constantFrom('ok' as const, 'warn' as const, 'fail' as const), what: word, fix: word }), 20),
     problem: maybe(word),
   }),
+  digested: fc.record({ type: is('digested'), digest: u32, hash: maybe(fc.uint8Array({ minLength: 0, maxLength: 32 })) }),
 };
 const event = fc.oneof(...Object.values<fc.Arbitrary<ProcessEvent>>(events));
 

@@ -2,11 +2,13 @@
  * A scripted network half for the bridge's tests: a `LanPort` that opens one scripted room, and a page made of
  * `ws` instead of a browser. What the port was told is recorded; what it says is pushed by the test.
  */
+import { createHash } from 'node:crypto';
 import { WebSocket } from 'ws';
 import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 import { LanError } from '../sdk/base/errors.ts';
 import { BridgeClient } from '../sdk/browser/bridge-client.ts';
-import type { BridgeClientOptions, PageWebSocket } from '../sdk/browser/bridge-client.ts';
+import type { BridgeClientOptions } from '../sdk/browser/bridge-client.ts';
+import type { PageWebSocket } from '../sdk/browser/page-socket.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
 import type { Bridge, StartBridgeOptions } from '../sdk/node/bridge-server.ts';
 import type { GameFacts, LanPort, NetworkCheck, OpenRequest, RoomListing } from '../sdk/port/lan-port.ts';
@@ -159,6 +161,9 @@ export class ScriptedLan implements LanPort {
     this.diagnoses++;
     if (this.diagnosis instanceof LanError) throw this.diagnosis;
     return this.diagnosis;
+  }
+  async digest(bytes: Uint8Array): Promise<Uint8Array> {
+    return createHash('sha256').update(bytes).digest();
   }
   async close(): Promise<void> {}
 }

@@ -5,7 +5,7 @@ import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 import { BRIDGE_VERSION, createEventOutbox, decodeCommands } from '../sdk/bridge/index.ts';
 import type { BridgeRoster, PageCommand, ProcessEvent } from '../sdk/bridge/index.ts';
 import { BridgeClient } from '../sdk/browser/bridge-client.ts';
-import type { PageWebSocket } from '../sdk/browser/bridge-client.ts';
+import type { PageWebSocket } from '../sdk/browser/page-socket.ts';
 import type { PageClock } from '../sdk/browser/tick-source.ts';
 import type { RoomPort } from '../sdk/port/port.ts';
 import { GAME, join, ME, OTHER } from './bridge-fake.ts';

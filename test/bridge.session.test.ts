@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { LanError } from '../sdk/base/errors.ts';
 import { BRIDGE_CLOSE } from '../sdk/bridge/index.ts';
 import { BridgeClient } from '../sdk/browser/bridge-client.ts';
-import type { PageWebSocket } from '../sdk/browser/bridge-client.ts';
+import type { PageWebSocket } from '../sdk/browser/page-socket.ts';
 import type { PageClock } from '../sdk/browser/tick-source.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
 import type { OpenRequest } from '../sdk/port/lan-port.ts';

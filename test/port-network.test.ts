@@ -2,7 +2,8 @@
  * The UDP mesh and the bridge of a page keep the contract of `RoomPort`, over real sockets on loopback.
  */
 import { WebSocket } from 'ws';
-import { BridgeClient, type PageWebSocket } from '../sdk/browser/bridge-client.ts';
+import { BridgeClient } from '../sdk/browser/bridge-client.ts';
+import type { PageWebSocket } from '../sdk/browser/page-socket.ts';
 import { startBridge } from '../sdk/node/bridge-server.ts';
 import { openNodeLanPort, type NodeLanPort } from '../sdk/node/lan-port.ts';
 import type { GameFacts, LanPort } from '../sdk/port/lan-port.ts';

@@ -2,6 +2,7 @@
 import { pack, unpack } from 'msgpackr';
 import type { PeerId, RoomId, Slot } from '../sdk/base/brand.ts';
 import type { LocalTime } from '../sdk/port/lan-port.ts';
+import { memoryDigest } from '../sdk/port/memory-digest.ts';
 import type { Channel, PortEvent, PortPeer, PortRoster, PortStats, RoomPort } from '../sdk/port/port.ts';
 import { GameRoom } from '../sdk/room/room.ts';
 import { game } from './room-party.ts';
@@ -136,7 +137,11 @@ class HandTime implements LocalTime {
 export function open(): { port: FakePort; time: HandTime; room: GameRoom<G> } {
   const port = new FakePort();
   const time = new HandTime();
-  return { port, time, room: new GameRoom<G>(game, port, { time, session: 77, presence: { name: 'Ann' } }) };
+  return {
+    port,
+    time,
+    room: new GameRoom<G>(game, port, { time, session: 77, presence: { name: 'Ann' }, digest: async (bytes) => memoryDigest(bytes) }),
+  };
 }
 
 /** What Bob's page says first; `ready`: it has the room already. */

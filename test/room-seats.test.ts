@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { Peer, Room } from 'lanista';
 import type { LanPort, OpenRequest } from '../sdk/port/lan-port.ts';
+import { memoryDigest } from '../sdk/port/memory-digest.ts';
 import { createMemoryLan } from '../sdk/port/memory-lan.ts';
 import { MemoryHub, MemoryRoomPort } from '../sdk/port/memory.ts';
 import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
@@ -288,7 +289,14 @@ describe('away, back and leave', () => {
       const port = new MeshPort(world, peer);
       ports.set(i, port);
       port.events.push(...(early.get(i) ?? []));
-      rooms.push(new GameRoom<G>(game, port, { time: new WorldTime(world, peer), session: 100 + i, presence: {} }));
+      rooms.push(
+        new GameRoom<G>(game, port, {
+          time: new WorldTime(world, peer),
+          session: 100 + i,
+          presence: {},
+          digest: async (bytes) => memoryDigest(bytes),
+        }),
+      );
       await play(200);
     }
     await play(1_000);

@@ -47,6 +47,7 @@ export function watchNetwork(lan: LanPort, gameId: string, print: (line: string)
     discovery: () => lan.discovery(),
     joinCode: () => lan.joinCode(),
     diagnose: () => lan.diagnose(),
+    digest: (bytes) => lan.digest(bytes),
     close: () => lan.close(),
     [Symbol.dispose]() {
       clearInterval(timer);

@@ -57,6 +57,17 @@ export const BRIDGE_KEEP_MS = 15_000;
 /** Shortest time between two batches to the page (ms): at most 250 a second, a quarter of a tick late. */
 export const BRIDGE_BATCH_MS = 4;
 
+/**
+ * Bytes of one command of a page that wants a hash: what a process hashes in a fraction of a millisecond, and a phone's Wi-Fi carries in 30 ms, for
+ * so long what the game says behind it waits. */
+export const BRIDGE_DIGEST_BLOCK_BYTES = 64 * 1_024;
+
+/** Such blocks that a page has under way: one is hashed while the next comes. */
+export const BRIDGE_DIGEST_BLOCKS = 2;
+
+/** Hashes one page may have begun. It takes one after the other; what a broken one begins beyond is not answered. */
+export const MAX_BRIDGE_DIGESTS = 4;
+
 /** A page's own random id: 128 bits as hex. */
 export const MAX_BRIDGE_PAGE_ID = 32;
 export const BRIDGE_PAGE_ID = /^[0-9a-f]{32}$/;

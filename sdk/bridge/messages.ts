@@ -23,10 +23,18 @@ import type { Field, FieldValue } from './fields.ts';
 import type { NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import { MAX_LANES, MAX_MESSAGE_BYTES, MAX_PEERS } from '../wire/limits.ts';
 import { blob, bool, list, ms, named, oneOf, optional, ratio, record, tagged, text, u16, u32, u48, u8, upTo } from './fields.ts';
-import { MAX_BRIDGE_CHECKS, MAX_BRIDGE_PAGE_ID, MAX_BRIDGE_PEERS, MAX_BRIDGE_ROOMS_LISTED, MAX_BRIDGE_TEXT, MAX_BRIDGE_TOKEN } from './bounds.ts';
+import {
+  BRIDGE_DIGEST_BLOCK_BYTES,
+  MAX_BRIDGE_CHECKS,
+  MAX_BRIDGE_PAGE_ID,
+  MAX_BRIDGE_PEERS,
+  MAX_BRIDGE_ROOMS_LISTED,
+  MAX_BRIDGE_TEXT,
+  MAX_BRIDGE_TOKEN,
+} from './bounds.ts';
 
 /** Both ends ship together, so a difference means a stale page: it is told to reload. */
-export const BRIDGE_VERSION = 5;
+export const BRIDGE_VERSION = 6;
 
 const name = text(128);
 const peerId = named<PeerId>(64);
@@ -117,6 +125,8 @@ export const pageCommand = tagged({
   beat: record({ hz: upTo(120) }),
   /** Asks the doctor; answered by one `diagnosis`. */
   diagnose: record({}),
+  /** Some of what is to be hashed, in its order; the page picks the number `digest`. */
+  digest: record({ digest: u32, bytes: blob(BRIDGE_DIGEST_BLOCK_BYTES), isLast: bool }),
 });
 export type PageCommand = FieldValue<typeof pageCommand>;
 
@@ -144,6 +154,8 @@ export const processEvent = tagged({
   beat: record({}),
   /** `problem`: why the doctor could not look; then there are no checks. */
   diagnosis: record({ checks: list(MAX_BRIDGE_CHECKS, check), problem: optional(words) }),
+  /** One for each `digest`; after the last with the hash, SHA-256. */
+  digested: record({ digest: u32, hash: optional(blob(32)) }),
 });
 export type ProcessEvent = FieldValue<typeof processEvent>;
 

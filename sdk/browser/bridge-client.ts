@@ -17,24 +17,14 @@ import { BRIDGE_CLOSE, BRIDGE_VERSION, createCommandOutbox, decodeEvents } from 
 import type { PageCommand, ProcessEvent } from '../bridge/index.ts';
 import type { DiscoveryState, GameFacts, LanPort, NetworkCheck, OpenRequest, RoomListing } from '../port/lan-port.ts';
 import type { RoomPort } from '../port/port.ts';
+import { PageDigests } from './bridge-digests.ts';
 import { BridgeRoomPort } from './bridge-room.ts';
 import type { SeatLine } from './bridge-room.ts';
+import { unopened } from './page-socket.ts';
+import type { PageWebSocket } from './page-socket.ts';
 import { ProcessClock } from './process-clock.ts';
 import { HIDDEN_HZ, openPageClock, TickSource } from './tick-source.ts';
 import type { PageClock } from './tick-source.ts';
-
-/** The part of `WebSocket` used here; `ws` in Node has it too. */
-export interface PageWebSocket {
-  binaryType: string;
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  send(data: Uint8Array): void;
-  close(code?: number, reason?: string): void;
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: never) => void) | null;
-  onclose: ((event: never) => void) | null;
-  onerror: ((event: never) => void) | null;
-}
 
 export interface BridgeClientOptions {
   /** `ws://127.0.0.1:port/__lanista`. */
@@ -92,6 +82,7 @@ export class BridgeClient implements LanPort {
   readonly #opening = new Map<number, Opening>();
   /** Who waits for the doctor; they share one examination. */
   readonly #diagnoses: { resolve: (checks: readonly NetworkCheck[]) => void; reject: (error: LanError) => void }[] = [];
+  readonly #digests = new PageDigests((command) => this.#tell(command));
   readonly #watchers = new Set<(rooms: readonly RoomListing[]) => void>();
   readonly #peerIds: PeerId[] = [];
   readonly #peerNumbers = new Map<PeerId, number>();
@@ -212,6 +203,10 @@ export class BridgeClient implements LanPort {
       this.#diagnoses.push({ resolve, reject });
       if (this.#diagnoses.length === 1) this.#tell({ type: 'diagnose' });
     });
+  }
+
+  digest(bytes: Uint8Array): Promise<Uint8Array> {
+    return this.#state.type === 'open' ? this.#digests.digest(bytes) : Promise.reject(this.#unreachable());
   }
 
   async close(): Promise<void> {
@@ -335,6 +330,8 @@ export class BridgeClient implements LanPort {
         }
         return;
       }
+      case 'digested':
+        return this.#digests.handle(event);
       case 'opened':
         return this.#opened(event);
       case 'failed': {
@@ -458,6 +455,7 @@ export class BridgeClient implements LanPort {
     this.#opening.clear();
     for (const opening of openings) opening.reject(error);
     for (const { reject } of this.#diagnoses.splice(0)) reject(error);
+    this.#digests.fail(error);
     for (const seat of seats) {
       seat.lose();
       seat.onWake?.();
@@ -481,12 +479,4 @@ export class BridgeClient implements LanPort {
 
 function aborted(signal: AbortSignal, what = 'Opening the room'): LanError {
   return new LanError('aborted', `${what} was aborted.`, { cause: signal.reason });
-}
-
-function unopened(cause: unknown): LanError {
-  const hint =
-    cause instanceof ReferenceError || cause instanceof TypeError
-      ? "connectLan is for pages; in Node use openLan from 'lanista/node'."
-      : 'Check `url`: it looks like "ws://127.0.0.1:5173/__lanista".';
-  return new LanError('bridge', `No WebSocket can be opened here (${cause instanceof Error ? cause.message : String(cause)}).`, { hint, cause });
 }

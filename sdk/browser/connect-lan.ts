@@ -98,6 +98,7 @@ export function openPageLan<const G extends AnyGame>(game: G, port: BridgeClient
     discovery: () => port.discovery(),
     joinCode: () => port.joinCode(),
     diagnose: () => port.diagnose(),
+    digest: (bytes) => port.digest(bytes),
     close: () => port.close(),
   };
   const lan = createLan(game, seats, { presence: options.presence, randomU32: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0 });

@@ -27,6 +27,7 @@ import {
   MAX_BRIDGE_ROOMS,
 } from '../bridge/index.ts';
 import type { Outbox, PageCommand, ProcessEvent } from '../bridge/index.ts';
+import { BridgeDigests } from './bridge-digests.ts';
 import { BridgeSeat } from './bridge-seat.ts';
 import type { PortRoster } from '../port/port.ts';
 
@@ -100,6 +101,7 @@ export class BridgeSession {
   readonly #drops: Record<string, number> = {};
   readonly #peerNumbers = new Map<PeerId, number>();
   readonly #peerIds: PeerId[] = [];
+  readonly #digests = new BridgeDigests();
   readonly #out: Outbox<ProcessEvent> = createEventOutbox();
   #page: PageSocket | undefined;
   #kept: BridgeSeat | undefined;
@@ -175,6 +177,7 @@ export class BridgeSession {
     if (this.#page !== page) return;
     this.#page = undefined;
     this.#out.clear();
+    this.#digests.clear();
     this.#watching?.[Symbol.dispose]();
     this.#watching = undefined;
     clearInterval(this.#slowTimer);
@@ -242,6 +245,10 @@ export class BridgeSession {
         return this.#setBeat(command.hz);
       case 'diagnose':
         return void this.#diagnose();
+      case 'digest': {
+        const answer = this.#digests.handle(command);
+        return answer === undefined ? this.drop('bridge-digest') : this.#tell(answer);
+      }
       default:
         return this.#handleInRoom(command);
     }

@@ -43,6 +43,7 @@ const COMMANDS: Readonly<Record<PageCommand['type'], 'plays' | 'asks' | 'never'>
   beat: 'asks',
   // Answered with a refusal in words, by `GuestLan`.
   diagnose: 'asks',
+  digest: 'plays',
 };
 
 export function guestRules(ownRoom: () => HeldRoom | undefined): GuestRules {
@@ -99,6 +100,10 @@ export class GuestLan implements LanPort {
 
   async diagnose(): Promise<readonly NetworkCheck[]> {
     throw new LanError('bridge', 'A guest sees nothing of this network.', { hint: 'The player whose game this is can check it.' });
+  }
+
+  digest(bytes: Uint8Array): Promise<Uint8Array> {
+    return this.#lan.digest(bytes);
   }
 
   close(): Promise<void> {

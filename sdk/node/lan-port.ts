@@ -37,6 +37,7 @@ import { checkGame, checkLanOptions, chosenInterfaces } from './option-checks.ts
 import { openProfile, type Profile } from './profile.ts';
 import { aborted, checkRoom, incompatible, joinError, normaliseCode, resolveTarget } from './room-request.ts';
 import { searchRoom } from './room-search.ts';
+import { sha256 } from './sha256.ts';
 import { bindHost, openUdp, type Udp } from './udp.ts';
 
 export interface NodeLanOptions {
@@ -172,6 +173,10 @@ export class NodeLanPort implements LanPort {
       .then(diagnose)
       .finally(() => (this.#diagnosis = undefined));
     return this.#diagnosis;
+  }
+
+  digest(bytes: Uint8Array): Promise<Uint8Array> {
+    return sha256(bytes);
   }
 
   watchRooms(onChange: (rooms: readonly RoomListing[]) => void): Disposable {

@@ -85,5 +85,10 @@ export interface LanPort {
    * 3 to 8 s. Rejects with `bind-failed`, or `bridge` when the process is gone.
    */
   diagnose(): Promise<readonly NetworkCheck[]>;
+  /**
+   * The hash of `bytes`, 32 bytes: SHA-256, and in memory a quick one that is equal for equal bytes. They are not changed until it is there. A page has it
+   * from its process, for a guest's has no cryptography of its own. Rejects with `bridge` when the process is gone.
+   */
+  digest(bytes: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import { DEFAULT_PLAYERS } from '../wire/limits.ts';
 import type { DiscoveryState, GameFacts, LanPort, OpenRequest, RoomListing } from './lan-port.ts';
 import type { MemoryHub, MemoryRoomPort } from './memory.ts';
 import { MemoryRoom } from './memory.ts';
+import { memoryDigest } from './memory-digest.ts';
 
 /** One member of `hub`. `id` takes up the identity of an earlier one: the same key, another process. */
 export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { readonly id?: PeerId } = {}): LanPort {
@@ -66,6 +67,7 @@ export function createMemoryLan(hub: MemoryHub, game: GameFacts, options: { read
       return port;
     },
     diagnose: () => Promise.resolve([{ id: 'interfaces', level: 'ok', what: 'Rooms are inside this process; no network is used.', fix: '' }]),
+    digest: async (bytes) => memoryDigest(bytes),
     watchRooms: (onChange) => {
       const tell = (): void => onChange([...hub.rooms.values()].map(listing));
       hub.watchers.add(tell);

@@ -44,6 +44,7 @@ export function createLan<G extends AnyGame>(game: G, port: LanPort, options: Cr
         time,
         session: (options.randomU32?.() ?? sessionOf(seat, time.now())) >>> 0,
         presence,
+        digest: (bytes) => port.digest(bytes),
         onClosed: () => rooms.delete(room),
       });
     } catch (error) {

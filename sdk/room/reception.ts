@@ -23,8 +23,26 @@ import { Outbound } from '../sync/outbound.ts';
 import { CONTROL_LANE } from '../sync/replication.ts';
 import type { Requests } from '../sync/requests.ts';
 import type { EntityStore } from '../sync/store.ts';
-import { ADOPT, ANSWER, ASK, BURIED, CALL, DENY, DEPUTY, FAILURE, GRANT, HELLO, INPUTS, MESSAGE, PRESENCE, RESYNC } from '../sync/wire.ts';
+import {
+  ADOPT,
+  ANSWER,
+  ASK,
+  BURIED,
+  CALL,
+  CONTENT_ASK,
+  CONTENT_NONE,
+  DENY,
+  DEPUTY,
+  FAILURE,
+  GRANT,
+  HELLO,
+  INPUTS,
+  MESSAGE,
+  PRESENCE,
+  RESYNC,
+} from '../sync/wire.ts';
 import { PackReader, PackWriter } from '../wire/pack.ts';
+import type { ContentDesk } from './content.ts';
 import { EarlyWords } from './early.ts';
 import type { RoomEntities } from './entities.ts';
 import type { RollbackDesk } from './rollback.ts';
@@ -52,6 +70,7 @@ export interface ReceptionRoom<G extends AnyGame> {
   readonly messages: Messages;
   readonly requests: Requests;
   readonly rollback: RollbackDesk;
+  readonly content: ContentDesk;
   readonly entities: RoomEntities;
   readonly events: Emitter<RoomEvents<G>>;
   present(): readonly PeerId[];
@@ -204,6 +223,7 @@ export class Reception<G extends AnyGame> {
         return;
       default:
         if (type >= INPUTS && type <= DEPUTY) return this.#room.rollback.receive(from, type, count, input);
+        if (type >= CONTENT_ASK && type <= CONTENT_NONE) return this.#room.content.receive(from, type, count, input);
         this.#room.drop('sync-malformed');
     }
   }
@@ -255,6 +275,7 @@ export class Reception<G extends AnyGame> {
     seat.ready = ready;
     seat.followed = Math.max(seat.followed, this.#room.replication.inbound.get(seat.id)?.completeTick ?? -1);
     this.#room.replication.inbound.set(seat.id, this.#stream(seat.id, session));
+    this.#room.content.peerCame(seat.id);
     if (known) {
       this.#room.requests.peerRestarted(seat.id);
       // On its word: who starts anew in every tick is not sent the whole state in every tick.

@@ -25,6 +25,7 @@ import type { AnyGame } from '../sync/definition.ts';
 import type { MessageWorld } from '../sync/messages.ts';
 import { Messages } from '../sync/messages.ts';
 import type { Fields } from '../sync/field.ts';
+import { CONTENT_LANE } from '../sync/content/exchange.ts';
 import { CONTROL_LANE, Replication } from '../sync/replication.ts';
 import { askAll, Requests } from '../sync/requests.ts';
 import type { Simulation } from '../sync/rollback/simulation.ts';
@@ -32,25 +33,38 @@ import type { Rollback, RollbackOptions } from '../sync/rollback/types.ts';
 import { EntityStore } from '../sync/store.ts';
 import { budgetRule } from './budget.ts';
 import { createRoomClock } from './clock.ts';
+import { ContentDesk } from './content.ts';
 import { HostDuties } from './duty.ts';
+import { Opening } from './opening.ts';
 import { RoomEntities } from './entities.ts';
 import { RoomEmitter } from './events.ts';
 import { Reception } from './reception.ts';
 import { RollbackDesk } from './rollback.ts';
 import { isHere, Seats } from './seats.ts';
 import { roomStats, transitMs } from './stats.ts';
-import type { CallOptions, Entities, HostDuty, Peer, Presence, Room, RoomClock, RoomEvents, RoomStats, SendOptions, StateBudget } from './types.ts';
-
-/** A newcomer waits this long for everybody's state before the room opens anyway, ms. */
-const OPENING_MS = 3_000;
-/** Whoever awaited the room has subscribed this long after it opened, ms. */
-const LISTEN_MS = 50;
+import type {
+  Answer,
+  CallOptions,
+  Content,
+  Entities,
+  HostDuty,
+  Peer,
+  Presence,
+  Room,
+  RoomClock,
+  RoomEvents,
+  RoomStats,
+  SendOptions,
+  StateBudget,
+} from './types.ts';
 
 export interface RoomSetup {
   readonly time: LocalTime;
   /** Random u32 of this instance. */
   readonly session: number;
   readonly presence: Readonly<Record<string, unknown>>;
+  /** SHA-256, by whoever can. */
+  readonly digest: (bytes: Uint8Array) => Promise<Uint8Array>;
   readonly onClosed?: () => void;
 }
 
@@ -69,6 +83,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   readonly #duties: HostDuties;
   readonly #reception: Reception<G>;
   readonly #rollback: RollbackDesk;
+  readonly #content: ContentDesk;
   readonly #control = new AbortController();
   readonly #drops: Record<string, number> = {};
   #roster: PortRoster;
@@ -76,20 +91,15 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   #pumping = false;
   #again = false;
   #unsent = false;
-  #ready = false;
-  /** When what was said to the game before the room opened reaches it. */
-  #listensAt = Number.POSITIVE_INFINITY;
-  /** When the room opened without everybody's state; told a tick later, when whoever awaited the room can have subscribed. */
-  #incompleteAt = Number.POSITIVE_INFINITY;
   #closed: PortCloseReason | undefined;
-  readonly #openedAt: number;
-  readonly #opening: (() => void)[] = [];
+  readonly #opening: Opening;
   readonly #closing: (() => void)[] = [];
   /** The others are being told; links may be over. */
   #leaving = false;
   readonly #onClosed: (() => void) | undefined;
   readonly clock: RoomClock;
   readonly entities: Entities<G>;
+  readonly content: Content;
   readonly peers: ReadonlyMap<PeerId, Peer<G>>;
 
   constructor(game: G, port: RoomPort, setup: RoomSetup) {
@@ -99,7 +109,15 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const failed = (what: string, cause: unknown): void => this.#events.failed(what, cause);
     this.#roster = port.roster();
     this.#seats = new Seats<G>(port.self);
-    this.#openedAt = this.#time.now();
+    this.#opening = new Opening(this.#time.now(), {
+      isMissing: () => this.#seats.present.some((peer) => this.#isMissing(peer)),
+      open: () => {
+        this.#authority.opened();
+        this.#updateDuty();
+      },
+      listen: () => this.#reception.listen(),
+      incomplete: () => this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' }),
+    });
     this.#store = new EntityStore(game, failed);
     this.#replication = new Replication(port, this.#store, game.stateHz, setup.session);
     const roomTime = (): number => port.time(this.#time.now());
@@ -117,14 +135,14 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     );
     const control = (to: PeerId, bytes: Uint8Array): boolean => this.#send(to, 'reliable', bytes, CONTROL_LANE);
     this.#authority = new AuthorityRules(
-      { self: port.self, roster: () => this.#roster, now: () => this.#time.now(), isReady: () => this.#ready, control },
+      { self: port.self, roster: () => this.#roster, now: () => this.#time.now(), isReady: () => this.#opening.isReady, control },
       this.#store,
       this.#replication,
       this.#entities,
     );
     this.#entities.govern(this.#authority);
     this.entities = this.#entities.facade<G>();
-    const words: MessageWorld = {
+    const words = {
       self: port.self,
       session: setup.session,
       sessionOf: (peer) => this.#seats.byPeer.get(peer)?.session,
@@ -138,9 +156,10 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         this.#later.push(fn);
         this.#wake();
       },
-      drop: (reason) => this.#drop(reason),
+      drop: (reason: string) => this.#drop(reason),
       failed,
-    };
+      wake: () => this.#wake(),
+    } satisfies MessageWorld & { wake(): void };
     this.#messages = new Messages(game, words);
     this.#requests = new Requests(game, words);
     this.#rollback = new RollbackDesk({
@@ -148,11 +167,16 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       roster: () => this.#roster,
       transitMs: () => transitMs(port.stats(this.#time.now())),
       send: (to, how, bytes) => this.#send(to, how, bytes, CONTROL_LANE),
-      drop: (reason) => this.#drop(reason),
       foreign: (peer) => this.#events.emit('warn', { code: 'schema', detail: `${peer} plays another simulation, or another build of this one` }),
       tooLarge: (detail) => this.#events.emit('warn', { code: 'too-large', detail }),
-      wake: () => this.#wake(),
     });
+    this.#content = new ContentDesk({
+      ...words,
+      send: (to, bytes) => this.#send(to, 'reliable', bytes, CONTENT_LANE),
+      queued: (peer) => port.queued(peer, CONTENT_LANE),
+      digest: setup.digest,
+    });
+    this.content = this.#content.face;
     this.#beats = new Metronome(() => this.#schedule());
     this.#duties = new HostDuties((cause) => failed('whileHost', cause));
     this.clock = createRoomClock(port, setup.time, this.#beats, failed);
@@ -170,10 +194,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
         messages: this.#messages,
         requests: this.#requests,
         rollback: this.#rollback,
+        content: this.#content,
         entities: this.#entities,
         events: this.#events,
         present: () => this.#seats.present,
-        isReady: () => this.#ready,
+        isReady: () => this.#opening.isReady,
         send: (to, channel, bytes, lane) => this.#send(to, channel, bytes, lane),
         sent: () => (this.#unsent = true),
         drop: (reason) => this.#drop(reason),
@@ -187,7 +212,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
 
   /** Resolves when this replica has the room: every ready member's state, or `OPENING_MS` passed. With the reason when the room was closed first. */
   async opened(): Promise<PortCloseReason | undefined> {
-    if (!this.#ready && this.#closed === undefined) await new Promise<void>((resolve) => this.#opening.push(resolve));
+    if (this.#closed === undefined) await this.#opening.over();
     return this.#closed;
   }
 
@@ -238,11 +263,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     return this.#requests.call(name, input, options) as Promise<never>;
   }
 
-  async callAll(
-    name: string,
-    input: unknown,
-    options: Omit<CallOptions, 'to'> = {},
-  ): Promise<readonly { readonly from: PeerId; readonly value: never; readonly error: Error | undefined }[]> {
+  async callAll(name: string, input: unknown, options: Omit<CallOptions, 'to'> = {}): Promise<readonly Answer<never>[]> {
     checkCall(`callAll('${name}')`, options, ['timeoutMs', 'signal']);
     return askAll(this.#seats.present, (to) => this.call(name, input, { ...options, to }));
   }
@@ -284,15 +305,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   stats(): RoomStats {
-    const port = this.#port.stats(this.#time.now());
-    return {
-      ...roomStats(port, this.#drops, (id) => this.#replication.inbound.get(id)?.playout.delayMs ?? 0),
-      stateBytesOut: this.#replication.bytesOut,
-      stateBytesIn: this.#replication.bytesIn,
-      messageBytesOut: this.#messages.bytesOut + this.#requests.bytesOut,
-      messageBytesIn: this.#messages.bytesIn + this.#requests.bytesIn,
-      entities: this.#store.size,
-    };
+    const parts = { replication: this.#replication, messages: this.#messages, requests: this.#requests, store: this.#store };
+    return roomStats(this.#port.stats(this.#time.now()), this.#drops, parts);
   }
 
   /** Resolves when the others were told, or cannot be. */
@@ -364,24 +378,17 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#authority.handleTimeout(now);
     this.#reception.greet(now);
     if (this.#authority.awaitsHost) this.#reception.askWhole(this.#roster.host);
-    if (!this.#ready) this.#checkReady(now);
-    if (this.#listensAt <= now) {
-      this.#listensAt = Number.POSITIVE_INFINITY;
-      this.#reception.listen();
-    }
-    if (this.#incompleteAt < now) {
-      this.#incompleteAt = Number.POSITIVE_INFINITY;
-      this.#events.emit('warn', { code: 'stall', detail: 'not everybody in the room sent their state in time' });
-    }
+    this.#opening.run(now);
     this.#beats.run(time, () => this.#replication.hasMoved);
     this.#rollback.run(now);
+    this.#content.run(now);
     if (this.#closed !== undefined) return;
     const tick = this.#replication.tickAt(time);
     if (tick > this.#replication.tick) {
       this.#replication.collect(tick, this.#replication.phaseAt(tick, this.#beats.movedAt(time)));
       this.#messages.repeat();
       // Until this replica has the room it says nothing of its own: what it is told first may have to become its own (a host that was reloaded).
-      if (this.#ready) this.#replication.send(now, this.#seats.present);
+      if (this.#opening.isReady) this.#replication.send(now, this.#seats.present);
       else this.#replication.sendAcks(now, this.#seats.present);
       this.#unsent = true;
     } else if (this.#replication.sendRests(now, this.#seats.present)) this.#unsent = true;
@@ -399,7 +406,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     const due = Math.min(nextTick, this.#beats.deadline(), this.#rollback.deadline()) - time;
     const pending = this.#again || this.#later.length > 0 || this.#unsent ? now : this.#replication.nextRest(now);
     // A deadline that is not in the future would spin: a clock that stands still must not stop the world.
-    const at = Math.min(now + Math.max(0.1, due), this.#requests.deadline(), this.#authority.deadline(), this.#listensAt, pending);
+    const local = Math.min(this.#requests.deadline(), this.#authority.deadline(), this.#content.deadline(), this.#opening.deadline);
+    const at = Math.min(now + Math.max(0.1, due), local, pending);
     this.#time.schedule(at, () => this.#pump());
   }
 
@@ -412,8 +420,8 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
       case 'reset':
         this.#requests.peerGone(event.peer, false);
         this.#replication.outbound.get(event.peer)?.restart();
-        this.#reception.linkAnew(event.peer);
-        return this.#rollback.linkAnew(event.peer);
+        for (const part of [this.#reception, this.#rollback, this.#content]) part.linkAnew(event.peer);
+        return;
       case 'merge':
         if (event.lost) {
           this.#authority.mergeLost();
@@ -432,7 +440,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#roster = roster;
     const { moved, gone } = this.#seats.apply(roster, left, this.#reception.presence as Presence<G>);
     for (const { seat, event } of moved) {
-      this.#requests.peerGone(seat.id, false);
+      for (const part of [this.#requests, this.#content]) part.peerGone(seat.id, false);
       if (event === 'back') {
         this.#replication.outbound.get(seat.id)?.restart();
         this.#reception.linkAnew(seat.id);
@@ -448,36 +456,25 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
   }
 
   #forget(peer: PeerId): void {
-    this.#requests.peerGone(peer, true);
+    for (const part of [this.#requests, this.#content]) part.peerGone(peer, true);
     this.#replication.outbound.delete(peer);
     this.#replication.inbound.delete(peer);
     this.#reception.forget(peer);
   }
 
   #updateDuty(): void {
-    const onDuty = this.#ready && this.isHost && this.#closed === undefined;
+    const onDuty = this.#opening.isReady && this.isHost && this.#closed === undefined;
     const first = !this.#reception.begun;
     if (onDuty) this.#reception.begun = true;
     this.#duties.update(onDuty, first);
   }
 
-  #checkReady(now: number): void {
-    const isMissing = (peer: PeerId): boolean => {
-      const seat = this.#seats.byPeer.get(peer)!;
-      if (seat.session === undefined) return true;
-      // A host that started anew owns what it is told that it did.
-      return seat.ready && (this.#replication.inbound.get(peer)?.synced !== true || (seat.owes && this.isHost));
-    };
-    // What came while this page or process stood still is here all the same.
-    if (this.#seats.present.some(isMissing)) {
-      if (now - this.#openedAt <= OPENING_MS) return;
-      this.#incompleteAt = now;
-    }
-    this.#ready = true;
-    this.#listensAt = now + LISTEN_MS;
-    this.#authority.opened();
-    this.#updateDuty();
-    for (const resolve of this.#opening.splice(0)) resolve();
+  /** The state of `peer`, which has the room. */
+  #isMissing(peer: PeerId): boolean {
+    const seat = this.#seats.byPeer.get(peer)!;
+    if (seat.session === undefined) return true;
+    // A host that started anew owns what it is told that it did.
+    return seat.ready && (this.#replication.inbound.get(peer)?.synced !== true || (seat.owes && this.isHost));
   }
 
   #close(reason: PortCloseReason): void {
@@ -489,10 +486,11 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     this.#port.onWake = undefined;
     this.#time.cancel();
     this.#beats.stop();
-    for (const part of [this.#requests, this.#rollback, this.#authority]) part.close();
+    for (const part of [this.#requests, this.#rollback, this.#content, this.#authority]) part.close();
     this.#control.abort();
     this.#events.emit('close', { reason });
-    for (const resolve of [...this.#opening.splice(0), ...this.#closing.splice(0)]) resolve();
+    this.#opening.end();
+    for (const resolve of this.#closing.splice(0)) resolve();
     this.#onClosed?.();
   }
 }

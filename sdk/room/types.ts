@@ -2,7 +2,7 @@
  * The public surface of a room, as types: what `lanista`, `lanista/node` and `lanista/browser` share.
  * Own entities are writable, remote ones are `readonly`, and the compiler knows which is which by `mine`.
  */
-import type { EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
+import type { Brand, EntityId, PeerId, RoomId, Slot } from '../base/brand.ts';
 import type { DiscoveryState, NetworkCheck, RoomListing } from '../port/lan-port.ts';
 import type { LeaveReason, PeerStats, PortCloseReason, SeatStatus } from '../port/port.ts';
 import type { AnyGame, EntityDef, MessageDef, RequestDef } from '../sync/definition.ts';
@@ -234,6 +234,37 @@ export interface RoomStats {
   readonly entities: number;
 }
 
+/** Names a block of content: its SHA-256, as 43 characters (`A-Z a-z 0-9 - _`). It fits an `s.text(43)`. */
+export type ContentId = Brand<string, 'ContentId'>;
+
+export interface FetchOptions {
+  /** Default 30,000, for the whole of it. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Blocks of bytes (a map, a picture, a level somebody made) that the room has in common. A block is named by its hash, so that whoever gives it out cannot
+ * give out another one. The name travels in the game's own state or messages, the bytes only to who asks for them.
+ */
+export interface Content {
+  /**
+   * Gives a block to whoever asks for it, for as long as this peer is in the room, and resolves with its name. `bytes`, 1 to 4,194,304, are copied
+   * at once. Rejects with `bad-argument`, `too-large` (also when this peer would share more than 33,554,432 bytes in all), `closed`.
+   */
+  share(bytes: Uint8Array): Promise<ContentId>;
+  /**
+   * Resolves with the bytes of that name, a copy for each caller: at once when they are held here, else from whoever in the room has them. While nobody
+   * has, it goes on looking. What was fetched is held, and given to others, until what is newer needs its place. It may be anything: who gives it cannot
+   * alter it, but nobody says that who shared it meant well. Rejects with `bad-argument`, `timeout`, `aborted`, `queue-full` (64 are looked for already), `closed`.
+   */
+  fetch(id: string, options?: FetchOptions): Promise<Uint8Array>;
+  /** Whether it is held here, whole and verified. */
+  has(id: string): boolean;
+  /** Holds it no longer, and gives it to nobody any more. False when it was not held. */
+  forget(id: string): boolean;
+}
+
 /** One room, joined. Leaves on disposal. */
 export interface Room<G extends AnyGame> extends AsyncDisposable {
   readonly id: RoomId;
@@ -247,6 +278,8 @@ export interface Room<G extends AnyGame> extends AsyncDisposable {
   readonly isHost: boolean;
   readonly clock: RoomClock;
   readonly entities: Entities<G>;
+  /** Blocks of bytes by their hash, that everybody in the room can get: maps, pictures. */
+  readonly content: Content;
   /** Aborted when the room is left or lost. */
   readonly signal: AbortSignal;
   /** Changes some fields of this peer's presence, for everybody. Throws `bad-value`, `closed`. */

@@ -13,7 +13,7 @@
  *             [13, tag, known, 0, 0]                                 that was all
  *   BURIED    [14, tag, lost, origin, counter, epoch, owner]         despawned by that claim; lost 1: had by that claim, go above it
  *
- * 15 to 22 are those of a simulation: `rollback/words.ts`.
+ * 15 to 22 are those of a simulation: `rollback/words.ts`. 23 to 25 are about content: `content/words.ts`.
  */
 export const HELLO = 1;
 export const MESSAGE = 2;
@@ -35,3 +35,6 @@ export const TAKEOVER = 19;
 export const HELD = 20;
 export const QUIT = 21;
 export const DEPUTY = 22;
+export const CONTENT_ASK = 23;
+export const CONTENT_PIECE = 24;
+export const CONTENT_NONE = 25;

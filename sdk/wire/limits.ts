@@ -449,3 +449,27 @@ export const ROLLBACK_PIECE_BYTES = 32 * 1_024;
 
 /** Lists, objects, maps and the like in such a state: an empty one takes two bytes to say and two hundred to keep, and a copy of all is kept for each tick. */
 export const MAX_ROLLBACK_STATE_PARTS = 32_768;
+
+/** A block of content, as a map or a picture is: a second or two on the slowest Wi-Fi. It is in memory whole, and hashed whole. */
+export const MAX_CONTENT_BYTES = 4 * 1_024 * 1_024;
+
+/** What a room holds of it at most, what was fetched and what the game shared together: eight of the largest size, or an avatar for each of 32 with room to spare. */
+export const MAX_CONTENT_HELD_BYTES = 32 * 1_024 * 1_024;
+
+/** It travels in pieces of this size: small enough that nothing waits long behind one, large enough that a piece is worth its question. */
+export const CONTENT_PIECE_BYTES = 16 * 1_024;
+
+/** Pieces asked of one peer and not here yet: 64 KiB each round trip, which is 4 MiB a second between two pages that take 15 ms there and back. */
+export const CONTENT_WINDOW = 4;
+
+/** Bytes of content on their way to one peer beyond which it is given nothing more: twice what an honest one asks for. It shares that link's queue with the game. */
+export const CONTENT_QUEUE_BYTES = 2 * CONTENT_WINDOW * CONTENT_PIECE_BYTES;
+
+/** Blocks that one room looks for at once; what a game asks for beyond is refused. One for each of 32 players, twice. */
+export const MAX_CONTENT_FETCHES = 64;
+
+/** How many of them travel at once: unfinished ones are held beside what is whole. */
+export const MAX_CONTENT_TRANSFERS = 4;
+
+/** Peers that one gives large blocks to at once: whoever is served first serves the others. */
+export const MAX_CONTENT_TAKERS = 4;

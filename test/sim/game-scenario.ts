@@ -6,6 +6,7 @@
  *   -> one list -> equal replicas, one owner per entity, every request ended, every reliable message there
  */
 import { createRng, type Rng } from '../../sdk/base/rng.ts';
+import { memoryDigest } from '../../sdk/port/memory-digest.ts';
 import type { PortEvent } from '../../sdk/port/port.ts';
 import { GameRoom } from '../../sdk/room/room.ts';
 import { coreOf } from '../../sdk/sync/handle.ts';
@@ -118,7 +119,12 @@ class Play {
       if (event.type === 'reset') this.talk.allowGap(player, event.peer);
       if (event.type !== 'message') this.ledger.trace?.(`${Math.round(this.stage.now)} ${index} told ${told(event)}`);
     });
-    const room = new GameRoom(simGame, tap, { time, session: this.#rng.u32(), presence: {} }) as unknown as SimRoom;
+    const room = new GameRoom(simGame, tap, {
+      time,
+      session: this.#rng.u32(),
+      presence: {},
+      digest: async (bytes) => memoryDigest(bytes),
+    }) as unknown as SimRoom;
     // A fifth of the seeds plays within budgets that are mostly too small.
     if (this.#thrifty) room.setStateBudget({ bytesPerTick: 90 + ((index * 37 + life * 11) % 120) });
     const player: Player = { index, life, room, tap, rng: createRng(this.#rng.u32()) };

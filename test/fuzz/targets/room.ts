@@ -6,6 +6,7 @@
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { PeerId, RoomId, Slot } from '../../../sdk/base/brand.ts';
 import type { LocalTime } from '../../../sdk/port/lan-port.ts';
+import { memoryDigest } from '../../../sdk/port/memory-digest.ts';
 import type { Channel, PortEvent, PortRoster, RoomPort } from '../../../sdk/port/port.ts';
 import { GameRoom } from '../../../sdk/room/room.ts';
 import { bodyCodec } from '../../../sdk/sync/body.ts';
@@ -141,7 +142,12 @@ class Port implements RoomPort {
 
 function seat(table: Table, index: 0 | 1 | 2): { readonly port: Port; readonly room: GameRoom<G> } {
   const port = new Port(table, IDS[index]);
-  const room = new GameRoom<G>(game, port, { time: table.clock(), session: 100 + index, presence: { name: 'p' } });
+  const room = new GameRoom<G>(game, port, {
+    time: table.clock(),
+    session: 100 + index,
+    presence: { name: 'p' },
+    digest: async (bytes) => memoryDigest(bytes),
+  });
   room.handle('hit', (() => ({ ok: true })) as never);
   return { port, room };
 }

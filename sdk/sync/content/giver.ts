@@ -1,0 +1,57 @@
+/**
+ * Who gives: each question is answered by one piece, or by the word that there is none, or not at all while too much is on its way to that peer. Nothing
+ * is kept of who asked but this:
+ *
+ * One block that fifteen want at once would leave here fifteen times, and all of them would have it last. So a large one is given to a few at a time;
+ * the others are not answered, and ask again, everybody: by then those who were served have it, too. What fits one piece is given to everybody at once.
+ */
+import type { PeerId } from '../../base/brand.ts';
+import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, MAX_CONTENT_TAKERS } from '../../wire/limits.ts';
+import { encodeNone, encodePiece, WHETHER } from './words.ts';
+
+/** Who has not asked for so long takes nothing any more, ms. */
+const TAKING_MS = 1_000;
+
+const NOTHING = new Uint8Array(0);
+
+export interface GiverWorld {
+  now(): number;
+  send(to: PeerId, bytes: Uint8Array): boolean;
+  /** Bytes of content on their way to `peer`. */
+  queued(peer: PeerId): number;
+}
+
+export class ContentGiver {
+  readonly #world: GiverWorld;
+  /** Whom large blocks are given to, and when each asked last. */
+  readonly #takers = new Map<PeerId, number>();
+
+  constructor(world: GiverWorld) {
+    this.#world = world;
+  }
+
+  /** @param held the block that is asked for; undefined when it is not here. */
+  answer(from: PeerId, hash: Uint8Array, offset: number, held: Uint8Array | undefined): void {
+    const world = this.#world;
+    if (world.queued(from) > CONTENT_QUEUE_BYTES) return;
+    if (held === undefined) return void world.send(from, encodeNone(hash));
+    if (held.length > CONTENT_PIECE_BYTES && !this.#serves(from)) return;
+    const bytes = offset < held.length ? held.subarray(offset, offset + CONTENT_PIECE_BYTES) : NOTHING;
+    if (!world.send(from, encodePiece(hash, held.length, offset, bytes)) || offset === WHETHER) return;
+    if (offset + bytes.length < held.length) this.#takers.set(from, world.now());
+    else this.#takers.delete(from);
+  }
+
+  /** Whether `peer` is one of the few, or may become one. */
+  #serves(peer: PeerId): boolean {
+    if (this.#takers.has(peer) || this.#takers.size < MAX_CONTENT_TAKERS) return true;
+    const now = this.#world.now();
+    for (const [taker, at] of this.#takers) if (now - at >= TAKING_MS) this.#takers.delete(taker);
+    return this.#takers.size < MAX_CONTENT_TAKERS;
+  }
+
+  /** `peer` takes nothing any more. */
+  forget(peer: PeerId): void {
+    this.#takers.delete(peer);
+  }
+}
