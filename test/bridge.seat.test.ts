@@ -17,6 +17,7 @@ interface Page extends SeatHolder {
   readonly drops: string[];
   ends: number;
   lag: boolean;
+  mayTell: boolean;
 }
 
 /** A page whose number for a peer is its place in this list. */
@@ -29,8 +30,10 @@ function page(): Page {
     drops: [],
     ends: 0,
     lag: false,
+    mayTell: true,
     tell: (event) => void all.told.push(event),
     number: (id) => peers.indexOf(id),
+    hasRoom: () => all.mayTell,
     lagging: () => all.lag,
     drop: (reason) => void all.drops.push(reason),
     closed: () => void all.ends++,

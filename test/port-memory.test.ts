@@ -19,9 +19,9 @@ portContract(
   async (seats) => {
     const hub = new MemoryHub({ latencyMs: 3 });
     const ports: RoomPort[] = [];
-    for (let i = 0; i < seats; i++)
-      ports.push(await createMemoryLan(hub, facts).open({ type: 'join-or-create', name: 'room', max: 8, code: undefined, spectate: false }));
-    return { ports, now: () => hub.now(), advance: (ms) => hub.advance(ms), close: () => undefined };
+    const lans = Array.from({ length: seats }, () => createMemoryLan(hub, facts));
+    for (const lan of lans) ports.push(await lan.open({ type: 'join-or-create', name: 'room', max: 8, code: undefined, spectate: false }));
+    return { ports, lans, now: () => hub.now(), advance: (ms) => hub.advance(ms), close: () => undefined };
   },
   200,
 );

@@ -43,6 +43,7 @@ portContract(
     const ports = await seatAll(network, network);
     return {
       ports,
+      lans: network,
       now: (i) => network[i]!.time.now(),
       advance: wait,
       close: async () => void (await Promise.all(network.map((lan) => lan.close()))),
@@ -69,6 +70,7 @@ portContract(
     const ports = await seatAll(pages, network);
     return {
       ports,
+      lans: pages,
       now: (i) => pages[i]!.time.now(),
       advance: wait,
       close: async () => {

@@ -2,13 +2,17 @@
  * The contract of `RoomPort`, as one suite for all its implementations. A harness makes a room with a number of seats and lets time pass;
  * everything else is asked of the ports alone.
  */
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { PeerId } from '../sdk/base/brand.ts';
+import type { LanPort } from '../sdk/port/lan-port.ts';
 import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
 
 export interface PortHarness {
   /** Seats of one room, in order of their slots; each is present for every other. */
   readonly ports: readonly RoomPort[];
+  /** What they were opened by, in the same order. */
+  readonly lans: readonly Pick<LanPort, 'digest'>[];
   /** The `now` of the port at `index`. */
   now(index: number): number;
   /** Lets `ms` pass, with everything that falls due in it. */
@@ -56,6 +60,21 @@ export function portContract(name: string, open: (seats: number) => Promise<Port
         expect(roster.peers.some((peer) => peer.id === roster.host)).toBe(true);
       }
       expect(new Set(ports.map((port) => port.self)).size).toBe(3);
+    });
+
+    run('[RO42] everybody has the same hash of the same bytes, however many there are, and another one of others', 2, async ({ lans }) => {
+      const seen = new Set<string>();
+      for (const size of [0, 1, 3, 31, 32, 1_000, 65_536, 65_537, 131_072, 300_000, 4 * 1_024 * 1_024]) {
+        const of = Uint8Array.from({ length: size }, (_, i) => i * 7 + (i >> 8));
+        const [one, other] = await Promise.all(lans.map((lan) => lan.digest(of)));
+        expect([one!.length, one]).toEqual([32, other]);
+        if (name !== 'memory') expect(Buffer.from(one!).toString('hex')).toBe(createHash('sha256').update(of).digest('hex'));
+        seen.add(Buffer.from(one!).toString('hex'));
+        if (size === 0) continue;
+        of[size - 1]! ^= 1;
+        seen.add(Buffer.from(await lans[0]!.digest(of)).toString('hex'));
+      }
+      expect(seen.size).toBe(21);
     });
 
     run('[RO9] reliable messages arrive once and in order per lane, large ones too', 2, async (harness) => {

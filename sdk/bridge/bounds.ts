@@ -59,7 +59,8 @@ export const BRIDGE_BATCH_MS = 4;
 
 /**
  * Bytes of one command of a page that wants a hash: what a process hashes in a fraction of a millisecond, and a phone's Wi-Fi carries in 30 ms, for
- * so long what the game says behind it waits. */
+ * so long what the game says behind it waits.
+ */
 export const BRIDGE_DIGEST_BLOCK_BYTES = 64 * 1_024;
 
 /** Such blocks that a page has under way: one is hashed while the next comes. */
@@ -79,9 +80,12 @@ export const MAX_GUESTS = 8;
 export const GUEST_BATCHES_PER_S = 120;
 export const GUEST_BATCHES_AT_ONCE = 600;
 
-/** Bytes a guest's page may send in a second, and at once: the largest batch of the bridge fits several times. */
-export const GUEST_BYTES_PER_S = 256 * 1_024;
-export const GUEST_BYTES_AT_ONCE = 2 * 1_024 * 1_024;
+/**
+ * Bytes a guest's page may send in a second, and at once: half of the latter is for what it has hashed or gives to others, which waits for its turn; the
+ * largest batch of the bridge fits into the other half several times.
+ */
+export const GUEST_BYTES_PER_S = 1_024 * 1_024;
+export const GUEST_BYTES_AT_ONCE = 4 * 1_024 * 1_024;
 
 /** Commands in those batches, in a second and at once: one for each of 31 others at 60 Hz. The shortest has one byte, and thousands fit into a batch. */
 export const GUEST_COMMANDS_PER_S = 2_000;

@@ -5,31 +5,57 @@ import { MAX_BRIDGE_DIGESTS } from '../bridge/index.ts';
 import type { PageCommand, ProcessEvent } from '../bridge/index.ts';
 import { MAX_CONTENT_BYTES } from '../wire/limits.ts';
 
-type DigestCommand = Extract<PageCommand, { type: 'digest' }>;
-type Digested = Extract<ProcessEvent, { type: 'digested' }>;
+/** A page that sends more than it may is answered as soon as it may send more; looked at this often, ms. */
+const RETRY_MS = 50;
+
+/** The page whose digests these are. */
+export interface DigestPage {
+  tell(event: ProcessEvent): void;
+  /** Whether it may send more; it does, as soon as it has an answer. */
+  hasRoom(): boolean;
+  drop(reason: string): void;
+}
 
 export class BridgeDigests {
+  readonly #page: DigestPage;
   readonly #begun = new Map<number, { readonly hash: Hash; bytes: number }>();
+  #answers: ProcessEvent[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
-  /** One block; each is hashed as it comes, so that none of them is held. Undefined for what only a broken page asks. */
-  handle({ digest, bytes, isLast }: DigestCommand): Digested | undefined {
+  constructor(page: DigestPage) {
+    this.#page = page;
+  }
+
+  /** One block. Each is hashed as it comes, so that none is held, and none is answered of what only a broken page asks. */
+  handle({ digest, bytes, isLast }: Extract<PageCommand, { type: 'digest' }>): void {
     let begun = this.#begun.get(digest);
     if (begun === undefined) {
-      if (this.#begun.size >= MAX_BRIDGE_DIGESTS) return undefined;
+      if (this.#begun.size >= MAX_BRIDGE_DIGESTS) return this.#page.drop('bridge-digest');
       this.#begun.set(digest, (begun = { hash: createHash('sha256'), bytes: 0 }));
     }
     begun.bytes += bytes.length;
-    if (begun.bytes > MAX_CONTENT_BYTES) {
+    // Blocks without bytes would be hashed for ever.
+    if (begun.bytes > MAX_CONTENT_BYTES || (bytes.length === 0 && !isLast)) {
       this.#begun.delete(digest);
-      return undefined;
+      return this.#page.drop('bridge-digest');
     }
     begun.hash.update(bytes);
     if (isLast) this.#begun.delete(digest);
-    return { type: 'digested', digest, hash: isLast ? begun.hash.digest() : undefined };
+    this.#answers.push({ type: 'digested', digest, hash: isLast ? begun.hash.digest() : undefined });
+    if (this.#timer === undefined) this.#answer();
+  }
+
+  #answer(): void {
+    this.#timer = undefined;
+    while (this.#answers.length > 0 && this.#page.hasRoom()) this.#page.tell(this.#answers.shift()!);
+    if (this.#answers.length > 0) this.#timer = setTimeout(() => this.#answer(), RETRY_MS);
   }
 
   /** The page is gone. */
   clear(): void {
     this.#begun.clear();
+    this.#answers = [];
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }

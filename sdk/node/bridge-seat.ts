@@ -16,6 +16,8 @@ export interface SeatHolder {
   tell(event: ProcessEvent): void;
   /** The page's number for a peer; tells the page first if it is a new one. */
   number(id: PeerId): number;
+  /** Whether the page may send more; it does, as soon as it hears what was taken. */
+  hasRoom(): boolean;
   /** True while the page is too far behind for messages that may be lost. */
   lagging(): boolean;
   drop(reason: string): void;
@@ -174,6 +176,7 @@ export class BridgeSeat {
       this.#timeTold = now;
       add({ type: 'time', room: holder.room, at: now, time: this.port.time(now), errorMs: this.port.timeErrorMs(now) });
     }
+    if (!holder.hasRoom()) return;
     for (const [id, queue] of this.#queues) {
       if (queue.takenBytes === queue.toldBytes) continue;
       queue.toldBytes = queue.takenBytes;
@@ -225,7 +228,7 @@ export class BridgeSeat {
 
   #tellTaken(id: PeerId, queue: PeerQueue): void {
     const holder = this.#holder;
-    if (holder === undefined || queue.takenBytes - queue.toldBytes < BRIDGE_TAKEN_BYTES) return;
+    if (holder === undefined || queue.takenBytes - queue.toldBytes < BRIDGE_TAKEN_BYTES || !holder.hasRoom()) return;
     queue.toldBytes = queue.takenBytes;
     holder.tell({ type: 'taken', room: holder.room, peer: holder.number(id), bytes: queue.takenBytes });
   }

@@ -55,6 +55,8 @@ export interface BridgeSessionOptions {
 export interface GuestRules {
   /** Whether this command is heard, now. */
   may(type: PageCommand['type']): boolean;
+  /** Whether it may send more at its leisure; until it may, it is not told what was taken of what it sent. */
+  hasRoom(): boolean;
   /** The only room there is for a guest, whatever its page asks for. Throws `unreachable` when there is none. */
   lead(asked: OpenRequest): OpenRequest;
 }
@@ -101,7 +103,11 @@ export class BridgeSession {
   readonly #drops: Record<string, number> = {};
   readonly #peerNumbers = new Map<PeerId, number>();
   readonly #peerIds: PeerId[] = [];
-  readonly #digests = new BridgeDigests();
+  readonly #digests = new BridgeDigests({
+    tell: (event) => this.#tell(event),
+    hasRoom: () => this.#guest?.hasRoom() ?? true,
+    drop: (reason) => this.drop(reason),
+  });
   readonly #out: Outbox<ProcessEvent> = createEventOutbox();
   #page: PageSocket | undefined;
   #kept: BridgeSeat | undefined;
@@ -245,10 +251,8 @@ export class BridgeSession {
         return this.#setBeat(command.hz);
       case 'diagnose':
         return void this.#diagnose();
-      case 'digest': {
-        const answer = this.#digests.handle(command);
-        return answer === undefined ? this.drop('bridge-digest') : this.#tell(answer);
-      }
+      case 'digest':
+        return this.#digests.handle(command);
       default:
         return this.#handleInRoom(command);
     }
@@ -357,6 +361,7 @@ export class BridgeSession {
       room,
       tell: (event) => this.#tell(event),
       number: (id) => this.#number(room, id),
+      hasRoom: () => this.#guest?.hasRoom() ?? true,
       lagging: () => this.#unsent() > BRIDGE_LAG_BYTES,
       drop: (reason) => this.drop(reason),
       closed: () => this.#seats.delete(room),

@@ -46,13 +46,14 @@ const COMMANDS: Readonly<Record<PageCommand['type'], 'plays' | 'asks' | 'never'>
   digest: 'plays',
 };
 
-export function guestRules(ownRoom: () => HeldRoom | undefined): GuestRules {
+export function guestRules(ownRoom: () => HeldRoom | undefined, rate: GuestRate): GuestRules {
   const requests = new Bucket(GUEST_REQUESTS_PER_S, GUEST_REQUESTS_AT_ONCE);
   return {
     may(type) {
       const kind = COMMANDS[type];
       return kind === 'plays' || (kind === 'asks' && requests.take(monotonicMs(), 1) >= 0);
     },
+    hasRoom: () => rate.isHalf(monotonicMs()),
     lead({ spectate }) {
       const room = ownRoom();
       if (room === undefined) throw noRoom();
@@ -164,6 +165,11 @@ export class GuestRate {
 
   take(now: number, bytes: number): RateAnswer {
     return answer(Math.min(this.#batches.take(now, 1), this.#bytes.take(now, bytes), this.#commands.take(now, 0)));
+  }
+
+  /** Whether half of the bytes that may be sent at once still may: less is for what the game says. */
+  isHalf(now: number): boolean {
+    return this.#bytes.take(now, 0) >= 0.5;
   }
 
   /** What there was in the batch. */

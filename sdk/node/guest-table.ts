@@ -37,11 +37,12 @@ class Guest implements PageHolder {
   askedAt = 0;
   readonly session: BridgeSession;
   readonly lan: GuestLan;
-  readonly #rate = new GuestRate();
+  readonly #rate: GuestRate;
   readonly #onGone: () => void;
 
-  constructor(session: BridgeSession, lan: GuestLan, onGone: () => void) {
+  constructor(session: BridgeSession, rate: GuestRate, lan: GuestLan, onGone: () => void) {
     this.session = session;
+    this.#rate = rate;
     this.lan = lan;
     this.#onGone = onGone;
   }
@@ -153,7 +154,8 @@ export class GuestTable {
     const { game, keepMs, ownRoom } = this.#options;
     try {
       const lan = new GuestLan(await this.#options.lan(), game, ownRoom);
-      return new Guest(new BridgeSession({ lan, game, keepMs, guest: guestRules(ownRoom) }), lan, onGone);
+      const rate = new GuestRate();
+      return new Guest(new BridgeSession({ lan, game, keepMs, guest: guestRules(ownRoom, rate) }), rate, lan, onGone);
     } catch (error) {
       this.drop(error instanceof LanError ? `bridge-guest-${error.code}` : 'bridge-guest-unopened');
       return undefined;

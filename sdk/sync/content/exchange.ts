@@ -189,6 +189,19 @@ export class ContentExchange {
         }
     const present = this.#world.present();
     for (const { wanted } of this.#fetches.values()) wanted.run(now, present, this.#isFree());
+    this.#giveWay();
+  }
+
+  /** What has come of unfinished blocks is bounded: where nobody gives the rest, it gives way to what travels. */
+  #giveWay(): void {
+    let under = 0;
+    for (const { wanted } of this.#fetches.values()) if (wanted.source !== undefined || wanted.isHalf) under++;
+    for (const { wanted } of this.#fetches.values()) {
+      if (under <= MAX_CONTENT_TRANSFERS) return;
+      if (!wanted.isHalf) continue;
+      wanted.clear();
+      under--;
+    }
   }
 
   #isFree(): boolean {

@@ -2,15 +2,19 @@
  * Who gives: each question is answered by one piece, or by the word that there is none, or not at all while too much is on its way to that peer. Nothing
  * is kept of who asked but this:
  *
- * One block that fifteen want at once would leave here fifteen times, and all of them would have it last. So a large one is given to a few at a time;
- * the others are not answered, and ask again, everybody: by then those who were served have it, too. What fits one piece is given to everybody at once.
+ * One block that fifteen want at once would leave here fifteen times, and all of them would have it last. So a large one is given to a few at a time; the
+ * others get a piece without bytes, and are not answered when they ask who has it. Soon those who were served first have it, and answer. What is small is
+ * given to everybody at once.
  */
 import type { PeerId } from '../../base/brand.ts';
-import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, MAX_CONTENT_TAKERS } from '../../wire/limits.ts';
+import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_TAKERS } from '../../wire/limits.ts';
 import { encodeNone, encodePiece, WHETHER } from './words.ts';
 
 /** Who has not asked for so long takes nothing any more, ms. */
 const TAKING_MS = 1_000;
+
+/** What a window takes at once is gone before anybody could wait for it. */
+const SMALL_BYTES = CONTENT_WINDOW * CONTENT_PIECE_BYTES;
 
 const NOTHING = new Uint8Array(0);
 
@@ -35,9 +39,11 @@ export class ContentGiver {
     const world = this.#world;
     if (world.queued(from) > CONTENT_QUEUE_BYTES) return;
     if (held === undefined) return void world.send(from, encodeNone(hash));
-    if (held.length > CONTENT_PIECE_BYTES && !this.#serves(from)) return;
-    const bytes = offset < held.length ? held.subarray(offset, offset + CONTENT_PIECE_BYTES) : NOTHING;
-    if (!world.send(from, encodePiece(hash, held.length, offset, bytes)) || offset === WHETHER) return;
+    const isLarge = held.length > SMALL_BYTES;
+    const serves = !isLarge || this.#serves(from);
+    if (!serves && offset === WHETHER) return;
+    const bytes = serves && offset < held.length ? held.subarray(offset, offset + CONTENT_PIECE_BYTES) : NOTHING;
+    if (!world.send(from, encodePiece(hash, held.length, offset, bytes)) || !isLarge || bytes.length === 0) return;
     if (offset + bytes.length < held.length) this.#takers.set(from, world.now());
     else this.#takers.delete(from);
   }

@@ -66,6 +66,7 @@ export class Wanted {
   #reviewMs = REVIEW_MS;
   #reviewed = 0;
   #lookAt = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #lookMs = LOOK_MS;
   #gatherAt = 0;
   #size: number | undefined;
@@ -89,6 +90,11 @@ export class Wanted {
 
   get outstanding(): number {
     return this.#asking.length;
+  }
+
+  /** Something of it has come, and nobody gives the rest. */
+  get isHalf(): boolean {
+    return this.#source === undefined && this.#have > 0;
   }
 
   /** @param isFree whether one more may travel. */
@@ -137,13 +143,18 @@ export class Wanted {
     }
     const at = this.#asking.indexOf(offset);
     if (this.isChecked || from !== this.#source || at < 0) return 'content-unasked';
+    // It gives to others now, and soon they have it, too.
+    if (bytes.length === 0) {
+      this.#lag(now, from);
+      return 'taken';
+    }
+    if (offset >= size || bytes.length !== Math.min(CONTENT_PIECE_BYTES, size - offset)) return this.#refuse(now, from);
     if (this.#size !== undefined && this.#size !== size) {
       // One of them lies, and this is what the next piece will show.
       if (this.#givers.has(from)) return this.#refuse(now, from);
       this.#alone ||= this.#have > 0;
-      this.#clear();
+      this.clear();
     }
-    if (offset >= size || bytes.length !== Math.min(CONTENT_PIECE_BYTES, size - offset)) return this.#refuse(now, from);
     this.#size = size;
     this.#givers.add(from);
     // They come in the order of the questions: those before it were not answered.
@@ -157,7 +168,7 @@ export class Wanted {
 
   #refuse(now: number, from: PeerId): Taken {
     this.#world.accuse(from);
-    this.#clear();
+    if (this.#givers.has(from)) this.clear();
     this.lose(now, from);
     return 'content-size';
   }
@@ -166,6 +177,7 @@ export class Wanted {
   whole(): Uint8Array {
     const whole = new Uint8Array(this.#have);
     this.#pieces.forEach((piece, i) => whole.set(piece!, i * CONTENT_PIECE_BYTES));
+    this.#pieces = [];
     return whole;
   }
 
@@ -178,16 +190,23 @@ export class Wanted {
       this.#world.accuse(giver);
       this.#holders.delete(giver);
     }
-    this.#clear();
+    this.clear();
     this.#drop(now);
   }
 
   #look(now: number, present: readonly PeerId[]): void {
     for (const peer of present) if (peer !== this.#source) this.#askWhether(peer);
     this.#comers.clear();
+    this.#lookedAt = now;
     this.#gatherAt = now + GATHER_MS;
     this.#lookAt = this.#source === undefined ? now + this.#lookMs : Number.POSITIVE_INFINITY;
     this.#lookMs = Math.min(2 * this.#lookMs, LOOK_MAX_MS);
+  }
+
+  /** Now, but not again and again: somebody may say each time that he has it, and give nothing. */
+  #lookSoon(now: number): void {
+    this.#lookMs = LOOK_MS;
+    this.#lookAt = Math.max(now, this.#lookedAt + LOOK_MS);
   }
 
   #askWhether(peer: PeerId): void {
@@ -207,10 +226,10 @@ export class Wanted {
   }
 
   #begin(now: number, peer: PeerId): void {
-    if (this.#alone && [...this.#givers].some((giver) => giver !== peer)) this.#clear();
+    if (this.#alone && [...this.#givers].some((giver) => giver !== peer)) this.clear();
     this.#source = peer;
     this.#strikes = 0;
-    this.#patienceMs = PATIENCE_MS;
+    this.#patienceMs = Math.min(PATIENCE_MS * 2 ** this.#failed(peer), PATIENCE_MAX_MS);
     this.#heardAt = now;
     this.#reviewAt = now + this.#reviewMs;
     this.#reviewed = this.#have;
@@ -229,7 +248,7 @@ export class Wanted {
     this.#asking = [];
     // Of whom nothing has come yet nothing is expected.
     if (this.#strikes >= STRIKES || !this.#givers.has(this.#source)) this.#lag(now, this.#source);
-    else this.#lookAt = now;
+    else this.#lookSoon(now);
   }
 
   /** Who gives little gives way to somebody else who has it; whether there is one is asked before. */
@@ -242,7 +261,7 @@ export class Wanted {
     }
     this.#reviewed = this.#have;
     this.#reviewAt = now + this.#reviewMs;
-    if (isSlow) this.#lookAt = now;
+    if (isSlow) this.#lookSoon(now);
   }
 
   #lag(now: number, peer: PeerId): void {
@@ -254,11 +273,11 @@ export class Wanted {
   #drop(now: number): void {
     this.#source = undefined;
     this.#asking = [];
-    this.#lookAt = now;
-    this.#lookMs = LOOK_MS;
+    this.#lookSoon(now);
   }
 
-  #clear(): void {
+  /** What has come is thrown away. */
+  clear(): void {
     this.#size = undefined;
     this.#pieces = [];
     this.#have = 0;

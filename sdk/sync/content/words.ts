@@ -2,7 +2,7 @@
  * What peers say to each other about content, as bytes; all of it reliable, on a lane of its own. `id` is the hash, 32 bytes.
  *
  *   CONTENT_ASK   [23, id, offset]                 offset 2^32 - 1, which no block has: only whether it is there
- *   CONTENT_PIECE [24, id, size, offset, bytes]    `size` of the whole; empty bytes where nothing is at `offset`
+ *   CONTENT_PIECE [24, id, size, offset, bytes]    `size` of the whole; no bytes: it is there, and not given now
  *   CONTENT_NONE  [25, id]
  *
  * They carry no session: a piece that comes late is a piece of the same bytes, or is found out as every other lie is.

@@ -1,0 +1,453 @@
+/** Content among peers who lie, lag, leave, and say what nobody asked for. */
+import { describe, expect, it } from 'vitest';
+import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_BYTES, MAX_CONTENT_TRANSFERS } from '../sdk/wire/limits.ts';
+import { WHETHER } from '../sdk/sync/content/words.ts';
+import type { Said } from './content-rig.ts';
+import { bytesOf, ContentRig, encodeAsk, encodeNone, encodePiece, IDS, idOf, liar, sha256, wordsOf } from './content-rig.ts';
+
+const PIECE = CONTENT_PIECE_BYTES;
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+const code = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'resolved',
+    (error: { code: string }) => error.code,
+  );
+/** As an honest one would, of other bytes. */
+const gives = (bytes: Uint8Array) => (hash: Uint8Array, offset: number) =>
+  encodePiece(hash, bytes.length, offset, offset === WHETHER ? bytes.subarray(0, 0) : bytes.subarray(offset, offset + PIECE));
+/** Offsets that were asked of whom. */
+function asked(rig: ContentRig): { readonly to: number; readonly offset: number; readonly at: number }[] {
+  const all: { readonly to: number; readonly offset: number; readonly at: number }[] = [];
+  const before = rig.onSend;
+  rig.onSend = (said) => {
+    const words = wordsOf(said.bytes);
+    if (words?.type === 23) all.push({ to: said.to, offset: words.offset, at: said.at });
+    return before?.(said);
+  };
+  return all;
+}
+const pieces = (all: readonly { readonly to: number; readonly offset: number }[], to: number): number[] =>
+  all.filter((one) => one.to === to && one.offset !== WHETHER).map(({ offset }) => offset);
+
+describe('who lies', () => {
+  it('[CO3] [CO4] about the bytes is found out by the hash, not asked again, and an honest one gives them', async () => {
+    const bytes = bytesOf(100_000);
+    for (const other of [bytesOf(100_000, 2), bytesOf(90_000), bytesOf(100_001), Uint8Array.from([...bytes.subarray(0, 99_999), 1])]) {
+      const rig = new ContentRig(3, 2);
+      await rig.settled(rig.seats[1]!.content.share(bytes));
+      // The honest one is slower to answer.
+      rig.onSend = ({ from, at }) => from !== 1 || at > 1_003;
+      liar(rig, 2, gives(other));
+      const all = asked(rig);
+      const [ann] = rig.seats;
+      const found = ann!.content.fetch(idOf(bytes));
+      expect(same(await rig.settled(found), bytes)).toBe(true);
+      expect(ann!.drops).toEqual(['content-hash']);
+      expect(pieces(all, 2)).toHaveLength(Math.ceil(other.length / PIECE));
+      // Nor is it when the same is looked for anew.
+      ann!.content.forget(idOf(bytes));
+      all.length = 0;
+      expect(same(await rig.settled(ann!.content.fetch(idOf(bytes))), bytes)).toBe(true);
+      expect(all.filter(({ to }) => to === 2)).toEqual([]);
+      // Another block may be the truth.
+      expect(await rig.settled(code(ann!.content.fetch(idOf(other))))).toBe('resolved');
+    }
+  });
+
+  it('[CO3] alone with who looks for it gives nothing to the game, and nothing is held or given on', async () => {
+    const rig = new ContentRig(3, 2);
+    liar(rig, 2, gives(bytesOf(50_000, 7)));
+    const [ann, bob] = rig.seats;
+    const id = idOf(bytesOf(50_000));
+    expect(await rig.settled(code(ann!.content.fetch(id, { timeoutMs: 3_000 })))).toBe('timeout');
+    expect([ann!.content.has(id), ann!.drops]).toEqual([false, ['content-hash']]);
+    expect(await rig.settled(code(bob!.content.fetch(id, { timeoutMs: 1_000 })))).toBe('timeout');
+  });
+
+  it('[CO4] in the middle of somebody else’s block spoils that one time, and then all of it comes from one', async () => {
+    const bytes = bytesOf(20 * PIECE);
+    const rig = new ContentRig(4, 3);
+    for (const seat of rig.seats.slice(1)) await rig.settled(seat.content.share(bytes));
+    liar(rig, 3, gives(bytesOf(20 * PIECE, 9)));
+    // The liar is the only one who answers quickly, then leaves it to others; first of all an honest one gives a part.
+    const all = asked(rig);
+    const ann = rig.seats[0]!;
+    const found = ann.content.fetch(idOf(bytes));
+    await rig.play(9);
+    const first = all.find(({ offset }) => offset === 0)!.to;
+    rig.leave(first);
+    expect(same(await rig.settled(found), bytes)).toBe(true);
+    rig.come(first);
+    if (first !== 3) expect(ann.drops.filter((reason) => reason === 'content-hash').length).toBeLessThanOrEqual(2);
+  });
+
+  it('[CO4] with parts of several, nobody is accused for it: the honest ones give it from its beginning', async () => {
+    const bytes = bytesOf(12 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    await rig.settled(bob!.content.share(bytes));
+    // It gives four pieces of something else and is gone; Bob gives the rest, and the whole is wrong.
+    const other = bytesOf(12 * PIECE, 3);
+    rig.onSend = ({ from, at }) => from !== 1 || at > 1_030;
+    liar(rig, 2, (hash, offset) => (offset !== WHETHER && offset >= 4 * PIECE ? undefined : gives(other)(hash, offset)));
+    const all = asked(rig);
+    const found = ann!.content.fetch(idOf(bytes));
+    await rig.play(40);
+    rig.leave(2);
+    expect(same(await rig.settled(found), bytes)).toBe(true);
+    expect(ann!.drops).toEqual(['content-hash']);
+    expect(pieces(all, 1).filter((offset) => offset === 5 * PIECE)).toHaveLength(2);
+    expect(pieces(all, 1).filter((offset) => offset === 0)).toHaveLength(1);
+  });
+
+  it('[CO3] [CO5] about sizes and offsets is refused at once, and honest pieces that have come are not thrown away for it', async () => {
+    const bytes = bytesOf(40 * PIECE);
+    const full = bytesOf(PIECE, 5);
+    type Answer = (hash: Uint8Array, offset: number) => Uint8Array;
+    const lies: readonly (readonly [string, Answer])[] = [
+      ['content-size', (hash, offset) => encodePiece(hash, bytes.length, offset, full.subarray(1))],
+      ['content-size', (hash, offset) => encodePiece(hash, Math.max(1, offset), offset, full)],
+      ['content-size', (hash, offset) => encodePiece(hash, offset + 5, offset, full)],
+      ['content-unasked', (hash, offset) => encodePiece(hash, bytes.length, offset + PIECE * 30, full)],
+      ['content-unasked', (hash, offset) => encodePiece(hash, bytes.length, offset + 1, full)],
+      ['content-unasked', (hash) => encodePiece(hash, bytes.length, WHETHER, full)],
+      ['content-malformed', (hash, offset) => encodePiece(hash, MAX_CONTENT_BYTES + 1, offset, full)],
+      ['content-malformed', (hash, offset) => encodePiece(hash, 0, offset, full)],
+      ['content-malformed', (hash, offset) => encodePiece(hash, bytes.length, offset, bytesOf(PIECE + 1))],
+      ['content-malformed', (hash, offset) => encodePiece(hash.subarray(1), bytes.length, offset, full)],
+    ];
+    for (const [reason, lie] of lies) {
+      const rig = new ContentRig(3, 2);
+      const [ann, bob] = rig.seats;
+      await rig.settled(bob!.content.share(bytes));
+      // Ten pieces of Bob's come first.
+      const all = asked(rig);
+      let isBobQuiet = false;
+      const before = rig.onSend;
+      rig.onSend = (said) => (said.from === 1 && isBobQuiet ? false : before?.(said));
+      let lied = 0;
+      const whether = new Uint8Array(0);
+      liar(rig, 2, (hash, offset) => {
+        if (offset === WHETHER) return isBobQuiet ? encodePiece(hash, bytes.length, WHETHER, whether) : undefined;
+        lied++;
+        return lie(hash, offset);
+      });
+      const found = ann!.content.fetch(idOf(bytes));
+      await rig.play(200, () => pieces(all, 1).length >= 14);
+      isBobQuiet = true;
+      await rig.play(60_000, () => lied > 0);
+      await rig.play(20);
+      isBobQuiet = false;
+      expect(same(await rig.settled(found), bytes)).toBe(true);
+      expect(ann!.drops).toContain(reason);
+      expect(ann!.drops.filter((drop) => drop === 'content-hash')).toEqual([]);
+      // What was here was not asked for again.
+      expect(pieces(all, 1).filter((offset) => offset < 8 * PIECE)).toHaveLength(8);
+    }
+  });
+
+  it('[CO4] about the size of a block of which others gave a part, has its way once at most', async () => {
+    const bytes = bytesOf(30 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    await rig.settled(bob!.content.share(bytes));
+    let isBobQuiet = false;
+    const all = asked(rig);
+    const before = rig.onSend;
+    rig.onSend = (said) => (said.from === 1 && isBobQuiet ? false : before?.(said));
+    liar(rig, 2, (hash, offset) => (isBobQuiet ? gives(bytesOf(31 * PIECE, 4))(hash, offset) : undefined));
+    const found = ann!.content.fetch(idOf(bytes));
+    for (let i = 0; i < 3; i++) {
+      await rig.play(10);
+      isBobQuiet = true;
+      await rig.play(2_500);
+      isBobQuiet = false;
+    }
+    expect(same(await rig.settled(found), bytes)).toBe(true);
+    expect(ann!.drops.filter((drop) => drop === 'content-hash').length).toBeLessThanOrEqual(1);
+    expect(pieces(all, 2).length).toBeLessThanOrEqual(2 * 31);
+  });
+});
+
+describe('who gives', () => {
+  it('[CO9] is asked for four pieces at a time, and again for one that it did not answer', async () => {
+    const bytes = bytesOf(64 * PIECE);
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    await rig.settled(bob!.content.share(bytes));
+    const all = asked(rig);
+    let under = 0;
+    let most = 0;
+    const lost = new Set([0, 7 * PIECE, 21 * PIECE, 63 * PIECE]);
+    const before = rig.onSend;
+    rig.onSend = (said: Said) => {
+      const words = wordsOf(said.bytes)!;
+      if (words.type === 23 && words.offset !== WHETHER) most = Math.max(most, ++under);
+      if (words.type === 24 && words.offset !== WHETHER) {
+        under--;
+        // Not answered, once.
+        if (lost.delete(words.offset)) return false;
+      }
+      return before?.(said);
+    };
+    const began = rig.now;
+    expect(same(await rig.settled(ann!.content.fetch(idOf(bytes))), bytes)).toBe(true);
+    expect(most).toBe(CONTENT_WINDOW);
+    const offsets = pieces(all, 1);
+    for (const offset of [7 * PIECE, 21 * PIECE]) expect(offsets.filter((one) => one === offset)).toHaveLength(2);
+    expect(offsets).toHaveLength(64 + 4);
+    // One in the middle costs no time: the next one shows that it is missing. The first and the last wait for it, that one for longer.
+    expect(rig.now - began).toBeLessThan(1_800);
+    expect([ann!.drops, bob!.drops]).toEqual([[], []]);
+  });
+
+  it('[CO9] what nobody asked for is dropped and counted: of another block, of another peer, twice', async () => {
+    const bytes = bytesOf(5 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    const hash = sha256(bytes);
+    const piece = (at: number): Uint8Array => encodePiece(hash, bytes.length, at * PIECE, bytes.subarray(at * PIECE, (at + 1) * PIECE)).slice();
+    for (const said of [piece(0), encodePiece(hash, 7, WHETHER, new Uint8Array(0)).slice()]) rig.say(2, 0, said);
+    await rig.play(5);
+    expect(ann!.drops.splice(0)).toEqual(['content-unasked', 'content-unasked']);
+    await rig.settled(bob!.content.share(bytes));
+    const found = ann!.content.fetch(idOf(bytes));
+    await rig.play(4);
+    // Asked of Bob.
+    for (let i = 0; i < 5; i++) rig.say(2, 0, piece(i));
+    rig.say(1, 0, piece(4));
+    await rig.settled(found);
+    rig.say(1, 0, piece(1));
+    await rig.play(5);
+    expect(new Set(ann!.drops)).toEqual(new Set(['content-unasked']));
+    expect(ann!.drops.length).toBeGreaterThanOrEqual(6);
+  });
+
+  it('[CO6] is left for another one when it goes, says that it has none, or stops answering, and what has come is not asked for again', async () => {
+    const bytes = bytesOf(60 * PIECE);
+    for (const how of ['leaves', 'none', 'silent', 'reloaded'] as const) {
+      const rig = new ContentRig(3);
+      const [ann, bob, eve] = rig.seats;
+      for (const seat of [bob!, eve!]) await rig.settled(seat.content.share(bytes));
+      const all = asked(rig);
+      let quiet = -1;
+      const before = rig.onSend;
+      rig.onSend = (said) => (said.from === quiet ? false : before?.(said));
+      const found = ann!.content.fetch(idOf(bytes));
+      await rig.play(25);
+      const first = all.find(({ offset }) => offset === 0)!.to;
+      const had = pieces(all, first).length - CONTENT_WINDOW;
+      expect(had).toBeGreaterThan(10);
+      if (how === 'leaves') rig.leave(first);
+      if (how === 'none') rig.seats[first]!.content.forget(idOf(bytes));
+      if (how === 'silent') quiet = first;
+      if (how === 'reloaded') rig.come(first);
+      const began = rig.now;
+      expect(same(await rig.settled(found), bytes)).toBe(true);
+      expect(rig.now - began).toBeLessThan(how === 'silent' ? 2_500 : 200);
+      expect(pieces(all, 3 - first).length).toBeLessThanOrEqual(60 - had);
+      expect(ann!.drops.filter((drop) => drop !== 'content-unasked')).toEqual([]);
+    }
+  });
+
+  it('[CO6] a little at a time gives way to somebody else who has it', async () => {
+    const bytes = bytesOf(50 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    const all = asked(rig);
+    // A piece every 400 ms.
+    const before = rig.onSend;
+    let last = 0;
+    rig.onSend = before;
+    liar(rig, 2, (hash, offset) => {
+      if (offset === WHETHER) return gives(bytes)(hash, offset);
+      if (rig.now - last < 400) return undefined;
+      last = rig.now;
+      return gives(bytes)(hash, offset);
+    });
+    const found = ann!.content.fetch(idOf(bytes));
+    await rig.play(1_000);
+    await rig.settled(bob!.content.share(bytes));
+    const began = rig.now;
+    expect(same(await rig.settled(found), bytes)).toBe(true);
+    expect(rig.now - began).toBeLessThan(8_000);
+    expect(pieces(all, 1).length).toBeGreaterThan(20);
+  });
+
+  it('[CO6] on a line that takes two seconds there and back is waited for', async () => {
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    const bytes = bytesOf(12 * PIECE);
+    await rig.settled(bob!.content.share(bytes));
+    rig.delayMs = 1_000;
+    expect(same(await rig.settled(ann!.content.fetch(idOf(bytes), { timeoutMs: 60_000 }), 60_000), bytes)).toBe(true);
+  });
+
+  it('[CO6] a link that began anew is asked again at once', async () => {
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    const bytes = bytesOf(40 * PIECE);
+    await rig.settled(bob!.content.share(bytes));
+    const found = ann!.content.fetch(idOf(bytes));
+    await rig.play(20);
+    rig.queue = [];
+    ann!.desk.linkAnew(IDS[1]!);
+    const began = rig.now;
+    expect(same(await rig.settled(found), bytes)).toBe(true);
+    expect(rig.now - began).toBeLessThan(100);
+  });
+
+  it('[CO10] answers each question with one piece or none, and not at all while too much is on its way', async () => {
+    const rig = new ContentRig(2, 1);
+    const [ann] = rig.seats;
+    const bytes = bytesOf(3 * PIECE + 5);
+    await rig.settled(ann!.content.share(bytes));
+    const hash = sha256(bytes);
+    const heard: unknown[] = [];
+    rig.onSend = ({ bytes: said }) => {
+      const words = wordsOf(said)!;
+      heard.push(words.type === 24 ? [words.size, words.offset, words.bytes.length] : words.type);
+      return false;
+    };
+    const ask = async (of: Uint8Array, offset: number): Promise<unknown[]> => {
+      rig.say(1, 0, encodeAsk(of, offset));
+      await rig.play(3);
+      return heard.splice(0);
+    };
+    const size = bytes.length;
+    expect(await ask(hash, 0)).toEqual([[size, 0, PIECE]]);
+    expect(await ask(hash, 3 * PIECE)).toEqual([[size, 3 * PIECE, 5]]);
+    expect(await ask(hash, 17)).toEqual([[size, 17, PIECE]]);
+    for (const beyond of [size, size + 1, MAX_CONTENT_BYTES, WHETHER]) expect(await ask(hash, beyond)).toEqual([[size, beyond, 0]]);
+    expect(await ask(sha256(bytesOf(9)), 0)).toEqual([25]);
+    ann!.queued = CONTENT_QUEUE_BYTES;
+    expect(await ask(hash, 0)).toEqual([[size, 0, PIECE]]);
+    ann!.queued = CONTENT_QUEUE_BYTES + 1;
+    expect([await ask(hash, 0), await ask(hash, WHETHER), await ask(sha256(bytesOf(9)), 0)]).toEqual([[], [], []]);
+    expect(ann!.drops).toEqual([]);
+  });
+
+  it('[CO11] gives a large block to three at a time, and the next as soon as one has it or stops asking', async () => {
+    const rig = new ContentRig(8, 1);
+    const [ann] = rig.seats;
+    const large = bytesOf(5 * PIECE);
+    const small = bytesOf(4 * PIECE);
+    for (const bytes of [large, small]) await rig.settled(ann!.content.share(bytes));
+    const heard: [number, number, number][] = [];
+    rig.onSend = ({ to, bytes }) => {
+      const words = wordsOf(bytes)!;
+      if (words.type === 24) heard.push([to, words.offset, words.bytes.length]);
+      return false;
+    };
+    const ask = async (from: number, of: Uint8Array, offset: number): Promise<[number, number, number][]> => {
+      rig.say(from, 0, encodeAsk(sha256(of), offset));
+      await rig.play(3);
+      return heard.splice(0);
+    };
+    for (const from of [1, 2, 3]) expect(await ask(from, large, PIECE)).toEqual([[from, PIECE, PIECE]]);
+    expect([await ask(4, large, 0), await ask(4, large, WHETHER)]).toEqual([[[4, 0, 0]], []]);
+    for (const from of [1, 4, 5]) expect(await ask(from, small, 0)).toEqual([[from, 0, PIECE]]);
+    // The last of it, and the next one comes in.
+    expect(await ask(2, large, 4 * PIECE)).toEqual([[2, 4 * PIECE, PIECE]]);
+    expect([await ask(4, large, WHETHER), await ask(4, large, 0), await ask(5, large, 0)]).toEqual([[[4, WHETHER, 0]], [[4, 0, PIECE]], [[5, 0, 0]]]);
+    ann!.desk.peerGone(IDS[1]!);
+    expect([await ask(5, large, 0), await ask(6, large, 0)]).toEqual([[[5, 0, PIECE]], [[6, 0, 0]]]);
+    // Who does not ask for a second takes nothing.
+    await rig.play(900);
+    expect(await ask(3, large, 0)).toEqual([[3, 0, PIECE]]);
+    await rig.play(200);
+    expect([(await ask(6, large, 0))[0]![2], (await ask(7, large, 0))[0]![2], (await ask(1, large, 0))[0]![2]]).toEqual([PIECE, PIECE, 0]);
+  });
+});
+
+describe('memory', () => {
+  it('[CO5] grows with what has come: of what is only promised nothing is kept, and of unfinished blocks four', async () => {
+    const rig = new ContentRig(2, 1);
+    const [ann] = rig.seats;
+    // It says 4 MiB of each, gives some pieces of each, and then nothing more.
+    const given = new Map<string, number>();
+    liar(rig, 1, (hash, offset) => {
+      const key = Buffer.from(hash).toString('hex');
+      if (offset !== WHETHER && (given.get(key) ?? 0) >= 3) return undefined;
+      if (offset !== WHETHER) given.set(key, (given.get(key) ?? 0) + 1);
+      return encodePiece(hash, MAX_CONTENT_BYTES, offset, new Uint8Array(offset === WHETHER ? 0 : PIECE));
+    });
+    const all = asked(rig);
+    const names = Array.from({ length: 12 }, (_, i) => idOf(bytesOf(10, i)));
+    const waits = names.map((name) => code(ann!.content.fetch(name, { timeoutMs: 20_000 })));
+    await rig.play(19_000);
+    // Each had its turn, and none of them kept the others from it.
+    expect([...given.values()]).toEqual(names.map(() => 3));
+    // What gave way is asked for from its beginning.
+    expect(all.filter(({ offset }) => offset === 0).length).toBeGreaterThan(names.length);
+    expect(all.filter(({ offset }) => offset === 3 * PIECE).length).toBeGreaterThan(MAX_CONTENT_TRANSFERS);
+    await rig.play(1_100);
+    expect(new Set(await Promise.all(waits))).toEqual(new Set(['timeout']));
+  });
+});
+
+describe('words', () => {
+  it('[CO15] of one peer make nobody look around more than four times a second, whatever it says', async () => {
+    const bytes = bytesOf(6 * PIECE);
+    const answers: readonly ((hash: Uint8Array, offset: number) => Uint8Array)[] = [
+      // It has it and gives nothing; it has it, and then it has not; it gives something else each time under another name.
+      (hash, offset) => encodePiece(hash, bytes.length, offset, new Uint8Array(0)),
+      (hash, offset) => (offset === WHETHER ? encodePiece(hash, bytes.length, offset, new Uint8Array(0)) : encodeNone(hash)),
+      (hash) => encodeNone(hash),
+      (hash, offset) => encodePiece(hash, 1 + (offset % 7), offset, new Uint8Array(offset === WHETHER ? 0 : 1)),
+    ];
+    for (const answer of answers) {
+      const rig = new ContentRig(3, 2);
+      liar(rig, 2, answer);
+      const all = asked(rig);
+      const wait = code(rig.seats[0]!.content.fetch(idOf(bytes), { timeoutMs: 10_000 }));
+      await rig.play(10_100);
+      expect(await wait).toBe('timeout');
+      expect(all.filter(({ to }) => to === 1).length).toBeLessThanOrEqual(41);
+      expect(all.filter(({ to }) => to === 2).length).toBeLessThanOrEqual(2 * 41);
+    }
+  });
+
+  it('[CO16] a hash that cannot be taken rejects whoever waits for it, and another one is taken', async () => {
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    const bytes = bytesOf(30);
+    await rig.settled(bob!.content.share(bytes));
+    const good = ann!.digest;
+    ann!.digest = async () => Promise.reject(new Error('no hands'));
+    expect(await rig.settled(code(ann!.content.fetch(idOf(bytes))))).toBe('bridge');
+    expect(await rig.settled(code(ann!.content.share(bytes)))).toBe('bridge');
+    ann!.digest = async () => new Uint8Array(31);
+    expect(await rig.settled(code(ann!.content.share(bytes)))).toBe('bridge');
+    ann!.digest = good;
+    expect(await rig.settled(code(ann!.content.fetch(idOf(bytes))))).toBe('resolved');
+  });
+
+  it('[CO8] what is shared here while it is looked for is found, and a hash that comes too late counts for nothing', async () => {
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    const bytes = bytesOf(3 * PIECE);
+    await rig.settled(bob!.content.share(bytes));
+    // The hash of what was fetched takes its time.
+    const slow: (() => void)[] = [];
+    ann!.digest = async (of) => new Promise((resolve) => slow.push(() => resolve(sha256(of))));
+    const stop = new AbortController();
+    const aborted = code(ann!.content.fetch(idOf(bytes), { signal: stop.signal }));
+    await rig.play(40, () => slow.length === 1);
+    stop.abort();
+    expect(await aborted).toBe('aborted');
+    const found = ann!.content.fetch(idOf(bytes));
+    await rig.play(40, () => slow.length === 2);
+    slow[0]!();
+    await rig.play(10);
+    expect(ann!.content.has(idOf(bytes))).toBe(false);
+    // Meanwhile the game has it by itself.
+    const shared = ann!.content.share(bytes);
+    slow[2]!();
+    expect(await rig.settled(shared)).toBe(idOf(bytes));
+    expect(same(await rig.settled(found), bytes)).toBe(true);
+    slow[1]!();
+    await rig.play(10);
+    expect(ann!.drops).toEqual([]);
+  });
+});
