@@ -146,6 +146,21 @@ describe('who lies', () => {
     }
   });
 
+  it('[CO4] that there is more of it than there is, and is gone, keeps nobody from finding it', async () => {
+    for (const size of [PIECE - 1, 3 * PIECE]) {
+      const bytes = bytesOf(size);
+      const rig = new ContentRig(3, 2);
+      const [ann, bob] = rig.seats;
+      await rig.settled(bob!.content.share(bytes));
+      rig.onSend = ({ from, at }) => from !== 1 || at > 1_010;
+      liar(rig, 2, (hash, offset) => (offset === WHETHER || offset === 0 ? gives(bytesOf(MAX_CONTENT_BYTES))(hash, offset) : undefined));
+      const found = ann!.content.fetch(idOf(bytes));
+      await rig.play(10);
+      rig.leave(2);
+      expect(same(await rig.settled(found, 3_000), bytes)).toBe(true);
+    }
+  });
+
   it('[CO4] about the size of a block of which others gave a part, has its way once at most', async () => {
     const bytes = bytesOf(30 * PIECE);
     const rig = new ContentRig(3, 2);

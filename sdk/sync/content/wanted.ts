@@ -143,17 +143,19 @@ export class Wanted {
     }
     const at = this.#asking.indexOf(offset);
     if (this.isChecked || from !== this.#source || at < 0) return 'content-unasked';
-    // It gives to others now, and soon they have it, too.
-    if (bytes.length === 0) {
+    const isNone = bytes.length === 0;
+    const isOdd = !isNone && (offset >= size || bytes.length !== Math.min(CONTENT_PIECE_BYTES, size - offset));
+    const isOther = this.#size !== undefined && this.#size !== size;
+    if (isOdd || (isOther && this.#givers.has(from))) return this.#refuse(now, from);
+    if (isOther) {
+      // One of them lies. Whoever it is, with all of it from one it comes out.
+      this.#alone = true;
+      this.clear();
+    }
+    if (isNone) {
+      // It gives to others now, and soon they have it, too; or nothing is where somebody made us look for it.
       this.#lag(now, from);
       return 'taken';
-    }
-    if (offset >= size || bytes.length !== Math.min(CONTENT_PIECE_BYTES, size - offset)) return this.#refuse(now, from);
-    if (this.#size !== undefined && this.#size !== size) {
-      // One of them lies, and this is what the next piece will show.
-      if (this.#givers.has(from)) return this.#refuse(now, from);
-      this.#alone ||= this.#have > 0;
-      this.clear();
     }
     this.#size = size;
     this.#givers.add(from);

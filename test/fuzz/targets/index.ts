@@ -1,5 +1,6 @@
 /** All targets, and all decoders whose lines they answer for together. */
 import type { Target } from '../target.ts';
+import { contents } from './content.ts';
 import { discovery } from './discovery.ts';
 import { handshakes } from './handshake.ts';
 import { links } from './link.ts';
@@ -8,7 +9,7 @@ import { rollbacks } from './rollback.ts';
 import { rooms } from './room.ts';
 import { wire } from './wire.ts';
 
-const FILES = [wire, handshakes, links, members, rooms, rollbacks, discovery];
+const FILES = [wire, handshakes, links, members, rooms, rollbacks, contents, discovery];
 
 export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> = Object.assign({}, ...FILES.map((file) => file.targets));
 
