@@ -54,6 +54,9 @@ class Den {
     return den;
   }
 
+  /** Names whose hash a member takes for that of its own bytes: what it shares is something else than it says. */
+  readonly lies = new Map<number, Uint8Array>();
+
   async enter(index: number): Promise<R> {
     const peer = this.world.start(index, index === 0 && this.rooms.length === 0 ? 'found' : 'join');
     for (let k = 0; k < 4_000 && peer.mesh!.joinState.type !== 'joined'; k++) await this.play(5);
@@ -64,7 +67,7 @@ class Den {
       time: new WorldTime(this.world, peer),
       session: this.world.rng.u32(),
       presence: {},
-      digest: async (bytes) => sha256(bytes),
+      digest: async (bytes) => sha256(this.lies.get(index) ?? bytes),
     }) as unknown as R;
     this.rooms[index] = room;
     await this.play(100);
@@ -115,6 +118,27 @@ describe('content over the mesh', () => {
     den.world.crash(rest);
     expect(same(await den.settled(last), bytes)).toBe(true);
     for (const room of [cid, dan]) expect(contentDrops(room).filter((reason) => reason !== 'content-unasked')).toEqual([]);
+  });
+
+  it('[CO3] [CO4] two members who give out something else cost time, and nobody a wrong block', async () => {
+    const den = await Den.open(5, { delayMs: 3, jitterMs: 2, lossRatio: 0.2 });
+    const bytes = bytesOf(200_000);
+    for (const [index, other] of [
+      [3, bytesOf(200_000, 3)],
+      [4, bytesOf(90_000, 4)],
+    ] as const) {
+      den.lies.set(index, bytes);
+      // It has the name of what the others mean.
+      const id = await den.share(index, other);
+      expect(id).toBe(Buffer.from(sha256(bytes)).toString('base64url'));
+      den.lies.delete(index);
+    }
+    const id = await den.share(0, bytes);
+    const found = await den.settled(Promise.all([1, 2].map((index) => den.rooms[index]!.content.fetch(id))));
+    expect(found.every((got) => same(got, bytes))).toBe(true);
+    for (const index of [1, 2]) expect(den.rooms[index]!.stats().drops['content-hash'] ?? 0).toBeLessThanOrEqual(3);
+    // Everybody holds it by now, and two of them what they call so.
+    expect(den.rooms.filter((room) => room.content.has(id))).toHaveLength(5);
   });
 
   it('[CO1] [CO7] a process that was started anew fetches what it had shared itself', async () => {

@@ -128,6 +128,8 @@ async function main(): Promise<void> {
     restarts: sum((report) => report.restarts),
     deputy_turns: sum((report) => report.deputyTurns),
     rollbacks: sum((report) => report.rollbacks),
+    found: sum((report) => report.found),
+    missed: sum((report) => report.missed),
     outcomes,
     ms: Number((process.hrtime.bigint() - started) / 1_000_000n),
     pass: violations === 0 && converged.length === reports.length && equal === checked.length,

@@ -13,6 +13,7 @@ import { coreOf } from '../../sdk/sync/handle.ts';
 import { Duel } from './game-duel.ts';
 import { holdings, Ledger, type Replica } from './game-ledger.ts';
 import { MeshStage } from './game-mesh.ts';
+import { Parcels } from './game-parcels.ts';
 import { FIELDS, KINDS, MOVING, simGame, stamped, type SimField, type SimRoom } from './game-rules.ts';
 import { MemoryStage, Tap, type Seating, type Stage, type StageEvents } from './game-stage.ts';
 import { Talk } from './game-talk.ts';
@@ -49,6 +50,9 @@ export interface GameSimResult {
   readonly restarts: number;
   readonly deputyTurns: number;
   readonly rollbacks: number;
+  /** Blocks of bytes that were found, and looked for in vain. */
+  readonly found: number;
+  readonly missed: number;
 }
 
 /** The lists of members become one within this. */
@@ -70,6 +74,8 @@ class Play {
   readonly talk = new Talk(this.ledger);
   /** Every third seed plays a simulation beside the rest. */
   readonly duel: Duel | undefined;
+  /** Every fourth shares blocks of bytes. */
+  readonly parcels: Parcels | undefined;
   readonly stage: Stage;
   readonly players = new Map<number, Player>();
   readonly #rng: Rng;
@@ -81,6 +87,7 @@ class Play {
     this.#rng = createRng(options.seed);
     this.#thrifty = options.seed % 5 === 3;
     this.duel = options.seed % 3 === 1 ? new Duel(this.ledger, options.seed) : undefined;
+    this.parcels = options.seed % 4 === 2 || options.seed % 8 === 3 ? new Parcels(this.ledger) : undefined;
     const { trace } = options;
     if (trace !== undefined) this.ledger.trace = trace;
     this.ledger.now = () => this.stage?.now ?? 0;
@@ -140,6 +147,8 @@ class Play {
     room.clock.every(20, () => this.#turn(player));
     const dice = createRng(player.life ^ 0x5eed);
     if (this.duel !== undefined) room.clock.every(20, () => room.signal.aborted || this.duel!.turn(player, dice, this.#quiet));
+    const lots = createRng(player.life ^ 0xb10c);
+    if (this.parcels !== undefined) room.clock.every(20, () => this.parcels!.turn(player, lots, this.#quiet));
   }
 
   #spawn(player: Player, kind: (typeof KINDS)[number]): void {
@@ -252,7 +261,7 @@ class Play {
         for (const entity of room.entities.all(kind))
           if (!owners.has(entity.owner)) return `${kind} ${entity.id} at ${index} is owned by nobody present`;
     }
-    return this.duel?.difference(living);
+    return this.duel?.difference(living) ?? this.parcels?.difference(living);
   }
 }
 
@@ -276,6 +285,7 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     if (typeof settled === 'number') convergeMs = settled;
     else ledger.violations.push(`L1: not equal after the quiet: ${settled}`);
     talk.finish(play.living());
+    play.parcels?.finish(play.living());
     for (const { life } of play.living()) play.duel?.leave(life);
   } catch (error) {
     ledger.violations.push(`S11 at ${Math.round(play.stage.now)} ms: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -302,5 +312,7 @@ export async function simulateGame(options: GameSimOptions): Promise<GameSimResu
     restarts: play.duel?.restarts ?? 0,
     deputyTurns: play.duel?.deputyTurns ?? 0,
     rollbacks: play.duel?.rollbacks ?? 0,
+    found: play.parcels?.found ?? 0,
+    missed: play.parcels?.missed ?? 0,
   };
 }
