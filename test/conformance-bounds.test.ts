@@ -39,6 +39,8 @@ const BOUNDS: readonly (readonly [string, number])[] = [
   ['At most {4} pieces asked of one peer', limits.CONTENT_WINDOW],
   ['of the whole, 1 to {4,194,304}, the', limits.MAX_CONTENT_BYTES],
   ['Who has more than {131,072} bytes of content', limits.CONTENT_QUEUE_BYTES],
+  ['or {1,048,576} to all', limits.MAX_CONTENT_QUEUE_BYTES],
+  ['is asked more than {32} times', limits.MAX_CONTENT_QUESTIONS],
   ['A block of more than {65,536} bytes', limits.CONTENT_WINDOW * limits.CONTENT_PIECE_BYTES],
   ['is given to {3} peers at a time', limits.MAX_CONTENT_TAKERS],
   ['At most {32} MiB are held', limits.MAX_CONTENT_HELD_BYTES / 1_024 ** 2],

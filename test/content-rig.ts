@@ -110,8 +110,9 @@ export class ContentSeat {
   readonly index: number;
   readonly rig: ContentRig;
   readonly drops: string[] = [];
-  /** What `queued` says of everybody. */
+  /** What `queued` says of everybody, and of each. */
   queued = 0;
+  readonly queuedTo = new Map<number, number>();
   /** What a hash comes to. */
   digest: (bytes: Uint8Array) => Promise<Uint8Array> = async (bytes) => sha256(bytes);
   wakes = 0;
@@ -124,7 +125,7 @@ export class ContentSeat {
       now: () => rig.now,
       present: () => IDS.filter((_, i) => i !== index && rig.present.has(i)),
       send: (to, bytes) => rig.send({ at: rig.now, from: index, to: IDS.indexOf(to), bytes: bytes.slice() }),
-      queued: () => this.queued,
+      queued: (peer) => this.queuedTo.get(IDS.indexOf(peer)) ?? this.queued,
       digest: (bytes) => this.digest(bytes),
       drop: (reason) => void this.drops.push(reason),
       later: (fn) => void this.#later.push(fn),

@@ -342,6 +342,27 @@ describe('who gives', () => {
     expect(ann!.drops).toEqual([]);
   });
 
+  it('[CO10] answers nobody while a mebibyte is on its way to all of them, and everybody when it is less', async () => {
+    const rig = new ContentRig(12, 1);
+    const [ann] = rig.seats;
+    const bytes = bytesOf(100);
+    await rig.settled(ann!.content.share(bytes));
+    let answers = 0;
+    rig.onSend = () => {
+      answers++;
+      return false;
+    };
+    const ask = async (): Promise<number> => {
+      for (const from of [1, 11]) rig.say(from, 0, encodeAsk(sha256(bytes), 0));
+      await rig.play(3);
+      return answers;
+    };
+    for (let i = 2; i < 11; i++) ann!.queuedTo.set(i, 120_000);
+    expect(await ask()).toBe(0);
+    ann!.queuedTo.set(2, 80_000);
+    expect(await ask()).toBe(2);
+  });
+
   it('[CO11] gives a large block to three at a time, and the next as soon as one has it or stops asking', async () => {
     const rig = new ContentRig(8, 1);
     const [ann] = rig.seats;
@@ -421,6 +442,26 @@ describe('words', () => {
       expect(all.filter(({ to }) => to === 1).length).toBeLessThanOrEqual(41);
       expect(all.filter(({ to }) => to === 2).length).toBeLessThanOrEqual(2 * 41);
     }
+  });
+
+  it('[CO15] who says nothing is asked 32 times at most whether it has something, and again when it has said something', async () => {
+    const rig = new ContentRig(2, 1);
+    const [ann] = rig.seats;
+    const all = asked(rig);
+    const waits = Array.from({ length: 20 }, (_, i) => code(ann!.content.fetch(idOf(bytesOf(9, i)), { timeoutMs: 20_000 })));
+    await rig.play(8_000);
+    expect(all).toHaveLength(32);
+    rig.say(1, 0, encodeNone(sha256(bytesOf(1))));
+    await rig.play(2_500);
+    expect(all).toHaveLength(64);
+    ann!.desk.linkAnew(IDS[1]!);
+    await rig.play(2_500);
+    expect(all).toHaveLength(96);
+    // What it asks itself counts as well.
+    rig.say(1, 0, encodeAsk(sha256(bytesOf(1)), 0));
+    await rig.play(9_000);
+    expect(all).toHaveLength(128);
+    expect(new Set(await Promise.all(waits))).toEqual(new Set(['timeout']));
   });
 
   it('[CO16] a hash that cannot be taken rejects whoever waits for it, and another one is taken', async () => {

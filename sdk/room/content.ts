@@ -52,7 +52,7 @@ export class ContentDesk {
       hash = error instanceof LanError ? error : new LanError('bridge', `content: no hash could be taken (${String(error)}).`, { cause: error });
     }
     const taken = hash;
-    if (!this.#isClosed) this.#room.later(() => done(taken));
+    this.#room.later(() => void (this.#isClosed || done(taken)));
   }
 
   async #share(bytes: Uint8Array): Promise<ContentId> {

@@ -250,13 +250,13 @@ export interface FetchOptions {
 export interface Content {
   /**
    * Gives a block to whoever asks for it, for as long as this peer is in the room, and resolves with its name. `bytes`, 1 to 4,194,304, are copied
-   * at once. Rejects with `bad-argument`, `too-large` (also when this peer would share more than 33,554,432 bytes in all), `closed`.
+   * at once. Rejects with `bad-argument`, `too-large` (also when this peer would share more than 33,554,432 bytes in all), `closed`, and in a page `bridge`.
    */
   share(bytes: Uint8Array): Promise<ContentId>;
   /**
    * Resolves with the bytes of that name, a copy for each caller: at once when they are held here, else from whoever in the room has them. While nobody
    * has, it goes on looking. What was fetched is held, and given to others, until what is newer needs its place. It may be anything: who gives it cannot
-   * alter it, but nobody says that who shared it meant well. Rejects with `bad-argument`, `timeout`, `aborted`, `queue-full` (64 are looked for already), `closed`.
+   * alter it, but nobody says that who shared it meant well. Rejects with `bad-argument`, `timeout`, `aborted`, `queue-full` (64 are looked for already), `closed`, and in a page `bridge`.
    */
   fetch(id: string, options?: FetchOptions): Promise<Uint8Array>;
   /** Whether it is held here, whole and verified. */

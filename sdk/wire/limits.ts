@@ -465,6 +465,15 @@ export const CONTENT_WINDOW = 4;
 /** Bytes of content on their way to one peer beyond which it is given nothing more: twice what an honest one asks for. It shares that link's queue with the game. */
 export const CONTENT_QUEUE_BYTES = 2 * CONTENT_WINDOW * CONTENT_PIECE_BYTES;
 
+/** The same of all peers together, an eighth of what all links may hold: who asks when there is more asks again. */
+export const MAX_CONTENT_QUEUE_BYTES = 1_024 * 1_024;
+
+/**
+ * Questions to one peer whether it has a block, since it last said anything about content: one that has no link yet, or stands still, is not asked more and
+ * more, which would take the place of what the game says to it.
+ */
+export const MAX_CONTENT_QUESTIONS = 32;
+
 /** Blocks that one room looks for at once; what a game asks for beyond is refused. One for each of 32 players, twice. */
 export const MAX_CONTENT_FETCHES = 64;
 

@@ -4,14 +4,14 @@
  */
 import type { PeerId } from '../../base/brand.ts';
 import { LanError } from '../../base/errors.ts';
-import { MAX_CONTENT_FETCHES, MAX_CONTENT_HELD_BYTES, MAX_CONTENT_TRANSFERS, MAX_KNOWN_IDS } from '../../wire/limits.ts';
+import { MAX_CONTENT_FETCHES, MAX_CONTENT_HELD_BYTES, MAX_CONTENT_QUESTIONS, MAX_CONTENT_TRANSFERS, MAX_KNOWN_IDS } from '../../wire/limits.ts';
 import type { PackReader } from '../../wire/pack.ts';
 import { CONTENT_ASK, CONTENT_NONE } from '../wire.ts';
 import { ContentGiver } from './giver.ts';
 import { contentId } from './id.ts';
 import { ContentStore } from './store.ts';
 import { Wanted } from './wanted.ts';
-import { encodeAsk, readContentWords } from './words.ts';
+import { encodeAsk, readContentWords, WHETHER } from './words.ts';
 
 /** Lane of the reliable channel for content: what the game says waits behind none of it. */
 export const CONTENT_LANE = 2;
@@ -49,6 +49,8 @@ export class ContentExchange {
   readonly #fetches = new Map<string, Fetch>();
   /** Who gave out something else under which name. */
   readonly #lies = new Set<string>();
+  /** How often each was asked whether it has something, and has said nothing since. */
+  readonly #questions = new Map<PeerId, number>();
   /** Bytes of what is being shared, until its hash is known. */
   #sharing = 0;
 
@@ -105,7 +107,7 @@ export class ContentExchange {
   #want(id: string, hash: Uint8Array): Wanted {
     const lie = (peer: PeerId): string => `${peer} ${id}`;
     return new Wanted(hash, {
-      ask: (to, of, offset) => this.#world.send(to, encodeAsk(of, offset)),
+      ask: (to, of, offset) => this.#ask(to, of, offset),
       outstanding: (peer) => this.#outstanding(peer),
       isLiar: (peer) => this.#lies.has(lie(peer)),
       accuse: (peer) => {
@@ -113,6 +115,14 @@ export class ContentExchange {
         this.#lies.add(lie(peer));
       },
     });
+  }
+
+  #ask(to: PeerId, hash: Uint8Array, offset: number): boolean {
+    const asked = this.#questions.get(to) ?? 0;
+    if (offset === WHETHER && asked >= MAX_CONTENT_QUESTIONS) return false;
+    if (!this.#world.send(to, encodeAsk(hash, offset))) return false;
+    if (offset === WHETHER) this.#questions.set(to, asked + 1);
+    return true;
   }
 
   #outstanding(peer: PeerId): number {
@@ -125,6 +135,7 @@ export class ContentExchange {
   receive(from: PeerId, type: number, count: number, input: PackReader): void {
     const words = readContentWords(type, count, input);
     if (words === undefined) return this.#world.drop('content-malformed');
+    this.#questions.delete(from);
     const id = contentId(words.hash);
     if (words.type === CONTENT_ASK) return this.#giver.answer(from, words.hash, words.offset, this.#store.get(id));
     const fetch = this.#fetches.get(id);
@@ -161,6 +172,7 @@ export class ContentExchange {
   /** `peer` said hello as somebody new: it has nothing of what it had, and nothing of what it was asked. */
   peerCame(peer: PeerId): void {
     this.#giver.forget(peer);
+    this.#questions.delete(peer);
     const now = this.#world.now();
     for (const { wanted } of this.#fetches.values()) {
       wanted.lose(now, peer);
@@ -171,11 +183,13 @@ export class ContentExchange {
   /** Also for now. */
   peerGone(peer: PeerId): void {
     this.#giver.forget(peer);
+    this.#questions.delete(peer);
     for (const { wanted } of this.#fetches.values()) wanted.lose(this.#world.now(), peer);
   }
 
   /** What was on its way to `peer`, and from it, may be lost. */
   linkAnew(peer: PeerId): void {
+    this.#questions.delete(peer);
     for (const { wanted } of this.#fetches.values()) wanted.linkAnew(this.#world.now(), peer);
   }
 

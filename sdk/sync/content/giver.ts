@@ -7,7 +7,7 @@
  * given to everybody at once.
  */
 import type { PeerId } from '../../base/brand.ts';
-import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_TAKERS } from '../../wire/limits.ts';
+import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_QUEUE_BYTES, MAX_CONTENT_TAKERS } from '../../wire/limits.ts';
 import { encodeNone, encodePiece, WHETHER } from './words.ts';
 
 /** Who has not asked for so long takes nothing any more, ms. */
@@ -20,6 +20,8 @@ const NOTHING = new Uint8Array(0);
 
 export interface GiverWorld {
   now(): number;
+  /** Present peers but this one. */
+  present(): readonly PeerId[];
   send(to: PeerId, bytes: Uint8Array): boolean;
   /** Bytes of content on their way to `peer`. */
   queued(peer: PeerId): number;
@@ -37,7 +39,7 @@ export class ContentGiver {
   /** @param held the block that is asked for; undefined when it is not here. */
   answer(from: PeerId, hash: Uint8Array, offset: number, held: Uint8Array | undefined): void {
     const world = this.#world;
-    if (world.queued(from) > CONTENT_QUEUE_BYTES) return;
+    if (world.queued(from) > CONTENT_QUEUE_BYTES || this.#isFull()) return;
     if (held === undefined) return void world.send(from, encodeNone(hash));
     const isLarge = held.length > SMALL_BYTES;
     const serves = !isLarge || this.#serves(from);
@@ -46,6 +48,12 @@ export class ContentGiver {
     if (!world.send(from, encodePiece(hash, held.length, offset, bytes)) || !isLarge || bytes.length === 0) return;
     if (offset + bytes.length < held.length) this.#takers.set(from, world.now());
     else this.#takers.delete(from);
+  }
+
+  #isFull(): boolean {
+    let sum = 0;
+    for (const peer of this.#world.present()) sum += this.#world.queued(peer);
+    return sum > MAX_CONTENT_QUEUE_BYTES;
   }
 
   /** Whether `peer` is one of the few, or may become one. */
