@@ -100,6 +100,39 @@ describe('who lies', () => {
     expect(pieces(all, 1).filter((offset) => offset === 0)).toHaveLength(1);
   });
 
+  it('[CO4] now and then, between pieces of one who lags, spoils a block once: from then on it is not mixed', async () => {
+    const bytes = bytesOf(12 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    await rig.settled(bob!.content.share(bytes));
+    // Bob says nothing after each sixth piece, for as long as he is waited for; the liar gives two pieces at a time.
+    let given = 0;
+    let quietUntil = 0;
+    let quiets = 0;
+    rig.onSend = ({ from, bytes: said }) => {
+      if (from !== 1) return true;
+      if (rig.now < quietUntil) return false;
+      const words = wordsOf(said)!;
+      if (words.type === 24 && words.offset !== WHETHER && ++given % 6 === 0 && quiets < 4) {
+        quiets++;
+        quietUntil = rig.now + 2_500;
+      }
+      return true;
+    };
+    let lies = 0;
+    let liedAt = 0;
+    liar(rig, 2, (hash, offset) => {
+      if (offset === WHETHER) return gives(bytes)(hash, offset);
+      if (rig.now - liedAt > 400) lies = 0;
+      liedAt = rig.now;
+      return ++lies > 2 ? undefined : gives(bytesOf(12 * PIECE, 8))(hash, offset);
+    });
+    expect(same(await rig.settled(ann!.content.fetch(idOf(bytes), { timeoutMs: 60_000 })), bytes)).toBe(true);
+    expect(quiets).toBe(4);
+    // Once mixed, and once the liar's own, which names it.
+    expect(ann!.drops.filter((drop) => drop === 'content-hash')).toHaveLength(2);
+  });
+
   it('[CO3] [CO5] about sizes and offsets is refused at once, and honest pieces that have come are not thrown away for it', async () => {
     const bytes = bytesOf(40 * PIECE);
     const full = bytesOf(PIECE, 5);
@@ -216,6 +249,77 @@ describe('who gives', () => {
     expect([ann!.drops, bob!.drops]).toEqual([[], []]);
   });
 
+  it('[CO9] a piece in the middle that is not answered costs no time, and a silence between pieces makes nobody one who lags', async () => {
+    const bytes = bytesOf(64 * PIECE);
+    for (const silent of [false, true]) {
+      const rig = new ContentRig(2);
+      const [ann, bob] = rig.seats;
+      await rig.settled(bob!.content.share(bytes));
+      const all = asked(rig);
+      const lost = new Set([7 * PIECE, 8 * PIECE, 30 * PIECE]);
+      const before = rig.onSend;
+      let silence = 0;
+      rig.onSend = (said: Said) => {
+        const words = wordsOf(said.bytes)!;
+        if (words.type !== 24 || words.offset === WHETHER) return before?.(said);
+        // A window of them, twice.
+        if (silent && silence < 2 && words.offset >= (silence + 1) * 20 * PIECE) {
+          if (words.offset === ((silence + 1) * 20 + CONTENT_WINDOW - 1) * PIECE) silence++;
+          return false;
+        }
+        if (!silent && lost.delete(words.offset)) return false;
+        return before?.(said);
+      };
+      const began = rig.now;
+      expect(same(await rig.settled(ann!.content.fetch(idOf(bytes))), bytes)).toBe(true);
+      expect(rig.now - began).toBeLessThan(silent ? 1_800 : 200);
+      expect(all.filter(({ offset }) => offset === WHETHER)).toHaveLength(1);
+      expect(ann!.drops).toEqual([]);
+    }
+  });
+
+  it('[CO6] who lagged is asked again only when nobody else answers within a moment', async () => {
+    const bytes = bytesOf(2 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    await rig.settled(bob!.content.share(bytes));
+    // The other one says at once that it has it, and gives nothing; Bob's first answers are lost, and the next come a little later.
+    const late: Said[] = [];
+    rig.onSend = (said) => {
+      if (said.from !== 1) return true;
+      if (wordsOf(said.bytes)!.type === 24 && said.at < 1_300) return false;
+      late.push(said);
+      return false;
+    };
+    liar(rig, 2, (hash, offset) => (offset === WHETHER ? gives(bytes)(hash, offset) : undefined));
+    const all = asked(rig);
+    let isOver = false;
+    const found = ann!.content.fetch(idOf(bytes)).finally(() => (isOver = true));
+    while (!isOver && rig.now < 20_000) {
+      await rig.play(1);
+      for (const said of late.splice(0).filter((one) => one.at + 60 > rig.now || rig.say(1, 0, one.bytes))) late.push(said);
+    }
+    expect(same(await found, bytes)).toBe(true);
+    expect(pieces(all, 2)).toEqual([0]);
+  });
+
+  it('[CO7] who comes is asked at once', async () => {
+    const rig = new ContentRig(3, 1);
+    const [ann] = rig.seats;
+    const all = asked(rig);
+    rig.present.delete(2);
+    const wakes = ann!.wakes;
+    const wait = code(ann!.content.fetch(idOf(bytesOf(9)), { timeoutMs: 6_000 }));
+    expect(ann!.wakes).toBe(wakes + 1);
+    await rig.play(3_100);
+    all.length = 0;
+    rig.come(2);
+    await rig.play(2);
+    expect(all.map(({ to }) => to)).toEqual([2]);
+    await rig.play(3_000);
+    expect(await wait).toBe('timeout');
+  });
+
   it('[CO9] what nobody asked for is dropped and counted: of another block, of another peer, twice', async () => {
     const bytes = bytesOf(5 * PIECE);
     const rig = new ContentRig(3, 2);
@@ -295,7 +399,9 @@ describe('who gives', () => {
     const bytes = bytesOf(12 * PIECE);
     await rig.settled(bob!.content.share(bytes));
     rig.delayMs = 1_000;
+    const all = asked(rig);
     expect(same(await rig.settled(ann!.content.fetch(idOf(bytes), { timeoutMs: 60_000 }), 60_000), bytes)).toBe(true);
+    expect(pieces(all, 1).length).toBeLessThan(30);
   });
 
   it('[CO6] a link that began anew is asked again at once', async () => {

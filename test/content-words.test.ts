@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryDigest } from '../sdk/port/memory-digest.ts';
 import { contentId, readContentId } from '../sdk/sync/content/id.ts';
+import { ContentStore } from '../sdk/sync/content/store.ts';
 import { encodeAsk, encodeNone, encodePiece, readContentWords, WHETHER } from '../sdk/sync/content/words.ts';
 import { CONTENT_PIECE_BYTES, MAX_CONTENT_BYTES } from '../sdk/wire/limits.ts';
 import { PackReader, PackWriter } from '../sdk/wire/pack.ts';
@@ -108,6 +109,28 @@ describe('words', () => {
     await rig.play(5);
     expect(ann!.drops).toEqual(['content-malformed', 'content-malformed', 'content-malformed']);
   });
+});
+
+it('[CO12] what was fetched and then shared is the game’s own, and gives way to nothing', () => {
+  const store = new ContentStore();
+  const block = new Uint8Array(MAX_CONTENT_BYTES);
+  for (let i = 0; i < 7; i++) expect(store.put(`f${i}`, block, false)).toBe(true);
+  for (const id of ['f0', 'f2', 'f2', 'f3']) expect(store.put(id, block, true)).toBe(true);
+  for (let i = 0; i < 6; i++) expect(store.put(`g${i}`, block, false)).toBe(true);
+  expect(['f0', 'f1', 'f2', 'f3', 'f4', 'g0', 'g1', 'g2', 'g5'].map((id) => store.has(id))).toEqual([
+    true,
+    false,
+    true,
+    true,
+    false,
+    false,
+    true,
+    true,
+    true,
+  ]);
+  expect(store.bytes).toBe(8 * MAX_CONTENT_BYTES);
+  expect([store.forget('f0'), store.forget('f0'), store.bytes]).toEqual([true, false, 7 * MAX_CONTENT_BYTES]);
+  expect([store.takesOwn(6 * MAX_CONTENT_BYTES), store.takesOwn(6 * MAX_CONTENT_BYTES + 1)]).toEqual([true, false]);
 });
 
 describe('the digest of rooms in memory', () => {

@@ -138,7 +138,7 @@ export class Wanted {
 
   take(now: number, from: PeerId, size: number, offset: number, bytes: Uint8Array): Taken {
     if (offset === WHETHER && this.#asked.delete(from)) {
-      if (!this.#world.isLiar(from)) this.#holders.add(from);
+      this.#holders.add(from);
       return 'taken';
     }
     const at = this.#asking.indexOf(offset);
