@@ -6,7 +6,7 @@ import type { PortEvent } from '../sdk/port/port.ts';
 import { GameRoom } from '../sdk/room/room.ts';
 import { World } from '../sdk/testing/index.ts';
 import type { NetemOptions } from '../sdk/testing/netem.ts';
-import { bytesOf, sha256 } from './content-rig.ts';
+import { bytesOf, same, sha256 } from './content-rig.ts';
 import { MeshPort, WorldTime } from './sim/game-mesh.ts';
 
 const game = defineGame({
@@ -18,7 +18,6 @@ const game = defineGame({
 type R = Room<typeof game>;
 
 const LARGEST = 4 * 1_024 * 1_024;
-const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 async function turns(): Promise<void> {
   for (let i = 0; i < 6; i++) await Promise.resolve();

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Content } from 'lanista';
 import type { PeerId } from '../sdk/base/brand.ts';
 import { ContentDesk } from '../sdk/room/content.ts';
-import { encodeAsk, encodeNone, encodePiece, readContentWords } from '../sdk/sync/content/words.ts';
+import { encodeAsk, encodeNone, encodePiece, readContentWords, WHETHER } from '../sdk/sync/content/words.ts';
 import type { ContentWords } from '../sdk/sync/content/words.ts';
+import { CONTENT_PIECE_BYTES } from '../sdk/wire/limits.ts';
 import { PackReader } from '../sdk/wire/pack.ts';
 
 export const IDS = Array.from({ length: 32 }, (_, i) => 'abcdefghijklmnopqrstuvwxyz234567'[i]!.repeat(16)) as unknown as readonly PeerId[];
@@ -164,3 +165,27 @@ export function liar(rig: ContentRig, index: number, answer: (hash: Uint8Array, 
 }
 
 export { encodeAsk, encodeNone, encodePiece };
+
+const PIECE = CONTENT_PIECE_BYTES;
+export const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+export const code = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'resolved',
+    (error: { code: string }) => error.code,
+  );
+/** As an honest one would, of other bytes. */
+export const gives = (bytes: Uint8Array) => (hash: Uint8Array, offset: number) =>
+  encodePiece(hash, bytes.length, offset, offset === WHETHER ? bytes.subarray(0, 0) : bytes.subarray(offset, offset + PIECE));
+/** Offsets that were asked of whom. */
+export function asked(rig: ContentRig): { readonly to: number; readonly offset: number; readonly at: number }[] {
+  const all: { readonly to: number; readonly offset: number; readonly at: number }[] = [];
+  const before = rig.onSend;
+  rig.onSend = (said) => {
+    const words = wordsOf(said.bytes);
+    if (words?.type === 23) all.push({ to: said.to, offset: words.offset, at: said.at });
+    return before?.(said);
+  };
+  return all;
+}
+export const pieces = (all: readonly { readonly to: number; readonly offset: number }[], to: number): number[] =>
+  all.filter((one) => one.to === to && one.offset !== WHETHER).map(({ offset }) => offset);

@@ -11,7 +11,7 @@ import { WebSocket } from 'ws';
 import { BridgeClient } from '../sdk/browser/bridge-client.ts';
 import { openPageLan } from '../sdk/browser/connect-lan.ts';
 import type { PageWebSocket } from '../sdk/browser/page-socket.ts';
-import { bytesOf } from './content-rig.ts';
+import { bytesOf, same } from './content-rig.ts';
 
 const localDirectory = mkdtempSync(join(tmpdir(), 'lanista-test-'));
 const game = defineGame({ id: `content-net-${process.pid}`, version: 1 });
@@ -47,8 +47,6 @@ async function pageLan(): Promise<Lan<typeof game>> {
   );
   return opened;
 }
-
-const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 it('[CO1] [CO2] [CO6] goes from a process to a page and from that to a third, while the one who shared it leaves', async () => {
   const bytes = bytesOf(4 * 1_024 * 1_024);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { defineGame, entity, s } from '../sdk/index.ts';
 import { openMemoryRooms } from '../sdk/testing/index.ts';
-import { bytesOf } from './content-rig.ts';
+import { bytesOf, code, same } from './content-rig.ts';
 
 const game = defineGame({
   id: 'den',
@@ -12,14 +12,6 @@ const game = defineGame({
 });
 
 const LARGEST = 4 * 1_024 * 1_024;
-const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-/** The code it is rejected with. */
-const code = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'resolved',
-    (error: { code: string }) => error.code,
-  );
-
 describe('content', () => {
   it('[CO1] what one shares another fetches by the name in the state, whatever its size', async () => {
     const { rooms, settled, play } = await openMemoryRooms(game, 3);
