@@ -94,7 +94,7 @@ describe('a guest', () => {
 
   test('[BR36] is a page by its own id: two are two players, a reloaded one has its seat again', async () => {
     await using house = new House();
-    const bridge = await house.open({}, 200);
+    const bridge = await house.open({}, 700);
     await house.owner(bridge);
     const ann = await house.page(bridge.guests, { pageId: pageId('a') });
     const bob = await house.page(bridge.guests, { pageId: pageId('b') });
