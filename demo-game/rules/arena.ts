@@ -38,9 +38,9 @@ function block(cx: number, cy: number, width: number, height: number): Wall {
 }
 
 export const maps: readonly ArenaMap[] = [
-  { name: 'Four Corners', walls: [block(22, 13, 8, 3), block(66, 13, 8, 3), block(22, 38, 8, 3), block(66, 38, 8, 3), block(45, 24, 6, 6)] },
+  { name: 'Four Corners', walls: [block(22, 13, 8, 3), block(22, 38, 8, 3), block(45, 24, 6, 6), block(66, 13, 8, 3), block(66, 38, 8, 3)] },
   { name: 'Wide Open', walls: [block(30, 25, 4, 4), block(62, 25, 4, 4)] },
-  { name: 'Crossing', walls: [block(46, 8, 4, 12), block(46, 34, 4, 12), block(18, 25, 14, 4), block(64, 25, 14, 4)] },
+  { name: 'Crossing', walls: [block(18, 25, 14, 4), block(46, 8, 4, 12), block(46, 34, 4, 12), block(64, 25, 14, 4)] },
 ];
 
 /** The map with this number; numbers wrap, so that any u8 from the network names one. */
@@ -72,10 +72,12 @@ export function cellAt(x: number, y: number): number {
   return cy * gridWidth + cx;
 }
 
+/** Different starts: the slots from 16 on share those of the first. */
+export const placeCount = 16;
+
 /** Where the player of a slot starts: around the arena, far from its neighbours in number. */
 export function startPosition(slot: number): { readonly x: number; readonly y: number } {
-  const places = 16;
   // Steps of 7 of 16 visit every place once and put slots 0 and 1 on opposite sides.
-  const turn = (((slot * 7 + 5) % places) / places) * Math.PI * 2;
+  const turn = (((slot * 7 + 5) % placeCount) / placeCount) * Math.PI * 2;
   return { x: Math.round(worldWidth / 2 + Math.cos(turn) * worldWidth * 0.41), y: Math.round(worldHeight / 2 + Math.sin(turn) * worldHeight * 0.39) };
 }

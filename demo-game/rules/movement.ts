@@ -2,8 +2,9 @@
  * How a blob moves. Only its owner runs this, so it may use plain floats; everybody else sees the
  * positions it sends.
  */
-import { blobRadius, worldHeight, worldWidth } from './arena.ts';
-import type { ArenaMap } from './arena.ts';
+import { blobRadius, insideWall, worldHeight, worldWidth } from './arena.ts';
+import type { ArenaMap, Wall } from './arena.ts';
+import { footingOf } from './footing.ts';
 
 /** What a player or a bot wants, this tick. */
 export interface Input {
@@ -62,7 +63,7 @@ export function keepOutside(body: Body, radius: number, map: ArenaMap, bounce = 
     if (distance >= radius) continue;
     touched = true;
     if (distance > 0) push(body, dx / distance, dy / distance, radius - distance, bounce);
-    else leaveWall(body, wall, radius);
+    else leaveWall(body, wall, radius, map);
   }
   const x = Math.min(worldWidth - radius, Math.max(radius, body.x));
   const y = Math.min(worldHeight - radius, Math.max(radius, body.y));
@@ -83,21 +84,20 @@ function push(body: Body, nx: number, ny: number, depth: number, bounce: number)
   body.vy -= (1 + bounce) * into * ny;
 }
 
-/** A centre inside a wall (a new map appeared around it) leaves by the nearest side. */
-function leaveWall(
-  body: Body,
-  wall: { readonly x: number; readonly y: number; readonly width: number; readonly height: number },
-  radius: number,
-): void {
+/** A centre inside a wall (a new map appeared around it) leaves by the nearest side, or to the nearest floor where that side is the rim's or another wall's. */
+function leaveWall(body: Body, wall: Wall, radius: number, map: ArenaMap): void {
   const left = body.x - wall.x;
   const right = wall.x + wall.width - body.x;
   const up = body.y - wall.y;
   const down = wall.y + wall.height - body.y;
   const least = Math.min(left, right, up, down);
-  if (least === left) body.x = wall.x - radius;
-  else if (least === right) body.x = wall.x + wall.width + radius;
-  else if (least === up) body.y = wall.y - radius;
-  else body.y = wall.y + wall.height + radius;
+  const out = { x: body.x, y: body.y };
+  if (least === left) out.x = wall.x - radius;
+  else if (least === right) out.x = wall.x + wall.width + radius;
+  else if (least === up) out.y = wall.y - radius;
+  else out.y = wall.y + wall.height + radius;
+  const open = out.x >= radius && out.y >= radius && out.x <= worldWidth - radius && out.y <= worldHeight - radius && !insideWall(map, out.x, out.y);
+  Object.assign(body, open ? out : footingOf(map).nearest(body.x, body.y));
 }
 
 /** Speed on this ground: `ground` is the paint underfoot, `own` the blob's. */
