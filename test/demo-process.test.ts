@@ -60,6 +60,7 @@ function end(child: ChildProcessWithoutNullStreams, until?: RegExp): Promise<End
   });
 }
 
+const courtyard = join(root, 'demo-game/maps/courtyard.json');
 const loopback = ['--no-open', '--interface', '127.0.0.1'];
 
 /** Whether this machine gives a process a network of its own, with rules of its own, and lets it be somebody else there. */
@@ -71,7 +72,7 @@ describe('npm start', () => {
   it('explains its flags', async () => {
     const { code, output } = await run(game(['--help']));
     expect(code).toBe(0);
-    for (const flag of ['--name', '--port', '--interface', '--phones', '--no-open', '--help']) expect(output).toContain(flag);
+    for (const flag of ['--name', '--port', '--interface', '--phones', '--map', '--no-open', '--help']) expect(output).toContain(flag);
   });
 
   it('[BR34] says in words which phones it cannot serve', async () => {
@@ -114,6 +115,62 @@ describe('npm start', () => {
     expect(output).toMatch(/--colour[\s\S]*--help/u);
     expect(output).not.toContain('    at ');
   });
+
+  it('refuses a map that nobody could play on, in words, before anything else', async () => {
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(home, name), text);
+      return join(home, name);
+    };
+    const slit = file('slit.json', '{ "name": "Slit", "walls": [[40, 20, 4, 4], [46, 20, 4, 4]] }');
+    for (const [maps, words] of [
+      [[join(home, 'none.json')], /--map .*none\.json: There is no such file\./u],
+      [[home], /--map .*: It is a folder\./u],
+      [[courtyard, slit], /The map .*slit\.json has a gap too narrow for a blob at cell 44, 20/u],
+      [[file('long.json', ' '.repeat(20_000))], /The map .*long\.json is larger than 16 KiB\./u],
+      [Array<string>(9).fill(courtyard), /--map may be given 8 times, and was 9 times\./u],
+    ] as const) {
+      const { code, output } = await run(game([...loopback, ...maps.flatMap((path) => ['--map', path])]));
+      expect([code, output]).toEqual([1, expect.stringMatching(words)]);
+      expect(output).not.toContain('    at ');
+      expect(output).not.toContain('Building');
+    }
+  }, 60_000);
+
+  it.each([['built'], ['--dev']])(
+    'serves the maps that were brought to the page (%s)',
+    async (how) => {
+      const flags = [...loopback, '--port', '0', '--map', courtyard, ...(how === '--dev' ? ['--dev'] : [])];
+      const child = spawn(process.execPath, game(flags), {
+        cwd: root,
+        env: { ...process.env, LANISTA_HOME: home, TMPDIR: mkdtempSync(join(home, 'tmp-')) },
+      });
+      const ended = end(child);
+      const url = await new Promise<string>((resolve) => {
+        let output = '';
+        child.stdout.on('data', (text: Buffer) => {
+          output += text.toString();
+          const [found] = /http:\/\/127\.0\.0\.1:\d+\/\S*#\S+/u.exec(output) ?? [];
+          if (found !== undefined) resolve(found);
+        });
+      });
+      const answers = await Promise.all(['maps.json', ''].map((path) => fetch(new URL(`/${path}`, url))));
+      const [served, page] = await Promise.all(answers.map((answer) => answer.text()));
+      child.kill('SIGINT');
+      const { code } = await ended;
+      expect(new URL(url).searchParams.get('maps')).toBe('1');
+      expect(JSON.parse(served!)).toEqual([{ name: 'Courtyard', walls: expect.arrayContaining([[44, 25, 8, 4]]) }]);
+      expect(page).toContain('<title>Chroma Rush</title>');
+      expect(code).toBe(0);
+      const left = readdirSync(home)
+        .filter((name) => name.startsWith('tmp-'))
+        .flatMap((name) => readdirSync(join(home, name)));
+      expect(
+        left.filter((name) => name.startsWith('chroma-maps-')),
+        'left behind',
+      ).toEqual([]);
+    },
+    60_000,
+  );
 
   it('says what to do when the port is taken', async () => {
     const server = createServer().listen(0, '127.0.0.1');

@@ -1,5 +1,6 @@
 /** The command line of the game. */
 import { parseArgs } from 'node:util';
+import { mostBrought } from '../rules/map-file.ts';
 
 export interface Flags {
   readonly name: string | undefined;
@@ -8,6 +9,8 @@ export interface Flags {
   readonly interfaces: readonly string[];
   /** Phones of the network may play along. */
   readonly phones: boolean;
+  /** Files of maps that this player brings along. */
+  readonly maps: readonly string[];
   readonly open: boolean;
   readonly dev: boolean;
   readonly buildOnly: boolean;
@@ -22,6 +25,7 @@ export const usage = `Chroma Rush: paint the floor with everybody on this networ
   --port <port>       port of the page on this machine; 0 picks any free one (default 5297, or the next free one)
   --interface <ip>    use only the network with this address; may be given several times
   --phones            phones on this Wi-Fi can play along: prints the address, and a code to scan
+  --map <file>        bring a map of your own; may be given several times (demo-game/maps has one to begin with)
   --no-open           do not open the browser
   --help              this text
 
@@ -39,6 +43,7 @@ export function readFlags(args: readonly string[]): Flags {
       port: { type: 'string' },
       interface: { type: 'string', multiple: true },
       phones: { type: 'boolean', default: false },
+      map: { type: 'string', multiple: true },
       open: { type: 'boolean', default: true },
       dev: { type: 'boolean', default: false },
       'build-only': { type: 'boolean', default: false },
@@ -50,11 +55,14 @@ export function readFlags(args: readonly string[]): Flags {
     throw new Error(`--port wants a number from 0 to 65535, and got "${values.port}".`);
   if (values.phones && values.dev) throw new Error('--phones goes with npm start, and not with --dev: Vite serves this machine only.');
   if (values.phones && (values.interface ?? []).length > 1) throw new Error('--phones wants one network: give --interface once.');
+  const maps = values.map ?? [];
+  if (maps.length > mostBrought) throw new Error(`--map may be given ${mostBrought} times, and was ${maps.length} times.`);
   return {
     name: values.name,
     port,
     interfaces: values.interface ?? [],
     phones: values.phones,
+    maps,
     open: values.open,
     dev: values.dev,
     buildOnly: values['build-only'],

@@ -4,9 +4,11 @@
  */
 import { LanError, closeOnSignal, openNodeLanPort, startBridge } from 'lanista/node';
 import type { LanPort } from 'lanista/node';
+import type { ArenaMap } from '../rules/arena.ts';
 import { game } from '../rules/game.ts';
 import { readFlags, usage } from './flags.ts';
 import type { Flags } from './flags.ts';
+import { folderWith, pageWith, readMapFiles } from './map-files.ts';
 import { watchNetwork } from './network-lines.ts';
 import { guestOptions, phoneLines, severalNetworks } from './phones.ts';
 import { buildPage, pageIsStale, pageRoot, viteConfig } from './page-files.ts';
@@ -27,8 +29,10 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
   let flags: Flags;
+  let maps: readonly ArenaMap[];
   try {
     flags = readFlags(args);
+    maps = flags.help ? [] : readMapFiles(flags.maps);
   } catch (error) {
     console.error(`${words(error)}\nTry --help.`);
     return 1;
@@ -43,13 +47,13 @@ async function main(args: readonly string[]): Promise<number> {
       await buildPage();
     }
     if (flags.buildOnly) return 0;
-    const running = flags.dev ? await startDev(flags) : await startBuilt(flags);
+    const running = flags.dev ? await startDev(flags, maps) : await startBuilt(flags, maps);
     // Before the address is printed: whoever reads it may already press Ctrl-C.
     closeOnSignal(() => {
       console.log('Leaving…');
       return running.close();
     });
-    const url = withName(running.url, flags.name);
+    const url = forPage(running.url, flags);
     console.log(`\n  Chroma Rush is at ${url}\n`);
     if (running.guests !== undefined) for (const line of await phoneLines(running.guests.url, process.stdout.isTTY)) console.log(line);
     console.log('Ctrl-C leaves.\n');
@@ -62,12 +66,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function startBuilt(flags: Flags): Promise<Running> {
+async function startBuilt(flags: Flags, maps: readonly ArenaMap[]): Promise<Running> {
+  const root = maps.length === 0 ? pageRoot : pageWith(pageRoot, maps);
   const ports = flags.port === undefined ? [...Array.from({ length: portsTried }, (_, i) => usualPort + i), 0] : [flags.port];
   let refusal: unknown;
   for (const port of ports) {
     try {
-      return await startBridge({ lan: () => openNetwork(flags), root: pageRoot, port, game, ...guestOptions(flags, port) });
+      return await startBridge({ lan: () => openNetwork(flags), root, port, game, ...guestOptions(flags, port) });
     } catch (error) {
       if (error instanceof LanError && error.code === 'bad-argument' && flags.phones) throw severalNetworks(error);
       if (!(error instanceof LanError) || error.code !== 'bind-failed') throw error;
@@ -83,13 +88,14 @@ async function startBuilt(flags: Flags): Promise<Running> {
 }
 
 /** Vite serves the page with hot reload, and carries the bridge. */
-async function startDev(flags: Flags): Promise<Running> {
+async function startDev(flags: Flags, maps: readonly ArenaMap[]): Promise<Running> {
   const { createServer } = await import('vite');
   const { lanista } = await import('lanista/vite');
   let tell: (url: string) => void = () => undefined;
   const ready = new Promise<string>((resolve) => (tell = resolve));
   const server = await createServer({
     configFile: viteConfig,
+    ...(maps.length > 0 && { publicDir: folderWith(maps) }),
     server: { port: flags.port ?? usualPort, strictPort: flags.port !== undefined && flags.port !== 0 },
     plugins: [lanista({ start: () => openNetwork(flags), game, onUrl: (url) => tell(url) })],
   });
@@ -112,10 +118,11 @@ async function openNetwork(flags: Flags): Promise<LanPort> {
   return watchNetwork(lan, game.id, (line) => console.log(line));
 }
 
-function withName(url: string, name: string | undefined): string {
-  if (name === undefined) return url;
+/** The address with what the page must know from the start. */
+function forPage(url: string, { name, maps }: Flags): string {
   const parsed = new URL(url);
-  parsed.searchParams.set('name', name);
+  if (name !== undefined) parsed.searchParams.set('name', name);
+  if (maps.length > 0) parsed.searchParams.set('maps', '1');
   return parsed.href;
 }
 

@@ -15,6 +15,8 @@ export const maxMapBytes = 16 * 1024;
 export const maxMapName = 24;
 /** More would make every shot and every step look at more walls than a phone likes. */
 export const maxWalls = 64;
+/** Maps of players that take their turns in a room. */
+export const mostBrought = 8;
 /** Less is not worth a paint brawl. */
 const leastOpen = cellCount / 2;
 
