@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blobRadius, cellCount, insideWall, mapOf, maps, startPosition, wallMask, worldHeight, worldWidth } from '../demo-game/rules/arena.ts';
+import { blobRadius, cellCount, insideWall, maps, startPosition, wallMask, worldHeight, worldWidth } from '../demo-game/rules/arena.ts';
 import { createMind, think } from '../demo-game/rules/bots.ts';
 import { chunkBytes, chunkCount, Floor } from '../demo-game/rules/floor.ts';
 import type { Stroke } from '../demo-game/rules/floor.ts';
@@ -143,7 +143,7 @@ describe('movement', () => {
         fc.nat(15),
         fc.array(fc.tuple(fc.float({ min: -1, max: 1, noNaN: true }), fc.float({ min: -1, max: 1, noNaN: true })), { maxLength: 60 }),
         (number, slot, moves) => {
-          const map = mapOf(number);
+          const map = maps[number]!;
           const body = { ...startPosition(slot), vx: 0, vy: 0 };
           for (const [x, y] of moves) for (let i = 0; i < 5; i++) moveBody(body, x, y, 900, 1 / 60, map);
           keepOutside(body, blobRadius, map);
@@ -171,7 +171,7 @@ describe('shots', () => {
   });
 
   it('stop at walls and at the rim', () => {
-    const map = mapOf(1);
+    const map = maps[1]!;
     const wall = map.walls[0];
     if (wall === undefined) throw new Error('the map has a wall');
     expect(flightRange(map, wall.x - 200, wall.y + 10, 0)).toBeLessThanOrEqual(200);
@@ -190,7 +190,7 @@ describe('shots', () => {
 
 describe('bots', () => {
   it('walk on, and stay on the floor', () => {
-    const map = mapOf(0);
+    const map = maps[0]!;
     const floor = new Floor();
     const body = { ...startPosition(0), vx: 0, vy: 0 };
     const mind = createMind(0);
@@ -209,7 +209,7 @@ describe('bots', () => {
 
 describe('scores', () => {
   it('count every cell once, and none under walls', () => {
-    const mask = wallMask(mapOf(0));
+    const mask = wallMask(maps[0]!);
     const floor = painted([{ x: 15000, y: 8000, radius: 255, time: 1, who: 0, paint: 3 }]);
     const coverage = floor.coverage(mask);
     expect(coverage.reduce((sum, cells) => sum + cells, 0)).toBe(cellCount - mask.reduce((sum, cell) => sum + cell, 0));

@@ -15,7 +15,10 @@ export interface ChromaState {
   readonly endsAt: number;
   readonly now: number;
   readonly round: number;
-  readonly map: number;
+  /** Content id, and what is known of it: no name and no walls while it is not here. */
+  readonly map: string;
+  readonly mapName: string;
+  readonly walls: number;
   readonly slot: number;
   readonly host: boolean;
   readonly hostSlot: number;
@@ -54,7 +57,9 @@ export function readState(match: Match | undefined): ChromaState {
       endsAt: Number.NaN,
       now: Number.NaN,
       round: 0,
-      map: 0,
+      map: '',
+      mapName: '',
+      walls: 0,
       slot: -1,
       host: false,
       hostSlot: -1,
@@ -75,7 +80,9 @@ export function readState(match: Match | undefined): ChromaState {
     endsAt: round?.endsAt ?? Number.NaN,
     now: room.clock.now(),
     round: round?.number ?? 0,
-    map: round?.map ?? 0,
+    map: round?.map ?? '',
+    mapName: match.map.name,
+    walls: match.map.walls.length,
     slot: room.self.slot,
     host: room.isHost,
     hostSlot: room.peers.get(room.host)?.slot ?? -1,

@@ -1,6 +1,6 @@
 /**
- * The place: its size, its grid, its maps. Everything here is a constant of the game, equal for all
- * players, so nothing of it travels except the number of the map.
+ * The place: its size, its grid, its own maps. Everything here is a constant of the game, equal for all
+ * players, so nothing of it travels. What else is played on, players bring: see map-file.ts.
  *
  * Lengths are in world units ("px" of a 1920 x 1080 world); the page scales the world to its canvas.
  */
@@ -37,18 +37,15 @@ function block(cx: number, cy: number, width: number, height: number): Wall {
   return { x: cx * cellSize, y: cy * cellSize, width: width * cellSize, height: height * cellSize };
 }
 
+/** The game's own. */
 export const maps: readonly ArenaMap[] = [
   { name: 'Four Corners', walls: [block(22, 13, 8, 3), block(22, 38, 8, 3), block(45, 24, 6, 6), block(66, 13, 8, 3), block(66, 38, 8, 3)] },
   { name: 'Wide Open', walls: [block(30, 25, 4, 4), block(62, 25, 4, 4)] },
   { name: 'Crossing', walls: [block(18, 25, 14, 4), block(46, 8, 4, 12), block(46, 34, 4, 12), block(64, 25, 14, 4)] },
 ];
 
-/** The map with this number; numbers wrap, so that any u8 from the network names one. */
-export function mapOf(number: number): ArenaMap {
-  const map = maps[number % maps.length];
-  if (map === undefined) throw new Error('the list of maps is empty');
-  return map;
-}
+/** A floor without walls: what is played on until the map is here. */
+export const plainMap: ArenaMap = { name: '', walls: [] };
 
 /** Which cells lie under walls: these count for nobody. */
 export function wallMask(map: ArenaMap): Uint8Array {

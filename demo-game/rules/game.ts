@@ -6,12 +6,14 @@
  *   ball           belongs to whoever touched it last
  *   shot, strokes  events with a time on the shared clock; see shots.ts and floor.ts
  *   hashes, floor  repair of the floor; see floor-sync.ts
+ *   maps           content of the room, by hash, which the round names; see map-shelf.ts
  */
 import { defineGame, entity, message, request, s } from 'lanista';
 import type { Room } from 'lanista';
 import { paintCount, worldHeight, worldWidth } from './arena.ts';
 import { chunkBytes, chunkCount } from './floor.ts';
 import { nameBytes } from './names.ts';
+import { idLength, mostMaps } from './rotation.ts';
 import { maxBatchBytes } from './strokes.ts';
 
 const speed = { min: -1536, max: 1536, step: 4 } as const;
@@ -40,7 +42,7 @@ const bodyFields = {
 
 export const game = defineGame({
   id: 'chroma-rush',
-  version: 1,
+  version: 2,
   presence: {
     name: s.text(nameBytes),
     hue: s.u8().default(0),
@@ -67,7 +69,11 @@ export const game = defineGame({
         /** Room time at which this phase ends. */
         endsAt: s.u32(),
         number: s.u16(),
-        map: s.u8(),
+        /** Content ids: of the map, and of those that come next; see rotation.ts. */
+        map: s.text(idLength).default(''),
+        queue: s.list(s.text(idLength), mostMaps).default([]),
+        /** So many at the head of the queue were brought and have not been played. */
+        waiting: s.u8().default(0),
         /** Bots fill the arena up to this many blobs. */
         fill: s.u8(),
       },
@@ -102,6 +108,8 @@ export const game = defineGame({
     take: request({ number: s.u16() }, { ok: s.bool() }, { to: 'host' }),
     /** Of the round so far, for who came late: splats, as pairs of `who` and how many, and the hue that who asks wore in it before. */
     tally: request({ number: s.u16() }, { pairs: s.bytes(tallyBytes), hue: s.u8() }, { to: 'peer' }),
+    /** Asks that a map that was shared be the next one; `before`: so many come before it. */
+    bring: request({ id: s.text(idLength) }, { answer: s.oneOf('next', 'playing', 'full', 'refused', 'busy'), before: s.u8() }, { to: 'host' }),
     floor: request({ chunk: s.u8(), cells: s.bytes(chunkBytes) }, { cells: s.bytes(chunkBytes) }, { to: 'peer' }),
   },
 });

@@ -5,7 +5,7 @@
 import type { MineEntity, PeerId } from 'lanista';
 import { Actor } from './actor.ts';
 import type { ActorWorld } from './actor.ts';
-import { blobRadius, mapOf, startPosition, wallMask } from './arena.ts';
+import { blobRadius, startPosition } from './arena.ts';
 import type { ArenaMap } from './arena.ts';
 import { BallKeeper } from './ball.ts';
 import { BotKeeper } from './bot-keeper.ts';
@@ -17,6 +17,7 @@ import { answerMs, FloorSync } from './floor-sync.ts';
 import type { ChromaGame, ChromaRoom, Power } from './game.ts';
 import { firstBot, noHue, paintOf, tallyBytes } from './game.ts';
 import { Held } from './held.ts';
+import { MapKeeper } from './map-keeper.ts';
 import { idle, keepOutside } from './movement.ts';
 import type { Body, Input } from './movement.ts';
 import { Painter } from './painter.ts';
@@ -87,6 +88,7 @@ export class Match implements Disposable {
   readonly splats = new Map<number, number>();
   input: Input = idle;
   readonly sync: FloorSync;
+  readonly maps: MapKeeper;
   readonly me: Actor;
   readonly #blob: MineEntity<ChromaGame, 'blob'>;
   readonly #tell: ChromaRoom['send'];
@@ -101,9 +103,6 @@ export class Match implements Disposable {
   #lastRound: RoundState | undefined;
   #phase = '';
   readonly #floorThere: Promise<void>;
-  #map: ArenaMap = mapOf(0);
-  #mask = wallMask(mapOf(0));
-  #mapNumber = 0;
   #reseated: { readonly x: number; readonly y: number; readonly until: number } | undefined;
 
   constructor(room: ChromaRoom, options: MatchOptions) {
@@ -119,7 +118,8 @@ export class Match implements Disposable {
     this.#ball = new BallKeeper(room);
     this.#pickups = this.#off.use(new PickupKeeper(room));
     this.#world = this.#createWorld(options.random);
-    this.#off.use(keepRound(room, { ...defaultRound, ...options.round }, () => this.#lastRound));
+    this.maps = this.#off.use(new MapKeeper(room));
+    this.#off.use(keepRound(room, this.maps.shelf, { ...defaultRound, ...options.round }, () => this.#lastRound));
     this.#listen();
     this.#off.use(room.clock.every(stepHz, (_tick, time) => this.#step(time)));
     this.#floorThere = this.sync.fetchAll();
@@ -130,16 +130,12 @@ export class Match implements Disposable {
   }
 
   get map(): ArenaMap {
-    return this.#map;
-  }
-
-  get mapNumber(): number {
-    return this.#mapNumber;
+    return this.maps.map;
   }
 
   /** Cells per paint, index 0 bare; cells under walls count for nobody. */
   coverage(): number[] {
-    return this.floor.coverage(this.#mask);
+    return this.floor.coverage(this.maps.mask);
   }
 
   /** Everybody in the arena, own blob first as it is now, the others as they should be drawn. */
@@ -218,7 +214,7 @@ export class Match implements Disposable {
     return {
       floor: this.floor,
       get map() {
-        return match.#map;
+        return match.map;
       },
       get painting() {
         return match.#painting();
@@ -299,14 +295,10 @@ export class Match implements Disposable {
     const round = currentRound(this.room);
     this.#round = round;
     if (round === undefined) return;
-    const { phase: current, startsAt, endsAt, number, map, fill } = round;
-    this.#lastRound = { phase: current, startsAt, endsAt, number, map, fill };
+    const { phase: current, startsAt, endsAt, number, map, queue, waiting, fill } = round;
+    this.#lastRound = { phase: current, startsAt, endsAt, number, map, queue, waiting, fill };
     this.floor.startAt(round.startsAt);
-    if (round.map !== this.#mapNumber) {
-      this.#mapNumber = round.map;
-      this.#map = mapOf(round.map);
-      this.#mask = wallMask(this.#map);
-    }
+    this.maps.follow(round, now);
     const phase = `${round.phase} ${round.number}`;
     if (phase === this.#phase) return;
     if (round.phase === 'match') this.splats.clear();
@@ -447,7 +439,7 @@ export class Match implements Disposable {
   /** Where to draw a remote blob: guessing ahead on a bad network must not put it inside a wall. */
   #outside(view: { readonly x: number; readonly y: number }): Body {
     const body = { x: view.x, y: view.y, vx: 0, vy: 0 };
-    keepOutside(body, blobRadius, this.#map);
+    keepOutside(body, blobRadius, this.map);
     return body;
   }
 

@@ -4,17 +4,18 @@
  *
  *   lobby --time is up, or all ready--> match --time is up--> scores --> lobby (next map) --> …
  */
-import { maps } from './arena.ts';
 import type { ChromaGame, ChromaRoom, Phase } from './game.ts';
-import type { MineEntity } from 'lanista';
+import type { MapShelf } from './map-shelf.ts';
+import { bring, tidy, turn, unite } from './rotation.ts';
+import type { Rotation } from './rotation.ts';
+import type { MineEntity, PeerId } from 'lanista';
 
 /** The values of the round, for everybody. */
-export interface RoundState {
+export interface RoundState extends Rotation {
   readonly phase: Phase;
   readonly startsAt: number;
   readonly endsAt: number;
   readonly number: number;
-  readonly map: number;
   readonly fill: number;
 }
 
@@ -53,43 +54,53 @@ function further(a: RoundState, b: RoundState): boolean {
  * Runs the round while this peer is host. `last` gives the round this peer saw last: if a host took the
  * entity with it, its successor carries on from there.
  */
-export function keepRound(room: ChromaRoom, options: RoundOptions, last: () => RoundState | undefined): Disposable {
+export function keepRound(room: ChromaRoom, shelf: MapShelf, options: RoundOptions, last: () => RoundState | undefined): Disposable {
   return room.whileHost(({ signal }) => {
+    const taking = takeMaps(room, shelf);
     let missingSince = room.clock.now();
     const step = (now: number): void => {
-      const round = ownRound(room);
+      const round = ownRound(room, shelf);
       if (round !== undefined) {
         missingSince = now;
-        advance(room, round, options, now);
+        rotate(round, tidied(round, shelf));
+        advance(room, round, shelf, options, now);
       } else if (currentRound(room) === undefined && (room.peers.size === 1 || now - missingSince > missingMs)) {
         const startsAt = Math.round(now);
         room.entities.spawn(
           'round',
-          last() ?? { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: 0, fill: options.fill },
+          last() ?? { phase: 'lobby', startsAt, endsAt: startsAt + options.lobbyMs, number: 0, map: '', queue: [], waiting: 0, fill: options.fill },
         );
       }
     };
     step(room.clock.now());
     const ticking = room.clock.every(10, (_tick, time) => step(time));
-    signal.addEventListener('abort', () => ticking[Symbol.dispose](), { once: true });
+    const end = (): void => {
+      taking[Symbol.dispose]();
+      ticking[Symbol.dispose]();
+    };
+    signal.addEventListener('abort', end, { once: true });
   });
 }
 
 /** The round this peer writes; a second one, left by a merge, is removed. */
-function ownRound(room: ChromaRoom): RoundEntity | undefined {
+function ownRound(room: ChromaRoom, shelf: MapShelf): RoundEntity | undefined {
   let best: RoundEntity | undefined;
   for (const round of room.entities.mine('round')) {
     if (best === undefined) best = round;
-    else if (further(round, best)) {
-      best.despawn();
-      best = round;
-    } else round.despawn();
+    else {
+      const [kept, gone]: [RoundEntity, RoundEntity] = further(round, best) ? [round, best] : [best, round];
+      rotate(kept, tidied(kept, shelf, gone));
+      gone.despawn();
+      best = kept;
+    }
   }
   return best;
 }
 
-function advance(room: ChromaRoom, round: RoundEntity, options: RoundOptions, now: number): void {
+function advance(room: ChromaRoom, round: RoundEntity, shelf: MapShelf, options: RoundOptions, now: number): void {
   if (round.phase === 'lobby' && round.endsAt > now + allReadyMs && everybodyReady(room)) round.endsAt = Math.round(now + allReadyMs);
+  const isHere = (id: string): boolean => shelf.at(id) !== undefined;
+  if (round.map === '' || (round.phase === 'lobby' && shelf.isRefused(round.map))) rotate(round, turn(round, isHere));
   if (now < round.endsAt) return;
   // Phases start where the one before ended; a host that slept through one starts from now.
   const start = now - round.endsAt < 2000 ? round.endsAt : Math.round(now);
@@ -108,12 +119,43 @@ function advance(room: ChromaRoom, round: RoundEntity, options: RoundOptions, no
       round.phase = 'lobby';
       round.startsAt = start;
       round.endsAt = start + Math.min(options.lobbyMs, 6000);
-      round.map = (round.map + 1) % maps.length;
+      rotate(round, turn(round, isHere));
       break;
     default:
       round.phase satisfies never;
   }
   round.fill = options.fill;
+}
+
+/** As it should be, with the maps of another round of this room. Until what is the game's own is known, as it is. */
+function tidied(rotation: Rotation, shelf: MapShelf, other?: Rotation): Rotation {
+  if (shelf.own.length === 0) return rotation;
+  return tidy(other === undefined ? rotation : unite(rotation, other), shelf.own, (id) => shelf.isRefused(id));
+}
+
+/** Assigns what is new of it. */
+function rotate(round: RoundEntity, { map, queue, waiting }: Rotation): void {
+  if (round.map !== map) round.map = map;
+  if (round.queue.join() !== queue.join()) round.queue = queue;
+  if (round.waiting !== waiting) round.waiting = waiting;
+}
+
+/** The host's ear for maps that players bring: it fetches one before anybody plays on it, and of each player one at a time. */
+function takeMaps(room: ChromaRoom, shelf: MapShelf): Disposable {
+  const looking = new Set<PeerId>();
+  return room.handle('bring', async ({ id }, from) => {
+    if (looking.has(from)) return { answer: 'busy', before: 0 } as const;
+    looking.add(from);
+    const read = await shelf.get(id);
+    looking.delete(from);
+    const round = ownRound(room, shelf);
+    if (round === undefined || shelf.own.length === 0) return { answer: 'busy', before: 0 } as const;
+    if (read?.map === undefined) return { answer: 'refused', before: 0 } as const;
+    const brought = bring(round, id, shelf.own);
+    if (typeof brought === 'string') return { answer: brought, before: 0 };
+    rotate(round, brought.rotation);
+    return { answer: 'next', before: brought.before } as const;
+  });
 }
 
 function everybodyReady(room: ChromaRoom): boolean {

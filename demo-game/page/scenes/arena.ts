@@ -2,6 +2,7 @@
 import { Math as PhaserMath, Scene } from 'phaser';
 import type { GameObjects } from 'phaser';
 import { worldHeight, worldWidth } from '../../rules/arena.ts';
+import type { ArenaMap } from '../../rules/arena.ts';
 import type { Effect } from '../../rules/effects.ts';
 import type { BlobView, Match } from '../../rules/match.ts';
 import { leader } from '../../rules/scoring.ts';
@@ -28,7 +29,8 @@ export class ArenaScene extends Scene {
   readonly #pickups = new Map<number, GameObjects.Container>();
   #ball: GameObjects.Image | undefined;
   #emitters: (GameObjects.Particles.ParticleEmitter | undefined)[] = [];
-  #map = -1;
+  /** Whose walls are drawn. */
+  #map: ArenaMap | undefined;
   #leader = 0;
   #leaderAt = 0;
   #zoom = 1;
@@ -54,7 +56,7 @@ export class ArenaScene extends Scene {
     this.#pickups.clear();
     this.#shots.length = 0;
     this.#ball = undefined;
-    this.#map = -1;
+    this.#map = undefined;
     this.#refit();
     this.scale.on('resize', this.#refit, this);
     this.events.once('shutdown', () => this.scale.off('resize', this.#refit, this));
@@ -94,7 +96,7 @@ export class ArenaScene extends Scene {
     const now = match.room.clock.now();
     this.#layer.strongPatterns = settings.strongPatterns;
     this.#layer.draw(match.floor, now, performance.now());
-    if (match.mapNumber !== this.#map) this.#drawWalls();
+    if (match.map !== this.#map) this.#drawWalls();
     if (now - this.#leaderAt > 500 || now < this.#leaderAt) {
       this.#leaderAt = now;
       this.#leader = leader(match.coverage());
@@ -185,15 +187,23 @@ export class ArenaScene extends Scene {
   }
 
   #drawWalls(): void {
-    this.#map = this.#match.mapNumber;
+    this.#map = this.#match.map;
     const g = this.#walls.clear();
-    for (const { x, y, width, height } of this.#match.map.walls) {
-      g.fillStyle(0x000000, 0.4).fillRoundedRect(x - 4, y + 14, width + 8, height + 4, 22);
-      g.fillStyle(ink, 1).fillRoundedRect(x - 6, y - 6, width + 12, height + 12, 22);
-      g.fillStyle(0x262b50, 1).fillRoundedRect(x, y, width, height, 18);
-      g.fillStyle(0x3a417a, 1).fillRoundedRect(x, y, width, Math.max(20, height - 14), 18);
-      g.fillStyle(0x4a5296, 1).fillRoundedRect(x + 10, y + 7, width - 20, 7, 3);
-    }
+    const { walls } = this.#map;
+    const box = (x: number, y: number, width: number, height: number, most: number): void =>
+      // A wall of one cell is too narrow for the corners of the others.
+      void g.fillRoundedRect(x, y, width, height, Math.min(most, width / 2, height / 2));
+    // By layers, so that walls that touch are one block.
+    g.fillStyle(0x000000, 0.4);
+    for (const { x, y, width, height } of walls) box(x - 4, y + 14, width + 8, height + 4, 22);
+    g.fillStyle(ink, 1);
+    for (const { x, y, width, height } of walls) box(x - 6, y - 6, width + 12, height + 12, 22);
+    g.fillStyle(0x262b50, 1);
+    for (const { x, y, width, height } of walls) box(x, y, width, height, 18);
+    g.fillStyle(0x3a417a, 1);
+    for (const { x, y, width, height } of walls) box(x, y, width, height - Math.min(14, height / 3), 18);
+    g.fillStyle(0x4a5296, 1);
+    for (const { x, y, width, height } of walls) if (width > 20 && height > 20) box(x + 10, y + 7, width - 20, 7, 3);
   }
 
   #show(effect: Effect): void {

@@ -1,6 +1,6 @@
 /** Behind the home screen: bots paint a floor of their own. Nothing here touches the network. */
 import { Scene } from 'phaser';
-import { mapOf, startPosition, worldHeight, worldWidth } from '../../rules/arena.ts';
+import { plainMap, startPosition, worldHeight, worldWidth } from '../../rules/arena.ts';
 import { createMind, think } from '../../rules/bots.ts';
 import type { BotMind } from '../../rules/bots.ts';
 import { Floor } from '../../rules/floor.ts';
@@ -67,8 +67,8 @@ export class HomeScene extends Scene {
   #step(): void {
     this.#time += stepMs;
     for (const { body, mind, paint } of this.#walkers) {
-      const input = think(mind, body, paint, this.#floor, mapOf(1), [], this.#time, Math.random);
-      moveBody(body, input.moveX, input.moveY, walkSpeed, stepMs / 1000, mapOf(1));
+      const input = think(mind, body, paint, this.#floor, plainMap, [], this.#time, Math.random);
+      moveBody(body, input.moveX, input.moveY, walkSpeed, stepMs / 1000, plainMap);
       this.#floor.stroke(strokeAt(body.x, body.y, 46, this.#time, paint, paint));
       if (Math.random() < 0.012) {
         const turn = Math.random() * Math.PI * 2;

@@ -1,0 +1,111 @@
+/**
+ * The maps of a room that are here, by content id. The game's own are content like any other: everybody shares them on entering, so they
+ * never travel. What else the round names is fetched as soon as it is named, from whoever has it.
+ */
+import { LanError } from 'lanista';
+import { maps } from './arena.ts';
+import type { ArenaMap } from './arena.ts';
+import type { ChromaRoom } from './game.ts';
+import { encodeMap, readMap } from './map-file.ts';
+import type { ReadMap } from './map-file.ts';
+
+/** What went wrong is tried again after this: nobody had the map, say. */
+const againMs = 1000;
+/** Maps fetched at once for later; the one that is played is fetched besides. */
+const mostComing = 2;
+/** More than a round names: beyond it what no round names is forgotten. */
+const mostKnown = 64;
+/** Less than who brings a map waits for the host, which fetches it. */
+const lookMs = 8000;
+
+export class MapShelf implements Disposable {
+  readonly #room: ChromaRoom;
+  readonly #read = new Map<string, ReadMap>();
+  readonly #coming = new Map<string, Promise<ReadMap | undefined>>();
+  readonly #again = new Map<string, number>();
+  readonly #off = new AbortController();
+  #own: readonly string[] = [];
+  #isSharing = false;
+  #shareAgain = 0;
+
+  constructor(room: ChromaRoom) {
+    this.#room = room;
+    void this.#shareOwn();
+  }
+
+  /** The game's own maps, in their order; empty until all are shared. */
+  get own(): readonly string[] {
+    return this.#own;
+  }
+
+  /** The map, when it is here. */
+  at(id: string): ArenaMap | undefined {
+    return this.#read.get(id)?.map;
+  }
+
+  /** Whether what this id names is here and is no map. */
+  isRefused(id: string): boolean {
+    return this.#read.get(id)?.problem !== undefined;
+  }
+
+  /** Fetches what is not here of `ids`, the first of them before all others. To be said again and again. */
+  want(ids: readonly string[], now: number): void {
+    if (this.#own.length === 0 && !this.#isSharing && now >= this.#shareAgain) void this.#shareOwn();
+    for (const [i, id] of ids.entries()) {
+      if (id === '' || this.#read.has(id) || this.#coming.has(id) || now < (this.#again.get(id) ?? 0)) continue;
+      if (i > 0 && this.#coming.size >= mostComing) break;
+      void this.get(id);
+    }
+    if (this.#read.size + this.#again.size < mostKnown) return;
+    const kept = new Set([...ids, ...this.#own]);
+    for (const known of [this.#read, this.#again]) for (const id of known.keys()) if (!kept.has(id)) known.delete(id);
+  }
+
+  /** What an id names, read; undefined when nobody gave it. Never rejects. */
+  get(id: string): Promise<ReadMap | undefined> {
+    const read = this.#read.get(id);
+    if (read !== undefined) return Promise.resolve(read);
+    let coming = this.#coming.get(id);
+    if (coming === undefined) this.#coming.set(id, (coming = this.#fetch(id).finally(() => this.#coming.delete(id))));
+    return coming;
+  }
+
+  /** Gives a map to the room. Rejects as `room.content.share` does. */
+  async add(map: ArenaMap): Promise<string> {
+    const id = await this.#room.content.share(encodeMap(map));
+    this.#read.set(id, { map });
+    return id;
+  }
+
+  [Symbol.dispose](): void {
+    this.#off.abort();
+  }
+
+  async #fetch(id: string): Promise<ReadMap | undefined> {
+    const { content, clock } = this.#room;
+    try {
+      // What is no map is given to others all the same: so they know, too.
+      const read = readMap(await content.fetch(id, { signal: this.#off.signal, timeoutMs: lookMs }));
+      this.#read.set(id, read);
+      return read;
+    } catch (error) {
+      // Text that is no id names nothing; anything else may be there in a moment.
+      if (error instanceof LanError && error.code === 'bad-argument') this.#read.set(id, { problem: 'is nowhere' });
+      else this.#again.set(id, clock.now() + againMs);
+      return undefined;
+    }
+  }
+
+  async #shareOwn(): Promise<void> {
+    this.#isSharing = true;
+    const ids: string[] = [];
+    try {
+      for (const map of maps) ids.push(await this.add(map));
+      this.#own = ids;
+    } catch {
+      // The room is gone, or its process was not there for a moment.
+      this.#shareAgain = this.#room.clock.now() + againMs;
+    }
+    this.#isSharing = false;
+  }
+}
