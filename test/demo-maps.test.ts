@@ -23,8 +23,10 @@ const played = roomyWalls.map((walls) => readMap(bytesOf({ name: 'Any', walls })
 const example = readFileSync(new URL('../demo-game/maps/courtyard.json', import.meta.url));
 
 describe('a map file', () => {
-  it('is what the example says, and every map of the game', () => {
+  it('is what the examples say, and every map of the game', () => {
     expect(readMap(example).map).toMatchObject({ name: 'Courtyard', walls: { length: 13 } });
+    const [, readme] = /```json\n(.*?)```/su.exec(readFileSync(new URL('../README.md', import.meta.url), 'utf8')) ?? [];
+    expect(readMap(bytesOf(readme ?? '')).map).toMatchObject({ name: 'Gate', walls: { length: 2 } });
     for (const map of maps) expect(readMap(encodeMap(map)).map, map.name).toEqual(map);
   });
 

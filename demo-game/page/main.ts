@@ -16,6 +16,7 @@ import type { Chroma } from './chroma.ts';
 import { readState } from './chroma.ts';
 import { Controls } from './controls.ts';
 import { css, ink } from './look/palette.ts';
+import { MapBringer } from './map-bringer.ts';
 import { ArenaScene } from './scenes/arena.ts';
 import { BootScene } from './scenes/boot.ts';
 import { HomeScene } from './scenes/home.ts';
@@ -51,6 +52,7 @@ const home = new HomeView(settings, {
   diagnose,
 });
 ui.append(home.root);
+const bringer = new MapBringer(ui, stage);
 
 let overlay: MatchOverlay | undefined;
 let lan: PageLan<ChromaGame> | undefined;
@@ -168,7 +170,7 @@ function startMatch(room: ChromaRoom): void {
   room.clock.every(60, () => playHidden(match));
   home.root.hidden = true;
   if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
-  overlay = new MatchOverlay(ui, match, settings, synth, { leave: () => void leave(), diagnose });
+  overlay = new MatchOverlay(ui, match, settings, synth, { leave: () => void leave(), addMap: () => bringer.pick(), diagnose });
   room.signal.addEventListener('abort', () => goHome(match), { once: true });
   room.on('close', ({ reason }) => {
     if (reason === 'kicked') home.tell('The host removed you from the room.');
@@ -178,6 +180,7 @@ function startMatch(room: ChromaRoom): void {
   });
   phaser.scene.stop('home');
   phaser.scene.start('arena');
+  void bringer.entered(match);
 }
 
 /** Why the game's own process is not there: it was ended, or gives its attention to another tab. */

@@ -29,6 +29,8 @@ export interface UrlOptions {
   readonly lobbySeconds: number | undefined;
   readonly bots: number | undefined;
   readonly sound: boolean;
+  /** The process has maps that this player brought along. */
+  readonly maps: boolean;
 }
 
 const names = ['Pip', 'Dot', 'Blot', 'Inky', 'Dab', 'Smudge', 'Speck', 'Splash'];
@@ -71,6 +73,7 @@ export function readUrl(search: string): UrlOptions {
     lobbySeconds: seconds('lobby'),
     bots: query.has('bots') && bots >= 0 && bots <= 8 ? Math.floor(bots) : undefined,
     sound: query.get('sound') !== '0',
+    maps: query.get('maps') === '1',
   };
 }
 

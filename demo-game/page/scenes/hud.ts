@@ -3,6 +3,7 @@ import { Math as PhaserMath, Scene } from 'phaser';
 import type { GameObjects } from 'phaser';
 import { worldHeight, worldWidth } from '../../rules/arena.ts';
 import type { Phase } from '../../rules/game.ts';
+import type { MapState } from '../../rules/map-keeper.ts';
 import type { BlobView, Match } from '../../rules/match.ts';
 import { shorten } from '../../rules/names.ts';
 import { standings } from '../../rules/scoring.ts';
@@ -15,6 +16,8 @@ const barX = 250;
 const barWidth = hudWidth - 2 * barX;
 const refreshMs = 200;
 const welcome = 'Paint the floor! Whoever has most of it when the clock is at 0:00 wins.';
+/** Why there are no walls. */
+const mapWords: Partial<Record<MapState, string>> = { coming: 'Getting the map…', refused: 'This map is broken: a plain floor it is' };
 /** Of the names on one chip. */
 const chipLetters = 26;
 /** Of each name in a line of the feed. */
@@ -56,6 +59,8 @@ export class HudScene extends Scene {
   #second = -1;
   #phase = '';
   #welcomeUntil = 0;
+  #mapState: MapState = 'none';
+  #brokenUntil = 0;
   #announcedAt = Number.NEGATIVE_INFINITY;
   /** Letters are this much larger than designed, on a small screen. */
   #grow = 1;
@@ -196,17 +201,31 @@ export class HudScene extends Scene {
     this.#clock
       .setColor(urgent ? '#ff4d6d' : '#ffffff')
       .setScale(urgent ? 1 + Math.max(0, (round.endsAt - now) / 1000 - Math.floor((round.endsAt - now) / 1000) - 0.6) * 0.6 : 1);
-    this.#sub.setText(round.phase === 'lobby' ? this.#lobbyText(left) : now < this.#welcomeUntil && round.phase === 'match' ? welcome : '');
+    this.#sub.setText(this.#subText(round.phase, left, now));
     if (left === this.#second) return;
     this.#second = left;
     if ((round.phase === 'lobby' && left <= 3) || (round.phase === 'match' && left <= 5)) this.#stage.synth.tick(left === 0);
+  }
+
+  #subText(phase: Phase, left: number, now: number): string {
+    if (phase === 'lobby') return this.#lobbyText(left);
+    if (phase === 'scores') return '';
+    const { state } = this.#match.maps;
+    if (state !== this.#mapState) {
+      this.#mapState = state;
+      this.#brokenUntil = now + welcomeMs;
+    }
+    if (state === 'coming' || (state === 'refused' && now < this.#brokenUntil)) return mapWords[state] ?? '';
+    return now < this.#welcomeUntil ? welcome : '';
   }
 
   #lobbyText(left: number): string {
     const players = [...this.#match.room.peers.values()].filter((peer) => peer.status === 'present');
     const ready = players.filter((peer) => peer.presence.ready).length;
     const own = this.#match.room.self.presence.ready ? 'You are ready' : 'Press Enter or the button when you are ready';
-    return `Warm-up on ${this.#match.map.name}: the round starts in ${left}\n${own}  ·  ${ready} of ${players.length} ready`;
+    const { state } = this.#match.maps;
+    const where = state === 'here' ? `Warm-up on ${this.#match.map.name}` : (mapWords[state] ?? 'Warm-up');
+    return `${where}: the round starts in ${left}\n${own}  ·  ${ready} of ${players.length} ready`;
   }
 
   #announce(phase: Phase, now: number): void {

@@ -13,6 +13,8 @@ import { Scores } from './scores.ts';
 /** What the overlay asks for. */
 export interface OverlayActions {
   leave(): void;
+  /** Lets the player choose a map file. */
+  addMap(): void;
   diagnose(): Promise<readonly NetworkCheck[]>;
 }
 
@@ -54,7 +56,7 @@ export class MatchOverlay implements Disposable {
     });
     // Who moves the slider wants to hear something.
     this.#panel = this.#settingsPanel(() => setMuted(false));
-    this.#panel.append(new NetworkCheckView(actions.diagnose).root);
+    this.#panel.append(this.#mapLine(actions.addMap), new NetworkCheckView(actions.diagnose).root);
     const open = element('button', { id: 'settings', onclick: () => this.#toggleSettings() }, 'Settings');
     this.#corner = element(
       'nav',
@@ -111,6 +113,16 @@ export class MatchOverlay implements Disposable {
         'WASD or arrows: move · mouse: aim, fire · Shift or right button: dash · Enter: ready · 1 to 4: emotes · F3: network',
       ),
     );
+  }
+
+  #mapLine(addMap: () => void): HTMLElement {
+    const choose = (): void => {
+      // What becomes of the map is told where the panel is.
+      this.#toggleSettings();
+      addMap();
+    };
+    const hint = element('small', { class: 'quiet drop-hint' }, 'or drop its file here');
+    return element('div', { class: 'line' }, element('button', { class: 'small', onclick: choose }, 'Add a map…'), hint);
   }
 
   #toggleSettings(): void {

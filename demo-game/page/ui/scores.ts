@@ -47,7 +47,8 @@ export class Scores implements Disposable {
       this.#made = made;
       this.#show(table, first);
     }
-    const next = `Next floor in ${leftSeconds}`;
+    const map = this.#match.maps.next?.name;
+    const next = `${map === undefined ? 'Next floor' : `Next floor: ${map},`} in ${leftSeconds}`;
     if (this.#next.textContent !== next) this.#next.textContent = next;
   }
 
