@@ -26,6 +26,8 @@ const feedLetters = 14;
 const fewestLetters = 4;
 /** Half of what the clock takes, with some air. */
 const clockHalf = 52;
+/** A map on its way for less is not worth a word, ms. */
+const momentMs = 400;
 /** Whoever comes into a running round is told this long what it is about, ms. */
 const welcomeMs = 5000;
 /** Narrower on screen than this (CSS px), letters of the design size are too small to read. */
@@ -60,7 +62,7 @@ export class HudScene extends Scene {
   #phase = '';
   #welcomeUntil = 0;
   #mapState: MapState = 'none';
-  #brokenUntil = 0;
+  #mapStateAt = 0;
   #announcedAt = Number.NEGATIVE_INFINITY;
   /** Letters are this much larger than designed, on a small screen. */
   #grow = 1;
@@ -208,23 +210,28 @@ export class HudScene extends Scene {
   }
 
   #subText(phase: Phase, left: number, now: number): string {
-    if (phase === 'lobby') return this.#lobbyText(left);
+    if (phase === 'lobby') return this.#lobbyText(left, now);
     if (phase === 'scores') return '';
+    return this.#mapText(now) ?? (now < this.#welcomeUntil ? welcome : '');
+  }
+
+  /** Why there are no walls: not for a moment, which is what a map takes as a rule, and of a broken one not all the time. */
+  #mapText(now: number): string | undefined {
     const { state } = this.#match.maps;
     if (state !== this.#mapState) {
       this.#mapState = state;
-      this.#brokenUntil = now + welcomeMs;
+      this.#mapStateAt = now;
     }
-    if (state === 'coming' || (state === 'refused' && now < this.#brokenUntil)) return mapWords[state] ?? '';
-    return now < this.#welcomeUntil ? welcome : '';
+    const age = now - this.#mapStateAt;
+    return (state === 'coming' && age > momentMs) || (state === 'refused' && age < welcomeMs) ? mapWords[state] : undefined;
   }
 
-  #lobbyText(left: number): string {
+  #lobbyText(left: number, now: number): string {
     const players = [...this.#match.room.peers.values()].filter((peer) => peer.status === 'present');
     const ready = players.filter((peer) => peer.presence.ready).length;
     const own = this.#match.room.self.presence.ready ? 'You are ready' : 'Press Enter or the button when you are ready';
-    const { state } = this.#match.maps;
-    const where = state === 'here' ? `Warm-up on ${this.#match.map.name}` : (mapWords[state] ?? 'Warm-up');
+    const { name } = this.#match.map;
+    const where = this.#mapText(now) ?? (name === '' ? 'Warm-up' : `Warm-up on ${name}`);
     return `${where}: the round starts in ${left}\n${own}  ·  ${ready} of ${players.length} ready`;
   }
 
