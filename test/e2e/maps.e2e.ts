@@ -47,7 +47,7 @@ beforeAll(async () => {
   writeFileSync(pillars, '{ "name": "Pillars", "walls": [[30, 25, 4, 4], [46, 25, 4, 4], [62, 25, 4, 4]] }');
   browser = await openBrowser(undefined);
   for (const [name, flags] of [
-    ['Ann', []],
+    ['Ann', ['--phones']],
     ['Bea', ['--map', courtyard]],
   ] as const) {
     const game = startGame(name, undefined, ['--interface', '127.0.0.1', ...flags]);
@@ -122,6 +122,30 @@ it('a map that was dropped on one page is the floor of the other', async () => {
   await played('Pillars');
   expect(await floorOf(bea)).toEqual({ phase: 'match', mapName: 'Pillars', walls: 3 });
   expect(await colourAt(bea, 640, 540)).toEqual(wallColour);
+});
+
+it('a phone that plays along brings a map, too', async () => {
+  const [, bea] = pages as [Page, Page];
+  const [, link] = (await games[0]?.waitFor(/play along at (http:\S+)/u, 10_000)) ?? [];
+  const phone = await browser!.open(testUrl(link!, 'plain'), { width: 844, height: 390 }, true);
+  phone.on('pageerror', (error) => failures.push(`phone: ${error.message}`));
+  await connected(phone);
+  await enterRoom(phone, 3);
+  await until('the walls of the others', 5_000, async () => {
+    const [its, others] = [await floorOf(phone), await floorOf(bea)];
+    return its.walls > 0 && its.mapName === others.mapName ? true : undefined;
+  });
+  await phone.getByRole('button', { name: 'Settings' }).tap();
+  const [chooser] = await Promise.all([phone.waitForEvent('filechooser'), phone.getByRole('button', { name: 'Add a map…' }).tap()]);
+  await chooser.setFiles({
+    name: 'posts.json',
+    mimeType: 'application/json',
+    buffer: Buffer.from('{ "name": "Posts", "walls": [[30, 26, 1, 1], [66, 26, 1, 1]] }'),
+  });
+  await until('the phone to be told', 10_000, async () => ((await toast(phone)) === 'Your map “Posts” is next' ? true : undefined));
+  await played('Posts');
+  expect((await floorOf(phone)).mapName).toBe('Posts');
+  await phone.screenshot({ path: join(shots, 'map-phone.png') });
 });
 
 it('a page that is reloaded in the middle plays on with the same walls', async () => {
