@@ -156,6 +156,23 @@ describe('who lies', () => {
     }
   });
 
+  it('[CO17] about how large it is takes up nobody who fetches a small block, and keeps nobody from it', async () => {
+    const bytes = bytesOf(3 * PIECE);
+    const rig = new ContentRig(3, 2);
+    const [ann, bob] = rig.seats;
+    await rig.settled(bob!.content.share(bytes));
+    const all = asked(rig);
+    // The first to answer says that it is small, and gives a large one.
+    const before = rig.onSend;
+    rig.onSend = (said) => (said.from === 1 && said.at < 3_000 ? false : before?.(said));
+    liar(rig, 2, (hash, offset) =>
+      offset === WHETHER ? encodePiece(hash, PIECE, WHETHER, new Uint8Array(0)) : gives(bytesOf(MAX_CONTENT_BYTES))(hash, offset),
+    );
+    expect(same(await rig.settled(ann!.content.fetch(idOf(bytes), { maxBytes: bytes.length })), bytes)).toBe(true);
+    expect(pieces(all, 2).length).toBeLessThan(12);
+    expect(new Set(ann!.drops)).toEqual(new Set(['content-size']));
+  });
+
   it('[CO4] that there is more of it than there is, and is gone, keeps nobody from finding it', async () => {
     for (const size of [PIECE - 1, 3 * PIECE]) {
       const bytes = bytesOf(size);

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { WHETHER } from '../sdk/sync/content/words.ts';
 import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_BYTES, MAX_CONTENT_TRANSFERS } from '../sdk/wire/limits.ts';
+import type { LanError } from '../sdk/base/errors.ts';
 import type { Said } from './content-rig.ts';
 import {
   asked,
@@ -305,6 +306,42 @@ describe('who gives', () => {
     expect(await ask(3, large, 0)).toEqual([[3, 0, PIECE]]);
     await rig.play(200);
     expect([(await ask(6, large, 0))[0]![2], (await ask(7, large, 0))[0]![2], (await ask(1, large, 0))[0]![2]]).toEqual([PIECE, PIECE, 0]);
+  });
+});
+
+describe('how much is taken', () => {
+  it('[CO17] is told: of a larger block no piece is asked for, and who fetches it hears why', async () => {
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    const bytes = bytesOf(2 * PIECE);
+    const id = await rig.settled(bob!.content.share(bytes));
+    const all = asked(rig);
+    const failed = ann!.content.fetch(id, { maxBytes: bytes.length - 1, timeoutMs: 3_000 }).catch((error: LanError) => error);
+    expect(await rig.settled(failed)).toMatchObject({ code: 'timeout', hint: expect.stringContaining('larger than maxBytes') });
+    expect([pieces(all, 1), ann!.drops, ann!.content.has(id)]).toEqual([[], [], false]);
+    expect(same(await rig.settled(ann!.content.fetch(id, { maxBytes: bytes.length })), bytes)).toBe(true);
+    expect(await code(ann!.content.fetch(id, { maxBytes: bytes.length - 1 }))).toBe('too-large');
+  });
+
+  it('[CO17] is each caller’s own: one that takes less hears of it, and one that took more takes its transfer along', async () => {
+    const rig = new ContentRig(2);
+    const [ann, bob] = rig.seats;
+    const bytes = bytesOf(100 * PIECE);
+    const id = await rig.settled(bob!.content.share(bytes));
+    const all = asked(rig);
+    const less = code(ann!.content.fetch(id, { maxBytes: PIECE, timeoutMs: 5_000 }));
+    const leaving = new AbortController();
+    const more = code(ann!.content.fetch(id, { signal: leaving.signal }));
+    await rig.play(30);
+    leaving.abort();
+    await rig.play(20);
+    const { length } = pieces(all, 1);
+    expect([await more, length > 8, length < 60]).toEqual(['aborted', true, true]);
+    await rig.play(3_000);
+    // No piece more, though it goes on looking.
+    expect(pieces(all, 1)).toHaveLength(length);
+    expect(same(await rig.settled(ann!.content.fetch(id)), bytes)).toBe(true);
+    expect(await less).toBe('too-large');
   });
 });
 

@@ -193,7 +193,17 @@ describe('content', () => {
     const id = await settled(share(Buffer.from('hello')));
     for (const wrong of [undefined, 7, '', id.slice(1), `${id}A`, `${id.slice(0, 42)}!`, id.replace(/.$/, 'B')])
       expect(await code(fetch(wrong))).toBe('bad-argument');
-    for (const wrong of [null, [], { timeout: 3 }, { timeoutMs: 'x' }, { timeoutMs: Number.NaN }, { signal: {} }])
+    for (const wrong of [
+      null,
+      [],
+      { timeout: 3 },
+      { timeoutMs: 'x' },
+      { timeoutMs: Number.NaN },
+      { maxBytes: 0 },
+      { maxBytes: 1.5 },
+      { maxBytes: LARGEST + 1 },
+      { signal: {} },
+    ])
       expect(await code(fetch(id, wrong))).toBe('bad-argument');
     expect(await code(fetch(id, { signal: AbortSignal.abort() }))).toBe('aborted');
     // At once, without anybody.

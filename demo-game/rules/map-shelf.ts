@@ -6,7 +6,7 @@ import { LanError } from 'lanista';
 import { maps } from './arena.ts';
 import type { ArenaMap } from './arena.ts';
 import type { ChromaRoom } from './game.ts';
-import { encodeMap, readMap } from './map-file.ts';
+import { encodeMap, maxMapBytes, readMap } from './map-file.ts';
 import type { ReadMap } from './map-file.ts';
 
 /** What went wrong is tried again after this: nobody had the map, say. */
@@ -85,7 +85,7 @@ export class MapShelf implements Disposable {
     const { content, clock } = this.#room;
     try {
       // What is no map is given to others all the same: so they know, too.
-      const read = readMap(await content.fetch(id, { signal: this.#off.signal, timeoutMs: lookMs }));
+      const read = readMap(await content.fetch(id, { signal: this.#off.signal, timeoutMs: lookMs, maxBytes: maxMapBytes }));
       this.#read.set(id, read);
       return read;
     } catch (error) {

@@ -13,7 +13,7 @@ import type { PackReader } from '../wire/pack.ts';
 import type { Content, ContentId, FetchOptions } from './types.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-const OPTIONS = ['timeoutMs', 'signal'];
+const OPTIONS = ['timeoutMs', 'maxBytes', 'signal'];
 
 /** The parts of the room this one speaks to. */
 export interface ContentRoom extends Omit<ContentWorld, 'digest'> {
@@ -80,13 +80,18 @@ export class ContentDesk {
     const hash = typeof id === 'string' ? readContentId(id) : undefined;
     if (hash === undefined) throw new LanError('bad-argument', `content.fetch: expected the id of content, 43 characters, got ${show(id)}.`);
     checkCall('content.fetch', options, OPTIONS);
-    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS, maxBytes = MAX_CONTENT_BYTES } = options;
     assertSignal('content.fetch', signal);
+    if (!(Number.isInteger(maxBytes) && maxBytes >= 1 && maxBytes <= MAX_CONTENT_BYTES))
+      throw new LanError('bad-argument', `content.fetch: expected maxBytes from 1 to ${MAX_CONTENT_BYTES}, got ${show(maxBytes)}.`);
     const deadline = deadlineAfter('content.fetch', this.#room.now(), timeoutMs);
     if (this.#isClosed) throw left('fetch');
     if (signal?.aborted === true) throw givenUp(id, signal);
     const held = this.#exchange.get(id);
-    if (held !== undefined) return new Uint8Array(held);
+    if (held !== undefined) {
+      if (held.length > maxBytes) throw tooLarge(id, held.length, maxBytes);
+      return new Uint8Array(held);
+    }
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         this.#exchange.stop(id, found);
@@ -96,9 +101,11 @@ export class ContentDesk {
         signal?.removeEventListener('abort', abort);
         // The one that is held is given to others, too, and no game shall spoil it.
         if (what instanceof LanError) reject(what);
+        // Somebody else here took more of it.
+        else if (what.length > maxBytes) reject(tooLarge(id, what.length, maxBytes));
         else resolve(new Uint8Array(what));
       };
-      this.#exchange.fetch(id, hash, deadline, found);
+      this.#exchange.fetch(id, hash, { deadline, maxBytes }, found);
       signal?.addEventListener('abort', abort, { once: true });
       this.#room.wake();
     });
@@ -138,6 +145,9 @@ export class ContentDesk {
 }
 
 const left = (what: string): LanError => new LanError('closed', `content.${what}: the room was left.`, { hint: 'Join again.' });
+
+const tooLarge = (id: string, bytes: number, maxBytes: number): LanError =>
+  new LanError('too-large', `content.fetch: ${id} has ${bytes} bytes, and expected were ${maxBytes} at most.`);
 
 const givenUp = (id: string, signal: AbortSignal): LanError =>
   new LanError('aborted', `content.fetch: looking for ${id} was aborted.`, { cause: signal.reason });

@@ -240,6 +240,8 @@ export type ContentId = Brand<string, 'ContentId'>;
 export interface FetchOptions {
   /** Default 30,000, for the whole of it. */
   readonly timeoutMs?: number;
+  /** 1 to 4,194,304, which is the default: from who says that it is larger nothing is taken. For what a stranger names. */
+  readonly maxBytes?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -256,7 +258,8 @@ export interface Content {
   /**
    * Resolves with the bytes of that name, a copy for each caller: at once when they are held here, else from whoever in the room has them. While nobody
    * has, it goes on looking. What was fetched is held, and given to others, until what is newer needs its place. It may be anything: who gives it cannot
-   * alter it, but nobody says that who shared it meant well. Rejects with `bad-argument`, `timeout`, `aborted`, `queue-full` (64 are looked for already), `closed`, and in a page `bridge`.
+   * alter it, but nobody says that who shared it meant well. Rejects with `bad-argument`, `timeout`, `aborted`, `too-large` (it is here and larger than `maxBytes`),
+   * `queue-full` (64 are looked for already), `closed`, and in a page `bridge`.
    */
   fetch(id: string, options?: FetchOptions): Promise<Uint8Array>;
   /** Whether it is held here, whole and verified. */

@@ -35,10 +35,15 @@ export interface ContentWorld {
 /** Called once: with the bytes, which are not the caller's to change, or with what went wrong. */
 export type Found = (found: Uint8Array | LanError) => void;
 
+/** Until when a caller waits, local ms, and for how much. */
+export interface FetchTerms {
+  readonly deadline: number;
+  readonly maxBytes: number;
+}
+
 interface Fetch {
   readonly wanted: Wanted;
-  /** Who waits, and until when. */
-  readonly waiting: Map<Found, number>;
+  readonly waiting: Map<Found, FetchTerms>;
 }
 
 export class ContentExchange {
@@ -87,15 +92,16 @@ export class ContentExchange {
   }
 
   /** Looks for what is not held; `stop` says that nobody waits any more. Throws `queue-full`. */
-  fetch(id: string, hash: Uint8Array, deadline: number, found: Found): void {
+  fetch(id: string, hash: Uint8Array, terms: FetchTerms, found: Found): void {
     let fetch = this.#fetches.get(id);
     if (fetch === undefined) {
       if (this.#fetches.size >= MAX_CONTENT_FETCHES)
         throw new LanError('queue-full', `${MAX_CONTENT_FETCHES} blocks of content are looked for already.`);
-      fetch = { wanted: this.#want(id, hash), waiting: new Map() };
+      const waiting: Fetch['waiting'] = new Map();
+      fetch = { wanted: this.#want(id, hash, waiting), waiting };
       this.#fetches.set(id, fetch);
     }
-    fetch.waiting.set(found, deadline);
+    fetch.waiting.set(found, terms);
   }
 
   stop(id: string, found: Found): void {
@@ -104,11 +110,16 @@ export class ContentExchange {
     if (fetch?.waiting.size === 0) this.#fetches.delete(id);
   }
 
-  #want(id: string, hash: Uint8Array): Wanted {
+  #want(id: string, hash: Uint8Array, waiting: Fetch['waiting']): Wanted {
     const lie = (peer: PeerId): string => `${peer} ${id}`;
     return new Wanted(hash, {
       ask: (to, of, offset) => this.#ask(to, of, offset),
       outstanding: (peer) => this.#outstanding(peer),
+      maxBytes: () => {
+        let most = 0;
+        for (const { maxBytes } of waiting.values()) most = Math.max(most, maxBytes);
+        return most;
+      },
       isLiar: (peer) => this.#lies.has(lie(peer)),
       accuse: (peer) => {
         if (this.#lies.size >= MAX_KNOWN_IDS) this.#lies.clear();
@@ -195,11 +206,12 @@ export class ContentExchange {
 
   run(now: number): void {
     if (this.#fetches.size === 0) return;
-    for (const [id, { waiting }] of [...this.#fetches])
-      for (const [found, deadline] of [...waiting])
+    for (const [id, { wanted, waiting }] of [...this.#fetches])
+      for (const [found, { deadline }] of [...waiting])
         if (deadline <= now) {
           this.stop(id, found);
-          found(new LanError('timeout', `content.fetch: ${id} was not found in time.`, { hint: 'Somebody who has it must be in the room.' }));
+          const hint = wanted.isLarger ? 'Who has it says that it is larger than maxBytes.' : 'Somebody who has it must be in the room.';
+          found(new LanError('timeout', `content.fetch: ${id} was not found in time.`, { hint }));
         }
     const present = this.#world.present();
     for (const { wanted } of this.#fetches.values()) wanted.run(now, present, this.#isFree());
@@ -231,7 +243,7 @@ export class ContentExchange {
     const isFree = this.#isFree();
     for (const { wanted, waiting } of this.#fetches.values()) {
       earliest = Math.min(earliest, wanted.deadline(isFree));
-      for (const deadline of waiting.values()) earliest = Math.min(earliest, deadline);
+      for (const { deadline } of waiting.values()) earliest = Math.min(earliest, deadline);
     }
     return earliest;
   }

@@ -33,6 +33,8 @@ export interface WantedWorld {
   ask(to: PeerId, hash: Uint8Array, offset: number): boolean;
   /** Pieces asked of `peer` and not here yet, of all blocks. */
   outstanding(peer: PeerId): number;
+  /** Whoever waits takes no more than this. */
+  maxBytes(): number;
   /** Whether `peer` gave out something else as this block. */
   isLiar(peer: PeerId): boolean;
   /** It gave out something else as this block. */
@@ -78,6 +80,8 @@ export class Wanted {
   readonly #givers = new Set<PeerId>();
   /** The hash of the whole is being taken. */
   isChecked = false;
+  /** Somebody said that it is larger than anybody here takes. */
+  isLarger = false;
 
   constructor(hash: Uint8Array, world: WantedWorld) {
     this.hash = hash;
@@ -137,8 +141,10 @@ export class Wanted {
   }
 
   take(now: number, from: PeerId, size: number, offset: number, bytes: Uint8Array): Taken {
+    const isTooLarge = size > this.#world.maxBytes();
     if (offset === WHETHER && this.#asked.delete(from)) {
-      this.#holders.add(from);
+      if (isTooLarge) this.isLarger = true;
+      else this.#holders.add(from);
       return 'taken';
     }
     const at = this.#asking.indexOf(offset);
@@ -147,6 +153,12 @@ export class Wanted {
     const isOdd = !isNone && (offset >= size || bytes.length !== Math.min(CONTENT_PIECE_BYTES, size - offset));
     const isOther = this.#size !== undefined && this.#size !== size;
     if (isOdd || (isOther && this.#givers.has(from))) return this.#refuse(now, from);
+    if (isTooLarge) {
+      // It said so before, but for somebody who waits no longer; or it says now one thing and now another.
+      if (this.#size === size) this.clear();
+      this.#lag(now, from);
+      return 'content-size';
+    }
     if (isOther) {
       // One of them lies. Whoever it is, with all of it from one it comes out.
       this.#alone = true;

@@ -49,7 +49,9 @@ class Seat {
 
   want(n: number, now: number): void {
     this.exchange.forget(NAMES[n]!);
-    this.exchange.fetch(NAMES[n]!, HASHES[n]!, now + 60_000, (found) => {
+    // As much as it is, and no more.
+    const terms = { deadline: now + 60_000, maxBytes: BLOCKS[n]!.length };
+    this.exchange.fetch(NAMES[n]!, HASHES[n]!, terms, (found) => {
       if (!(found instanceof Uint8Array)) return;
       if (!sameBytes(found, BLOCKS[n]!)) broken(`block ${n} is not what its name says`);
       this.found.add(n);
