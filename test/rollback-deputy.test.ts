@@ -1,11 +1,12 @@
 /** A host in whose page nothing is played: who does its part for those who play, and what a liar can make of that. */
+import { simulation } from 'lanista';
 import { openMemoryRooms } from 'lanista/testing';
 import { describe, expect, it } from 'vitest';
 import { deputy } from '../sdk/sync/rollback/words.ts';
 import { Arena, game, WIFI } from './rollback-arena.ts';
 import { IDS, Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
-import { codec, count, kindOf, two, wordsOf } from './rollback-two.ts';
+import { codec, count, input, kindOf, two, wordsOf } from './rollback-two.ts';
 
 const DEPUTY = 22;
 
@@ -142,6 +143,21 @@ describe('a host that does not play', () => {
     expect([third.isHost, ...runs.map((run) => run.isHost)]).toEqual([true, false, false, false]);
     for (const run of runs) expect(run.state).toEqual(third.state);
   });
+
+  for (const players of [[1], [1, 2]])
+    it(`[RB16] names the same one for the game that ${players.length === 1 ? 'one plays' : 'two play'} after another`, () => {
+      const next = simulation({ id: 'next', input, start: (): Sum => ({ tick: 0, sum: 0 }), step: (state) => void state.tick++ });
+      const rig = new Rig(3);
+      const runs = players.map((i) => rig.seats[i]!.open<Sum>(count));
+      rig.play(4_000);
+      expect(runs.map((run) => run.isHost)).toEqual(players.map((i) => i === 1));
+      for (const run of runs) run[Symbol.dispose]();
+      rig.play(1_000);
+      const others = players.map((i) => rig.seats[i]!.open<Sum>(next));
+      rig.play(3_000);
+      expect(others.map((run) => run.status)).toEqual(players.map(() => 'playing'));
+      expect(others.map((run) => run.isHost)).toEqual(players.map((i) => i === 1));
+    });
 
   it('[RB16] takes its part back also when nobody hears its question', () => {
     const rig = new Rig(3);

@@ -163,8 +163,9 @@ export class RollbackDesk {
     if (word === undefined) return this.#room.drop('rollback-malformed');
     const { host, term } = this.#room.roster();
     if (from !== host || word.term !== term) return this.#room.drop('rollback-stale');
-    if (this.session?.simulation.hash !== game || (this.#deputy?.peer === word.peer && this.#deputy.host === host && this.#deputy.term === term))
-      return;
+    if (this.session?.simulation.hash !== game) return;
+    const named = this.#deputy;
+    if (named?.peer === word.peer && named.host === host && named.term === term && named.game === game) return;
     this.#appoint({ host, term, game, peer: word.peer });
   }
 
