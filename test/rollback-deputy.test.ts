@@ -8,6 +8,7 @@ import { IDS, Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
 import { codec, count, input, kindOf, two, wordsOf } from './rollback-two.ts';
 
+const STATE = 18;
 const DEPUTY = 22;
 
 describe('a host that does not play', () => {
@@ -158,6 +159,41 @@ describe('a host that does not play', () => {
       expect(others.map((run) => run.status)).toEqual(players.map(() => 'playing'));
       expect(others.map((run) => run.isHost)).toEqual(players.map((i) => i === 1));
     });
+
+  it('[RB16] keeps the deputy that gives a large state over a slow line, and lets it play on', () => {
+    const big = simulation({
+      id: 'big',
+      hz: 50,
+      input,
+      start: () => ({ tick: 0, much: new Uint8Array(400_000).fill(7) }),
+      step: (state) => void state.tick++,
+    });
+    const rig = new Rig(3);
+    // A piece of it every 400 ms.
+    let freeAt = 0;
+    rig.takes = ({ type }) => {
+      if (type !== STATE) return true;
+      if (rig.now < freeAt) return false;
+      freeAt = rig.now + 400;
+      return true;
+    };
+    const first = rig.seats[1]!.open<{ tick: number }>(big);
+    rig.play(3_000);
+    const told: string[] = [];
+    for (const event of ['stall', 'resync'] as const) first.on(event, () => void told.push(event));
+    const late = rig.seats[2]!.open<{ tick: number }>(big);
+    const { tick } = first;
+    rig.play(7_000);
+    expect([first.isHost, late.isHost, late.status, told]).toEqual([true, false, 'playing', []]);
+    expect(first.tick - tick).toBe(350);
+    // One that gives nothing has its time all the same.
+    late[Symbol.dispose]();
+    rig.takes = ({ type }) => type !== STATE;
+    const again = rig.seats[2]!.open<{ tick: number }>(big);
+    rig.play(4_000);
+    expect(again.status).toBe('waiting');
+    expect(told).toContain('stall');
+  });
 
   it('[RB16] takes its part back also when nobody hears its question', () => {
     const rig = new Rig(3);

@@ -21,7 +21,7 @@ import type {
   RollbackWorld,
   SessionOptions,
 } from '../sync/rollback/types.ts';
-import { deputy, heldNothing, here, readDeputy, readOptional, readTerm } from '../sync/rollback/words.ts';
+import { deputy, heldNothing, here, readDeputy, readHere, readTerm } from '../sync/rollback/words.ts';
 import { CONFIRMS, DEPUTY, INPUTS, QUIT, STATE_ASK, TAKEOVER } from '../sync/wire.ts';
 import { MAX_INPUT_DELAY_TICKS, MAX_KNOWN_IDS } from '../wire/limits.ts';
 import type { PackReader } from '../wire/pack.ts';
@@ -154,8 +154,9 @@ export class RollbackDesk {
     if (type === TAKEOVER) room.send(from, 'reliable', heldNothing(room.session, game, readTerm(input)));
     if (this.session !== undefined) return;
     if (type === QUIT) this.#deputies.quit(from);
-    const confirmed = type === INPUTS ? readOptional(input) : undefined;
-    if (input.ok && (type === INPUTS || type === STATE_ASK || type === TAKEOVER)) this.#deputies.heard(room.now(), from, game, confirmed);
+    const words = type === INPUTS ? readHere(input) : undefined;
+    if (input.ok && (type === INPUTS || type === STATE_ASK || type === TAKEOVER))
+      this.#deputies.heard(room.now(), from, game, words?.confirmed, words?.first);
   }
 
   #handleDeputy(from: PeerId, game: number, count: number, input: PackReader): void {
@@ -198,7 +199,7 @@ export class RollbackDesk {
     if (this.#isHeld && this.session !== undefined) this.#takeBack(now, this.session);
     this.session?.run(now);
     if (this.session === undefined) this.#runDeputies(now);
-    else if (this.session.status === 'waiting') this.#sayHere(now, this.session.simulation.hash);
+    else if (this.session.status === 'waiting') this.#sayHere(now, this.session);
   }
 
   /** This peer, which is host and plays, still follows whom it had named. */
@@ -221,12 +222,12 @@ export class RollbackDesk {
   }
 
   /** Who plays tells everybody; who waits asks the deputy alone, and the host would not know of it. */
-  #sayHere(now: number, game: number): void {
+  #sayHere(now: number, { simulation, pieces }: RollbackSession): void {
     const room = this.#room;
     const roster = room.roster();
-    if (now - this.#hereAt < HERE_MS || roster.host === room.self || this.#named(roster, game) === undefined) return;
+    if (now - this.#hereAt < HERE_MS || roster.host === room.self || this.#named(roster, simulation.hash) === undefined) return;
     this.#hereAt = now;
-    room.send(roster.host, 'unreliable', here(room.session, game));
+    room.send(roster.host, 'unreliable', here(room.session, simulation.hash, pieces));
   }
 
   /** Room time at which `run` is to be called next, ms. */

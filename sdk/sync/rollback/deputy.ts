@@ -18,7 +18,8 @@ interface Claim {
   readonly since: number;
   at: number;
   confirmed: number | undefined;
-  /** When `confirmed` was another one last. */
+  /** What it said last of how far it has come, or how much of a state; and when that was another one last. */
+  first: number | undefined;
   movedAt: number;
   told: PeerId | undefined;
   toldAt: number;
@@ -31,16 +32,17 @@ export class Deputies {
   /** How often somebody was deputy and nobody came further. */
   readonly #failures = new Map<PeerId, number>();
 
-  /** `confirmed`: how far it says that it has come, where it does. */
-  heard(now: number, peer: PeerId, game: number, confirmed: number | undefined): void {
+  /** `confirmed`: how far it says that it has come, where it does. `first`: the next tick, or while it has no state a number that grows with each piece of one. */
+  heard(now: number, peer: PeerId, game: number, confirmed: number | undefined, first: number | undefined): void {
     const claim = this.#claims.get(peer);
     if (claim === undefined || claim.game !== game || now - claim.at >= HEARD_MS) {
-      this.#claims.set(peer, { game, since: now, at: now, confirmed, movedAt: now, told: undefined, toldAt: Number.NEGATIVE_INFINITY });
+      this.#claims.set(peer, { game, since: now, at: now, confirmed, first, movedAt: now, told: undefined, toldAt: Number.NEGATIVE_INFINITY });
       return;
     }
     claim.at = now;
-    if (confirmed === undefined || confirmed === claim.confirmed) return;
-    claim.confirmed = confirmed;
+    if (confirmed !== undefined) claim.confirmed = confirmed;
+    if (first === undefined || first === claim.first) return;
+    claim.first = first;
     claim.movedAt = now;
   }
 

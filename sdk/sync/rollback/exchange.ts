@@ -36,6 +36,8 @@ export class StateExchange {
   /** Ours, and that of whom this peer asked. */
   #tooLargeUntil = Number.NEGATIVE_INFINITY;
   #refusedUntil = Number.NEGATIVE_INFINITY;
+  /** Of states, that have come. */
+  pieces = 0;
   /** Who asked for a state before there was one. */
   readonly #askers = new Set<PeerId>();
 
@@ -67,6 +69,7 @@ export class StateExchange {
   }
 
   take(now: number, piece: StatePiece): TakenState | undefined {
+    if (piece.pieces > 0) this.pieces++;
     const taken = this.#taker.take(piece);
     // While it comes, it is not asked for.
     this.#askedAt = taken === undefined ? now + PIECE_MS : now;

@@ -120,6 +120,11 @@ export class RollbackSession {
     return this.#conducts;
   }
 
+  /** Of states, that have come. */
+  get pieces(): number {
+    return this.#exchange.pieces;
+  }
+
   get lateInputs(): number {
     return this.#conductor.lateInputs;
   }

@@ -306,6 +306,13 @@ export class Words {
   }
 }
 
+/** How far who says INPUTS has come, and the `first` of them. */
+export function readHere(input: PackReader): { readonly confirmed: number | undefined; readonly first: number } | undefined {
+  const confirmed = readOptional(input);
+  const first = input.count(MAX_TICK);
+  return input.ok ? { confirmed, first } : undefined;
+}
+
 export function readOptional(input: PackReader): number | undefined {
   return input.nil() ? undefined : input.count(MAX_TICK);
 }
@@ -330,11 +337,11 @@ function aside(count: number, type: number, session: number, game: number): Pack
   return out;
 }
 
-/** Who has no state yet is here all the same. */
-export function here(session: number, game: number): Uint8Array {
+/** Who has no state yet is here all the same, and has been given so many pieces of one. */
+export function here(session: number, game: number, pieces: number): Uint8Array {
   const out = aside(5, INPUTS, session, game);
   out.nil();
-  out.int(1);
+  out.int(1 + pieces);
   return out.copy();
 }
 
