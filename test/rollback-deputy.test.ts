@@ -160,6 +160,19 @@ describe('a host that does not play', () => {
       expect(others.map((run) => run.isHost)).toEqual(players.map((i) => i === 1));
     });
 
+  it('[RB16] names its deputy at once for another term of its own, as when two halves become one', () => {
+    const rig = new Rig(4);
+    const runs = [1, 2, 3].map((i) => rig.seats[i]!.open<Sum>(count));
+    rig.play(4_100);
+    const told: string[] = [];
+    for (const run of runs) for (const event of ['stall', 'resync'] as const) run.on(event, () => void told.push(event));
+    const { tick } = runs[0]!;
+    rig.moveHost(0);
+    rig.play(1_000);
+    expect([told, runs.map((run) => run.isHost)]).toEqual([[], [true, false, false]]);
+    for (const run of runs) expect(run.tick).toBeGreaterThan(tick + 40);
+  });
+
   it('[RB16] keeps the deputy that gives a large state over a slow line, and lets it play on', () => {
     const big = simulation({
       id: 'big',

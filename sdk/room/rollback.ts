@@ -218,7 +218,7 @@ export class RollbackDesk {
     const room = this.#room;
     const { host, term } = room.roster();
     if (host !== room.self) this.#deputies.clear();
-    else this.#deputies.run(now, room.present(), (to, game, peer) => room.send(to, 'reliable', deputy(room.session, game, term, peer)));
+    else this.#deputies.run(now, term, room.present(), (to, game, peer) => room.send(to, 'reliable', deputy(room.session, game, term, peer)));
   }
 
   /** Who plays tells everybody; who waits asks the deputy alone, and the host would not know of it. */

@@ -31,6 +31,7 @@ export class Deputies {
   readonly #deputies = new Map<number, { readonly peer: PeerId; readonly since: number }>();
   /** How often somebody was deputy and nobody came further. */
   readonly #failures = new Map<PeerId, number>();
+  #term = -1;
 
   /** `confirmed`: how far it says that it has come, where it does. `first`: the next tick, or while it has no state a number that grows with each piece of one. */
   heard(now: number, peer: PeerId, game: number, confirmed: number | undefined, first: number | undefined): void {
@@ -62,11 +63,16 @@ export class Deputies {
     this.#deputies.clear();
   }
 
-  /** @param say tells one of those who play who is deputy; false when it could not be told. */
-  run(now: number, present: readonly PeerId[], say: (to: PeerId, game: number, deputy: PeerId) => boolean): void {
+  /**
+   * @param term of the list: a word counts only while it is the same.
+   * @param say tells one of those who play who is deputy; false when it could not be told.
+   */
+  run(now: number, term: number, present: readonly PeerId[], say: (to: PeerId, game: number, deputy: PeerId) => boolean): void {
     if (this.#claims.size === 0 && this.#deputies.size === 0) return;
     for (const [peer, claim] of this.#claims) if (now - claim.at >= HEARD_MS || !present.includes(peer)) this.#claims.delete(peer);
     for (const peer of this.#failures.keys()) if (!present.includes(peer)) this.#failures.delete(peer);
+    if (term !== this.#term) for (const claim of this.#claims.values()) claim.told = undefined;
+    this.#term = term;
     const games = new Set([...this.#claims.values()].map(({ game }) => game));
     for (const game of this.#deputies.keys()) if (!games.has(game)) this.#deputies.delete(game);
     for (const game of games) {
