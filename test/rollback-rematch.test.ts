@@ -13,6 +13,8 @@ import { Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
 import { codec, count, two } from './rollback-two.ts';
 
+const TAKEOVER = 19;
+
 describe('a rematch', () => {
   for (const [name, network, options] of [
     ['WIFI', WIFI, {}],
@@ -166,6 +168,27 @@ describe('a rematch', () => {
     rig.play(1_000);
     expect(told).toEqual([true, false]);
   });
+
+  for (const how of ['rows', 'a state'] as const)
+    it(`[RB26] that a host asked for before it slept is none where another one began the game anew meanwhile, as ${how} tell`, () => {
+      const rig = new Rig(3);
+      const runs = rig.seats.map((seat) => seat.open<Sum>(count));
+      const told: string[] = [];
+      runs.forEach((run, i) => run.on('restart', ({ seed }) => void told.push(`${i}: ${seed}`)));
+      rig.play(1_000);
+      runs[0]!.restart(7);
+      rig.seats[0]!.awake = false;
+      rig.moveHost(1);
+      rig.play(1_000);
+      runs[1]!.restart(8);
+      rig.play(how === 'rows' ? 1_000 : 25_000);
+      rig.queue = rig.queue.filter(({ to, type }) => how === 'rows' || to !== 0 || type === TAKEOVER);
+      rig.moveHost(0);
+      rig.seats[0]!.awake = true;
+      rig.play(2_000);
+      expect(told).toEqual(how === 'rows' ? ['1: 8', '2: 8', '0: 8'] : ['1: 8', '2: 8']);
+      for (const run of runs) expect([run.status, run.state]).toEqual(['playing', runs[0]!.state]);
+    });
 
   it('[RB26] [RB18] is the host’s word alone, and a whole number', () => {
     const { rig, runs } = two();

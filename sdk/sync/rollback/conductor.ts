@@ -54,12 +54,15 @@ export class Conductor {
 
   /** A row that is another one than that before it was confirmed, by whomever: who goes on playing keeps its part, whoever has its seat by now. */
   follow(row: Row, roster: PortRoster): void {
+    // Whoever was host meanwhile has begun the game anew: it was asked for until then.
+    if (row.seed !== undefined) this.seed = undefined;
     for (const slot of [...this.#cast.keys()]) if (row.of(slot) === undefined) this.#cast.delete(slot);
     for (const { slot, id } of roster.peers) if (row.of(slot) !== undefined && !this.#cast.has(slot)) this.#cast.set(slot, id);
   }
 
   /** Another state has begun: whoever has a seat of those who play in it is taken for who played. */
   begin(roster: PortRoster): void {
+    this.seed = undefined;
     this.#cast.clear();
     const row = this.#timeline.row(this.#timeline.confirmed);
     for (const seat of roster.peers) if (row.of(seat.slot) !== undefined) this.#cast.set(seat.slot, seat.id);
