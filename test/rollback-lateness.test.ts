@@ -4,7 +4,7 @@ import { arena } from './rollback-arena.ts';
 import { Table } from './rollback-table.ts';
 import { IDS, Rig } from './rollback-rig.ts';
 import type { Sum } from './rollback-two.ts';
-import { count } from './rollback-two.ts';
+import { codec, count, two, wordsOf } from './rollback-two.ts';
 
 describe('who is late', () => {
   it('[RB29] is told of each player, by everybody, in ticks', () => {
@@ -50,6 +50,18 @@ describe('who is late', () => {
     runs[1]![Symbol.dispose]();
     rig.play(100);
     expect(runs[0]!.stats().players.map(({ slot }) => slot)).toEqual([0]);
+  });
+
+  it('[RB29] what a player of another past said, whose ticks had come much further, counts for nothing', () => {
+    const { rig, runs } = two();
+    const other = wordsOf(1).inputs(5_000, 5_001, 5_003, () => codec.neutral);
+    rig.seats[0]!.hear(1, other.slice());
+    rig.play(500);
+    const { lateTicks } = runs[0].stats().players[1]!;
+    expect(Math.abs(lateTicks)).toBeLessThan(4);
+    rig.delay = ({ from }) => (from === 1 ? 200 : 0);
+    rig.play(2_000);
+    expect(runs[0].stats().players[1]!.lateTicks).toBeGreaterThan(lateTicks + 5);
   });
 
   it('[RB29] a host that waits for a player in lockstep says for whom, and so do the others who hear the host', () => {

@@ -1,6 +1,7 @@
 /** Who holds things up: how late what each player says comes, and for whom everybody waits. */
 import type { PeerId } from '../../base/brand.ts';
 import type { PortRoster } from '../../port/port.ts';
+import { ROLLBACK_AHEAD_TICKS } from '../../wire/limits.ts';
 import type { Conductor } from './conductor.ts';
 import type { RowEntry } from './input.ts';
 import type { Timeline } from './timeline.ts';
@@ -28,6 +29,8 @@ export class Lateness {
 
   /** `peer` has said what it holds down until tick `last`, as `due` was the newest that should be over. */
   heard(peer: PeerId, last: number, due: number): void {
+    // Of another past, whose ticks have come further.
+    if (last > due + ROLLBACK_AHEAD_TICKS) return;
     const line = this.#lines.get(peer);
     if (line === undefined) return void this.#lines.set(peer, { newest: last, late: due - last });
     // Overtaken by a later word.
