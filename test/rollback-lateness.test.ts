@@ -52,6 +52,22 @@ describe('who is late', () => {
     expect(runs[0]!.stats().players.map(({ slot }) => slot)).toEqual([0]);
   });
 
+  it('[RB29] who plays anew was not passed over, also as who is host no longer says', () => {
+    const table = new Table(3);
+    table.delay = ({ from }) => (from === 2 ? 200 : 5);
+    table.play(2_000);
+    const passed = (): number | undefined => table.players[0]!.run.stats().players[2]?.passedOver;
+    expect(passed()).toBeGreaterThan(0);
+    table.moveHost(1);
+    table.players[2]!.run[Symbol.dispose]();
+    table.play(1_000);
+    expect(passed()).toBeUndefined();
+    table.delay = () => 5;
+    table.open(2);
+    table.play(1_000);
+    expect(passed()).toBe(0);
+  });
+
   it('[RB29] what a player of another past said, whose ticks had come much further, counts for nothing', () => {
     const { rig, runs } = two();
     const other = wordsOf(1).inputs(5_000, 5_001, 5_003, () => codec.neutral);

@@ -56,7 +56,7 @@ export class Conductor {
   follow(row: Row, roster: PortRoster): void {
     // Whoever was host meanwhile has begun the game anew: it was asked for until then.
     if (row.seed !== undefined) this.seed = undefined;
-    for (const slot of [...this.#cast.keys()]) if (row.of(slot) === undefined) this.#cast.delete(slot);
+    for (const slots of [this.#cast, this.passedOver]) for (const slot of slots.keys()) if (row.of(slot) === undefined) slots.delete(slot);
     for (const { slot, id } of roster.peers) if (row.of(slot) !== undefined && !this.#cast.has(slot)) this.#cast.set(slot, id);
   }
 
