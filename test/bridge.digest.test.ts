@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { PageCommand, ProcessEvent } from '../sdk/bridge/index.ts';
-import { BRIDGE_DIGEST_BLOCK_BYTES, BRIDGE_VERSION, GUEST_BYTES_AT_ONCE, MAX_BRIDGE_DIGESTS } from '../sdk/bridge/index.ts';
+import { BRIDGE_DIGEST_BLOCK_BYTES, BRIDGE_DIGEST_BLOCKS, BRIDGE_VERSION, GUEST_BYTES_AT_ONCE, MAX_BRIDGE_DIGESTS } from '../sdk/bridge/index.ts';
 import { createCommandOutbox, decodeEvents } from '../sdk/bridge/index.ts';
 import { BridgeSeat } from '../sdk/node/bridge-seat.ts';
 import { BridgeSession } from '../sdk/node/bridge-session.ts';
@@ -152,6 +152,20 @@ describe('a guest', () => {
     leave();
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await told()).toEqual([]);
+    await session.close();
+  });
+
+  test('[BR42] has no more answers waiting for it than it may have blocks under way', async () => {
+    const rate = new GuestRate();
+    const { session, say, told } = attached(rate);
+    rate.take(performance.now(), GUEST_BYTES_AT_ONCE * 0.52);
+    // It sends on unanswered, as no page of ours does.
+    for (let digest = 1; digest <= 100; digest++) say(block(digest, bytesOf(1), true));
+    say(block(101, bytesOf(1)));
+    expect(session.stats().drops).toEqual({ 'bridge-digest': 101 - BRIDGE_DIGEST_BLOCKS });
+    await until(() => rate.isHalf(performance.now()));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect((await told()).map(hashOf)).toEqual(Array(BRIDGE_DIGEST_BLOCKS).fill(sha256(bytesOf(1))));
     await session.close();
   });
 

@@ -1,7 +1,7 @@
 /** What a page has hashed here: a guest's has no cryptography of its own, for it came over plain HTTP. */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
-import { MAX_BRIDGE_DIGESTS } from '../bridge/index.ts';
+import { BRIDGE_DIGEST_BLOCKS, MAX_BRIDGE_DIGESTS } from '../bridge/index.ts';
 import type { PageCommand, ProcessEvent } from '../bridge/index.ts';
 import { MAX_CONTENT_BYTES } from '../wire/limits.ts';
 
@@ -34,8 +34,9 @@ export class BridgeDigests {
       this.#begun.set(digest, (begun = { hash: createHash('sha256'), bytes: 0 }));
     }
     begun.bytes += bytes.length;
-    // Blocks without bytes would be hashed for ever.
-    if (begun.bytes > MAX_CONTENT_BYTES || (bytes.length === 0 && !isLast)) {
+    // Blocks without bytes would be hashed for ever, and a page that sends on unanswered would have answers without end wait for it.
+    const isTooMany = this.#answers.length >= BRIDGE_DIGEST_BLOCKS;
+    if (isTooMany || begun.bytes > MAX_CONTENT_BYTES || (bytes.length === 0 && !isLast)) {
       this.#begun.delete(digest);
       return this.#page.drop('bridge-digest');
     }
