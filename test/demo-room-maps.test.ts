@@ -40,6 +40,15 @@ async function settled<T>(table: Table, promise: Promise<T>, ms = 3000): Promise
   return value;
 }
 
+/** It lags, and has nothing of what it looks for until then. */
+function holdUp({ room: { content } }: Player): () => void {
+  const fetch = content.fetch.bind(content);
+  let goOn!: () => void;
+  const waits = new Promise<void>((resolve) => (goOn = resolve));
+  content.fetch = (...what) => waits.then(() => fetch(...what));
+  return goOn;
+}
+
 describe('a map that a player brings', () => {
   it('is the next floor of everybody, and of who comes in the middle of it', async () => {
     const table = await party(3);
@@ -144,6 +153,39 @@ describe('a map that a player brings', () => {
     [...table.hub.rooms.values()][0]?.seats.get(guest.room.self.id)?.port.push({ type: 'merge', lost: true, joined: [] });
     await table.run(4000);
     for (const { match } of table.players) expect(match.round?.queue[0]).toBe(id);
+  });
+
+  it('is taken by the next host when the one that looks for it hands its duties on', async () => {
+    const table = await party(3);
+    const host = hostOf(table);
+    const guest = table.players.find(({ room }) => !room.isHost)!;
+    const goOn = holdUp(host);
+    const bringing = guest.match.maps.bring(courtyard);
+    await table.run(300);
+    host.room.setEligible(false);
+    await table.run(300);
+    expect(hostOf(table)).not.toBe(host);
+    goOn();
+    expect(await settled(table, bringing, 10_000)).toMatchObject({ name: 'Courtyard' });
+    await table.run(500);
+    for (const { match } of table.players) expect(match.maps.next?.name).toBe('Courtyard');
+  });
+
+  it('is taken from a player whose page is reloaded while the host looks for it', async () => {
+    const table = await party(2);
+    const host = hostOf(table);
+    const guest = table.players.find(({ room }) => !room.isHost)!;
+    const goOn = holdUp(host);
+    void guest.match.maps.bring(courtyard);
+    await table.run(100);
+    const { id } = guest.room.self;
+    leave(table, guest);
+    await table.run(300);
+    const again = await table.join('Again', 0, 0, id);
+    const bringing = again.match.maps.bring(courtyard, true);
+    await table.run(300);
+    goOn();
+    expect(await settled(table, bringing, 10_000)).toEqual({ name: 'Courtyard', before: 0 });
   });
 
   it('is one of eight at most, and the one that was played longest ago makes way', async () => {

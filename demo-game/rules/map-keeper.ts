@@ -118,6 +118,11 @@ export class MapKeeper implements Disposable {
     for (let left = tries - 1; ; left--) {
       try {
         const { answer, before } = await this.#room.call('bring', { id }, { timeoutMs: answerMs });
+        if (answer === 'busy' && left > 0) {
+          // It is not host any more by now, or looks for what this page wanted before it was reloaded.
+          await this.#pause(500);
+          continue;
+        }
         if (answer !== 'next') return { problem: refusals[answer] };
         this.#mine.set(id, name);
         // A host that is gone before the round says so has told nobody else.
