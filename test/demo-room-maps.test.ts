@@ -9,6 +9,7 @@ import { maps } from '../demo-game/rules/arena.ts';
 import type { MineEntity } from 'lanista';
 import type { ChromaGame } from '../demo-game/rules/game.ts';
 import { encodeMap, mapFrom, mostBrought } from '../demo-game/rules/map-file.ts';
+import { MapKeeper } from '../demo-game/rules/map-keeper.ts';
 import { bring, idLength, mostMaps, tidy, turn, unite } from '../demo-game/rules/rotation.ts';
 import type { Rotation } from '../demo-game/rules/rotation.ts';
 import { party, Table } from './demo-table.ts';
@@ -186,6 +187,17 @@ describe('a map that a player brings', () => {
     await table.run(300);
     goOn();
     expect(await settled(table, bringing, 10_000)).toEqual({ name: 'Courtyard', before: 0 });
+  });
+
+  it('has an answer when the room is left before a host has named one', async () => {
+    const table = await party(1);
+    const [only] = table.players as [Player];
+    const keeper = new MapKeeper(only.room);
+    const bringing = keeper.bring(courtyard);
+    await table.run(500);
+    leave(table, only);
+    expect(await settled(table, bringing)).toMatchObject({ problem: expect.any(String) });
+    keeper[Symbol.dispose]();
   });
 
   it('is one of eight at most, and the one that was played longest ago makes way', async () => {

@@ -44,7 +44,12 @@ export class MapBringer {
   /** What this player has along comes into the room, unless it is there. */
   async entered(match: Match): Promise<void> {
     await this.#packed;
-    for (const bytes of this.#luggage) if (this.#stage.match === match) this.#tell('Your map', await match.maps.bring(bytes, true));
+    for (const bytes of this.#luggage) {
+      const brought = await match.maps.bring(bytes, true);
+      // It comes along into the next room.
+      if (this.#stage.match !== match) return;
+      this.#tell('Your map', brought);
+    }
   }
 
   async #pack(): Promise<void> {

@@ -37,7 +37,7 @@ export class MapKeeper implements Disposable {
   readonly #off = new Held();
   /** Maps of this player that the host took. */
   readonly #mine = new Map<string, string>();
-  /** Resolves when a host has named a map, and may be asked. */
+  /** Resolves when a host has named a map, and may be asked; or when the room is gone, where asking fails. */
   readonly #known: Promise<void>;
   #know!: () => void;
   #round: RoundState | undefined;
@@ -48,6 +48,7 @@ export class MapKeeper implements Disposable {
     this.#room = room;
     this.shelf = this.#off.use(new MapShelf(room));
     this.#known = new Promise((resolve) => (this.#know = resolve));
+    room.signal.addEventListener('abort', () => this.#know(), { once: true });
     // The other part of the room knew nothing of what was brought to this one.
     this.#off.use(room.on('merge', ({ lost }) => lost && void this.#bringAgain()));
   }
@@ -90,7 +91,7 @@ export class MapKeeper implements Disposable {
 
   /**
    * Shares a map file and asks the host to put it next; with `unlessKnown` only when no round has it yet, and undefined otherwise. Never
-   * rejects, and resolves once there is a host who has named a map.
+   * rejects, and resolves once there is a host who has named a map, or the room is gone.
    */
   async bring(bytes: Uint8Array, unlessKnown = false): Promise<Bringing | undefined> {
     const { map, problem } = readMap(bytes);
