@@ -200,6 +200,21 @@ describe('a map that a player brings', () => {
     keeper[Symbol.dispose]();
   });
 
+  it('that nobody has any more makes way for others', async () => {
+    const table = await party(2);
+    // Whoever was host has put there what is nowhere, and is gone.
+    const round = roundOf(hostOf(table));
+    const nowhere = Array.from({ length: mostBrought }, (_, i) => `${'B'.repeat(idLength - 2)}${i}A`);
+    Object.assign(round, { queue: [...nowhere, ...round.queue], waiting: mostBrought });
+    await table.run(500);
+    const guest = table.players.find(({ room }) => !room.isHost)!;
+    expect(await settled(table, guest.match.maps.bring(courtyard))).toMatchObject({ problem: expect.stringMatching(/^has no place/u) });
+    await phase(table, 'lobby');
+    await phase(table, 'lobby');
+    await phase(table, 'lobby');
+    expect(await settled(table, guest.match.maps.bring(courtyard))).toEqual({ name: 'Courtyard', before: 0 });
+  });
+
   it('is one of eight at most, and the one that was played longest ago makes way', async () => {
     const table = await party(2);
     const [ann] = table.players;

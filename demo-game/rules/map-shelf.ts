@@ -17,12 +17,15 @@ const mostComing = 2;
 const mostKnown = 64;
 /** Less than who brings a map waits for the host, which fetches it. */
 const lookMs = 8000;
+/** What nobody gave, looked for so often, is nowhere: longer than it takes who has it to reload its page. */
+const mostLooks = 2;
 
 export class MapShelf implements Disposable {
   readonly #room: ChromaRoom;
   readonly #read = new Map<string, ReadMap>();
   readonly #coming = new Map<string, Promise<ReadMap | undefined>>();
-  readonly #again = new Map<string, number>();
+  /** Of what did not come: when it is looked for again, and how often nobody gave it. */
+  readonly #again = new Map<string, { readonly at: number; readonly looks: number }>();
   readonly #off = new AbortController();
   #own: readonly string[] = [];
   #isSharing = false;
@@ -48,17 +51,24 @@ export class MapShelf implements Disposable {
     return this.#read.get(id)?.problem !== undefined;
   }
 
+  /** Whether a round names it, and nobody gives it. */
+  isNowhere(id: string): boolean {
+    return !this.#read.has(id) && (this.#again.get(id)?.looks ?? 0) >= mostLooks;
+  }
+
   /** Fetches what is not here of `ids`, the first of them before all others. To be said again and again. */
   want(ids: readonly string[], now: number): void {
     if (this.#own.length === 0 && !this.#isSharing && now >= this.#shareAgain) void this.#shareOwn();
     for (const [i, id] of ids.entries()) {
-      if (id === '' || this.#read.has(id) || this.#coming.has(id) || now < (this.#again.get(id) ?? 0)) continue;
+      if (id === '' || this.#read.has(id) || this.#coming.has(id) || now < (this.#again.get(id)?.at ?? 0)) continue;
       if (i > 0 && this.#coming.size >= mostComing) break;
       void this.get(id);
     }
-    if (this.#read.size + this.#again.size < mostKnown) return;
+    // Who has it may come by the time it is named again.
+    for (const id of this.#again.keys()) if (!ids.includes(id)) this.#again.delete(id);
+    if (this.#read.size < mostKnown) return;
     const kept = new Set([...ids, ...this.#own]);
-    for (const known of [this.#read, this.#again]) for (const id of known.keys()) if (!kept.has(id)) known.delete(id);
+    for (const id of this.#read.keys()) if (!kept.has(id)) this.#read.delete(id);
   }
 
   /** What an id names, read; undefined when nobody gave it. Never rejects. */
@@ -90,8 +100,9 @@ export class MapShelf implements Disposable {
       return read;
     } catch (error) {
       // Text that is no id names nothing; anything else may be there in a moment.
-      if (error instanceof LanError && error.code === 'bad-argument') this.#read.set(id, { problem: 'is nowhere' });
-      else this.#again.set(id, clock.now() + againMs);
+      const code = error instanceof LanError ? error.code : '';
+      if (code === 'bad-argument') this.#read.set(id, { problem: 'is nowhere' });
+      else this.#again.set(id, { at: clock.now() + againMs, looks: (this.#again.get(id)?.looks ?? 0) + (code === 'timeout' ? 1 : 0) });
       return undefined;
     }
   }

@@ -130,7 +130,7 @@ function advance(room: ChromaRoom, round: RoundEntity, shelf: MapShelf, options:
 /** As it should be, with the maps of another round of this room. Until what is the game's own is known, as it is. */
 function tidied(rotation: Rotation, shelf: MapShelf, other?: Rotation): Rotation {
   if (shelf.own.length === 0) return rotation;
-  return tidy(other === undefined ? rotation : unite(rotation, other), shelf.own, (id) => shelf.isRefused(id));
+  return tidy(other === undefined ? rotation : unite(rotation, other), shelf.own, (id) => shelf.isRefused(id) || shelf.isNowhere(id));
 }
 
 /** Assigns what is new of it. */
