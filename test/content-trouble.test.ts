@@ -413,6 +413,24 @@ describe('words', () => {
     expect(new Set(await Promise.all(waits))).toEqual(new Set(['timeout']));
   });
 
+  it('[CO15] who has no place for another one says so, and is asked until it has', async () => {
+    const rig = new ContentRig(5, 2);
+    const [gives, ann] = rig.seats;
+    const blocks = Array.from({ length: 9 }, (_, i) => bytesOf(6 * PIECE, i));
+    for (const bytes of blocks) await rig.settled(gives!.content.share(bytes));
+    // Three others take one for a while, and have none of what is wanted.
+    const take = (): void => [2, 3, 4].forEach((taker) => rig.say(taker, 0, encodeAsk(sha256(blocks[0]!), 0)));
+    take();
+    await rig.play(2);
+    const found = blocks.slice(1).map((bytes) => code(ann!.content.fetch(idOf(bytes))));
+    for (let i = 0; i < 12; i++) {
+      take();
+      await rig.play(500);
+    }
+    for (const taker of [2, 3, 4]) rig.leave(taker);
+    expect(await rig.settled(Promise.all(found))).toEqual(Array(8).fill('resolved'));
+  });
+
   it('[CO16] a hash that cannot be taken rejects whoever waits for it, and another one is taken', async () => {
     const rig = new ContentRig(2);
     const [ann, bob] = rig.seats;

@@ -3,8 +3,8 @@
  * is kept of who asked but this:
  *
  * One block that fifteen want at once would leave here fifteen times, and all of them would have it last. So a large one is given to a few at a time; the
- * others get a piece without bytes, and are not answered when they ask who has it. Soon those who were served first have it, and answer. What is small is
- * given to everybody at once.
+ * others get a piece without bytes, and the word that there is none when they ask who has it. Soon those who were served first have it, and say so. What is
+ * small is given to everybody at once.
  */
 import type { PeerId } from '../../base/brand.ts';
 import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_QUEUE_BYTES, MAX_CONTENT_TAKERS } from '../../wire/limits.ts';
@@ -40,10 +40,10 @@ export class ContentGiver {
   answer(from: PeerId, hash: Uint8Array, offset: number, held: Uint8Array | undefined): void {
     const world = this.#world;
     if (world.queued(from) > CONTENT_QUEUE_BYTES || this.#isFull()) return;
-    if (held === undefined) return void world.send(from, encodeNone(hash));
-    const isLarge = held.length > SMALL_BYTES;
+    const isLarge = held !== undefined && held.length > SMALL_BYTES;
     const serves = !isLarge || this.#serves(from);
-    if (!serves && offset === WHETHER) return;
+    // Whoever hears nothing at all stops asking.
+    if (held === undefined || (!serves && offset === WHETHER)) return void world.send(from, encodeNone(hash));
     const bytes = serves && offset < held.length ? held.subarray(offset, offset + CONTENT_PIECE_BYTES) : NOTHING;
     if (!world.send(from, encodePiece(hash, held.length, offset, bytes)) || !isLarge || bytes.length === 0) return;
     if (offset + bytes.length < held.length) this.#takers.set(from, world.now());
