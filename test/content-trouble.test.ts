@@ -1,7 +1,14 @@
 /** Content among peers who lag, leave, and say what nobody asked for; what they may make each other keep and do. */
 import { describe, expect, it } from 'vitest';
 import { WHETHER } from '../sdk/sync/content/words.ts';
-import { CONTENT_PIECE_BYTES, CONTENT_QUEUE_BYTES, CONTENT_WINDOW, MAX_CONTENT_BYTES, MAX_CONTENT_TRANSFERS } from '../sdk/wire/limits.ts';
+import {
+  CONTENT_PIECE_BYTES,
+  CONTENT_QUEUE_BYTES,
+  CONTENT_WINDOW,
+  MAX_CONTENT_BYTES,
+  MAX_CONTENT_QUEUE_BYTES,
+  MAX_CONTENT_TRANSFERS,
+} from '../sdk/wire/limits.ts';
 import type { LanError } from '../sdk/base/errors.ts';
 import type { Said } from './content-rig.ts';
 import {
@@ -429,6 +436,18 @@ describe('words', () => {
     }
     for (const taker of [2, 3, 4]) rig.leave(taker);
     expect(await rig.settled(Promise.all(found))).toEqual(Array(8).fill('resolved'));
+  });
+
+  it('[CO10] [CO15] who has too much on its way to others says that it gives none, and is asked until it does', async () => {
+    const rig = new ContentRig(3, 2);
+    const [gives, ann] = rig.seats;
+    const blocks = Array.from({ length: 16 }, (_, i) => bytesOf(30, i));
+    for (const bytes of blocks) await rig.settled(gives!.content.share(bytes));
+    gives!.queuedTo.set(2, MAX_CONTENT_QUEUE_BYTES + 1);
+    const found = blocks.map((bytes) => code(ann!.content.fetch(idOf(bytes))));
+    await rig.play(3_000);
+    gives!.queuedTo.clear();
+    expect(await rig.settled(Promise.all(found))).toEqual(Array(16).fill('resolved'));
   });
 
   it('[CO16] a hash that cannot be taken rejects whoever waits for it, and another one is taken', async () => {

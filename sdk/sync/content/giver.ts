@@ -39,10 +39,13 @@ export class ContentGiver {
   /** @param held the block that is asked for; undefined when it is not here. */
   answer(from: PeerId, hash: Uint8Array, offset: number, held: Uint8Array | undefined): void {
     const world = this.#world;
-    if (world.queued(from) > CONTENT_QUEUE_BYTES || this.#isFull()) return;
+    const queued = world.queued(from);
+    const isFull = this.#isFull();
+    // Whoever hears nothing at all stops asking.
+    if (isFull && queued === 0 && offset === WHETHER) return void world.send(from, encodeNone(hash));
+    if (isFull || queued > CONTENT_QUEUE_BYTES) return;
     const isLarge = held !== undefined && held.length > SMALL_BYTES;
     const serves = !isLarge || this.#serves(from);
-    // Whoever hears nothing at all stops asking.
     if (held === undefined || (!serves && offset === WHETHER)) return void world.send(from, encodeNone(hash));
     const bytes = serves && offset < held.length ? held.subarray(offset, offset + CONTENT_PIECE_BYTES) : NOTHING;
     if (!world.send(from, encodePiece(hash, held.length, offset, bytes)) || !isLarge || bytes.length === 0) return;
