@@ -215,6 +215,29 @@ describe('a map that a player brings', () => {
     expect(await settled(table, guest.match.maps.bring(courtyard))).toEqual({ name: 'Courtyard', before: 0 });
   });
 
+  it('is looked for among few others, whatever the host names', async () => {
+    const table = await party(2);
+    const guest = table.players.find(({ room }) => !room.isHost)!;
+    const { content } = guest.room;
+    const fetch = content.fetch.bind(content);
+    let [under, most, asked] = [0, 0, 0];
+    content.fetch = (...what) => {
+      most = Math.max(most, ++under);
+      asked++;
+      return fetch(...what).finally(() => under--);
+    };
+    const round = roundOf(hostOf(table));
+    for (let i = 100; i < 200; i++) {
+      round.map = `${'B'.repeat(idLength - 4)}${i}A`;
+      await table.run(100);
+    }
+    expect(most).toBeLessThanOrEqual(3);
+    expect(asked).toBeLessThanOrEqual(6);
+    round.map = (await settled(table, hostOf(table).room.content.share(courtyard))) ?? '';
+    await table.run(8500);
+    expect(seen(guest)).toBe('here: Courtyard, 13 walls');
+  });
+
   it('is one of eight at most, and the one that was played longest ago makes way', async () => {
     const table = await party(2);
     const [ann] = table.players;

@@ -11,7 +11,7 @@ import type { ReadMap } from './map-file.ts';
 
 /** What went wrong is tried again after this: nobody had the map, say. */
 const againMs = 1000;
-/** Maps fetched at once for later; the one that is played is fetched besides. */
+/** Maps fetched at once for later; the one that is played is fetched besides. A host that names others all the time makes nobody fetch more. */
 const mostComing = 2;
 /** More than a round names: beyond it what no round names is forgotten. */
 const mostKnown = 64;
@@ -24,6 +24,8 @@ export class MapShelf implements Disposable {
   readonly #room: ChromaRoom;
   readonly #read = new Map<string, ReadMap>();
   readonly #coming = new Map<string, Promise<ReadMap | undefined>>();
+  /** Those of them that a round names or has named. */
+  readonly #wanted = new Set<string>();
   /** Of what did not come: when it is looked for again, and how often nobody gave it. */
   readonly #again = new Map<string, { readonly at: number; readonly looks: number }>();
   readonly #off = new AbortController();
@@ -61,8 +63,9 @@ export class MapShelf implements Disposable {
     if (this.#own.length === 0 && !this.#isSharing && now >= this.#shareAgain) void this.#shareOwn();
     for (const [i, id] of ids.entries()) {
       if (id === '' || this.#read.has(id) || this.#coming.has(id) || now < (this.#again.get(id)?.at ?? 0)) continue;
-      if (i > 0 && this.#coming.size >= mostComing) break;
-      void this.get(id);
+      if (this.#wanted.size >= (i > 0 ? mostComing : mostComing + 1)) break;
+      this.#wanted.add(id);
+      void this.get(id).then(() => this.#wanted.delete(id));
     }
     // Who has it may come by the time it is named again.
     for (const id of this.#again.keys()) if (!ids.includes(id)) this.#again.delete(id);
