@@ -238,6 +238,20 @@ describe('a map that a player brings', () => {
     expect(seen(guest)).toBe('here: Courtyard, 13 walls');
   });
 
+  it('that made way for others is not brought again when the room becomes part of another', async () => {
+    const table = await party(2);
+    const guest = table.players.find(({ room }) => !room.isHost)!;
+    for (let i = 0; i < mostBrought + 2; i++) {
+      expect(await settled(table, guest.match.maps.bring(numbered(i)))).toMatchObject({ name: `Number ${i}` });
+      await phase(table, 'lobby');
+    }
+    await table.run(500);
+    const queue = guest.match.round?.queue;
+    [...table.hub.rooms.values()][0]?.seats.get(guest.room.self.id)?.port.push({ type: 'merge', lost: true, joined: [] });
+    await table.run(4000);
+    expect(guest.match.round?.queue).toEqual(queue);
+  });
+
   it('is one of eight at most, and the one that was played longest ago makes way', async () => {
     const table = await party(2);
     const [ann] = table.players;

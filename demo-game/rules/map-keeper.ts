@@ -23,6 +23,8 @@ export type Bringing =
 const answerMs = 10_000;
 /** The host may change meanwhile. */
 const tries = 3;
+/** What the round has not had for so many steps, ten seconds, made way for others; a room becomes part of another, whose clock may be hours ahead, in less. */
+const goneSteps = 600;
 /** What the host may answer, and what that means for who asked; `next` is none of them. */
 const refusals = {
   playing: 'is being played already',
@@ -35,8 +37,8 @@ export class MapKeeper implements Disposable {
   readonly shelf: MapShelf;
   readonly #room: ChromaRoom;
   readonly #off = new Held();
-  /** Maps of this player that the host took. */
-  readonly #mine = new Map<string, string>();
+  /** Maps of this player that the host took, and for how many steps the round has not had them. */
+  readonly #mine = new Map<string, { readonly name: string; missing: number }>();
   /** Resolves when a host has named a map, and may be asked; or when the room is gone, where asking fails. */
   readonly #known: Promise<void>;
   #know!: () => void;
@@ -86,6 +88,10 @@ export class MapKeeper implements Disposable {
       this.#map = map;
       this.#mask = wallMask(map);
     }
+    for (const [id, mine] of this.#mine) {
+      if (this.#isKnown(id)) mine.missing = 0;
+      else if (++mine.missing > goneSteps) this.#mine.delete(id);
+    }
     if (round.map !== '') this.#know();
   }
 
@@ -100,7 +106,7 @@ export class MapKeeper implements Disposable {
       const id = await this.shelf.add(map);
       await this.#known;
       if (unlessKnown && this.#isKnown(id)) {
-        this.#mine.set(id, map.name);
+        this.#took(id, map.name);
         return undefined;
       }
       return await this.#ask(id, map.name);
@@ -125,7 +131,7 @@ export class MapKeeper implements Disposable {
           continue;
         }
         if (answer !== 'next') return { problem: refusals[answer] };
-        this.#mine.set(id, name);
+        this.#took(id, name);
         // A host that is gone before the round says so has told nobody else.
         for (let i = 0; i < 20 && !this.#isKnown(id); i++) await this.#pause(100);
         if (this.#isKnown(id) || left === 0) return { name, before };
@@ -139,9 +145,13 @@ export class MapKeeper implements Disposable {
   async #bringAgain(): Promise<void> {
     // By then the round of the other part is the only one, here as well.
     await this.#pause(2000);
-    for (const [id, name] of this.#mine) {
+    for (const [id, { name }] of this.#mine) {
       if (!this.#isKnown(id)) await this.#ask(id, name).catch(() => undefined);
     }
+  }
+
+  #took(id: string, name: string): void {
+    this.#mine.set(id, { name, missing: 0 });
   }
 
   #isKnown(id: string): boolean {
