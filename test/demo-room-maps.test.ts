@@ -238,6 +238,31 @@ describe('a map that a player brings', () => {
     expect(seen(guest)).toBe('here: Courtyard, 13 walls');
   });
 
+  it('is brought again when its room became part of one that is hours older', async () => {
+    const table = await party(2);
+    const guest = table.players.find(({ room }) => !room.isHost)!;
+    expect(await settled(table, guest.match.maps.bring(courtyard))).toMatchObject({ before: 0 });
+    await table.run(500);
+    const round = roundOf(hostOf(table));
+    const [id, ...others] = round.queue;
+    const { clock } = guest.room;
+    let ahead = 0;
+    const older: typeof clock = {
+      ...clock,
+      now: () => clock.now() + ahead,
+      every: (hz, fn) => clock.every(hz, (tick, time) => fn(tick, time + ahead)),
+    };
+    Object.defineProperty(guest.room, 'clock', { value: older });
+    [...table.hub.rooms.values()][0]?.seats.get(guest.room.self.id)?.port.push({ type: 'merge', lost: true, joined: [] });
+    await table.run(100);
+    // Its clock is measured, and its round comes.
+    ahead = 3_600_000;
+    await table.run(300);
+    Object.assign(round, { queue: others, waiting: 0 });
+    await table.run(4000);
+    for (const { match } of table.players) expect(match.round?.queue[0]).toBe(id);
+  });
+
   it('that made way for others is not brought again when the room becomes part of another', async () => {
     const table = await party(2);
     const guest = table.players.find(({ room }) => !room.isHost)!;

@@ -158,13 +158,13 @@ export class MapKeeper implements Disposable {
     return id === this.#round?.map || this.#round?.queue.includes(id) === true;
   }
 
-  /** So long, or until the room is gone. */
+  /** So long, or until the room is gone. By ticks: in a room that becomes part of an older one the clock goes forward by hours. */
   #pause(ms: number): Promise<void> {
     const { clock, signal } = this.#room;
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();
-      const until = clock.now() + ms;
-      const ticking = clock.every(20, (_tick, time) => time >= until && end());
+      let left = Math.ceil(ms / 50);
+      const ticking = clock.every(20, () => --left < 0 && end());
       const end = (): void => {
         ticking[Symbol.dispose]();
         signal.removeEventListener('abort', end);
