@@ -450,6 +450,27 @@ describe('words', () => {
     expect(await rig.settled(Promise.all(found))).toEqual(Array(16).fill('resolved'));
   });
 
+  it('[CO9] of a small block wait for no large one of the same peer', async () => {
+    const rig = new ContentRig(2);
+    const [gives, ann] = rig.seats;
+    const [large, small] = [bytesOf(64 * PIECE), bytesOf(1_000, 2)];
+    for (const bytes of [large, small]) await rig.settled(gives!.content.share(bytes));
+    // 100 KB/s: ten seconds for all of it.
+    let free = 0;
+    rig.onSend = (said) => {
+      if (said.from !== 0) return true;
+      free = Math.max(free, rig.now) + said.bytes.length / 100;
+      rig.queue.push({ ...said, at: free });
+      return false;
+    };
+    const all = code(ann!.content.fetch(idOf(large)));
+    await rig.play(500);
+    const began = rig.now;
+    expect(await rig.settled(code(ann!.content.fetch(idOf(small))))).toBe('resolved');
+    expect(rig.now - began).toBeLessThan(3_000);
+    expect(await rig.settled(all)).toBe('resolved');
+  });
+
   it('[CO16] a hash that cannot be taken rejects whoever waits for it, and another one is taken', async () => {
     const rig = new ContentRig(2);
     const [ann, bob] = rig.seats;

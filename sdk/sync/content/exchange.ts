@@ -4,7 +4,14 @@
  */
 import type { PeerId } from '../../base/brand.ts';
 import { LanError } from '../../base/errors.ts';
-import { MAX_CONTENT_FETCHES, MAX_CONTENT_HELD_BYTES, MAX_CONTENT_QUESTIONS, MAX_CONTENT_TRANSFERS, MAX_KNOWN_IDS } from '../../wire/limits.ts';
+import {
+  CONTENT_WINDOW,
+  MAX_CONTENT_FETCHES,
+  MAX_CONTENT_HELD_BYTES,
+  MAX_CONTENT_QUESTIONS,
+  MAX_CONTENT_TRANSFERS,
+  MAX_KNOWN_IDS,
+} from '../../wire/limits.ts';
 import type { PackReader } from '../../wire/pack.ts';
 import { CONTENT_ASK, CONTENT_NONE } from '../wire.ts';
 import { ContentGiver } from './giver.ts';
@@ -120,6 +127,7 @@ export class ContentExchange {
         for (const { maxBytes } of waiting.values()) most = Math.max(most, maxBytes);
         return most;
       },
+      share: (peer) => this.#share(peer),
       isLiar: (peer) => this.#lies.has(lie(peer)),
       accuse: (peer) => {
         if (this.#lies.size >= MAX_KNOWN_IDS) this.#lies.clear();
@@ -140,6 +148,12 @@ export class ContentExchange {
     let sum = 0;
     for (const { wanted } of this.#fetches.values()) if (wanted.source === peer) sum += wanted.outstanding;
     return sum;
+  }
+
+  #share(peer: PeerId): number {
+    let blocks = 0;
+    for (const { wanted } of this.#fetches.values()) if (wanted.source === peer && !wanted.isChecked) blocks++;
+    return Math.max(1, Math.floor(CONTENT_WINDOW / blocks));
   }
 
   /** A message about content. `count` is that of the array, of which the kind is read. */

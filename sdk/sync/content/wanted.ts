@@ -35,6 +35,8 @@ export interface WantedWorld {
   outstanding(peer: PeerId): number;
   /** Whoever waits takes no more than this. */
   maxBytes(): number;
+  /** How many of them may be of one block: what is small does not wait until all of a large one is here. */
+  share(peer: PeerId): number;
   /** Whether `peer` gave out something else as this block. */
   isLiar(peer: PeerId): boolean;
   /** It gave out something else as this block. */
@@ -255,7 +257,7 @@ export class Wanted {
     if (now >= this.#reviewAt) this.#review(now);
     if (this.#source === undefined || now < this.#heardAt + this.#patienceMs) return;
     this.#heardAt = now;
-    // Its window was used up by others that are wanted of it, and come first.
+    // Its window is used up by others that are wanted of it, until their next pieces are here.
     if (this.#asking.length === 0) return;
     this.#strikes++;
     this.#patienceMs = Math.min(2 * this.#patienceMs, PATIENCE_MAX_MS);
@@ -303,7 +305,8 @@ export class Wanted {
   /** Asks for what is missing, as far as the window goes; for one piece alone until the size is known. */
   #fill(source: PeerId): void {
     const size = this.#size ?? 1;
-    while (this.#world.outstanding(source) < CONTENT_WINDOW) {
+    const share = this.#world.share(source);
+    while (this.#asking.length < share && this.#world.outstanding(source) < CONTENT_WINDOW) {
       while (this.#pieces[this.#next] !== undefined) this.#next++;
       let index = this.#next;
       while (this.#pieces[index] !== undefined || this.#asking.includes(index * CONTENT_PIECE_BYTES)) index++;
