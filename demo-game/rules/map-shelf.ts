@@ -105,6 +105,7 @@ export class MapShelf implements Disposable {
       // Text that is no id names nothing; anything else may be there in a moment.
       const code = error instanceof LanError ? error.code : '';
       if (code === 'bad-argument') this.#read.set(id, { problem: 'is nowhere' });
+      else if (code === 'too-large') this.#read.set(id, { problem: 'is larger than any map' });
       else this.#again.set(id, { at: clock.now() + againMs, looks: (this.#again.get(id)?.looks ?? 0) + (code === 'timeout' ? 1 : 0) });
       return undefined;
     }
