@@ -368,6 +368,24 @@ describe('time and duty', () => {
     }
   });
 
+  it('[RO5] what a host had that started anew falls to the next host, where the duties move before it is there again', async () => {
+    const party = new Party();
+    const [ann, bob, cid] = [await party.add('Ann'), await party.add('Bob'), await party.add('Cid')];
+    for (const room of [bob, cid]) room.setEligible(false);
+    ann.entities.spawn('pickup', { what: 'turbo', n: 5 });
+    ann.entities.spawn('rock', { x: 7 });
+    await party.play(300);
+    const anew = party.add('Ann', ann.self.id);
+    await party.play(5);
+    bob.setEligible(true);
+    only(party.hub.rooms.values()).seats.get(ann.self.id)!.port.setEligible(party.hub.now(), false);
+    const again = await anew;
+    await party.play(1_000);
+    expect(bob.isHost).toBe(true);
+    for (const room of [again, bob, cid])
+      expect([only(room.entities.all('pickup')).owner, only(room.entities.all('rock')).owner]).toEqual([bob.self.id, bob.self.id]);
+  });
+
   it('[RO5] what the host despawned before its page was reloaded stays gone, though somebody who was away then still has it', async () => {
     const party = new Party();
     const [ann, bob, cid] = [await party.add('Ann'), await party.add('Bob'), await party.add('Cid')];

@@ -165,8 +165,10 @@ export class AuthorityRules {
       // Whoever was cut off may read of itself that it is away: what it owns it still has, and says so again.
       if (core.mine) continue;
       const seat = roster.peers.find((peer) => peer.id === core.owner);
-      if (seat?.status === 'present') continue;
-      if (seat !== undefined && core.kind.def.authority !== 'distributed') continue;
+      // Who started anew as host, and is host no more, takes up nothing of what it was told.
+      const isLeft = core.kind.fallsToHost && core.owner !== roster.host && this.#replication.isOfFormer(core);
+      if (seat?.status === 'present' && !isLeft) continue;
+      if (seat !== undefined && core.kind.def.authority !== 'distributed' && !isLeft) continue;
       orphans.push(core);
     }
     this.#heirs.share(

@@ -143,6 +143,12 @@ export class Replication {
     this.#dying.push({ origin, counter, epoch, isGiven: true });
   }
 
+  /** The owner of `core` started anew, and has not said that it has it. */
+  isOfFormer({ owner, source }: EntityCore): boolean {
+    const stream = this.inbound.get(owner);
+    return stream !== undefined && source !== undefined && source !== stream;
+  }
+
   /** The tick that room time `time` lies in. */
   tickAt(time: number): number {
     return Math.floor((time * this.hz) / 1_000);
