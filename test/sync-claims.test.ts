@@ -93,6 +93,33 @@ describe('who is gone', () => {
     bob.rules.handleRestart(ANN, -1);
     expect(bob.said).toEqual([`${ANN} ${ADOPT} 0 9 7`, `${ANN} ${ADOPT} 0 0 0`]);
   });
+
+  it('[RO5] and started anew as host is told what found no room at once as soon as there is, of what is still its own, and that this was all after that', () => {
+    const bob = new Bob();
+    const [first, taken, gone, last] = [bob.know('post', ANN), bob.know('egg', ANN), bob.know('egg', ANN), bob.know('sign', ANN)];
+    bob.isHeard = false;
+    bob.rules.handleRestart(ANN, 80);
+    expect(bob.said).toEqual([]);
+    bob.rules.handleTimeout(10);
+    void bob.ask(taken);
+    bob.store.remove(gone, undefined);
+    bob.isHeard = true;
+    bob.rules.handleTimeout(20);
+    expect(bob.said.splice(0)).toEqual(
+      [first.counter, last.counter].map((counter) => `${ANN} ${ADOPT} 81 9 ${counter}`).concat(`${ANN} ${ADOPT} 81 0 0`),
+    );
+    bob.rules.handleTimeout(30);
+    expect(bob.said).toEqual([]);
+    // Who has left is told nothing when it comes again.
+    bob.isHeard = false;
+    bob.rules.handleRestart(ANN, 80);
+    bob.roster(BOB, [BOB, 'present'], [CAT, 'present']);
+    bob.rules.handleTimeout(40);
+    bob.isHeard = true;
+    bob.roster(BOB, [ANN, 'present'], [BOB, 'present'], [CAT, 'present']);
+    bob.rules.handleTimeout(50);
+    expect(bob.said).toEqual([]);
+  });
 });
 
 describe('a made-up word', () => {

@@ -15,6 +15,8 @@ export class AuthorityWords {
   readonly #session: number;
   readonly #control: (to: PeerId, bytes: Uint8Array) => boolean;
   readonly #out = new PackWriter(512);
+  /** Who started anew, and was not told all of it yet: as much as a lane takes at a time. */
+  readonly #untold = new Map<PeerId, { readonly knew: number; readonly cores: EntityCore[] }>();
 
   constructor(session: number, control: (to: PeerId, bytes: Uint8Array) => boolean) {
     this.#session = session & 0xffff;
@@ -32,9 +34,35 @@ export class AuthorityWords {
     return this.#control(to, out.view());
   }
 
-  /** Of `core`, which `to` owned before it started anew, of whose former self all until tick `knew` is here; without it, that this was all. */
-  retell(to: PeerId, knew: number, core?: EntityCore): void {
-    this.say(to, ADOPT, knew + 1, core ?? NOTHING, core);
+  /**
+   * Of `core`, which `to` owned before it started anew, of whose former self all until tick `knew` is here; without it, that this was all.
+   * False when it could not be said.
+   */
+  retell(to: PeerId, knew: number, core?: EntityCore): boolean {
+    return this.say(to, ADOPT, knew + 1, core ?? NOTHING, core);
+  }
+
+  /** Of each of `cores`, and that this was all: now, and what finds no room then, with `retellRest`. */
+  retellAll(to: PeerId, knew: number, cores: EntityCore[]): void {
+    this.#untold.set(to, { knew, cores: cores.reverse() });
+    this.#retellRest(to);
+  }
+
+  /** Goes on with what found no room, to who is still among `peers`. */
+  retellRest(peers: readonly { readonly id: PeerId }[]): void {
+    for (const to of this.#untold.keys())
+      if (peers.some(({ id }) => id === to)) this.#retellRest(to);
+      else this.#untold.delete(to);
+  }
+
+  #retellRest(to: PeerId): void {
+    const { knew, cores } = this.#untold.get(to)!;
+    for (let core = cores.at(-1); core !== undefined; core = cores.at(-1)) {
+      // Somebody else has it by now, or it is gone.
+      if (core.alive && core.owner === to && !this.retell(to, knew, core)) return;
+      cores.pop();
+    }
+    if (this.retell(to, knew)) this.#untold.delete(to);
   }
 
   buried(to: PeerId, origin: number, counter: number, grave: Grave): void {

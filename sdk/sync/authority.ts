@@ -200,13 +200,13 @@ export class AuthorityRules {
       left.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
       others,
     );
+    const forgotten: EntityCore[] = [];
     for (const core of left) {
-      if (core.kind.fallsToHost && roster.host === peer) {
-        // It is still host but has forgotten everything.
-        this.#words.retell(peer, knew, core);
-      } else this.#inherit(core);
+      // It is still host but has forgotten everything.
+      if (core.kind.fallsToHost && roster.host === peer) forgotten.push(core);
+      else this.#inherit(core);
     }
-    this.#words.retell(peer, knew);
+    this.#words.retellAll(peer, knew, forgotten);
     for (const ask of [...this.#asks.values()]) if (ask.of === peer) ask.settle(undefined);
   }
 
@@ -322,6 +322,7 @@ export class AuthorityRules {
 
   handleTimeout(now: number): void {
     const { peers } = this.#world.roster();
+    this.#words.retellRest(peers);
     // What is gone, and who has left, answers nothing.
     for (const ask of [...this.#asks.values()])
       if (ask.deadline <= now || !ask.core.alive || !peers.some(({ id }) => id === ask.of)) ask.settle(undefined);
