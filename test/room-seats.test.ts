@@ -11,10 +11,10 @@ import { MemoryHub, MemoryRoomPort } from '../sdk/port/memory.ts';
 import type { PortEvent, RoomPort } from '../sdk/port/port.ts';
 import { createLan } from '../sdk/room/lan.ts';
 import { GameRoom } from '../sdk/room/room.ts';
-import { HELLO } from '../sdk/sync/wire.ts';
+import { ADOPT, HELLO } from '../sdk/sync/wire.ts';
 import { World } from '../sdk/testing/index.ts';
 import { openRooms, settled } from './open-rooms.ts';
-import { only } from './room-party.ts';
+import { Party, only } from './room-party.ts';
 import { MeshPort, WorldTime } from './sim/game-mesh.ts';
 import { turns } from './sim/game-stage.ts';
 
@@ -40,6 +40,40 @@ function listen(room: Room<G>, now: () => number): string[] {
   return log;
 }
 const names = (log: readonly string[]): string[] => log.map((line) => line.replace(/ @.*/, ''));
+
+describe('a host whose page is reloaded', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it('[RO5] is told once more what it had where that is lost with the link, and opens at once', async () => {
+    const party = new Party({ latencyMs: 5 });
+    const [ann, bob] = [await party.add('Ann'), await party.add('Bob')];
+    bob.setEligible(false);
+    ann.entities.spawn('pickup', { what: 'turbo', n: 5 });
+    ann.entities.spawn('rock', { x: 7 });
+    await party.play(300);
+    // All that is on its way to the page when it is told the first of that, and then the link starts anew.
+    const { push } = MemoryRoomPort.prototype;
+    let lost = 0;
+    let over = false;
+    vi.spyOn(MemoryRoomPort.prototype, 'push').mockImplementation(function (this: MemoryRoomPort, event: PortEvent) {
+      const isTold = event.type === 'message' && this.self === ann.self.id && event.from === bob.self.id;
+      if (over || !isTold || (lost === 0 && event.bytes[3] !== ADOPT)) return push.call(this, event);
+      if (++lost > 1) return;
+      party.hub.post(8, () => {
+        over = true;
+        const { seats } = only(party.hub.rooms.values());
+        for (const [one, other] of [[ann, bob] as const, [bob, ann] as const])
+          seats.get(one.self.id)!.port.push({ type: 'reset', peer: other.self.id });
+      });
+    });
+    const before = party.hub.now();
+    const again = await party.add('Ann', ann.self.id);
+    expect(party.hub.now() - before).toBeLessThan(300);
+    await party.play(500);
+    expect([lost > 0, again.isHost]).toEqual([true, true]);
+    for (const room of [again, bob]) expect([only(room.entities.all('pickup')).n, only(room.entities.all('rock')).x]).toEqual([5, 7]);
+  });
+});
 
 describe('a newcomer', () => {
   it('[RO19] whose page is reloaded twice in a row is the newest of them, though the greeting of the one between comes last', async () => {

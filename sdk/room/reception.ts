@@ -117,8 +117,11 @@ export class Reception<G extends AnyGame> {
 
   /** The link to `peer` started anew: nothing is on its way that was said before, and a process that was there before may be again. */
   linkAnew(peer: PeerId): void {
-    this.#room.seats.get(peer)?.former.clear();
+    const seat = this.#room.seats.get(peer);
+    seat?.former.clear();
     this.greetAgain(peer);
+    // It has not opened: what it was told of its former self may have been lost with the link.
+    if (seat !== undefined && this.#room.replication.inbound.get(peer)?.synced === false) this.#room.authority.retell(peer, seat.followed);
   }
 
   forget(peer: PeerId): void {

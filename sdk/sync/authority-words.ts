@@ -1,5 +1,6 @@
 /** What is said about authority, as `wire.ts` lists it. */
 import type { PeerId } from '../base/brand.ts';
+import type { PortRoster } from '../port/port.ts';
 import { PackWriter } from '../wire/pack.ts';
 import { encodeWhole } from './delta.ts';
 import type { EntityCore } from './entity.ts';
@@ -8,6 +9,15 @@ import { ADOPT, BURIED } from './wire.ts';
 
 /** An entity by its name alone, or with all it is. */
 type Named = Pick<EntityCore, 'origin' | 'counter'>;
+
+export interface AuthorityWorld {
+  readonly self: PeerId;
+  roster(): PortRoster;
+  now(): number;
+  /** The room has opened: until then there may be more to hear. */
+  isReady(): boolean;
+  control(to: PeerId, bytes: Uint8Array): boolean;
+}
 
 const NOTHING: Named = { origin: 0, counter: 0 };
 

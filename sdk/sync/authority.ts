@@ -10,10 +10,10 @@
  */
 import type { PeerId } from '../base/brand.ts';
 import { LanError } from '../base/errors.ts';
-import type { PortRoster } from '../port/port.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { assertSignal, deadlineAfter } from './clock.ts';
 import { checkCall } from './definition.ts';
+import type { AuthorityWorld } from './authority-words.ts';
 import { AuthorityWords } from './authority-words.ts';
 import type { WholeValues } from './delta.ts';
 import { decodeWhole } from './delta.ts';
@@ -48,15 +48,6 @@ interface Ask {
   readonly of: PeerId;
   readonly deadline: number;
   readonly settle: (handle: object | undefined) => void;
-}
-
-export interface AuthorityWorld {
-  readonly self: PeerId;
-  roster(): PortRoster;
-  now(): number;
-  /** The room has opened: until then there may be more to hear. */
-  isReady(): boolean;
-  control(to: PeerId, bytes: Uint8Array): boolean;
 }
 
 export class AuthorityRules {
@@ -200,14 +191,19 @@ export class AuthorityRules {
       left.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
       others,
     );
-    const forgotten: EntityCore[] = [];
-    for (const core of left) {
-      // It is still host but has forgotten everything.
-      if (core.kind.fallsToHost && roster.host === peer) forgotten.push(core);
-      else this.#inherit(core);
-    }
-    this.#words.retellAll(peer, knew, forgotten);
+    // It is still host but has forgotten everything.
+    for (const core of left) if (!core.kind.fallsToHost || roster.host !== peer) this.#inherit(core);
+    this.retell(peer, knew);
     for (const ask of [...this.#asks.values()]) if (ask.of === peer) ask.settle(undefined);
+  }
+
+  /** Tells `peer`, if it is host, what its former self had that it has not said since; once more where a link was lost with what it was told. */
+  retell(peer: PeerId, knew: number): void {
+    const stream = this.#replication.inbound.get(peer);
+    const isHost = this.#world.roster().host === peer;
+    const isForgotten = (core: EntityCore): boolean =>
+      isHost && core.owner === peer && !core.mine && core.kind.fallsToHost && (stream === undefined || core.source !== stream);
+    this.#words.retellAll(peer, knew, [...this.#store.all()].filter(isForgotten));
   }
 
   /** Gives an ownerless entity to its heir. False when the heir is another peer, whose claim has to come yet. */
