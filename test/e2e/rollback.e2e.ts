@@ -59,6 +59,12 @@ beforeAll(async () => {
     pages.push(page);
     await playing(page);
   }
+  // On a busy machine the second may find the room of the first only when it has one of its own, and the two become one.
+  await until('both pages to play one game', 20_000, async () => {
+    const looks = await Promise.all(pages.map(look));
+    return looks.every(({ players }) => players.length === 2) ? looks : undefined;
+  });
+  await Promise.all(pages.map((page) => page.evaluate('anew()')));
 });
 
 afterAll(async () => {

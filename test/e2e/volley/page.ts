@@ -46,6 +46,11 @@ requestAnimationFrame(function draw(at) {
 });
 
 Object.assign(globalThis, {
+  /** Forgets what was settled and told until now. */
+  anew: () => {
+    settled.clear();
+    events.length = 0;
+  },
   look: () => ({
     slot: room.self.slot,
     status: run.status,
