@@ -10,6 +10,15 @@ import { ADOPT, BURIED } from './wire.ts';
 /** An entity by its name alone, or with all it is. */
 type Named = Pick<EntityCore, 'origin' | 'counter'>;
 
+/** What was asked of another peer, and is not answered yet. */
+export interface Ask {
+  readonly core: EntityCore;
+  /** Whom it was asked of. */
+  readonly of: PeerId;
+  readonly deadline: number;
+  readonly settle: (handle: object | undefined) => void;
+}
+
 export interface AuthorityWorld {
   readonly self: PeerId;
   roster(): PortRoster;
@@ -26,7 +35,7 @@ export class AuthorityWords {
   readonly #control: (to: PeerId, bytes: Uint8Array) => boolean;
   readonly #out = new PackWriter(512);
   /** Who started anew, and was not told all of it yet: as much as a lane takes at a time. */
-  readonly #untold = new Map<PeerId, { readonly knew: number; readonly cores: EntityCore[] }>();
+  readonly #untold = new Map<PeerId, { readonly knew: number; readonly cores: (readonly [core: EntityCore, owner: PeerId])[] }>();
 
   constructor(session: number, control: (to: PeerId, bytes: Uint8Array) => boolean) {
     this.#session = session & 0xffff;
@@ -54,7 +63,7 @@ export class AuthorityWords {
 
   /** Of each of `cores`, and that this was all: now, and what finds no room then, with `retellRest`. */
   retellAll(to: PeerId, knew: number, cores: EntityCore[]): void {
-    this.#untold.set(to, { knew, cores: cores.reverse() });
+    this.#untold.set(to, { knew, cores: cores.reverse().map((core) => [core, core.owner]) });
     this.#retellRest(to);
   }
 
@@ -67,9 +76,10 @@ export class AuthorityWords {
 
   #retellRest(to: PeerId): void {
     const { knew, cores } = this.#untold.get(to)!;
-    for (let core = cores.at(-1); core !== undefined; core = cores.at(-1)) {
+    for (let next = cores.at(-1); next !== undefined; next = cores.at(-1)) {
+      const [core, owner] = next;
       // Somebody else has it by now, or it is gone.
-      if (core.alive && core.owner === to && !this.retell(to, knew, core)) return;
+      if (core.alive && core.owner === owner && !this.retell(to, knew, core)) return;
       cores.pop();
     }
     if (this.retell(to, knew)) this.#untold.delete(to);

@@ -13,12 +13,12 @@ import { LanError } from '../base/errors.ts';
 import type { PackReader } from '../wire/pack.ts';
 import { assertSignal, deadlineAfter } from './clock.ts';
 import { checkCall } from './definition.ts';
-import type { AuthorityWorld } from './authority-words.ts';
+import type { Ask, AuthorityWorld } from './authority-words.ts';
 import { AuthorityWords } from './authority-words.ts';
 import type { WholeValues } from './delta.ts';
 import { decodeWhole } from './delta.ts';
 import { EntityCore } from './entity.ts';
-import { Heirs, secondHeir } from './heirs.ts';
+import { Heirs, ORPHAN_MS, RETAKE_MS, SECOND_HEIR_MS, secondHeir } from './heirs.ts';
 import type { EntityHome } from './entity.ts';
 import { fill, settleInts } from './hand-over.ts';
 import type { KindSpec } from './kind.ts';
@@ -32,24 +32,6 @@ import { ADOPT, ASK, BURIED, DENY, GRANT } from './wire.ts';
 
 const DEFAULT_ASK_MS = 1_000;
 const ASK_OPTIONS = ['timeoutMs', 'signal'];
-/** An entity whose owner is gone and whose heir has not claimed it falls to its second heir after this, ms. */
-const SECOND_HEIR_MS = 1_000;
-/**
- * What was taken from us by somebody who is gone within so long, ms, is ours again: its heir may not have heard of the claim, think that it is ours, and wait
- * for us. A claim is told again in every tick until it is acked, and who falls silent is away within a second.
- */
-const RETAKE_MS = 2_000;
-/** One that its second heir has not claimed either, or of a host that is host no more, is dropped after this, ms. */
-const ORPHAN_MS = 4_000;
-
-interface Ask {
-  readonly core: EntityCore;
-  /** Whom it was asked of. */
-  readonly of: PeerId;
-  readonly deadline: number;
-  readonly settle: (handle: object | undefined) => void;
-}
-
 export class AuthorityRules {
   readonly #world: AuthorityWorld;
   readonly #store: EntityStore;
@@ -111,6 +93,11 @@ export class AuthorityRules {
 
   /** Its owner's full state does not have `core`. False when that proves nothing, and the owner has to say all of it once more. */
   abandoned(core: EntityCore): boolean {
+    // Its owner's former self had it: an heir's word is on its way, or that one had left and is here again.
+    if (this.#isLeft(core)) {
+      if (this.#orphansSince === Number.POSITIVE_INFINITY) this.#awaitHeirs(true);
+      return true;
+    }
     if (core.given === true) {
       // That state may have been on its way when this was handed over; the next one is not.
       core.given = 'doubted';
@@ -150,23 +137,27 @@ export class AuthorityRules {
       if (core.kind.def.authority === 'host') {
         if (roster.host === self) this.#acquire(core);
         else if (core.mine) this.#give(core, roster.host);
-        else if (core.owner !== roster.host) left = true;
+        else if (this.#isOrphan(core)) left = true;
         continue;
       }
       // Whoever was cut off may read of itself that it is away: what it owns it still has, and says so again.
       if (core.mine) continue;
       const seat = roster.peers.find((peer) => peer.id === core.owner);
-      // Who started anew as host, and is host no more, takes up nothing of what it was told.
-      const isLeft = core.kind.fallsToHost && core.owner !== roster.host && this.#replication.isOfFormer(core);
-      if (seat?.status === 'present' && !isLeft) continue;
-      if (seat !== undefined && core.kind.def.authority !== 'distributed' && !isLeft) continue;
-      orphans.push(core);
+      const isLeft = this.#isLeft(core);
+      if (isLeft && core.kind.def.onOwnerLeave !== 'redistribute') orphans.push(core);
+      else if (!isLeft && (seat === undefined || (seat.status !== 'present' && core.kind.def.authority === 'distributed'))) orphans.push(core);
+      else if (this.#isOrphan(core)) left = true;
     }
     this.#heirs.share(
       orphans.filter((core) => core.kind.def.onOwnerLeave === 'redistribute'),
       present,
     );
     for (const core of orphans) if (!this.#inherit(core)) left = true;
+    this.#awaitHeirs(left);
+  }
+
+  /** Where any are `left`: their heirs have some time from now on, as everybody's have. */
+  #awaitHeirs(left: boolean): void {
     this.#orphansSince = left ? this.#world.now() : Number.POSITIVE_INFINITY;
     this.#secondHeirsAsked = false;
   }
@@ -192,9 +183,23 @@ export class AuthorityRules {
       others,
     );
     // It is still host but has forgotten everything.
-    for (const core of left) if (!core.kind.fallsToHost || roster.host !== peer) this.#inherit(core);
+    for (const core of left) if ((!core.kind.fallsToHost || roster.host !== peer) && !this.#inherit(core)) this.#awaitHeirs(true);
     this.retell(peer, knew);
     for (const ask of [...this.#asks.values()]) if (ask.of === peer) ask.settle(undefined);
+  }
+
+  /** Its owner started anew, and an heir has not claimed it yet: not the owner, who is told of it where it is host. */
+  #isLeft(core: EntityCore): boolean {
+    return !core.mine && this.#replication.isOfFormer(core) && !(core.kind.fallsToHost && core.owner === this.#world.roster().host);
+  }
+
+  /** Whose it is does not say so any more, nor does anybody else yet. */
+  #isOrphan(core: EntityCore): boolean {
+    const { host, peers } = this.#world.roster();
+    if (core.mine) return false;
+    // Who became host after it had started anew and told all it has, is told nothing of it.
+    if (this.#replication.isOfFormer(core)) return this.#isLeft(core) || this.#replication.inbound.get(core.owner)!.synced;
+    return core.kind.def.authority === 'host' ? core.owner !== host : !peers.some((peer) => peer.id === core.owner);
   }
 
   /** Tells `peer`, if it is host, what its former self had that it has not said since; once more where a link was lost with what it was told. */
@@ -202,7 +207,7 @@ export class AuthorityRules {
     const stream = this.#replication.inbound.get(peer);
     const isHost = this.#world.roster().host === peer;
     const isForgotten = (core: EntityCore): boolean =>
-      isHost && core.owner === peer && !core.mine && core.kind.fallsToHost && (stream === undefined || core.source !== stream);
+      isHost && !core.mine && core.kind.fallsToHost && (core.owner === peer ? stream === undefined || core.source !== stream : this.#isLeft(core));
     this.#words.retellAll(peer, knew, [...this.#store.all()].filter(isForgotten));
   }
 
@@ -323,16 +328,14 @@ export class AuthorityRules {
     for (const ask of [...this.#asks.values()])
       if (ask.deadline <= now || !ask.core.alive || !peers.some(({ id }) => id === ask.of)) ask.settle(undefined);
     if (now < this.#orphansSince + SECOND_HEIR_MS) return;
-    const roster = this.#world.roster();
-    const orphans = [...this.#store.all()].filter(
-      (core) =>
-        !core.mine && (core.kind.def.authority === 'host' ? core.owner !== roster.host : !roster.peers.some((peer) => peer.id === core.owner)),
-    );
+    const orphans = [...this.#store.all()].filter((core) => this.#isOrphan(core));
     if (!this.#secondHeirsAsked) {
       this.#secondHeirsAsked = true;
       const present = this.#present();
+      const { host } = this.#world.roster();
+      const heir = (core: EntityCore): PeerId | undefined => secondHeir(core, present, this.#replication.isOfFormer(core) ? host : undefined);
       for (const core of orphans)
-        if (core.kind.def.authority !== 'host' && core.kind.def.onOwnerLeave === 'redistribute' && secondHeir(core, present) === this.#world.self)
+        if (core.kind.def.authority !== 'host' && core.kind.def.onOwnerLeave === 'redistribute' && heir(core) === this.#world.self)
           this.#acquire(core);
     } else if (now >= this.#orphansSince + ORPHAN_MS) {
       this.#orphansSince = Number.POSITIVE_INFINITY;

@@ -9,6 +9,16 @@
 import type { PeerId } from '../base/brand.ts';
 import type { EntityCore } from './entity.ts';
 
+/** An entity whose owner is gone and whose heir has not claimed it falls to its second heir after this, ms. */
+export const SECOND_HEIR_MS = 1_000;
+/**
+ * What was taken from us by somebody who is gone within so long, ms, is ours again: its heir may not have heard of the claim, think that it is ours, and wait
+ * for us. A claim is told again in every tick until it is acked, and who falls silent is away within a second.
+ */
+export const RETAKE_MS = 2_000;
+/** One that its second heir has not claimed either, or of a host that is host no more, is dropped after this, ms. */
+export const ORPHAN_MS = 4_000;
+
 export class Heirs {
   readonly #heirs = new Map<EntityCore, PeerId>();
 
@@ -36,7 +46,12 @@ export class Heirs {
   }
 }
 
-/** Who claims an orphan that its heir, for whatever reason, did not: every peer that knows the entity names the same one. */
-export function secondHeir(core: EntityCore, present: readonly PeerId[]): PeerId | undefined {
-  return present[core.counter % Math.max(1, present.length)];
+/**
+ * Who claims an orphan that its heir, for whatever reason, did not: every peer that knows the entity names the same one.
+ * @param host where its owner started anew: others may have, too, just before, and the host is the likeliest to know it.
+ */
+export function secondHeir(core: EntityCore, present: readonly PeerId[], host?: PeerId): PeerId | undefined {
+  if (host !== undefined && host !== core.owner) return host;
+  const others = present.filter((id) => id !== core.owner);
+  return others[core.counter % Math.max(1, others.length)];
 }

@@ -440,7 +440,9 @@ export class Replication {
   hash(peer: PeerId | undefined): number {
     let sum = 0;
     if (peer === undefined) for (const core of this.#owned) sum = (sum + hashEntity(core)) >>> 0;
-    else for (const core of this.store.all()) if (core.owner === peer && !core.mine && !core.isAway) sum = (sum + hashEntity(core)) >>> 0;
+    else
+      for (const core of this.store.all())
+        if (core.owner === peer && !core.mine && !core.isAway && !this.isOfFormer(core)) sum = (sum + hashEntity(core)) >>> 0;
     return sum === 0 ? 1 : sum;
   }
 
