@@ -73,6 +73,28 @@ describe('a host whose page is reloaded', () => {
     expect([lost > 0, again.isHost]).toEqual([true, true]);
     for (const room of [again, bob]) expect([only(room.entities.all('pickup')).n, only(room.entities.all('rock')).x]).toEqual([5, 7]);
   });
+
+  it.each([14, 15, 30, 40])(
+    "[SY6] [RO5] while the duties move to it goes on with what is the host's, where they move %i ms after that began",
+    async (ms) => {
+      const party = new Party({ latencyMs: 15, jitterMs: 5 });
+      const [ann, bob, cid] = [await party.add('Ann'), await party.add('Bob'), await party.add('Cid')];
+      for (const room of [bob, cid]) room.setEligible(false);
+      ann.entities.spawn('pickup', { what: 'turbo', n: 5 });
+      await party.play(300);
+      const gone: string[] = [];
+      for (const room of [ann, cid]) room.entities.on('pickup', { despawn: () => void gone.push(room.self.presence.name) });
+      const anew = party.add('Bob', bob.self.id);
+      await party.play(ms);
+      only(party.hub.rooms.values()).seats.get(bob.self.id)!.port.setEligible(party.hub.now(), true);
+      ann.setEligible(false);
+      const again = await anew;
+      await party.play(6_000);
+      expect(again.isHost).toBe(true);
+      for (const room of [ann, again, cid]) expect(only(room.entities.all('pickup'))).toMatchObject({ n: 5, owner: again.self.id });
+      expect(gone).toEqual([]);
+    },
+  );
 });
 
 describe('a newcomer', () => {

@@ -120,7 +120,13 @@ export class Reception<G extends AnyGame> {
     const seat = this.#room.seats.get(peer);
     seat?.former.clear();
     this.greetAgain(peer);
-    // It has not opened: what it was told of its former self may have been lost with the link.
+    // What it was told of its former self may have been lost with the link.
+    this.retell(peer);
+  }
+
+  /** `peer` is host, perhaps by now: what it needs to be that, where it has not opened. */
+  retell(peer: PeerId): void {
+    const seat = this.#room.seats.get(peer);
     if (seat !== undefined && this.#room.replication.inbound.get(peer)?.synced === false) this.#room.authority.retell(peer, seat.followed);
   }
 

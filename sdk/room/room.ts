@@ -448,6 +448,7 @@ export class GameRoom<G extends AnyGame> implements Room<G> {
     }
     for (const { seat } of gone) this.#forget(seat.id);
     this.#authority.applyRoster();
+    if (roster.host !== previous.host) this.#reception.retell(roster.host);
     for (const { seat, event } of moved) if (seat.session !== undefined) this.#events.emit(event, seat);
     for (const { seat, reason } of gone) if (seat.session !== undefined) this.#events.emit('leave', { peer: seat, reason });
     if (roster.host !== previous.host)

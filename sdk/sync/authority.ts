@@ -104,15 +104,16 @@ export class AuthorityRules {
       return false;
     }
     const { authority, transfer } = core.kind.def;
-    if (core.given === false && !core.missed && authority === 'distributed' && transfer === 'request') {
-      // So may that of somebody else. If it is nobody's, the next whole state is without it, too.
+    const mayPass = authority === 'host' ? core.lastChange < 0 : authority === 'distributed' && transfer === 'request';
+    if (core.given === false && !core.missed && mayPass) {
+      // So may that of somebody else, or of who is host just now. If it is nobody's, the next whole state is without it, too.
       core.missed = true;
       return false;
     }
     // It was handed over, and the message was lost with the link.
     if (core.given === 'doubted') this.#acquire(core);
     // As good as despawned by it: what somebody says who has heard less than this replica cannot bring it back, what somebody took can.
-    else this.#store.remove(core, core.kind.def.authority === 'host' ? undefined : { epoch: core.epoch, owner: core.owner });
+    else this.#store.remove(core, authority === 'host' ? undefined : { epoch: core.epoch, owner: core.owner });
     return true;
   }
 
@@ -202,12 +203,14 @@ export class AuthorityRules {
     return core.kind.def.authority === 'host' ? core.owner !== host : !peers.some((peer) => peer.id === core.owner);
   }
 
-  /** Tells `peer`, if it is host, what its former self had that it has not said since; once more where a link was lost with what it was told. */
+  /** Tells `peer`, if it is host, what it has not said that it has, of its former self's and the host's; once more where a link was lost with that. */
   retell(peer: PeerId, knew: number): void {
     const stream = this.#replication.inbound.get(peer);
-    const isHost = this.#world.roster().host === peer;
-    const isForgotten = (core: EntityCore): boolean =>
-      isHost && !core.mine && core.kind.fallsToHost && (core.owner === peer ? stream === undefined || core.source !== stream : this.#isLeft(core));
+    const isForgotten = (core: EntityCore): boolean => {
+      if (this.#world.roster().host !== peer || core.mine || !core.kind.fallsToHost) return false;
+      if (core.kind.def.authority === 'host' && (core.owner !== peer || core.lastChange < 0)) return true;
+      return core.owner === peer ? core.source !== stream || stream === undefined : this.#isLeft(core);
+    };
     this.#words.retellAll(peer, knew, [...this.#store.all()].filter(isForgotten));
   }
 
