@@ -81,4 +81,22 @@ describe('who started anew', () => {
     bob.roster(CAT);
     expect([told.every(({ alive }) => alive), bob.rules.deadline()]).toEqual([true, Number.POSITIVE_INFINITY]);
   });
+
+  it('[SY88] takes up as host what the others know, where who knew most left before it had told all of it, and not while that one still tells', () => {
+    for (const isGone of [true, false]) {
+      const bob = new Bob();
+      const tell = (from: PeerId, knew: number, counter: number): void => {
+        const told = bob.tells('post', counter, 1);
+        bob.hear(from, ADOPT, knew + 1, told, told.whole);
+      };
+      bob.roster(BOB);
+      bob.isReady = false;
+      tell(ANN, 100, 1);
+      for (const counter of [1, 2]) tell(CAT, 10, counter);
+      bob.hear(CAT, ADOPT, 11, { origin: 0, counter: 0 });
+      if (isGone) bob.roster(BOB, [BOB, 'present'], [CAT, 'present']);
+      bob.rules.opened();
+      expect([1, 2].map((counter) => bob.store.find(9, counter)?.mine)).toEqual([true, isGone ? true : undefined]);
+    }
+  });
 });

@@ -388,7 +388,7 @@ export class AuthorityRules {
       return true;
     }
     if (type === ADOPT) {
-      this.#retold.heard(id - 1);
+      this.#retold.heard(from, id - 1, input.done);
       if (input.done) return true;
     }
     if (input.int() !== 0) return false;
@@ -470,7 +470,7 @@ export class AuthorityRules {
   opened(): void {
     const { host, peers } = this.#world.roster();
     this.#startedAnew = host === this.#world.self && peers.length > 1;
-    for (const telling of this.#retold.settle()) this.#adopt(telling);
+    for (const telling of this.#retold.settle(peers.map((peer) => peer.id))) this.#adopt(telling);
     this.applyRoster();
   }
 

@@ -23,15 +23,22 @@ export interface Telling extends WholeValues {
 export class Retold {
   readonly #slack: number;
   readonly #tellers = new Map<PeerId, Map<number, Telling>>();
+  /** What those had of our former self who have told all they know. */
   #newest = -1;
+  /** The same of each who has not told all of it yet. */
+  readonly #telling = new Map<PeerId, number>();
 
   constructor(hz: number) {
     this.#slack = hz * TOGETHER_S;
   }
 
   /** `from` tells, or has told all it knows. */
-  heard(knew: number): void {
-    this.#newest = Math.max(this.#newest, knew);
+  heard(from: PeerId, knew: number, isAll: boolean): void {
+    const most = Math.max(this.#telling.get(from) ?? -1, knew);
+    if (isAll) {
+      this.#newest = Math.max(this.#newest, most);
+      this.#telling.delete(from);
+    } else this.#telling.set(from, most);
   }
 
   /** Keeps it until `settle`. Its values may be written over by what is read next. */
@@ -45,11 +52,17 @@ export class Retold {
 
   /** Others had followed our former self for longer than who `knew` that much of it. */
   isOutdated(knew: number): boolean {
-    return knew < this.#newest - this.#slack;
+    let newest = this.#newest;
+    for (const one of this.#telling.values()) newest = Math.max(newest, one);
+    return knew < newest - this.#slack;
   }
 
-  /** The newest of each entity, in a reign that nobody knows a later one of. */
-  settle(): readonly Telling[] {
+  /**
+   * The newest of each entity, in a reign that nobody knows a later one of.
+   * @param present who of those who have not told all of it yet may go on.
+   */
+  settle(present: readonly PeerId[]): readonly Telling[] {
+    for (const from of this.#telling.keys()) if (!present.includes(from)) this.#telling.delete(from);
     const newest = new Map<number, Telling>();
     const epochs = new Map<number, number>();
     for (const told of this.#tellers.values())
